@@ -1,0 +1,100 @@
+"""An application as the engine uses it: limits resolved, key schedule prepared, webhook endpoints compiled.
+
+Built once by an app manager from whatever its source holds; never changed afterwards. A changed application
+is a new `App`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine._fast.signature import Signer
+
+#: Characters of an app id. `/` is left out because it separates app and channel in shared keys.
+APP_ID = re.compile(r"[A-Za-z0-9_.:@=-]{1,128}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaTarget:
+    """An AWS Lambda function that takes webhooks; credentials come from the usual AWS chain."""
+
+    function_name: str
+    region: str = "us-east-1"
+    invocation_type: str = "Event"
+    qualifier: str | None = None
+    endpoint_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which channels (and client events) an endpoint wants; every given part must pass (W-22, D-2)."""
+
+    channel_type: str | None = None
+    channel_prefix: str | None = None
+    channel_suffix: str | None = None
+    channel_pattern: re.Pattern[str] | None = None
+    event_prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Delays in seconds before each further attempt; their number is the number of retries (D-3)."""
+
+    delays_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
+    #: Each delay is multiplied by a random factor within 1 ± jitter.
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One webhook target of one application. Exactly one of `url` and `function` is set.
+
+    :param id: stable across restarts and independent of secrets; derived from the target, so that a queued job
+        never reaches another target after the configuration changed.
+    :param signature_format: ``prefixed`` for ``sha256=<hex>`` or ``hex`` for the bare digest (D-1).
+    """
+
+    id: str
+    url: str | None
+    function: LambdaTarget | None
+    event_types: frozenset[str]
+    filter: Filter = Filter()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    signature_format: str = "prefixed"
+    timeout_s: float = 10.0
+    retry: RetryPolicy = RetryPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One application. Every limit is resolved: 0 means unlimited where a limit can be switched off.
+
+    Sizes are in bytes, name lengths in characters, rates in events (or requests) per second.
+    """
+
+    id: str
+    key: str
+    secret: str = field(repr=False)
+    signer: Signer = field(repr=False, compare=False)
+    enabled: bool = True
+    max_connections: int = 0
+    client_messages: bool = False
+    max_client_events_per_second: int = 0
+    max_backend_events_per_second: int = 0
+    max_read_requests_per_second: int = 0
+    max_presence_members: int = 100
+    max_presence_member_bytes: int = 2048
+    max_channel_name_length: int = 200
+    max_event_channels: int = 100
+    max_event_name_length: int = 200
+    max_event_bytes: int = 100 * 1024
+    max_event_batch_size: int = 10
+    user_authentication: bool = False
+    user_authentication_timeout_s: float = 3600.0
+    watchlist_events: bool = False
+    subscription_count: bool = False
+    cache_ttl_s: int = 3600
+    allowed_origins: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()

@@ -1,0 +1,36 @@
+"""Builds engine/_fast/*.pyx. ENGINE_DEBUG=1 builds with bounds checks and assertions, ENGINE_ANNOTATE=1 writes the HTML notes."""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+debug = os.environ.get("ENGINE_DEBUG") == "1"
+directives = {
+    "language_level": 3,
+    "boundscheck": debug,
+    "wraparound": debug,
+    "initializedcheck": debug,
+    "nonecheck": debug,
+    "cdivision": not debug,
+    "freethreading_compatible": False,
+}
+extensions = [
+    Extension(
+        f"engine._fast.{path.stem}",
+        [str(path)],
+        libraries=["dl"],
+        extra_compile_args=["-O1", "-g", "-UNDEBUG"] if debug else ["-O2", "-DCYTHON_WITHOUT_ASSERTIONS"],
+    )
+    for path in sorted(Path("engine/_fast").glob("*.pyx"))
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        compiler_directives=directives,
+        annotate=os.environ.get("ENGINE_ANNOTATE") == "1",
+        build_dir="build/debug" if debug else "build/release",
+    )
+)
