@@ -1,0 +1,46 @@
+from collections.abc import Callable
+from typing import Any, Protocol
+
+class Handler(Protocol):
+    def opened(self, connection: Connection) -> None: ...
+    def message(self, connection: Connection, payload: bytes) -> None: ...
+    def closed(self, connection: Connection, code: int, reason: str) -> None: ...
+
+class Traffic:
+    app_id: str
+    connections: int
+    opened: int
+    closed: int
+    received_bytes: int
+    received_messages: int
+    sent_bytes: int
+    sent_messages: int
+    def __init__(self, app_id: str) -> None: ...
+
+class Turn:
+    slow_consumers: int
+    max_waiting_bytes: int
+    def __init__(self, call_soon: Callable[..., Any], max_waiting_bytes: int) -> None: ...
+    def flush(self) -> None: ...
+
+class Connection:
+    socket_id: str
+    traffic: Traffic
+    app: Any
+    state: Any
+    pinged: bool
+    last_activity: int
+    close_code: int
+    @property
+    def closing(self) -> bool: ...
+    @property
+    def channel_count(self) -> int: ...
+    def __init__(
+        self, socket_id: str, app: Any, traffic: Traffic, handler: Handler, turn: Turn, max_message_bytes: int
+    ) -> None: ...
+    def send(self, frame: bytes) -> None: ...
+    def ping(self, frame: bytes) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
+    def abort(self) -> None: ...
+
+def monotonic_s() -> int: ...

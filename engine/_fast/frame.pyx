@@ -1,0 +1,85 @@
+"""Builds whole WebSocket frames as immutable bytes: header and payload in one piece, ready for any socket.
+
+A frame is built once for an event and channel and written to every subscriber; nobody may change it.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcpy
+
+cdef enum:
+    FIN_TEXT = 0x81
+    FIN_CLOSE = 0x88
+    FIN_PONG = 0x8A
+    #: RFC 6455 section 5.5: control frames carry at most 125 bytes, two of which are the close code.
+    MAX_REASON = 123
+
+
+cdef inline Py_ssize_t _header(unsigned char first, Py_ssize_t size, unsigned char* out) noexcept:
+    cdef int shift
+    out[0] = first
+    if size < 126:
+        out[1] = <unsigned char>size
+        return 2
+    if size < 65536:
+        out[1] = 126
+        out[2] = <unsigned char>(size >> 8)
+        out[3] = <unsigned char>(size & 255)
+        return 4
+    out[1] = 127
+    for shift in range(8):
+        out[2 + shift] = <unsigned char>((size >> (56 - 8 * shift)) & 255)
+    return 10
+
+
+cdef bytes _frame(unsigned char first, const char* payload, Py_ssize_t size):
+    cdef unsigned char header[10]
+    cdef Py_ssize_t skip = _header(first, size, header)
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, skip + size)
+    memcpy(PyBytes_AS_STRING(frame), header, skip)
+    memcpy(PyBytes_AS_STRING(frame) + skip, payload, size)
+    return frame
+
+
+cpdef bytes text_frame(bytes payload):
+    """A text message that fits one frame. :param payload: UTF-8 text."""
+    return _frame(FIN_TEXT, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+
+
+cpdef bytes spliced_frame(bytes prefix, bytes middle, bytes suffix):
+    """The text frame of ``prefix + middle + suffix``, for events that differ only in their channel."""
+    cdef Py_ssize_t a = PyBytes_GET_SIZE(prefix), b = PyBytes_GET_SIZE(middle), c = PyBytes_GET_SIZE(suffix)
+    cdef unsigned char header[10]
+    cdef Py_ssize_t skip = _header(FIN_TEXT, a + b + c, header)
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, skip + a + b + c)
+    cdef char* out = PyBytes_AS_STRING(frame)
+    memcpy(out, header, skip)
+    memcpy(out + skip, PyBytes_AS_STRING(prefix), a)
+    memcpy(out + skip + a, PyBytes_AS_STRING(middle), b)
+    memcpy(out + skip + a + b, PyBytes_AS_STRING(suffix), c)
+    return frame
+
+
+cpdef bytes close_frame(int code, str reason):
+    """A close frame; a reason longer than 123 bytes of UTF-8 is cut at a character (C-26)."""
+    cdef bytes text = reason.encode("utf-8", "replace")
+    if len(text) > MAX_REASON:
+        text = text[:MAX_REASON].decode("utf-8", "ignore").encode()
+    payload = bytes(((code >> 8) & 255, code & 255)) + text
+    return _frame(FIN_CLOSE, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+
+
+cpdef bytes pong_frame(bytes payload):
+    """The answer to a WebSocket ping (RFC 6455 section 5.5.3)."""
+    return _frame(FIN_PONG, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+
+
+cpdef bytes payload_of(bytes frame):
+    """The payload of a finished, unmasked frame, as built here. Raises ValueError for anything else."""
+    cdef Py_ssize_t total = PyBytes_GET_SIZE(frame)
+    cdef unsigned char header[10]
+    cdef Py_ssize_t skip
+    for skip in (2, 4, 10):
+        if total >= skip and _header(<unsigned char>frame[0], total - skip, header) == skip:
+            if frame[:skip] == header[:skip]:
+                return frame[skip:]
+    raise ValueError("not one whole server frame")

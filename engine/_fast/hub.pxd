@@ -1,0 +1,42 @@
+# app -> channel -> connections of this worker.
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint32_t, uint64_t
+
+from engine._fast.connection cimport Connection, Traffic, Turn
+
+
+cdef struct Entry:
+    PyObject* connection   # borrowed: a connection leaves all its channels before it goes
+    uint32_t slot          # the channel's place in connection.slots
+    uint64_t since         # member changes up to this version are in the roster the client was given
+
+
+cdef class Channel:
+    cdef readonly str app_id, name
+    cdef Entry* entries
+    cdef Py_ssize_t count, capacity
+    cdef list _pending     # Pending subscriptions; None when there are none, as nearly always
+
+    cdef int add(self, Connection connection, uint64_t since) except -1
+    cdef int remove(self, Connection connection, uint32_t slot) except -1
+
+    # Runs for each publication; its loop runs for each subscriber: a pointer comparison and an outbox_put.
+    cpdef Py_ssize_t broadcast(self, bytes frame, Connection excluded=*, uint64_t version=*) except -1
+
+
+cdef class Pending:
+    # A subscription that is not acknowledged yet: what is published meanwhile is held for it.
+    cdef readonly Connection connection
+    cdef readonly Channel channel
+    cdef list _held        # (version, frame)
+    cdef readonly bint cancelled, overflowed
+    cdef int hold(self, bytes frame, Connection excluded, uint64_t version) except -1
+    cpdef cancel(self)
+
+
+cdef class Hub:
+    cdef dict _channels    # "app/channel" -> Channel
+    cdef dict _connections # socket_id -> Connection
+    cdef dict _traffic     # app id -> Traffic
+    cdef readonly Turn turn

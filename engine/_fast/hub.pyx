@@ -1,0 +1,253 @@
+"""Every connection and channel of this worker, and who is in which.
+
+Subscribing and leaving are O(1); a broadcast is one C loop over a channel's entries. Rules (who may subscribe,
+what is told) live in ws/; other workers are reached by the adapter, which calls `Channel.broadcast` here.
+"""
+
+cimport cython
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.object cimport PyObject
+
+from engine._fast.connection cimport Connection, Traffic, Turn, monotonic_s
+
+cdef enum:
+    #: Frames held for one subscription while Redis confirms it; more than that means a stalled confirmation on a
+    #: busy channel, and the client is asked to come again rather than given a stream with a hole.
+    MAX_HELD = 1024
+
+
+@cython.final
+cdef class Channel:
+    """The subscribers of one channel on this worker."""
+
+    def __init__(self, str app_id not None, str name not None):
+        self.app_id = app_id
+        self.name = name
+
+    def __dealloc__(self):
+        PyMem_Free(self.entries)
+
+    def __len__(self):
+        """Acknowledged and pending subscriptions."""
+        return self.count + (len(self._pending) if self._pending is not None else 0)
+
+    cdef int add(self, Connection connection, uint64_t since) except -1:
+        cdef Py_ssize_t capacity
+        cdef Entry* entries
+        if self.count == self.capacity:
+            capacity = self.capacity * 2 if self.capacity else 4
+            entries = <Entry*>PyMem_Realloc(self.entries, capacity * sizeof(Entry))
+            if entries == NULL:
+                raise MemoryError
+            self.entries = entries
+            self.capacity = capacity
+        self.entries[self.count].connection = <PyObject*>connection
+        self.entries[self.count].slot = connection.slot_count
+        self.entries[self.count].since = since
+        connection.add_slot(self, <uint32_t>self.count)
+        self.count += 1
+        return 0
+
+    cdef int remove(self, Connection connection, uint32_t slot) except -1:
+        cdef uint32_t index = connection.slots[slot].index
+        cdef uint32_t moved_slot
+        cdef Connection moved
+        self.count -= 1
+        if index != <uint32_t>self.count:
+            self.entries[index] = self.entries[self.count]
+            moved = <Connection>self.entries[index].connection
+            moved.slots[self.entries[index].slot].index = index
+        connection.remove_slot(slot)
+        if slot < connection.slot_count:
+            # The connection's last channel took the free slot; its entry has to know.
+            (<Channel>connection.slots[slot].channel).entries[connection.slots[slot].index].slot = slot
+        if self.capacity > 64 and self.count * 4 < self.capacity:
+            self._shrink()
+        return 0
+
+    def _shrink(self):
+        cdef Entry* entries = <Entry*>PyMem_Realloc(self.entries, self.capacity // 2 * sizeof(Entry))
+        if entries != NULL:
+            self.entries = entries
+            self.capacity //= 2
+
+    cpdef Py_ssize_t broadcast(self, bytes frame, Connection excluded=None, uint64_t version=0) except -1:
+        """Queue a finished frame for every subscriber but one.
+
+        :param version: of the membership change that the frame tells (0: an ordinary event); subscribers whose
+            roster already has it are passed over.
+        :return: how many subscribers there were.
+        """
+        cdef Py_ssize_t i, count = self.count
+        cdef Entry* entries = self.entries
+        cdef PyObject* skipped = <PyObject*>excluded
+        cdef PyObject* shared = <PyObject*>frame
+        for i in range(count):
+            if entries[i].connection == skipped or (version != 0 and entries[i].since >= version):
+                continue
+            (<Connection>entries[i].connection).put(shared)
+        if self._pending is not None:
+            for pending in self._pending:
+                (<Pending>pending).hold(frame, excluded, version)
+        return count
+
+    def connections(self) -> list:
+        """The acknowledged subscribers now."""
+        return [<object>self.entries[i].connection for i in range(self.count)]
+
+
+@cython.final
+cdef class Pending:
+    """One subscription between the client's request and its acknowledgement."""
+
+    def __init__(self, Channel channel not None, Connection connection not None):
+        self.channel = channel
+        self.connection = connection
+        if channel._pending is None:
+            channel._pending = []
+        channel._pending.append(self)
+
+    cdef int hold(self, bytes frame, Connection excluded, uint64_t version) except -1:
+        if excluded is self.connection:
+            return 0
+        if self._held is None:
+            self._held = []
+        if len(self._held) >= MAX_HELD:
+            self.overflowed = True
+            return 0
+        self._held.append((version, frame))
+        return 0
+
+    cpdef cancel(self):
+        """Forget it: the client left, asked to leave, or was refused."""
+        if not self.cancelled:
+            self.cancelled = True
+            self._detach()
+
+    def activate(self, uint64_t since, list frames not None, bytes first=None):
+        """Make the subscription live.
+
+        Queues `frames` (the acknowledgement and what belongs to it), then what was held meanwhile, then goes live,
+        with nothing lost or doubled in between.
+
+        :param since: the roster's version; held member changes up to it are dropped.
+        :param first: the cached event among `frames`, if any; a held copy of it is dropped.
+        """
+        if self.cancelled:
+            return
+        self._detach()
+        self.cancelled = True
+        for frame in frames:
+            self.connection.send(frame)
+        for version, frame in self._held or ():
+            if version == 0 and first is not None and frame == first:
+                first = None
+            elif version == 0 or version > since:
+                self.connection.send(frame)
+        self.channel.add(self.connection, since)
+
+    def _detach(self):
+        self.channel._pending.remove(self)
+        if not self.channel._pending:
+            self.channel._pending = None
+
+
+@cython.final
+cdef class Hub:
+    """The connections and channels of one worker."""
+
+    def __init__(self, Turn turn not None):
+        self.turn = turn
+        self._channels = {}
+        self._connections = {}
+        self._traffic = {}
+
+    # --- connections
+
+    def traffic(self, str app_id not None) -> Traffic:
+        """The counters of an application, made on first use."""
+        found = self._traffic.get(app_id)
+        if found is None:
+            found = self._traffic[app_id] = Traffic(app_id)
+        return found
+
+    def all_traffic(self) -> list:
+        return list(self._traffic.values())
+
+    def add(self, Connection connection not None):
+        self._connections[connection.socket_id] = connection
+
+    def discard(self, Connection connection not None):
+        self._connections.pop(connection.socket_id, None)
+
+    def get(self, str socket_id) -> Connection:
+        """The connection of that id on this worker, or None."""
+        return self._connections.get(socket_id)
+
+    def connections(self) -> list:
+        return list(self._connections.values())
+
+    def __len__(self):
+        return len(self._connections)
+
+    # --- channels
+
+    def channel(self, str app_id not None, str name not None) -> Channel:
+        """The channel if this worker has subscribers or pending ones, else None."""
+        return self._channels.get(app_id + "/" + name)
+
+    def open(self, str app_id not None, str name not None) -> Channel:
+        """The channel, made if need be. Pair with `close_if_empty`."""
+        key = app_id + "/" + name
+        found = self._channels.get(key)
+        if found is None:
+            found = self._channels[key] = Channel(app_id, name)
+        return found
+
+    def close_if_empty(self, Channel channel not None) -> bool:
+        """Forget the channel when nobody is in it or on the way into it; whether that was so."""
+        if channel.count or channel._pending is not None:
+            return False
+        return self._channels.pop(channel.app_id + "/" + channel.name, None) is not None
+
+    def channels(self) -> list:
+        return list(self._channels.values())
+
+    def subscribed(self, Connection connection not None, Channel channel) -> bool:
+        """Whether the connection's subscription to the channel is live."""
+        return channel is not None and connection.find_slot(channel) >= 0
+
+    def leave(self, Connection connection not None, Channel channel not None) -> bool:
+        """End a live subscription; whether there was one."""
+        cdef int slot = connection.find_slot(channel)
+        if slot < 0:
+            return False
+        channel.remove(connection, <uint32_t>slot)
+        return True
+
+    def channels_of(self, Connection connection not None) -> list:
+        return [<object>connection.slots[i].channel for i in range(connection.slot_count)]
+
+    # --- one sweep for all sockets
+
+    def sweep(self, bytes ping not None, uint32_t activity_timeout_s, uint32_t pong_timeout_s, uint32_t close_timeout_s):
+        """Ping the silent, and find those that answered neither a ping nor a close frame.
+
+        :return: (connections whose pong is overdue, connections whose close is overdue, how many were pinged)
+        """
+        cdef uint32_t now = monotonic_s(), idle
+        cdef Connection connection
+        cdef list silent = [], stuck = []
+        cdef Py_ssize_t pinged = 0
+        for connection in self._connections.values():
+            idle = now - connection.last_activity
+            if connection._closing:
+                if idle >= close_timeout_s:
+                    stuck.append(connection)
+            elif connection.pinged:
+                if idle >= pong_timeout_s:
+                    silent.append(connection)
+            elif idle >= activity_timeout_s:
+                connection.ping(ping)
+                pinged += 1
+        return silent, stuck, pinged
