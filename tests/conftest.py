@@ -1,0 +1,30 @@
+"""Fixtures of the whole suite. Real servers, each on a unix socket or a free port of 127.0.0.1, gone at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.receiver import WebhookReceiver
+from tests.support.valkey import ValkeyServer
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[ValkeyServer]:
+    """The Valkey that all tests of this test process share. Never kill, pause or flush it; start your own for that."""
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: ValkeyServer) -> str:
+    """``unix://`` URL of the shared Valkey; every test takes a key prefix of its own."""
+    return redis_server.url
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    """A webhook endpoint on 127.0.0.1 that records what it is sent."""
+    with WebhookReceiver() as started:
+        yield started
