@@ -1,0 +1,229 @@
+"""The engine as its operator runs it: ``python -m engine`` in a process of its own, on free ports, in its own folder.
+
+`running(config)` starts it, waits until it is ready, and at the end demands a clean exit, a quiet log and no process
+left behind.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.signing import signed_query
+from tests.support.waiting import free_port, wait_until
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+#: Lines that no client and no test may cause in a healthy engine.
+NOISE = re.compile(r"Traceback \(most recent call last\)|\bERROR\b|\bCRITICAL\b|Exception ignored|never awaited")
+ROOT = Path(__file__).resolve().parents[2]
+
+APP: dict[str, Any] = {
+    "id": "1",
+    "key": "app-key",
+    "secret": "app-secret",
+    "enable_client_messages": True,
+    "enable_user_authentication": True,
+    "enable_watchlist_events": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: status, headers with lower-case names, and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Engine:
+    """A started engine. `process` is the supervisor."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path, config: Mapping[str, Any], mark: str) -> None:
+        self.process = process
+        self.folder = folder
+        self.config = config
+        self.config_path = folder / "config.json"
+        self.port: int = config["port"]
+        self.metrics_port: int = config["metrics"]["port"]
+        self.ws_url = f"ws://127.0.0.1:{self.port}"
+        self.http_url = f"http://127.0.0.1:{self.port}"
+        self._mark = mark
+
+    def log(self) -> str:
+        """Everything it has written so far, stdout and stderr of all its processes."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def processes(self) -> dict[int, str]:
+        """pid -> command line of every living process that this engine started, the supervisor included."""
+        return {pid: command for pid, command in _marked(self._mark)}
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        return sorted(pid for pid, command in self.processes().items() if "engine.worker" in command)
+
+    def request(
+        self, method: str, path: str, body: Any = None, params: Mapping[str, str] | None = None, **app: str
+    ) -> Answer:
+        """One signed API request below ``/apps/{id}``, by app "1" unless `app` gives app_id, key and secret."""
+        data = b"" if body is None else json.dumps(body).encode()
+        full = f"/apps/{app.get('app_id', APP['id'])}{path}"
+        query = signed_query(
+            app.get("key", APP["key"]), app.get("secret", APP["secret"]), method, full, data, params=params
+        )
+        return self.raw(method, f"{full}?{urllib.parse.urlencode(query)}", data)
+
+    def raw(self, method: str, path: str, body: bytes = b"", port: int | None = None) -> Answer:
+        """One unsigned request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        try:
+            connection.request(method, path, body or None, {"Content-Type": "application/json"} if body else {})
+            answer = connection.getresponse()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, headers, answer.read())
+        finally:
+            connection.close()
+
+    def trigger(self, channels: str | Sequence[str], event: str, data: str = "{}", **more: Any) -> Any:
+        """Publish an event; returns the answer's JSON."""
+        names = [channels] if isinstance(channels, str) else list(channels)
+        answer = self.request("POST", "/events", {"name": event, "channels": names, "data": data, **more})
+        assert answer.status == 200, answer
+        return answer.json
+
+    def metrics(self) -> str:
+        return self.raw("GET", "/metrics", port=self.metrics_port).body.decode()
+
+    def terminate(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end and wait for that; returns its exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(STOP_TIMEOUT_S)
+
+
+@contextmanager
+def running(
+    config: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    *,
+    env: Mapping[str, str] | None = None,
+    args: Sequence[str] = (),
+    noise: re.Pattern[str] | None = NOISE,
+) -> Iterator[Engine]:
+    """Start an engine and stop it at the end, checking that it leaves nothing behind.
+
+    :param config: merged over `basic_config()`; ``app_manager.array.apps`` is replaced as a whole.
+    :param noise: what must not stand in its log at the end; None for tests that provoke it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="engine-"))
+    mark = uuid.uuid4().hex
+    merged = _merge(basic_config(), config or {})
+    (folder / "config.json").write_text(json.dumps(merged, indent=1))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
+            cwd=folder,
+            env=_environment(mark) | dict(env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    engine = Engine(process, folder, merged, mark)
+    try:
+        wait_until(lambda: _ready(engine), START_TIMEOUT_S, lambda: f"the engine is ready\n{engine.log()}")
+        yield engine
+        _end_cleanly(engine, noise)
+    except BaseException:
+        sys.stderr.write(f"--- log of the engine ---\n{engine.log()}\n--- end of log ---\n")
+        raise
+    finally:
+        for pid in engine.processes():
+            _kill(pid)
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def basic_config() -> dict[str, Any]:
+    """One app, ports that are free now, webhooks without delays."""
+    return {
+        "host": "127.0.0.1",
+        "port": free_port(),
+        "metrics": {"enabled": True, "host": "127.0.0.1", "port": free_port()},
+        "webhooks": {"settle_ms": 0, "batching": {"enabled": False}},
+        "app_manager": {"driver": "memory", "array": {"apps": [deepcopy(APP)]}},
+    }
+
+
+def _environment(mark: str) -> dict[str, str]:
+    """Ours without what would configure the engine, and with a mark that all its processes inherit."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR") if name in os.environ}
+    return kept | {"ENGINE_TEST_MARK": mark, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+def _ready(engine: Engine) -> bool:
+    status = engine.process.poll()
+    if status is not None:
+        raise AssertionError(f"the engine ended with {status} before it was ready\n{engine.log()}")
+    try:
+        return engine.raw("GET", "/ready").status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _end_cleanly(engine: Engine, noise: re.Pattern[str] | None) -> None:
+    if engine.process.poll() is None:
+        status = engine.terminate()
+        assert status == 0, f"exit status {status}\n{engine.log()}"
+    wait_until(lambda: not engine.processes(), 5, lambda: f"no process left; there are {engine.processes()}")
+    if noise is not None:
+        found = [line for line in engine.log().splitlines() if noise.search(line)]
+        assert not found, f"the log should be quiet: {found}"
+
+
+def _marked(mark: str) -> Iterator[tuple[int, str]]:
+    wanted = f"ENGINE_TEST_MARK={mark}".encode()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                if command:
+                    yield int(entry.name), command
+        except OSError:
+            continue
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else deepcopy(value)
+    return merged
