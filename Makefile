@@ -1,0 +1,78 @@
+# One word for each task; CI runs the same words. Needs Python 3.11 or newer, a C compiler and make; Node is optional.
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+            $(if $(shell $(p) -c 'import sys; print(1) if sys.version_info >= (3, 11) else 0' 2>/dev/null | grep 1),$(p))))
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+CONFIG ?= config.json
+# Processes for pytest; more than eight only get in each other's way.
+JOBS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
+
+FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
+NODE_MODULES := tests/clients/node_modules/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test quicktest debug-test lint format compile debug annotate clean
+
+help: ## Show these words
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+run: compile ## Build and start the server on config.json with two workers and embedded Valkey
+	$(BIN)/python -m engine --workers $(WORKERS) --config $(CONFIG)
+
+test: compile $(NODE_MODULES) ## Run everything: linters, types, unit, contract and integration tests
+	$(PYTEST) $(ARGS)
+
+quicktest: compile ## Run the tests that start no engine process
+	$(PYTEST) --ignore tests/integration $(ARGS)
+
+debug-test: debug ## Run the tests of the compiled modules on the debug build
+	$(PYTEST) tests/_fast $(ARGS)
+	@$(MAKE) --no-print-directory compile
+
+lint: $(VENV)/.installed ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed ## Repair what the linters can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+compile: $(VENV)/.installed build/.release ## Compile engine/_fast in place
+
+debug: $(VENV)/.installed build/.debug ## Compile with assertions and bounds checks
+
+annotate: $(VENV)/.installed ## Write build/release/engine/_fast/*.html: which lines still touch Python
+	ENGINE_ANNOTATE=1 $(BIN)/python setup.py -q build_ext --inplace --force --parallel 2
+
+clean: ## Remove everything that was built or installed here
+	rm -rf $(VENV) build dist *.egg-info tests/clients/node_modules
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find engine tests -name '*.so' -delete -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The build requirements go into the venv too, so that a change in _fast is compiled in seconds, without isolation.
+$(VENV)/.installed: pyproject.toml setup.py
+	$(if $(PYTHON),,$(error Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3))
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  > $(VENV)/build-requirements.txt
+	$(BIN)/python -m pip install -q -r $(VENV)/build-requirements.txt
+	$(BIN)/python -m pip install -q --no-build-isolation -e '.[test]'
+	rm -f build/.debug && touch build/.release $@
+
+# Objects of the two builds share their names: the stamp of one removes the stamp of the other and forces a build.
+build/.release build/.debug: build/.%: $(FAST) setup.py
+	ENGINE_DEBUG=$(if $(filter debug,$*),1,0) $(BIN)/python setup.py -q build_ext --inplace --force --parallel 2
+	rm -f build/.release build/.debug && touch $@
+
+# The official clients run where Node is; without it their tests are skipped, and say so.
+$(NODE_MODULES): tests/clients/package.json
+	@if command -v npm >/dev/null; then \
+	  echo "npm install in tests/clients"; \
+	  npm install --prefix tests/clients --no-package-lock --no-audit --no-fund --silent && touch $@; \
+	else \
+	  echo "no npm: tests with the JavaScript clients will be skipped"; \
+	fi
