@@ -1,0 +1,135 @@
+"""One webhook event, built and serialized with exactly the documented fields in the documented order.
+
+Called by the leader for transitions and by the workers for what they see themselves. Pure: never looks at a clock,
+an endpoint or a configuration.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from engine.interfaces import Transition
+
+CHANNEL_OCCUPIED = "channel_occupied"
+CHANNEL_VACATED = "channel_vacated"
+MEMBER_ADDED = "member_added"
+MEMBER_REMOVED = "member_removed"
+CLIENT_EVENT = "client_event"
+CACHE_MISS = "cache_miss"
+SUBSCRIPTION_COUNT = "subscription_count"
+CONNECTION_ESTABLISHED = "connection_established"
+CONNECTION_TERMINATED = "connection_terminated"
+
+#: What `event_types` of an endpoint may name.
+EVENT_TYPES = (
+    CHANNEL_OCCUPIED,
+    CHANNEL_VACATED,
+    MEMBER_ADDED,
+    MEMBER_REMOVED,
+    CLIENT_EVENT,
+    CACHE_MISS,
+    SUBSCRIPTION_COUNT,
+    CONNECTION_ESTABLISHED,
+    CONNECTION_TERMINATED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """An event on its way to the endpoints that want it.
+
+    :param channel: "" for connection events, which no channel filter lets pass.
+    :param payload: its JSON object as it stands in the body's ``events`` (UTF-8).
+    :param order: events with the same order key reach an endpoint in the order in which they were made: the
+        channel, or the socket where there is no channel.
+    :param client_event: the name that the client gave its event, for `Filter.event_prefix`.
+    """
+
+    app_id: str
+    name: str
+    channel: str
+    payload: bytes
+    order: str
+    client_event: str = ""
+
+
+def from_transition(transition: Transition) -> WebhookEvent:
+    """channel_occupied, channel_vacated, member_added or member_removed (W-9..W-12, D-8)."""
+    t = transition
+    fields: dict[str, Any] = {"name": t.name, "channel": t.channel}
+    if t.name in (MEMBER_ADDED, MEMBER_REMOVED):
+        fields["user_id"] = t.user_id
+        fields["socket_id"] = t.socket_id
+        if t.name == MEMBER_ADDED:
+            fields["data"] = t.data
+    fields["time_ms"] = t.time_ms
+    fields["seq"] = t.seq
+    return WebhookEvent(t.app_id, t.name, t.channel, _serialize(fields), t.channel)
+
+
+def client_event(
+    app_id: str, channel: str, event: str, data: object, socket_id: str, user_id: str | None, time_ms: int
+) -> WebhookEvent:
+    """An accepted client event (W-13, D-7).
+
+    :param data: the JSON value that the client sent; anything but a string is told as its JSON text.
+    :param user_id: the sender's, on presence channels; None leaves the member out.
+    """
+    text = data if isinstance(data, str) else _serialize(data).decode()
+    fields: dict[str, Any] = {"name": CLIENT_EVENT, "channel": channel, "event": event, "data": text}
+    fields["socket_id"] = socket_id
+    if user_id is not None:
+        fields["user_id"] = user_id
+    fields["time_ms"] = time_ms
+    return WebhookEvent(app_id, CLIENT_EVENT, channel, _serialize(fields), channel, event)
+
+
+def cache_miss(app_id: str, channel: str, time_ms: int) -> WebhookEvent:
+    """Someone subscribed to a cache channel that remembers nothing (W-14)."""
+    fields = {"name": CACHE_MISS, "channel": channel, "time_ms": time_ms}
+    return WebhookEvent(app_id, CACHE_MISS, channel, _serialize(fields), channel)
+
+
+def subscription_count(app_id: str, channel: str, count: int, time_ms: int) -> WebhookEvent:
+    """The number of subscriptions to a channel has changed (W-15)."""
+    fields = {"name": SUBSCRIPTION_COUNT, "channel": channel, "subscription_count": count, "time_ms": time_ms}
+    return WebhookEvent(app_id, SUBSCRIPTION_COUNT, channel, _serialize(fields), channel)
+
+
+def connection_established(app_id: str, socket_id: str, time_ms: int) -> WebhookEvent:
+    """A connection was accepted (D-6)."""
+    fields = {"name": CONNECTION_ESTABLISHED, "channel": "", "socket_id": socket_id, "time_ms": time_ms}
+    return WebhookEvent(app_id, CONNECTION_ESTABLISHED, "", _serialize(fields), _socket_order(socket_id))
+
+
+def connection_terminated(
+    app_id: str, socket_id: str, code: int, time_ms: int, user_id: str | None = None
+) -> WebhookEvent:
+    """A connection has ended (D-6).
+
+    :param code: WebSocket close code; told as a string, because .NET reads strings only (W-7).
+    :param user_id: of a signed-in connection.
+    """
+    fields: dict[str, Any] = {"name": CONNECTION_TERMINATED, "channel": "", "socket_id": socket_id}
+    if user_id is not None:
+        fields["user_id"] = user_id
+    fields["reason"] = str(code)
+    fields["time_ms"] = time_ms
+    return WebhookEvent(app_id, CONNECTION_TERMINATED, "", _serialize(fields), _socket_order(socket_id))
+
+
+def _socket_order(socket_id: str) -> str:
+    # No channel name holds a blank, so this is never mistaken for one.
+    return f"socket {socket_id}"
+
+
+def _serialize(value: object) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # A lone surrogate or a number beyond 64 bits, which a client can send at will: told as well as UTF-8 can.
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -1,0 +1,57 @@
+"""Apps, endpoints, events and jobs for the webhook tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine._fast.signature import Signer
+from engine.apps.app import App, Endpoint
+from engine.interfaces import Job
+from engine.webhooks.event import EVENT_TYPES, WebhookEvent, cache_miss
+
+SECRET = "7ad3773142a6692b25b8"
+KEY = "278d425bdf160c739803"
+NOW_MS = 1_700_000_000_000
+
+
+@dataclass(frozen=True)
+class Batches:
+    """`webhooks.batching`."""
+
+    enabled: bool = True
+    duration: int = 50
+    size: int = 100
+
+
+def make_app(*endpoints: Endpoint, app_id: str = "app-1", secret: str = SECRET) -> App:
+    return App(id=app_id, key=KEY, secret=secret, signer=Signer(secret), endpoints=endpoints)
+
+
+def make_endpoint(endpoint_id: str = "e1", url: str = "http://127.0.0.1:9/", **fields: Any) -> Endpoint:
+    fields.setdefault("event_types", frozenset(EVENT_TYPES))
+    return Endpoint(id=endpoint_id, url=url, function=None, **fields)
+
+
+def make_event(channel: str = "room", app_id: str = "app-1", time_ms: int = NOW_MS) -> WebhookEvent:
+    return cache_miss(app_id, channel, time_ms)
+
+
+def plain_job(job_id: str, *channels: str, endpoint_id: str = "e1", app_id: str = "app-1") -> Job:
+    return Job(job_id, app_id, endpoint_id, '{"time_ms":1,"events":[]}', channels or ("room",), NOW_MS)
+
+
+class Apps:
+    """An AppManager of fixed apps."""
+
+    def __init__(self, *apps: App) -> None:
+        self._apps = {app.id: app for app in apps}
+
+    def by_id(self, app_id: str) -> App | None:
+        return self._apps.get(app_id)
+
+    def by_key(self, key: str) -> App | None:
+        return next((app for app in self._apps.values() if app.key == key), None)
+
+    def all(self) -> list[App]:
+        return list(self._apps.values())
