@@ -1,0 +1,67 @@
+"""Where applications come from and what one entry may say (section 7.3 of the protocol reference).
+
+Read by `root.py`; made into `apps.app.App` values by `build.py`. Duplicates are found in `checks.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.config.base import Flag, Limit, Section, listed, text, whole, word
+from engine.config.limits import Kilobytes, NameLength
+from engine.config.targets import WebhookConfig
+
+_ID = "1 to 128 letters, digits or _ . : @ = -"
+_KEY = "1 to 128 visible characters other than / ? # % : & = + and quotes"
+
+AppId = Annotated[str, text(r"[A-Za-z0-9_.:@=-]{1,128}", _ID, numbers=True)]
+AppKey = Annotated[str, text(r"[A-Za-z0-9_.@!$*(),;~^|<>-]{1,128}", _KEY, numbers=True)]
+AppSecret = Annotated[str, text(r"[^\x00]{1,1024}", "1 to 1024 characters", numbers=True)]
+Origin = Annotated[str, text(r"\*|(?:[a-z][a-z0-9+.-]*://)?[^\s/?#,]+", "an origin such as https://a.example")]
+
+
+class AppConfig(Section):
+    """One application. A null limit is the server-wide one of `limits.py`; rates are per second, 0 is no limit."""
+
+    id: AppId
+    key: AppKey
+    secret: AppSecret = Field(repr=False)
+    enabled: Flag = True
+    max_connections: Limit = 0
+    enable_client_messages: Flag = False
+    max_client_events_per_second: Limit = 0
+    max_backend_events_per_second: Limit = 0
+    max_read_requests_per_second: Limit = 0
+    max_presence_members_per_channel: Limit | None = None
+    max_presence_member_size_in_kb: Kilobytes | None = None
+    max_channel_name_length: NameLength | None = None
+    max_event_channels_at_once: Annotated[int, whole(1, 100_000)] | None = None
+    max_event_name_length: NameLength | None = None
+    max_event_payload_in_kb: Kilobytes | None = None
+    max_event_batch_size: Annotated[int, whole(1, 10_000)] | None = None
+    enable_user_authentication: Flag = False
+    enable_watchlist_events: Flag = False
+    enable_subscription_count: Flag = False
+    allowed_origins: Annotated[tuple[Origin, ...], listed(split=True)] = ()
+    webhooks: Annotated[tuple[WebhookConfig, ...], listed()] = ()
+
+
+class AppArray(Section):
+    apps: Annotated[tuple[AppConfig, ...], listed()] = ()
+
+
+class AppManagerConfig(Section):
+    """Applications are read once, from this file (`memory` and `array` are two names of that)."""
+
+    driver: Annotated[
+        Literal["memory"],
+        word(
+            "memory",
+            "array",
+            elsewhere=("mysql", "postgres", "pgsql", "postgresql", "dynamodb", "scylladb", "surrealdb"),
+            synonyms={"array": "memory"},
+        ),
+    ] = "memory"
+    array: AppArray = AppArray()

@@ -1,0 +1,124 @@
+"""From an application's entry in the configuration to the `App` that the engine works with.
+
+Called by `worker.py` for each entry. Every limit is resolved here, so nobody else compares an application's value with
+the server-wide one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from hashlib import sha1
+
+from engine._fast.signature import Signer
+from engine.apps.app import App, Endpoint, Filter, LambdaTarget, RetryPolicy
+from engine.config.apps import AppConfig
+from engine.config.root import Config
+from engine.config.targets import FilterConfig, LambdaConfig, RetryOverrides, WebhookConfig
+from engine.config.webhooks import Retry, WebhooksConfig
+
+
+def build_apps(config: Config) -> tuple[App, ...]:
+    """All applications of the configuration, in its order."""
+    return tuple(build_app(entry, config) for entry in config.app_manager.array.apps)
+
+
+def build_app(entry: AppConfig, config: Config) -> App:
+    """One application, with the server-wide limits where it has none of its own."""
+    events, presence = config.event_limits, config.presence
+    return App(
+        id=entry.id,
+        key=entry.key,
+        secret=entry.secret,
+        signer=Signer(entry.secret),
+        enabled=entry.enabled,
+        max_connections=entry.max_connections,
+        client_messages=entry.enable_client_messages,
+        max_client_events_per_second=entry.max_client_events_per_second,
+        max_backend_events_per_second=entry.max_backend_events_per_second,
+        max_read_requests_per_second=entry.max_read_requests_per_second,
+        max_presence_members=_own(entry.max_presence_members_per_channel, presence.max_members_per_channel),
+        max_presence_member_bytes=_bytes(entry.max_presence_member_size_in_kb, presence.max_member_size_in_kb),
+        max_channel_name_length=_own(entry.max_channel_name_length, config.channel_limits.max_name_length),
+        max_event_channels=_own(entry.max_event_channels_at_once, events.max_channels_at_once),
+        max_event_name_length=_own(entry.max_event_name_length, events.max_name_length),
+        max_event_bytes=_bytes(entry.max_event_payload_in_kb, events.max_payload_in_kb),
+        max_event_batch_size=_own(entry.max_event_batch_size, events.max_batch_size),
+        user_authentication=entry.enable_user_authentication,
+        user_authentication_timeout_s=config.user_authentication_timeout,
+        watchlist_events=entry.enable_watchlist_events,
+        subscription_count=entry.enable_subscription_count,
+        cache_ttl_s=config.channel_limits.cache_ttl,
+        allowed_origins=entry.allowed_origins,
+        endpoints=_endpoints(entry.webhooks, config.webhooks),
+    )
+
+
+def _endpoints(webhooks: tuple[WebhookConfig, ...], defaults: WebhooksConfig) -> tuple[Endpoint, ...]:
+    seen: Counter[str] = Counter()
+    endpoints = []
+    for webhook in webhooks:
+        function = None if webhook.url is not None else _function(webhook.function, webhook.lambda_function)
+        target = webhook.url if function is None else _lambda_name(function)
+        # Two webhooks with one target stay two endpoints; the first keeps its id when the second is removed.
+        stem = sha1(str(target).encode(), usedforsecurity=False).hexdigest()[:12]
+        seen[stem] += 1
+        endpoints.append(
+            Endpoint(
+                id=stem if seen[stem] == 1 else f"{stem}-{seen[stem]}",
+                url=webhook.url,
+                function=function,
+                event_types=frozenset(webhook.event_types),
+                filter=_filter(webhook.filter),
+                headers=dict(webhook.headers),
+                signature_format=webhook.signature_format or defaults.signature_format,
+                timeout_s=_own(webhook.request_timeout_ms, defaults.request_timeout_ms) / 1000,
+                retry=_retry(webhook.retry or RetryOverrides(), defaults.retry),
+            )
+        )
+    return tuple(endpoints)
+
+
+def _lambda_name(function: LambdaTarget) -> str:
+    return f"{function.region}:{function.function_name}:{function.qualifier or ''}"
+
+
+def _function(config: LambdaConfig | None, short: str | None) -> LambdaTarget:
+    config = config or LambdaConfig()
+    invocation = config.invocation_type or ("RequestResponse" if config.asynchronous is False else "Event")
+    return LambdaTarget(
+        function_name=config.function_name or short or "",
+        region=config.region,
+        invocation_type=invocation,
+        qualifier=config.qualifier,
+        endpoint_url=config.endpoint_url,
+    )
+
+
+def _filter(config: FilterConfig | None) -> Filter:
+    if config is None:
+        return Filter()
+    return Filter(
+        channel_type=config.channel_type,
+        channel_prefix=config.channel_prefix,
+        channel_suffix=config.channel_suffix,
+        channel_pattern=None if config.channel_pattern is None else re.compile(config.channel_pattern),
+        event_prefix=config.event_prefix,
+    )
+
+
+def _retry(own: RetryOverrides, defaults: Retry) -> RetryPolicy:
+    if not (defaults.enabled if own.enabled is None else own.enabled):
+        return RetryPolicy(delays_s=())
+    initial = _own(own.initial_backoff_ms, defaults.initial_backoff_ms)
+    longest = _own(own.max_backoff_ms, defaults.max_backoff_ms)
+    attempts = _own(own.max_attempts, defaults.max_attempts)
+    return RetryPolicy(delays_s=tuple(min(initial * 2**step, longest) / 1000 for step in range(attempts)))
+
+
+def _own(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _bytes(own_kb: float | None, default_kb: float) -> int:
+    return int((default_kb if own_kb is None else own_kb) * 1024)

@@ -1,0 +1,123 @@
+"""Mistakes that only show when two options are seen together, or a file on disk is.
+
+Called by `load.py` on the plain document, after renaming, so that they are told together with every mistake in single
+values. A value of a wrong type is not a finding here: `report.py` tells it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from engine.config.base import to_flag, to_whole
+from engine.config.default_app import APPS
+from engine.config.document import Document, get, objects
+from engine.config.mistakes import Mistakes, Path
+from engine.config.shared import ClusterHealth, RedisConfig
+
+
+def check(document: Document, workers: int, mistakes: Mistakes) -> None:
+    """Run every check."""
+    _drivers(document, workers, mistakes)
+    _cluster_health(document, mistakes)
+    _redis(document, mistakes)
+    _tls(document, mistakes)
+    _unix_socket(document, mistakes)
+    for key in ("id", "key"):
+        _distinct(document, key, mistakes)
+    for path, app in objects(document, APPS):
+        for inner, webhook in objects(app, ("webhooks",)):
+            _webhook(webhook, (*path, *inner), mistakes)
+
+
+def _drivers(document: Document, workers: int, mistakes: Mistakes) -> None:
+    if workers <= 1:
+        return
+    if get(document, ("adapter", "driver")) == "local":
+        mistakes.add(
+            ("adapter", "driver"),
+            f"cannot connect {workers} workers; allowed: redis (or leave it out), or start with 1 worker",
+            "local",
+        )
+    if get(document, ("cache", "driver")) == "memory":
+        mistakes.add(
+            ("cache", "driver"),
+            f"would give each of {workers} workers a cache of its own; allowed: redis (or leave it out), none",
+            "memory",
+        )
+
+
+def _cluster_health(document: Document, mistakes: Mistakes) -> None:
+    path: Path = ("adapter", "cluster_health")
+    given = get(document, path) or {}
+    if not isinstance(given, dict):
+        return
+    heartbeat = to_whole(given.get("heartbeat_interval_ms", ClusterHealth().heartbeat_interval_ms))
+    timeout = to_whole(given.get("node_timeout_ms", ClusterHealth().node_timeout_ms))
+    if heartbeat is not None and timeout is not None and timeout < 2 * heartbeat:
+        mistakes.add(
+            (*path, "node_timeout_ms"),
+            f"is too short; allowed: at least twice heartbeat_interval_ms, which is {heartbeat}",
+            timeout,
+        )
+
+
+def _redis(document: Document, mistakes: Mistakes) -> None:
+    """Values that only mean something with a server of one's own."""
+    path: Path = ("database", "redis")
+    given = get(document, path)
+    if not isinstance(given, dict) or given.get("host") is not None or given.get("url") is not None:
+        return
+    default = RedisConfig()
+    for key in ("port", "db", "username", "password", "tls"):
+        value = given.get(key)
+        unset = getattr(default, key)
+        if value in (None, "", unset) or to_flag(value) is unset or to_whole(value) == unset:
+            continue
+        mistakes.add((*path, key), "needs database.redis.host; without it the engine starts a Redis of its own", value)
+
+
+def _tls(document: Document, mistakes: Mistakes) -> None:
+    if not to_flag(get(document, ("ssl", "enabled"))):
+        return
+    for key in ("cert_path", "key_path"):
+        path: Path = ("ssl", key)
+        value = get(document, path)
+        if value in (None, ""):
+            mistakes.add(path, "is missing; ssl.enabled needs a certificate and its key, as PEM files")
+        elif isinstance(value, str) and not (os.path.isfile(value) and os.access(value, os.R_OK)):
+            mistakes.add(path, "is not a file that can be read", value)
+
+
+def _unix_socket(document: Document, mistakes: Mistakes) -> None:
+    path: Path = ("unix_socket", "path")
+    value = get(document, path)
+    if to_flag(get(document, ("unix_socket", "enabled"))) and isinstance(value, str) and not os.path.isabs(value):
+        mistakes.add(path, "is not an absolute path", value)
+
+
+def _distinct(document: Document, key: str, mistakes: Mistakes) -> None:
+    seen: dict[str, Path] = {}
+    for path, app in objects(document, APPS):
+        value = app.get(key)
+        if isinstance(value, str | int):
+            first = seen.setdefault(str(value), path)
+            if first != path:
+                mistakes.add((*path, key), f"is already the {key} of {mistakes.name(first)}", value)
+
+
+def _webhook(webhook: dict[str, Any], path: Path, mistakes: Mistakes) -> None:
+    url, function, short = (webhook.get(key) for key in ("url", "lambda", "lambda_function"))
+    named = isinstance(function, dict) and function.get("function_name") is not None
+    if url is not None and (function is not None or short is not None):
+        mistakes.add(
+            path, f"has both url and {'lambda_function' if function is None else 'lambda'}; allowed: one of them"
+        )
+    elif url is None and function is None and short is None:
+        mistakes.add(path, "has no target; allowed: one of url, lambda, lambda_function")
+    elif named and short is not None:
+        mistakes.add(path, "names a function in both lambda and lambda_function; allowed: one of them")
+    elif isinstance(function, dict) and not named and short is None:
+        mistakes.add((*path, "lambda", "function_name"), "is missing")
+    if webhook.get("event_types") == []:
+        mistakes.add((*path, "event_types"), "is empty; name at least one event type")

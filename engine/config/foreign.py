@@ -1,0 +1,149 @@
+"""Options of other servers that this engine does not have, and what becomes of each (D-13).
+
+The one table of them, applied by `load.py`. An option that only tunes their inside is ignored and named in a warning. One
+that would silently change what is delivered, where, or to whom, stops the start instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.config.document import Document
+from engine.config.mistakes import Mistakes, Path, dotted
+
+_APP = "app_manager.array.apps[]"
+_ONE_REDIS = "is not supported by this engine; every part uses the one Redis of database.redis"
+_NO_CLUSTER = "is not supported by this engine (yet); one Redis server, given in database.redis"
+
+#: Option -> what to use instead ("" for nothing). Everything below it is ignored with it.
+IGNORED: dict[str, str] = {
+    "mode": "",
+    "instance": "",
+    "adapter.enable_socket_counting": "",
+    "adapter.buffer_multiplier_per_cpu": "",
+    "adapter.redis.requests_timeout": "",
+    "adapter.cluster": "",
+    "adapter.nats": "",
+    "adapter.pulsar": "",
+    "adapter.rabbitmq": "",
+    "adapter.google_pubsub": "",
+    "adapter.kafka": "",
+    "adapter.iggy": "",
+    "adapter.cluster_health.enabled": "",
+    "adapter.cluster_health.cleanup_interval_ms": "",
+    "app_manager.cache": "",
+    "cache.memory.ttl": "channel_limits.cache_ttl",
+    "cache.memory.cleanup_interval": "",
+    "database.redis.name": "",
+    "database.redis.sentinel_password": "",
+    "database.mysql": "",
+    "database.postgres": "",
+    "database.dynamodb": "",
+    "database.scylladb": "",
+    "database.surrealdb": "",
+    "database_pooling": "",
+    "queue.redis_cluster": "",
+    "queue.sqs": "",
+    "queue.iggy": "",
+    "rate_limiter.api_rate_limit.identifier": "",
+    "rate_limiter.websocket_rate_limit.identifier": "",
+    "ssl.redirect_http": "",
+    "ssl.http_port": "",
+    "websocket.max_messages": "websocket.max_backpressure",
+    "websocket.max_bytes": "websocket.max_backpressure",
+    "websocket.disconnect_on_buffer_full": "",
+    "websocket.max_message_size": "websocket_max_payload_kb",
+    "websocket.max_frame_size": "websocket_max_payload_kb",
+    "websocket.write_buffer_size": "",
+    "websocket.auto_ping": "activity_timeout",
+    "websocket.ping_interval": "activity_timeout",
+    "websocket.idle_timeout": "activity_timeout",
+    "websocket.compression": "",
+    "webhooks.retry.max_elapsed_time_ms": "webhooks.retry.max_attempts",
+    "cleanup": "",
+    "delta_compression": "",
+    "tag_filtering": "",
+    "versioned_messages": "",
+    "annotations": "",
+    "idempotency": "",
+    "ephemeral": "",
+    "echo_control": "",
+    "event_name_filtering": "",
+    "connection_recovery": "",
+    "history": "",
+    "presence_history": "",
+    "push": "",
+    f"{_APP}.policy": "",
+    f"{_APP}.decay_seconds": "",
+    f"{_APP}.terminate_on_limit": "",
+    f"{_APP}.message_rate_limit": "",
+    f"{_APP}.idempotency": "",
+    f"{_APP}.connection_recovery": "",
+    f"{_APP}.channel_delta_compression": "",
+    f"{_APP}.webhooks[].retry.max_elapsed_time_ms": "max_attempts",
+    f"{_APP}.webhooks[].lambda.client_options": "endpoint_url",
+}
+#: Option -> why it cannot be used. Where it says nothing (null, false, empty) it is dropped without a word.
+REFUSED: dict[str, str] = {
+    "adapter.redis.redis_pub_options": _ONE_REDIS,
+    "adapter.redis.redis_sub_options": _ONE_REDIS,
+    "adapter.redis.cluster_mode": _NO_CLUSTER,
+    "cache.redis.url_override": _ONE_REDIS,
+    "cache.redis.cluster_mode": _NO_CLUSTER,
+    "queue.redis.url_override": _ONE_REDIS,
+    "queue.redis.cluster_mode": _NO_CLUSTER,
+    "rate_limiter.redis.url_override": _ONE_REDIS,
+    "rate_limiter.redis.cluster_mode": _NO_CLUSTER,
+    "database.redis.sentinels": _NO_CLUSTER,
+    "database.redis.cluster_nodes": _NO_CLUSTER,
+    "database.redis.cluster": _NO_CLUSTER,
+    "ssl.ca_path": "is not supported by this engine (yet); put the chain into ssl.cert_path",
+    f"{_APP}.webhooks[].filter.channel_namespace": "is not supported by this engine (yet); use channel_prefix",
+    f"{_APP}.webhooks[].filter.channel_namespaces": "is not supported by this engine (yet); use channel_pattern",
+}
+#: Names that users are known to try -> where the option is.
+MOVED: dict[str, str] = {
+    "app_manager.apps": "app_manager.array.apps",
+    "appManager": "app_manager",
+    "apps": "app_manager.array.apps",
+    "redis": "database.redis",
+    "log": "logging",
+    "tls": "ssl",
+}
+
+
+def drop(document: Document, mistakes: Mistakes) -> str | None:
+    """Take all of these out of the document; the one warning about what was ignored, if anything was."""
+    ignored: list[str] = []
+    _walk(document, (), "", mistakes, ignored)
+    return f"ignored, this engine has no such option: {', '.join(ignored)}" if ignored else None
+
+
+def _walk(value: Any, path: Path, pattern: str, mistakes: Mistakes, ignored: list[str]) -> None:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _walk(item, (*path, index), f"{pattern}[]", mistakes, ignored)
+    elif isinstance(value, dict):
+        for key in list(value):
+            here, name = (*path, key), f"{pattern}.{key}".removeprefix(".")
+            if name in IGNORED:
+                del value[key]
+                instead = IGNORED[name]
+                ignored.append(mistakes.name(here) + (f" (see {instead})" if instead else ""))
+            elif name in REFUSED:
+                found = value.pop(key)
+                if not _says_nothing(found):
+                    mistakes.add(here, REFUSED[name], found)
+            else:
+                _walk(value[key], here, name, mistakes, ignored)
+
+
+def _says_nothing(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_says_nothing(item) for item in value.values())
+    return value in (None, False, "", "false", "0", 0) or value == []
+
+
+def moved(path: Path) -> str | None:
+    """Where the option is that the user looked for at `path`."""
+    return MOVED.get(dotted(path))

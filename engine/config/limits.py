@@ -1,0 +1,74 @@
+"""Sections that limit what clients and back ends may send: names, payloads, members, requests.
+
+Read by `root.py`. An application may narrow or widen most of them for itself (`apps.py`); `build.py` resolves the two.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from engine.config.base import Flag, Limit, Prefix, Section, number, whole, word
+
+NameLength = Annotated[int, whole(1, 10_000)]
+Kilobytes = Annotated[float, number(0, 1024 * 1024)]
+
+
+class ChannelLimits(Section):
+    """:param max_name_length: characters, prefix included (N-4).
+    :param cache_ttl: seconds that a cache channel remembers its last event (N-29)."""
+
+    max_name_length: NameLength = 200
+    cache_ttl: Annotated[int, whole(1, 31_536_000)] = 3600
+
+
+class EventLimits(Section):
+    """:param max_channels_at_once: channels of one publish (H-40). :param max_name_length: characters (H-41).
+    :param max_payload_in_kb: the event's `data` as JSON text, 1 kB = 1024 bytes (H-43, H-54).
+    :param max_batch_size: events of one batch (H-44)."""
+
+    max_channels_at_once: Annotated[int, whole(1, 100_000)] = 100
+    max_name_length: NameLength = 200
+    max_payload_in_kb: Kilobytes = 100
+    max_batch_size: Annotated[int, whole(1, 10_000)] = 10
+
+
+class PresenceLimits(Section):
+    """:param max_member_size_in_kb: one member's channel data as JSON text."""
+
+    max_members_per_channel: Limit = 100
+    max_member_size_in_kb: Kilobytes = 2
+
+
+class RateLimit(Section):
+    """At most `max_requests` of one address in `window_seconds`; 0 is no limit, which is the default (D-10).
+
+    :param trust_hops: reverse proxies in front whose X-Forwarded-For entries are believed.
+    """
+
+    enabled: Flag = True
+    max_requests: Limit = 0
+    window_seconds: Annotated[int, whole(1, 86_400)] = 60
+    trust_hops: Annotated[int, whole(0, 100)] = 0
+
+
+class RateLimiterRedis(Section):
+    prefix: Prefix = "sockudo_rl:"
+
+
+class RateLimiterConfig(Section):
+    """Limits per address. The limits of an application are its own and do not depend on `enabled`.
+
+    :param driver: null lets the engine choose; see `resolve.py`.
+    """
+
+    enabled: Flag = True
+    driver: (
+        Annotated[
+            Literal["memory", "redis"],
+            word("memory", "local", "redis", elsewhere=("redis-cluster", "none"), synonyms={"local": "memory"}),
+        ]
+        | None
+    ) = None
+    api_rate_limit: RateLimit = RateLimit()
+    websocket_rate_limit: RateLimit = RateLimit()
+    redis: RateLimiterRedis = RateLimiterRedis()

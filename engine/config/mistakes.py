@@ -1,0 +1,85 @@
+"""The mistakes found in a configuration, and how one is told: key path, value, what is allowed.
+
+Filled by every step of `load.py`. A secret's value is never shown, whatever is wrong with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from engine.errors import ConfigError
+
+Path = tuple[str | int, ...]
+
+#: Keys whose value, or everything below them, is a secret.
+SECRET_KEYS = frozenset({"secret", "password", "passphrase", "sentinel_password", "headers"})
+_SHOWN = 80
+ABSENT = object()
+
+
+class Mistakes:
+    """Collects one line for each wrong place; the first finding about a place stands.
+
+    :param written: how the user wrote a path that was moved or renamed, by its present form.
+    """
+
+    def __init__(self) -> None:
+        self.written: dict[Path, str] = {}
+        self._lines: dict[Path, str] = {}
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self._lines
+
+    def add(self, path: Path, message: str, value: Any = ABSENT) -> None:
+        """Note that `path` is wrong. `message` goes on after the value ("is not a whole number; ...")."""
+        shown = "" if value is ABSENT else f"{show(path, value)} "
+        self._lines.setdefault(path, f"{self.name(path)}: {shown}{message}")
+
+    def name(self, path: Path) -> str:
+        """The path as the user knows it."""
+        for length in range(len(path), 0, -1):
+            written = self.written.get(path[:length])
+            if written is not None:
+                return written + dotted(path[length:], start=False)
+        return dotted(path)
+
+    def lines(self) -> list[str]:
+        return list(self._lines.values())
+
+    def raise_if_any(self) -> None:
+        if self._lines:
+            raise ConfigError("\n".join(self.lines()))
+
+
+def dotted(path: Path, *, start: bool = True) -> str:
+    """`app_manager.array.apps[0].id`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") if start else text
+
+
+def show(path: Path, value: Any) -> str:
+    """A value for an error line: short, on one line, without anything secret."""
+    if any(part in SECRET_KEYS for part in path):
+        return "the value (not shown)"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return "a list" if value else "an empty list"
+    if isinstance(value, str):
+        value = _without_credentials(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _without_credentials(text: str) -> str:
+    """A URL's user and password are replaced; so is everything that only looks like one but cannot be read."""
+    if "@" not in text or "//" not in text:
+        return text
+    try:
+        parts = urlsplit(text)
+        return parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}").geturl()
+    except ValueError:
+        return "***"

@@ -1,0 +1,60 @@
+"""What the configuration comes to for a number of workers: effective drivers and the way to Redis.
+
+Called by `load.py`, once. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.config.redis import RedisOptions
+from engine.config.root import Config
+from engine.config.shared import RedisConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Drivers with every null decided.
+
+    :param redis_needed: some driver is `redis`.
+    :param redis_embedded: Redis is needed and none is configured, so the supervisor starts the private Valkey.
+    :param redis: the configured Redis, whether needed or not; None when none is configured.
+    """
+
+    adapter: Literal["local", "redis"]
+    cache: Literal["memory", "redis", "none"]
+    queue: Literal["memory", "redis"]
+    rate_limiter: Literal["memory", "redis"]
+    redis: RedisOptions | None
+
+    @property
+    def redis_needed(self) -> bool:
+        return "redis" in (self.adapter, self.cache, self.queue, self.rate_limiter)
+
+    @property
+    def redis_embedded(self) -> bool:
+        return self.redis_needed and self.redis is None
+
+
+def resolve(config: Config, workers: int) -> Resolved:
+    """Decide every driver left open: Redis when several workers must share or when one is configured."""
+    redis = redis_options(config.database.redis)
+    adapter = config.adapter.driver or ("redis" if workers > 1 or redis is not None else "local")
+    shared: Literal["memory", "redis"] = "redis" if adapter == "redis" or redis is not None else "memory"
+    return Resolved(
+        adapter=adapter,
+        cache=config.cache.driver or shared,
+        queue=config.queue.driver or shared,
+        rate_limiter=config.rate_limiter.driver or shared,
+        redis=redis,
+    )
+
+
+def redis_options(config: RedisConfig) -> RedisOptions | None:
+    """The configured Redis; None stands for the embedded one."""
+    if config.url is not None:
+        return RedisOptions.parse(config.url)
+    if config.host is None:
+        return None
+    return RedisOptions(config.host, config.port, config.db, config.username, config.password, config.tls)

@@ -1,0 +1,64 @@
+"""The whole configuration as one read-only value.
+
+Made by `load.py`, handed out section by section by `worker.py` and `supervisor.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from engine.config.apps import AppManagerConfig
+from engine.config.base import Flag, Host, Limit, Port, Section, number, whole
+from engine.config.limits import ChannelLimits, EventLimits, PresenceLimits, RateLimiterConfig
+from engine.config.server import (
+    CorsConfig,
+    HttpApiConfig,
+    LoggingConfig,
+    MetricsConfig,
+    PathPrefix,
+    SslConfig,
+    UnixSocketConfig,
+    WebSocketConfig,
+)
+from engine.config.shared import AdapterConfig, CacheConfig, DatabaseConfig, QueueConfig
+from engine.config.webhooks import WebhooksConfig
+
+
+class Config(Section):
+    """Every option with its default (section 7.2 of the protocol reference).
+
+    :param activity_timeout: seconds of silence after which a client is expected to ping (C-15).
+    :param user_authentication_timeout: seconds that a connection may stay unauthorised (U-7).
+    :param shutdown_grace_period: seconds that a drain may take.
+    :param max_connections: of one worker; over it a client is sent away with 4100. 0 is no limit.
+    :param websocket_max_payload_kb: largest incoming message.
+    :param health_check_timeout_ms: how long /up waits for Redis.
+    """
+
+    host: Host = "0.0.0.0"
+    port: Port = 6001
+    debug: Flag = False
+    path_prefix: PathPrefix = ""
+    activity_timeout: Annotated[int, whole(1, 86_400)] = 120
+    user_authentication_timeout: Annotated[float, number(0, 31_536_000)] = 3600
+    shutdown_grace_period: Annotated[float, number(0, 3600)] = 10
+    max_connections: Limit = 0
+    websocket_max_payload_kb: Annotated[float, number(0, 1024 * 1024)] = 64
+    health_check_timeout_ms: Annotated[int, whole(1, 600_000)] = 2_000
+    app_manager: AppManagerConfig = AppManagerConfig()
+    adapter: AdapterConfig = AdapterConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    cache: CacheConfig = CacheConfig()
+    queue: QueueConfig = QueueConfig()
+    webhooks: WebhooksConfig = WebhooksConfig()
+    channel_limits: ChannelLimits = ChannelLimits()
+    event_limits: EventLimits = EventLimits()
+    presence: PresenceLimits = PresenceLimits()
+    rate_limiter: RateLimiterConfig = RateLimiterConfig()
+    websocket: WebSocketConfig = WebSocketConfig()
+    http_api: HttpApiConfig = HttpApiConfig()
+    cors: CorsConfig = CorsConfig()
+    ssl: SslConfig = SslConfig()
+    unix_socket: UnixSocketConfig = UnixSocketConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    logging: LoggingConfig = LoggingConfig()

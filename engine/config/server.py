@@ -1,0 +1,108 @@
+"""Sections about the server's own sockets, its HTTP API and what it tells the operator.
+
+Read by `root.py`; used by the listener, the edges, the supervisor, `log.py` and `metrics.py`. Values only.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from engine.config.base import Flag, Host, OptionalText, Port, Section, listed, number, text, whole, word
+
+Texts = Annotated[tuple[str, ...], listed(split=True)]
+
+
+class WebSocketConfig(Section):
+    """:param max_backpressure: outgoing bytes that may wait for one socket; past it the client is cut off with 4100
+    (D-10, D-11)."""
+
+    max_backpressure: Annotated[int, whole(4096, 2**31 - 1)] = 1024 * 1024
+
+
+class SslConfig(Section):
+    """TLS on the main port. The certificate file holds the whole chain, the leaf first (PEM)."""
+
+    enabled: Flag = False
+    cert_path: str = ""
+    key_path: str = ""
+    passphrase: OptionalText = None
+
+
+class UnixSocketConfig(Section):
+    """:param permission_mode: octal digits, the file mode of the socket."""
+
+    enabled: Flag = False
+    path: str = "/var/run/sockudo/sockudo.sock"
+    permission_mode: Annotated[str, text(r"[0-7]{3,4}", "3 or 4 octal digits", numbers=True)] = "660"
+
+
+class AcceptTrafficConfig(Section):
+    """:param memory_threshold: fraction of the machine's memory in use from which /accept-traffic answers no (H-59)."""
+
+    memory_threshold: Annotated[float, number(0, 1)] = 0.9
+
+
+class HttpApiConfig(Section):
+    """:param request_limit_in_mb: largest request body (413 above). :param usage_enabled: whether /usage is served."""
+
+    request_limit_in_mb: Annotated[float, number(0, 1024)] = 10
+    accept_traffic: AcceptTrafficConfig = AcceptTrafficConfig()
+    usage_enabled: Flag = True
+
+    @property
+    def request_limit_bytes(self) -> int:
+        return int(self.request_limit_in_mb * 1024 * 1024)
+
+
+class CorsConfig(Section):
+    """Cross-origin headers of the HTTP API (H-53). An origin is text such as `https://a.example`, or `*`."""
+
+    credentials: Flag = True
+    origin: Texts = ("*",)
+    methods: Texts = ("GET", "POST", "OPTIONS")
+    allowed_headers: Texts = ("Authorization", "Content-Type", "X-Requested-With", "Accept")
+
+
+class PrometheusConfig(Section):
+    """:param prefix: put in front of every metric's name (section 8)."""
+
+    prefix: Annotated[str, text(r"(?:[a-zA-Z_:][a-zA-Z0-9_:]*)?", "letters, digits, _ and :, no digit first")] = (
+        "sockudo_"
+    )
+
+
+class MetricsConfig(Section):
+    """The supervisor's metrics page, `GET /metrics` on its own port."""
+
+    enabled: Flag = True
+    driver: Annotated[Literal["prometheus"], word("prometheus")] = "prometheus"
+    host: Host = "0.0.0.0"
+    port: Port = 9601
+    prometheus: PrometheusConfig = PrometheusConfig()
+
+
+class LoggingConfig(Section):
+    """:param colors_enabled: colour the level when the log goes to a terminal.
+    :param include_target: name the part of the engine that wrote the line.
+    :param output_format: `human` lines or one JSON object a line.
+    """
+
+    colors_enabled: Flag = True
+    include_target: Flag = True
+    output_format: Annotated[Literal["human", "json"], word("human", "json")] = "human"
+
+
+def _path_prefix(value: object) -> object:
+    """`chat/`, `/chat` and `/chat/` mean the same; the root is ""."""
+    if not isinstance(value, str):
+        raise ValueError("is not text; a path such as /realtime, or / for none")
+    trimmed = value.strip("/")
+    if any(character in "?#% \t\r\n{}" for character in trimmed):
+        raise ValueError("is not valid; a path such as /realtime, or / for none")
+    return f"/{trimmed}" if trimmed else ""
+
+
+#: Prefix of every route, without a slash at its end; "" for none.
+PathPrefix = Annotated[str, BeforeValidator(_path_prefix)]

@@ -1,0 +1,125 @@
+"""Sections about what workers share: the adapter, Redis, the cache and the webhook queue.
+
+Read by `root.py`; which driver a null stands for is decided in `resolve.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from engine.config.base import Flag, Host, OptionalText, Port, Prefix, Section, text, whole, word
+from engine.config.redis import RedisUrl
+
+_CLUSTERED = ("redis-cluster", "redis-sentinel")
+
+
+class AdapterRedis(Section):
+    """:param prefix: start of every pub/sub channel's name."""
+
+    prefix: Prefix = "sockudo_adapter:"
+
+
+class ClusterHealth(Section):
+    """How a worker that died without a word is noticed.
+
+    :param heartbeat_interval_ms: between two signs of life of a worker.
+    :param node_timeout_ms: silence after which a worker counts as dead.
+    """
+
+    heartbeat_interval_ms: Annotated[int, whole(100, 600_000)] = 2_000
+    node_timeout_ms: Annotated[int, whole(500, 3_600_000)] = 10_000
+
+
+class AdapterConfig(Section):
+    """:param fallback_to_local: deliver a publish to this worker's own clients when Redis is gone, instead of 503."""
+
+    driver: (
+        Annotated[
+            Literal["local", "redis"],
+            word(
+                "local",
+                "redis",
+                elsewhere=(*_CLUSTERED, "cluster", "nats", "pulsar", "rabbitmq", "google-pubsub", "kafka", "iggy"),
+            ),
+        ]
+        | None
+    ) = None
+    fallback_to_local: Flag = True
+    redis: AdapterRedis = AdapterRedis()
+    cluster_health: ClusterHealth = ClusterHealth()
+
+
+class EmbeddedRedis(Section):
+    """The private Valkey that the engine starts when it needs Redis and none is configured.
+
+    :param data_dir: where it keeps what must survive a restart; relative to the working directory.
+    """
+
+    data_dir: Annotated[str, text(r".+", "a path")] = "data"
+
+
+class RedisConfig(Section):
+    """The one Redis (or Valkey) that every part uses. `url` wins over the single values.
+
+    :param host: null, with a null `url`, means the embedded Valkey.
+    :param key_prefix: start of every key of the shared state.
+    """
+
+    url: RedisUrl | None = None
+    host: Host | None = None
+    port: Port = 6379
+    db: Annotated[int, whole(0, 1_000_000)] = 0
+    username: OptionalText = None
+    password: OptionalText = None
+    tls: Flag = False
+    key_prefix: Prefix = "sockudo:"
+    embedded: EmbeddedRedis = EmbeddedRedis()
+
+
+class DatabaseConfig(Section):
+    redis: RedisConfig = RedisConfig()
+
+
+class CacheRedis(Section):
+    prefix: Prefix = "sockudo_cache:"
+
+
+class CacheMemory(Section):
+    """:param max_capacity: channels remembered in one process; the oldest goes first."""
+
+    max_capacity: Annotated[int, whole(1, 100_000_000)] = 10_000
+
+
+class CacheConfig(Section):
+    """Where the last events of cache channels are kept; `none` keeps none."""
+
+    driver: (
+        Annotated[Literal["memory", "redis", "none"], word("memory", "redis", "none", elsewhere=_CLUSTERED)] | None
+    ) = None
+    redis: CacheRedis = CacheRedis()
+    memory: CacheMemory = CacheMemory()
+
+
+class QueueRedis(Section):
+    """:param concurrency: webhook requests at one time to one endpoint, whatever the queue's driver.
+    :param prefix: start of the queue's keys; `<prefix>default` waits, `<prefix>failed` are the dead letters (W-33)."""
+
+    concurrency: Annotated[int, whole(1, 1_000)] = 5
+    prefix: Prefix = "sockudo_queue:"
+
+
+class QueueConfig(Section):
+    """Where webhook jobs wait for delivery."""
+
+    driver: (
+        Annotated[
+            Literal["memory", "redis"],
+            word(
+                "memory",
+                "redis",
+                elsewhere=(*_CLUSTERED, "sqs", "none", "sync", "sns", "nats", "kafka", "rabbitmq", "pulsar", "iggy"),
+            ),
+        ]
+        | None
+    ) = None
+    redis: QueueRedis = QueueRedis()

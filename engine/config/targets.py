@@ -1,0 +1,145 @@
+"""One entry of an application's `webhooks`: where it goes, which events it wants, and what it overrides.
+
+Read by `apps.py`; made into an `apps.app.Endpoint` by `build.py`. That exactly one target is given is checked in
+`checks.py`, so that it is told together with every other mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from engine.config.base import Flag, OptionalText, Section, text, word
+from engine.config.webhooks import Attempts, BackoffMs, RequestTimeoutMs, SignatureFormat
+
+#: Section 6.2 of the protocol reference.
+EVENT_TYPES = (
+    "channel_occupied",
+    "channel_vacated",
+    "member_added",
+    "member_removed",
+    "client_event",
+    "cache_miss",
+    "connection_established",
+    "connection_terminated",
+    "subscription_count",
+)
+#: The engine writes these itself (W-1, D-8), or they would break the request's framing.
+RESERVED_HEADERS = frozenset(
+    {
+        "x-pusher-key",
+        "x-pusher-signature",
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "transfer-encoding",
+        "connection",
+        "host",
+        "upgrade",
+        "te",
+        "trailer",
+        "expect",
+    }
+)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\uffff]*\Z")
+
+
+def _url(value: Any) -> str:
+    form = "an address such as https://example.com/webhooks"
+    if not isinstance(value, str):
+        raise ValueError(f"is not text; {form}")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[\s\x00-\x1f\x7f\\]", value):
+        raise ValueError(f"is not a usable URL; {form}")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not _HEADER_NAME.match(value):
+        raise ValueError("is not a header name")
+    if value.lower() in RESERVED_HEADERS or value.lower().startswith("x-webhook-"):
+        raise ValueError("is reserved; the engine sets this header itself")
+    return value
+
+
+def _header_value(value: str) -> str:
+    if not _HEADER_VALUE.match(value):
+        raise ValueError("holds characters that no header may hold")
+    return value
+
+
+def _empty_object(value: Any) -> Any:
+    return {} if value is None else value
+
+
+EventType = Annotated[str, word(*EVENT_TYPES)]
+ChannelType = Annotated[
+    Literal["public", "private", "presence", "encrypted", "cache"],
+    word("public", "private", "presence", "encrypted", "cache"),
+]
+Headers = Annotated[
+    dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]],
+    BeforeValidator(_empty_object),
+]
+
+
+class LambdaConfig(Section):
+    """An AWS Lambda function (W-37). `async: false` is the older spelling of `invocation_type: RequestResponse`."""
+
+    function_name: Annotated[str, text(r"[a-zA-Z0-9:_$-]{1,256}", "a function's name or ARN")] | None = None
+    region: Annotated[str, text(r"[a-z0-9-]+", "a region such as us-east-1")] = "us-east-1"
+    invocation_type: (
+        Annotated[Literal["Event", "RequestResponse"], word("Event", "RequestResponse", elsewhere=("DryRun",))] | None
+    ) = None
+    asynchronous: Flag | None = Field(default=None, alias="async")
+    qualifier: OptionalText = None
+    endpoint_url: Annotated[str, BeforeValidator(_url)] | None = None
+
+
+class FilterConfig(Section):
+    """Which channels (and, by `event_prefix`, client events) are wanted; every given part must pass (W-22, D-2)."""
+
+    channel_type: ChannelType | None = None
+    channel_prefix: OptionalText = None
+    channel_suffix: OptionalText = None
+    channel_pattern: Annotated[str, AfterValidator(_pattern)] | None = None
+    event_prefix: OptionalText = None
+
+
+class RetryOverrides(Section):
+    """What is null is taken from `webhooks.retry`."""
+
+    enabled: Flag | None = None
+    max_attempts: Attempts | None = None
+    initial_backoff_ms: BackoffMs | None = None
+    max_backoff_ms: BackoffMs | None = None
+
+
+class WebhookConfig(Section):
+    """Exactly one of `url`, `lambda` and `lambda_function` says where it goes (W-21)."""
+
+    url: Annotated[str, BeforeValidator(_url)] | None = None
+    function: LambdaConfig | None = Field(default=None, alias="lambda")
+    lambda_function: Annotated[str, text(r"[a-zA-Z0-9:_$-]{1,256}", "a function's name or ARN")] | None = None
+    event_types: tuple[EventType, ...]
+    filter: FilterConfig | None = None
+    headers: Headers = Field(default_factory=dict)
+    signature_format: SignatureFormat | None = None
+    request_timeout_ms: RequestTimeoutMs | None = None
+    retry: RetryOverrides | None = None

@@ -1,0 +1,50 @@
+"""The `webhooks` section: batching, settling, signing, time-outs and retries of every webhook.
+
+Read by `root.py`; `targets.py` holds what one application's webhook says and may override.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from engine.config.base import Flag, Section, whole, word
+
+#: `prefixed` sends sha256=<hex> as the seed documents, `hex` the bare digest that official SDKs verify (D-1).
+SignatureFormat = Annotated[Literal["prefixed", "hex"], word("prefixed", "hex")]
+RequestTimeoutMs = Annotated[int, whole(1, 600_000)]
+Attempts = Annotated[int, whole(0, 100)]
+BackoffMs = Annotated[int, whole(1, 86_400_000)]
+
+
+class Batching(Section):
+    """:param duration: milliseconds that an event waits at most for company. :param size: events of one request."""
+
+    enabled: Flag = True
+    duration: Annotated[int, whole(0, 60_000)] = 50
+    size: Annotated[int, whole(1, 10_000)] = 100
+
+
+class Retry(Section):
+    """Attempts after the first one: the wait doubles from the initial one up to the maximum (D-3).
+
+    :param max_attempts: retries, the first attempt not counted; then the job is a dead letter.
+    """
+
+    enabled: Flag = True
+    max_attempts: Attempts = 5
+    initial_backoff_ms: BackoffMs = 1_000
+    max_backoff_ms: BackoffMs = 60_000
+
+
+class WebhooksConfig(Section):
+    """:param settle_ms: how long channel_vacated and member_removed wait for a return; 0 sends at once (D-4).
+    :param request_timeout_ms: for one attempt, from connecting to the end of the answer.
+    :param allow_private_targets: false refuses URLs that lead to loopback, private or link-local addresses.
+    """
+
+    batching: Batching = Batching()
+    settle_ms: Annotated[int, whole(0, 600_000)] = 3_000
+    signature_format: SignatureFormat = "prefixed"
+    request_timeout_ms: RequestTimeoutMs = 10_000
+    retry: Retry = Retry()
+    allow_private_targets: Flag = True
