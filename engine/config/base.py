@@ -106,7 +106,7 @@ def word(*allowed: str, elsewhere: Sequence[str] = (), synonyms: dict[str, str] 
             return (synonyms or {}).get(value, value)
         if value in elsewhere:
             raise ValueError(f"is not supported by this engine (yet); {choices}")
-        raise ValueError(f"is not known{did_you_mean(value, allowed)}; {choices}")
+        raise ValueError(f"is not known{did_you_mean(value, allowed) or ';'} {choices}")
 
     return BeforeValidator(check)
 

@@ -110,9 +110,8 @@ def _webhook(webhook: dict[str, Any], path: Path, mistakes: Mistakes) -> None:
     url, function, short = (webhook.get(key) for key in ("url", "lambda", "lambda_function"))
     named = isinstance(function, dict) and function.get("function_name") is not None
     if url is not None and (function is not None or short is not None):
-        mistakes.add(
-            path, f"has both url and {'lambda_function' if function is None else 'lambda'}; allowed: one of them"
-        )
+        other = "lambda_function" if function is None else "lambda"
+        mistakes.add(path, f"has both url and {other}; allowed: one of them")
     elif url is None and function is None and short is None:
         mistakes.add(path, "has no target; allowed: one of url, lambda, lambda_function")
     elif named and short is not None:

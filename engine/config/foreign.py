@@ -1,7 +1,7 @@
 """Options of other servers that this engine does not have, and what becomes of each (D-13).
 
-The one table of them, applied by `load.py`. An option that only tunes their inside is ignored and named in a warning. One
-that would silently change what is delivered, where, or to whom, stops the start instead.
+The one table of them, applied by `load.py`. An option that only tunes their inside is ignored and named in a warning.
+One that would silently change what is delivered, where, or to whom, stops the start instead.
 """
 
 from __future__ import annotations

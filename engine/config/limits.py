@@ -28,7 +28,7 @@ class EventLimits(Section):
 
     max_channels_at_once: Annotated[int, whole(1, 100_000)] = 100
     max_name_length: NameLength = 200
-    max_payload_in_kb: Kilobytes = 100
+    max_payload_in_kb: Kilobytes = 100.0
     max_batch_size: Annotated[int, whole(1, 10_000)] = 10
 
 
@@ -36,7 +36,7 @@ class PresenceLimits(Section):
     """:param max_member_size_in_kb: one member's channel data as JSON text."""
 
     max_members_per_channel: Limit = 100
-    max_member_size_in_kb: Kilobytes = 2
+    max_member_size_in_kb: Kilobytes = 2.0
 
 
 class RateLimit(Section):

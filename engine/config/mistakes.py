@@ -6,9 +6,9 @@ Filled by every step of `load.py`. A secret's value is never shown, whatever is 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from engine.errors import ConfigError
 
@@ -17,6 +17,7 @@ Path = tuple[str | int, ...]
 #: Keys whose value, or everything below them, is a secret.
 SECRET_KEYS = frozenset({"secret", "password", "passphrase", "sentinel_password", "headers"})
 _SHOWN = 80
+_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 ABSENT = object()
 
 
@@ -56,7 +57,7 @@ class Mistakes:
 
 def dotted(path: Path, *, start: bool = True) -> str:
     """`app_manager.array.apps[0].id`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in path)
     return text.removeprefix(".") if start else text
 
 
@@ -74,12 +75,15 @@ def show(path: Path, value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
+def _plain(name: str) -> str:
+    """A key that would break the line, or be taken for a path, is quoted."""
+    return name if _NAME.match(name) else json.dumps(name)
+
+
 def _without_credentials(text: str) -> str:
-    """A URL's user and password are replaced; so is everything that only looks like one but cannot be read."""
-    if "@" not in text or "//" not in text:
+    """The text with *** for what stands before the @ of a URL, or of something that was meant to be one."""
+    before, at, after = text.rpartition("@")
+    if not at or ":" not in before:
         return text
-    try:
-        parts = urlsplit(text)
-        return parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}").geturl()
-    except ValueError:
-        return "***"
+    scheme, separator, _ = before.partition("://")
+    return f"{scheme}{separator}***@{after}" if separator else f"***@{after}"

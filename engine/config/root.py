@@ -40,10 +40,10 @@ class Config(Section):
     debug: Flag = False
     path_prefix: PathPrefix = ""
     activity_timeout: Annotated[int, whole(1, 86_400)] = 120
-    user_authentication_timeout: Annotated[float, number(0, 31_536_000)] = 3600
-    shutdown_grace_period: Annotated[float, number(0, 3600)] = 10
+    user_authentication_timeout: Annotated[float, number(0, 31_536_000)] = 3600.0
+    shutdown_grace_period: Annotated[float, number(0, 3600)] = 10.0
     max_connections: Limit = 0
-    websocket_max_payload_kb: Annotated[float, number(0, 1024 * 1024)] = 64
+    websocket_max_payload_kb: Annotated[float, number(0, 1024 * 1024)] = 64.0
     health_check_timeout_ms: Annotated[int, whole(1, 600_000)] = 2_000
     app_manager: AppManagerConfig = AppManagerConfig()
     adapter: AdapterConfig = AdapterConfig()

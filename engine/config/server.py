@@ -47,7 +47,7 @@ class AcceptTrafficConfig(Section):
 class HttpApiConfig(Section):
     """:param request_limit_in_mb: largest request body (413 above). :param usage_enabled: whether /usage is served."""
 
-    request_limit_in_mb: Annotated[float, number(0, 1024)] = 10
+    request_limit_in_mb: Annotated[float, number(0, 1024)] = 10.0
     accept_traffic: AcceptTrafficConfig = AcceptTrafficConfig()
     usage_enabled: Flag = True
 
