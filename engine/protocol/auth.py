@@ -1,0 +1,129 @@
+"""Signatures of subscriptions and sign-ins: the strings to sign, their checks, and the signed data they carry.
+
+Called by ws/. Checks with the app's prepared `Signer`; the comparison is in constant time. Never logs, never raises
+anything but PusherError.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from engine.apps.app import App
+from engine.errors import CloseCode, PusherError, SubscriptionError
+from engine.protocol.channel import channel_kind, valid_user_id
+
+#: Ids of a watchlist that count (U-13).
+MAX_WATCHLIST = 100
+
+# Error texts repeat what the client sent, cut to this many characters.
+_QUOTED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class UserData:
+    """What a sign-in says about its user (U-2).
+
+    :param user_info: JSON text, "" when there was none.
+    :param watchlist: distinct ids as given, possibly more than `MAX_WATCHLIST`.
+    """
+
+    id: str
+    user_info: str
+    watchlist: tuple[str, ...]
+
+
+def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, channel_data: str | None) -> None:
+    """Check the `auth` of a private or presence subscription (N-8, N-9). Raises SubscriptionError, status 401.
+
+    A private channel given channel_data is accepted with or without it in the signature: server libraries sign what
+    the caller passes.
+    """
+    text = f"{socket_id}:{channel}"
+    signed = text if channel_data is None else f"{text}:{channel_data}"
+    key, colon, signature = auth.partition(":")
+    if not colon or key != app.key:
+        raise SubscriptionError(channel, f"Invalid key in subscription auth data: '{_cut(auth)}'")
+    if app.signer.verify(signed.encode(), signature):
+        return
+    if (
+        channel_data is not None
+        and not channel_kind(channel).is_presence
+        and app.signer.verify(text.encode(), signature)
+    ):
+        return
+    expected = f"Invalid signature: Expected HMAC SHA256 hex digest of {_cut(signed)}, but got {_cut(signature)}"
+    raise SubscriptionError(channel, expected)
+
+
+def parse_channel_data(app: App, channel: str, channel_data: str | None) -> tuple[str, str]:
+    """(user id, user_info as JSON text or "") of a presence subscription (N-18 to N-20). Raises SubscriptionError.
+
+    A numeric id becomes its decimal text (N-19).
+    """
+    data = _json_object(channel_data)
+    if data is None:
+        raise SubscriptionError(channel, "The channel_data of a presence channel must be a JSON object with a user_id")
+    user_id = data.get("user_id")
+    if isinstance(user_id, int) and not isinstance(user_id, bool):
+        user_id = str(user_id)
+    if not isinstance(user_id, str) or not valid_user_id(user_id):
+        raise SubscriptionError(
+            channel, "The user_id in channel_data must be a text of 1 to 200 characters or a number"
+        )
+    user_info = _info_text(data)
+    if user_info is None:
+        raise SubscriptionError(channel, "The user_info in channel_data is nested too deeply")
+    limit = app.max_presence_member_bytes
+    if limit and len(user_info.encode()) > limit:
+        message = f"The maximum size for a channel member is {limit / 1024:g} KB."
+        raise SubscriptionError(channel, message, kind="LimitReached", status=CloseCode.CLIENT_EVENT_REJECTED)
+    return user_id, user_info
+
+
+def verify_signin(app: App, socket_id: str, auth: str, user_data: str) -> None:
+    """Check the `auth` of a sign-in (U-1). Raises PusherError, which closes with 4009 as soketi does (U-4)."""
+    key, _, signature = auth.partition(":")
+    if key != app.key or not app.signer.verify(f"{socket_id}::user::{user_data}".encode(), signature):
+        raise PusherError(CloseCode.UNAUTHORIZED, "Connection not authorized.")
+
+
+def parse_user_data(user_data: str) -> UserData:
+    """Read the user of a sign-in (U-2). Raises PusherError, which closes with 4009."""
+    data = _json_object(user_data)
+    user_id = data.get("id") if data is not None else None
+    if data is None or not isinstance(user_id, str) or not valid_user_id(user_id):
+        raise PusherError(CloseCode.UNAUTHORIZED, 'The returned user data must contain the "id" field.')
+    user_info = _info_text(data)
+    if user_info is None:
+        raise PusherError(CloseCode.UNAUTHORIZED, "The user_info in user_data is nested too deeply")
+    listed = data.get("watchlist")
+    ids = listed if isinstance(listed, list) else []
+    watchlist = dict.fromkeys(watched for watched in ids if isinstance(watched, str) and valid_user_id(watched))
+    return UserData(user_id, user_info, tuple(watchlist))
+
+
+def _json_object(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _info_text(data: dict[str, Any]) -> str | None:
+    """`user_info` as JSON text, "" without one; None when it is nested deeper than can be written again."""
+    if "user_info" not in data:
+        return ""
+    try:
+        return orjson.dumps(data["user_info"]).decode()
+    except TypeError:
+        return None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _QUOTED else text[:_QUOTED] + "…"

@@ -1,0 +1,103 @@
+"""What a channel's name says: its kind, and whether it may be used at all. Also the rules for event names.
+
+Called for every subscription, client event and publish, so everything here is a precompiled pattern or a slice.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+#: Socket ids, as every official server library checks them (C-14).
+SOCKET_ID = re.compile(r"[0-9]{1,64}\.[0-9]{1,64}\Z")
+
+#: The channel of one signed-in user begins so (U-8).
+USER_PREFIX = "#server-to-user-"
+
+#: Every connection of an app holds a subscription to this server-owned channel: how a quota is counted cluster-wide.
+CONNECTIONS = "#connections"
+
+#: Client libraries refuse longer user ids, as they refuse longer channel names.
+MAX_USER_ID_LENGTH = 200
+
+#: Event names that begin so are the server's own (N-39, D-15).
+RESERVED_PREFIXES = ("pusher:", "pusher_internal:")
+
+
+class ChannelKind(Enum):
+    """The type that follows from the prefix alone (N-1).
+
+    :ivar needs_auth: a subscription must be signed by the application.
+    :ivar is_presence: subscribers are members. :ivar is_cache: the last event is remembered.
+    :ivar is_encrypted: `data` is opaque to the server.
+    :ivar base: public, private, presence, or user for a signed-in user's own channel.
+    """
+
+    PUBLIC = ""
+    PUBLIC_CACHE = "cache-"
+    PRIVATE = "private-"
+    PRIVATE_CACHE = "private-cache-"
+    ENCRYPTED = "private-encrypted-"
+    ENCRYPTED_CACHE = "private-encrypted-cache-"
+    PRESENCE = "presence-"
+    PRESENCE_CACHE = "presence-cache-"
+    USER = USER_PREFIX
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.is_presence = prefix.startswith("presence-")
+        self.needs_auth = self.is_presence or prefix.startswith("private-")
+        self.is_cache = prefix.endswith("cache-")
+        self.is_encrypted = prefix.startswith("private-encrypted-")
+        self.base = (
+            "user"
+            if prefix == USER_PREFIX
+            else "presence"
+            if self.is_presence
+            else "private"
+            if self.needs_auth
+            else "public"
+        )
+
+
+def channel_kind(name: str) -> ChannelKind:
+    """The kind of a channel. `my-cache-room` and `privateer` are public: a prefix counts at the start only (N-2)."""
+    found = _PREFIX.match(name)
+    return _KINDS[found[0]] if found is not None else ChannelKind.PUBLIC
+
+
+def valid_channel_name(name: str, max_length: int) -> bool:
+    """Whether clients may subscribe to it and back ends publish to it (N-3, N-4, D-9).
+
+    :param max_length: characters, prefix included. Server-owned names (`#...`) are never valid here, see `user_of`.
+    """
+    return len(name) <= max_length and _NAME.match(name) is not None
+
+
+def user_channel(user_id: str) -> str:
+    """The channel of a signed-in user's own messages (U-8)."""
+    return USER_PREFIX + user_id
+
+
+def user_of(name: str) -> str | None:
+    """The user whose own channel this is; None for any other channel and for an id that no user can have."""
+    if not name.startswith(USER_PREFIX):
+        return None
+    user_id = name[len(USER_PREFIX) :]
+    return user_id if valid_user_id(user_id) else None
+
+
+def valid_user_id(user_id: str) -> bool:
+    """Whether it can be the id of a member or signed-in user: any text without control characters (N-5)."""
+    return 0 < len(user_id) <= MAX_USER_ID_LENGTH and _CONTROL.search(user_id) is None
+
+
+def valid_event_name(name: str, max_length: int) -> bool:
+    """Whether a back end may publish under this name (H-41, D-15). :param max_length: characters."""
+    return 0 < len(name) <= max_length and not name.startswith(RESERVED_PREFIXES)
+
+
+_PREFIX = re.compile("|".join(sorted((re.escape(kind.value) for kind in ChannelKind if kind.value), reverse=True)))
+_KINDS = {kind.value: kind for kind in ChannelKind}
+_NAME = re.compile(r"[A-Za-z0-9_\-=@,.;:]+\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")

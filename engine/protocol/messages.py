@@ -1,0 +1,248 @@
+"""Every JSON message of the WebSocket, both ways: the server's built as bytes, the client's parsed.
+
+Called by the edges and the publisher, which put the bytes into frames. Knows no socket, no clock, no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from engine.errors import CloseCode, PusherError, SubscriptionError
+
+PUSHER_PING = "pusher:ping"
+PUSHER_PONG = "pusher:pong"
+PUSHER_SUBSCRIBE = "pusher:subscribe"
+PUSHER_UNSUBSCRIBE = "pusher:unsubscribe"
+PUSHER_SIGNIN = "pusher:signin"
+
+#: Client events begin so (E-1).
+CLIENT_PREFIX = "client-"
+
+#: Client libraries need `data` in these too, and as a string (C-18, C-19).
+PING = b'{"event":"pusher:ping","data":"{}"}'
+PONG = b'{"event":"pusher:pong","data":"{}"}'
+
+
+# --- from the server
+
+
+def connection_established(socket_id: str, activity_timeout_s: int) -> bytes:
+    """The first message of a connection (C-10); `data` must be a string (C-11)."""
+    data = _text({"socket_id": socket_id, "activity_timeout": activity_timeout_s})
+    return orjson.dumps({"event": "pusher:connection_established", "data": data})
+
+
+def error(code: int | None, message: str, channel: str | None = None) -> bytes:
+    """pusher:error (C-24). `data` is an object, since .NET drops a string; `code` a number or null, for Java."""
+    body: dict[str, Any] = {"event": "pusher:error", "data": {"code": code, "message": message}}
+    if channel is not None:
+        body["channel"] = channel
+    return orjson.dumps(body)
+
+
+def subscription_succeeded(channel: str) -> bytes:
+    """For every channel but presence (N-10). Java decrypts any other `data` on encrypted channels (N-33)."""
+    return orjson.dumps({"event": "pusher_internal:subscription_succeeded", "channel": channel, "data": "{}"})
+
+
+def presence_succeeded(channel: str, roster: Mapping[str, str]) -> bytes:
+    """For presence channels: who is there, the subscriber included (N-11).
+
+    :param roster: user id -> user_info as JSON text; "" where there is none, which is told as ``{}``: the key must
+        be there for Swift, and a handler that reads ``info.name`` fails on null but not on an empty object.
+    """
+    hash_ = {user_id: _info(user_info) for user_id, user_info in roster.items()}
+    data = _text({"presence": {"ids": list(roster), "hash": hash_, "count": len(roster)}})
+    return orjson.dumps({"event": "pusher_internal:subscription_succeeded", "channel": channel, "data": data})
+
+
+def subscription_error(error: SubscriptionError) -> bytes:
+    """A refused subscription, in the shape that pusher-js and Echo hand to the application (N-15, N-16)."""
+    data = {"type": error.kind, "error": error.message, "status": int(error.status)}
+    return orjson.dumps({"event": "pusher:subscription_error", "channel": error.channel, "data": data})
+
+
+def member_added(channel: str, user_id: str, user_info: str) -> bytes:
+    """:param user_info: JSON text, or "" as in `presence_succeeded` (N-21)."""
+    data = _text({"user_id": user_id, "user_info": _info(user_info)})
+    return orjson.dumps({"event": "pusher_internal:member_added", "channel": channel, "data": data})
+
+
+def member_removed(channel: str, user_id: str) -> bytes:
+    data = _text({"user_id": user_id})
+    return orjson.dumps({"event": "pusher_internal:member_removed", "channel": channel, "data": data})
+
+
+def cache_miss(channel: str) -> bytes:
+    """A cache channel without a last event (N-30)."""
+    return orjson.dumps({"event": "pusher:cache_miss", "channel": channel, "data": "{}"})
+
+
+def signin_success(user_data: str) -> bytes:
+    """:param user_data: the string as received (U-3)."""
+    return orjson.dumps({"event": "pusher:signin_success", "data": {"user_data": user_data}})
+
+
+def subscription_count(channel: str, count: int) -> bytes:
+    """Under the name that libraries know, not the documented one (N-36, N-37)."""
+    data = _text({"subscription_count": count})
+    return orjson.dumps({"event": "pusher_internal:subscription_count", "channel": channel, "data": data})
+
+
+def watchlist_events(online: Sequence[str], offline: Sequence[str]) -> bytes:
+    """Watched users who came or went; at least one list is not empty (U-15)."""
+    lists = (("online", online), ("offline", offline))
+    data = _text({"events": [{"name": name, "user_ids": list(ids)} for name, ids in lists if ids]})
+    return orjson.dumps({"event": "pusher_internal:watchlist_events", "data": data})
+
+
+def channel_event(event: str, channel: str, data: str) -> bytes:
+    """An event published over HTTP; `data` arrives exactly as it was given (C-18, N-38)."""
+    prefix, suffix = channel_event_parts(event, data)
+    return prefix + json_string(channel) + suffix
+
+
+def channel_event_parts(event: str, data: str) -> tuple[bytes, bytes]:
+    """What stands before and after the channel's `json_string`, for one event that goes to many channels."""
+    return b'{"event":' + orjson.dumps(event) + b',"channel":', b',"data":' + orjson.dumps(data) + b"}"
+
+
+def json_string(text: str) -> bytes:
+    """A JSON string with its quotes."""
+    return orjson.dumps(text)
+
+
+def client_event(event: str, channel: str, data_json: bytes, user_id: str | None) -> bytes:
+    """An event of another client (E-4). :param user_id: the sender's, on presence channels only (E-9)."""
+    suffix = b"}" if user_id is None else b',"user_id":' + orjson.dumps(user_id) + b"}"
+    return b"".join(
+        (b'{"event":', orjson.dumps(event), b',"channel":', orjson.dumps(channel), b',"data":', data_json, suffix)
+    )
+
+
+def channel_data(user_id: str, user_info: str) -> str:
+    """The channel_data that a signed-in connection would have sent for itself (N-18)."""
+    data: dict[str, Any] = {"user_id": user_id}
+    if user_info:
+        data["user_info"] = orjson.Fragment(user_info)
+    return _text(data)
+
+
+def _info(user_info: str) -> orjson.Fragment:
+    return orjson.Fragment(user_info or "{}")
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+# --- from the client
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMessage:
+    """One message of a client.
+
+    :param data: the JSON value; None also when there was none.
+    :param data_json: of a client event, `data` as JSON text again. It is the same value to every JSON reader with
+        double-precision numbers, though not the same spelling: white space, escapes and digits past a double's
+        precision are not kept.
+    """
+
+    event: str
+    channel: str | None
+    data: Any
+    data_json: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeRequest:
+    """:param auth: "" when there was none. :param channel_data: None when there was none."""
+
+    channel: str
+    auth: str
+    channel_data: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SigninRequest:
+    auth: str
+    user_data: str
+
+
+def parse(payload: bytes) -> ClientMessage:
+    """Read one message of a client (C-16). Raises PusherError, which leaves the connection open (C-17, C-30)."""
+    body = _object(payload)
+    event = body.get("event")
+    channel = body.get("channel")
+    data = body.get("data")
+    if not isinstance(event, str) or not event:
+        raise _invalid("The message has no event name")
+    if channel is not None and not isinstance(channel, str):
+        raise _invalid("The message's channel is not a string")
+    if not event.startswith(CLIENT_PREFIX):
+        return ClientMessage(event, channel, data)
+    try:
+        return ClientMessage(event, channel, data, orjson.dumps(data))
+    except TypeError as problem:  # nested deeper than can be written again
+        raise _invalid("The message's data is nested too deeply") from problem
+
+
+def subscribe_request(message: ClientMessage) -> SubscribeRequest:
+    """Read pusher:subscribe (N-7). Raises PusherError."""
+    data = _data(message)
+    auth = _optional(data, "auth") or ""
+    return SubscribeRequest(_required(data, "channel"), auth, _optional(data, "channel_data") or None)
+
+
+def unsubscribe_channel(message: ClientMessage) -> str:
+    """Read pusher:unsubscribe (N-24). Raises PusherError."""
+    return _required(_data(message), "channel")
+
+
+def signin_request(message: ClientMessage) -> SigninRequest:
+    """Read pusher:signin (U-1). Raises PusherError."""
+    data = _data(message)
+    return SigninRequest(_required(data, "auth"), _required(data, "user_data"))
+
+
+def _data(message: ClientMessage) -> dict[str, Any]:
+    """`data` as an object; some clients encode it as a string (C-18)."""
+    data = message.data
+    if isinstance(data, dict):
+        return data
+    if isinstance(data, str):
+        return _object(data)
+    raise _invalid(f"The data of {message.event} is not an object")
+
+
+def _object(text: bytes | str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as problem:
+        raise _invalid("The message is not valid JSON") from problem
+    if not isinstance(value, dict):
+        raise _invalid("The message is not a JSON object")
+    return value
+
+
+def _required(data: dict[str, Any], name: str) -> str:
+    value = _optional(data, name)
+    if not value:
+        raise _invalid(f"The message's data has no {name}")
+    return value
+
+
+def _optional(data: dict[str, Any], name: str) -> str | None:
+    value = data.get(name)
+    if value is not None and not isinstance(value, str):
+        raise _invalid(f"The message's {name} is not a string")
+    return value
+
+
+def _invalid(message: str) -> PusherError:
+    return PusherError(CloseCode.GENERIC, message)
