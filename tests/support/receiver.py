@@ -29,6 +29,7 @@ class Received:
     """One request. `headers` has lower-case names; `at` is time.monotonic() on arrival; `answer` what it was told."""
 
     path: str
+    query: str
     headers: Mapping[str, str]
     body: bytes
     at: float
@@ -132,7 +133,7 @@ class WebhookReceiver:
         body, planned = await request.read(), self._next.get(request.path)
         answer = planned.popleft() if planned else self._always.get(request.path, 200)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.requests.append(Received(request.path, headers, body, time.monotonic(), answer))
+        self.requests.append(Received(request.path, request.query_string, headers, body, time.monotonic(), answer))
         if answer == "hang":
             await self._stopping.wait()
         if isinstance(answer, int):

@@ -1,0 +1,136 @@
+"""The command line: `python -m engine` serves; `trigger`, `listen` and `apps` help to try it. No logic lives here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engine.apps.app import App
+from engine.cli.text import complain
+from engine.config.build import build_apps
+from engine.config.load import Loaded, load
+from engine.config.root import Config
+from engine.errors import ConfigError
+
+EXIT_MISUSE = 2
+DEFAULT_CONFIG = Path("config.json")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. A configuration that cannot be used is told in plain lines."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            complain(f"engine: {line}")
+        return EXIT_MISUSE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m engine",
+        description="A realtime server for Pusher clients. Without a command it serves.",
+        epilog="Environment variables (PORT, REDIS_URL, …) win over the file, and options given here over both.",
+    )
+    parser.set_defaults(run=_serve)
+    parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file (default: config.json, if any)")
+    parser.add_argument("--workers", metavar="N", type=_count, default=1, help="worker processes (default: 1)")
+    parser.add_argument("--host", metavar="H", help="address to listen on")
+    parser.add_argument("--port", metavar="P", type=_port, help="port for WebSocket and HTTP")
+    parser.add_argument("--debug", action="store_true", help="write a detailed log")
+
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    trigger = _command(commands, "trigger", _trigger, "publish an event", url=True)
+    trigger.add_argument("channel")
+    trigger.add_argument("event")
+    trigger.add_argument("data", help="what subscribers get, sent as it is; - reads it from standard input")
+    listen = _command(commands, "listen", _listen, "print the events of channels until Ctrl-C", url=True)
+    listen.add_argument("channels", metavar="channel", nargs="+")
+    listen.add_argument("--user-id", metavar="U", default="cli", help="who to be in presence channels (default: cli)")
+    _command(commands, "apps", _apps, "list the applications, without their secrets", url=False)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+    *,
+    url: bool,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=run)
+    # Suppressed defaults: an absent option must not undo the same option in front of the command.
+    command.add_argument(
+        "--config", metavar="FILE", type=Path, default=argparse.SUPPRESS, help="the server's configuration"
+    )
+    if url:
+        command.add_argument("--app", metavar="ID", help="application (default: the first of the configuration)")
+        command.add_argument("--url", metavar="URL", help="server (default: host and port of the configuration)")
+    return command
+
+
+def _serve(args: argparse.Namespace) -> int:
+    loaded = _load(args)
+    from engine.supervisor import Supervisor
+
+    return Supervisor(loaded, args.workers).run()
+
+
+def _trigger(args: argparse.Namespace) -> int:
+    from engine.cli.target import choose_app, http_url
+    from engine.cli.trigger import trigger
+
+    config, apps = _config_and_apps(args)
+    data = sys.stdin.read() if args.data == "-" else args.data
+    return trigger(choose_app(apps, args.app), http_url(config, args.url), args.channel, args.event, data)
+
+
+def _listen(args: argparse.Namespace) -> int:
+    from engine.cli.listen import listen
+    from engine.cli.target import choose_app, ws_url
+
+    config, apps = _config_and_apps(args)
+    return listen(choose_app(apps, args.app), ws_url(config, args.url), args.channels, args.user_id)
+
+
+def _apps(args: argparse.Namespace) -> int:
+    from engine.cli.apps import show_apps
+
+    return show_apps(_config_and_apps(args)[1])
+
+
+def _config_and_apps(args: argparse.Namespace) -> tuple[Config, Sequence[App]]:
+    config = _load(args).config
+    return config, build_apps(config)
+
+
+def _load(args: argparse.Namespace) -> Loaded:
+    flags = {"host": args.host, "port": args.port, "debug": args.debug or None}
+    path = args.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    return load(path, os.environ, args.workers, {name: value for name, value in flags.items() if value is not None})
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1, 1024)
+
+
+def _port(text: str) -> int:
+    return _whole(text, 1, 65535)
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {low} to {high}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Which application and which server a command talks to, from the server's own configuration. Called by `__main__`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.apps.app import App
+from engine.config.root import Config
+from engine.errors import ConfigError
+
+#: Addresses that mean "every address of this machine", and how to reach the machine itself instead.
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
+
+
+def choose_app(apps: Sequence[App], app_id: str | None) -> App:
+    """The application with this id, or the first one. Raises ConfigError when there is none."""
+    for app in apps:
+        if app_id in (None, app.id):
+            return app
+    if not apps:
+        raise ConfigError("app_manager.array.apps: there is no application to act for")
+    raise ConfigError(f"--app: {app_id} is not an application; there are {', '.join(app.id for app in apps)}")
+
+
+def http_url(config: Config, given: str | None) -> str:
+    """``http://host:port/prefix`` without a slash at its end; `given` (``--url``) wins and may say ws for http."""
+    if given is None:
+        host = _ANY.get(config.host, f"[{config.host}]" if ":" in config.host else config.host)
+        return f"{'https' if config.ssl.enabled else 'http'}://{host}:{config.port}{config.path_prefix}"
+    scheme, separator, rest = given.rstrip("/").partition("://")
+    if not separator or scheme not in ("http", "https", "ws", "wss") or not rest:
+        raise ConfigError(f"--url: {given} is not an address of a server; such as http://127.0.0.1:6001")
+    return f"{scheme.replace('ws', 'http')}://{rest}"
+
+
+def ws_url(config: Config, given: str | None) -> str:
+    """The same server's ``ws://`` or ``wss://`` address."""
+    return http_url(config, given).replace("http", "ws", 1)

@@ -1,0 +1,111 @@
+"""The command line itself: help, exit statuses, and mistakes told in plain lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.__main__ import main
+from tests.support.engine import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No config.json of the project, and nothing of it in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOST", "PORT", "DEBUG", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def write(**config: Any) -> str:
+    Path("some.json").write_text(json.dumps(config))
+    return "some.json"
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--help"], ["--workers N", "--config FILE", "trigger", "listen", "apps"]),
+        (["trigger", "--help"], ["channel event data", "--app ID", "--url URL"]),
+        (["listen", "--help"], ["--user-id"]),
+    ],
+)
+def test_help(args: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(args)
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert [word for word in words if word not in text] == []
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["--workers", "0"], ["--workers", "two"], ["--port", "65536"], ["trigger", "only-a-channel"], ["dance"]],
+)
+def test_misuse_is_told_with_status_2(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(args)
+    assert ended.value.code == 2
+    assert "usage: python -m engine" in capsys.readouterr().err
+
+
+def test_every_mistake_of_a_configuration_is_told_at_once(tmp_path: Path) -> None:
+    config = {
+        "prot": 6001,
+        "port": "many",
+        "adapter": {"driver": "pigeon"},
+        "webhooks": {"settle_ms": -1},
+        "app_manager": {
+            "array": {"apps": [{"id": "1", "key": "", "secret": "s3cr3t", "webhooks": [{"url": "ftp://x"}]}]}
+        },
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", "--config", write(**config)],
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert all(line.startswith("engine: ") for line in lines)
+    told = (
+        "prot",
+        "port",
+        "adapter.driver",
+        "webhooks.settle_ms",
+        "apps[0].key",
+        "apps[0].webhooks[0].url",
+        "event_types",
+    )
+    for key in told:
+        assert any(key in line for line in lines), f"{key} is missing in {lines}"
+    assert any("prot" in line and "port" in line for line in lines), "an unknown key comes with a suggestion"
+    assert "Traceback" not in done.stderr
+    assert "s3cr3t" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["apps"], ["trigger", "a", "b", "c"], ["listen", "a"]])
+def test_missing_file(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", "nowhere.json", *command]) == 2
+    assert "nowhere.json" in capsys.readouterr().err
+
+
+def test_option_before_and_after_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(app_manager={"array": {"apps": [{"id": "77", "key": "k77", "secret": "hush"}]}})
+    for args in (["--config", path, "apps"], ["apps", "--config", path]):
+        assert main(args) == 0
+        assert "k77" in capsys.readouterr().out
+
+
+def test_config_json_is_read_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    Path(write(app_manager={"array": {"apps": [{"id": "77", "key": "k77", "secret": "hush"}]}})).rename("config.json")
+    assert main(["apps"]) == 0
+    assert "k77" in capsys.readouterr().out

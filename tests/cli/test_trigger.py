@@ -1,0 +1,42 @@
+"""`python -m engine trigger` sends what a back end's library would send, and tells how it went."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from engine._fast.signature import Signer
+from engine.apps.app import App
+from engine.cli.trigger import trigger
+from tests.support.receiver import WebhookReceiver
+from tests.support.signing import signed_query
+from tests.support.waiting import free_port
+
+APP = App("7", "key", "secret", Signer("secret"))
+
+
+def test_request_is_signed_as_documented(receiver: WebhookReceiver, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trigger(APP, f"{receiver.url}/prefix", "private-a", "Zoë's", '{"n":1}') == 0
+    (request,) = receiver.requests
+    assert json.loads(request.body) == {"name": "Zoë's", "channels": ["private-a"], "data": '{"n":1}'}
+    path, query = urlsplit(request.path).path, {k: v[0] for k, v in parse_qs(request.query).items()}
+    assert path == "/prefix/apps/7/events"
+    expected = signed_query(
+        "key", "secret", "POST", "/apps/7/events", request.body, timestamp=int(query["auth_timestamp"])
+    )
+    assert query == expected
+    assert capsys.readouterr().out == "sent Zoë's to private-a\n"
+
+
+@pytest.mark.parametrize("status", [401, 404, 413, 500])
+def test_refusal_is_told(receiver: WebhookReceiver, capsys: pytest.CaptureFixture[str], status: int) -> None:
+    receiver.answer(status, path="/apps/7/events")
+    assert trigger(APP, receiver.url, "a", "b", "c") == 1
+    assert f"refused with {status}" in capsys.readouterr().err
+
+
+def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert trigger(APP, f"http://127.0.0.1:{free_port()}", "a", "b", "c") == 1
+    assert "is the server running?" in capsys.readouterr().err

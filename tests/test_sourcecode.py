@@ -1,0 +1,109 @@
+"""The source as such: linters and types pass, files stay small, and every module can be imported alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_LINES = 400
+WRITTEN = ("*.py", "*.pyx", "*.pxd", "*.pyi", "*.lua", "*.mjs")
+FOLDERS = ("engine", "tests", "benchmarks")
+
+#: Imports each module named on stdin in a child of its own, forked before anything of the engine was imported.
+IMPORT_EACH = """
+import os, sys, traceback, warnings
+warnings.simplefilter("error")
+failed = 0
+for name in sys.stdin.read().split():
+    pid = os.fork()
+    if pid == 0:
+        try:
+            __import__(name)
+        except BaseException:
+            print(f"--- {name} ---", file=sys.stderr)
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    failed += os.waitpid(pid, 0)[1] != 0
+sys.exit(failed != 0)
+"""
+
+
+def test_ruff_finds_nothing() -> None:
+    _run("ruff", "check", ".")
+
+
+def test_ruff_format_changes_nothing() -> None:
+    _run("ruff", "format", "--check", ".")
+
+
+def test_mypy_finds_nothing() -> None:
+    _run("mypy")
+
+
+def test_no_file_is_long() -> None:
+    long = {str(path.relative_to(ROOT)): lines for path in _written() if (lines := _lines(path)) > MAX_LINES}
+    assert not long, f"more than {MAX_LINES} lines: {long}"
+
+
+def test_package_files_are_empty() -> None:
+    full = [str(path.relative_to(ROOT)) for path in _written() if path.name == "__init__.py" and path.stat().st_size]
+    assert not full
+
+
+def test_every_module_can_be_imported_alone() -> None:
+    """No import depends on what happened to be imported before it."""
+    modules = sorted(
+        {
+            ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            for kind in ("*.py", "*.pyx")
+            for path in (ROOT / "engine").rglob(kind)
+            if path.stem not in ("__init__", "__main__")
+        }
+    )
+    assert "engine.errors" in modules
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_EACH],
+        check=False,
+        cwd=ROOT,
+        input="\n".join(modules),
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_engine_does_not_import_what_only_tests_need() -> None:
+    """`pip install .` brings no test tool; the server must start without."""
+    forbidden = ("pytest", "hypothesis", "pusher", "pysher", "tests", "Cython")
+    script = (
+        f"import sys, engine.worker, engine.supervisor; sys.exit(str([m for m in {forbidden!r} if m in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert done.stderr.strip() == "[]", done.stderr
+
+
+def _run(tool: str, *args: str) -> None:
+    if importlib.util.find_spec(tool) is None:
+        pytest.fail(f"{tool} is not installed; make test does it")
+    done = subprocess.run(
+        [sys.executable, "-m", tool, *args], check=False, cwd=ROOT, capture_output=True, text=True, timeout=55
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def _written() -> list[Path]:
+    found = (path for folder in FOLDERS for kind in WRITTEN for path in (ROOT / folder).rglob(kind))
+    return sorted(path for path in found if "node_modules" not in path.parts)
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
