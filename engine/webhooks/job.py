@@ -114,7 +114,9 @@ def decode(entry: bytes, *, dead: bool = False) -> Job:
 
 
 def malformed_entry(entry: bytes, reason: str) -> bytes:
-    """What the dead letters keep of something that is no job."""
+    """What the dead letters keep of something that is no job; one of those, requeued by hand, stays as it is."""
+    if entry.startswith(b'{"malformed":'):
+        return entry
     return orjson.dumps({"malformed": reason, "entry": entry[:KEPT_BYTES].decode("utf-8", "replace")})
 
 

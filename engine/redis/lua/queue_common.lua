@@ -1,0 +1,67 @@
+-- What the queue's scripts share; put in front of each of them. Defines functions only, runs nothing.
+-- KEYS[1]  what all keys begin with: the configured queue prefix
+-- ARGV[1]  the consumer that calls
+--
+-- Keys under the prefix (line = app/endpoint):
+--   default            list    entries waiting, oldest at the left; operators push and pop here by hand
+--   failed             list    dead letters, newest at the right, so that a loop of RPOPLPUSH requeues in the old order
+--   delayed            zset    retries, scored by the millisecond they are due
+--   aside              set     lines that have entries set aside, because their endpoint does not keep up
+--   aside:<line>       list    those entries, oldest at the left
+--   consumers          set     consumers that may hold entries; at most one of them is alive
+--   consumer:<id>      string  its lease, with expiry
+--   inflight:<id>      list    what it holds, oldest at the left
+--   gone:<id>          string  what it held was given away; it must not go on
+--
+-- The order that all scripts keep for each line: delayed and in flight, then aside, then default.
+
+local prefix, me = KEYS[1], ARGV[1]
+local call = redis.call
+local default, delayed, failed = prefix .. 'default', prefix .. 'delayed', prefix .. 'failed'
+local consumers, inflight = prefix .. 'consumers', prefix .. 'inflight:' .. me
+
+-- How long a purged consumer that comes back after a pause is still told so.
+local GONE_S = 86400
+local GONE, UNKNOWN = -1, -2
+
+-- nil while the caller is a consumer; otherwise what to return.
+local function refused()
+  if call('EXISTS', prefix .. 'gone:' .. me) == 1 then return GONE end
+  if call('SISMEMBER', consumers, me) == 0 then return UNKNOWN end
+  return nil
+end
+
+local function renew(ttl_ms)
+  call('SET', prefix .. 'consumer:' .. me, '1', 'PX', ttl_ms)
+end
+
+local function now_ms()
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- The line of an entry, or nil when it is no job. Entries that the engine wrote are not parsed.
+local function line_of(entry)
+  local app, endpoint = string.match(entry, '^{"app_id":"([^"\\]*)","endpoint_id":"([^"\\]*)",')
+  if not app then
+    local ok, job = pcall(cjson.decode, entry)
+    if not ok or type(job) ~= 'table' then return nil end
+    app, endpoint = job.app_id, job.endpoint_id
+    if type(app) ~= 'string' or type(endpoint) ~= 'string' then return nil end
+  end
+  return app .. '/' .. endpoint
+end
+
+-- Return what a consumer holds to the front, in its old order: before what is set aside for its line, if anything is.
+local function give_back(id)
+  local held = prefix .. 'inflight:' .. id
+  local entry = call('RPOP', held)
+  while entry do
+    local line = line_of(entry)
+    local aside = line and prefix .. 'aside:' .. line
+    if not aside or call('LPUSHX', aside, entry) == 0 then call('LPUSH', default, entry) end
+    entry = call('RPOP', held)
+  end
+  call('SREM', consumers, id)
+  call('DEL', prefix .. 'consumer:' .. id)
+end

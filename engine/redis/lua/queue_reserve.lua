@@ -1,0 +1,33 @@
+-- Takes entries, oldest first: retries that are due, then those that wait; sets aside those of lines without room.
+-- ARGV[2] lease in ms, [3] number of entries looked at, [4..] lines without room.
+-- Returns {entries, ms until the next retry is due or -1, lines with entries set aside}; or -1, -2 (see `refused`).
+
+local no = refused()
+if no then return no end
+renew(ARGV[2])
+local limit, now = tonumber(ARGV[3]), now_ms()
+local entries = call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, limit)
+for _, entry in ipairs(entries) do
+  call('ZREM', delayed, entry)
+  -- In front: it is older than whatever else of its channels is held.
+  call('LPUSH', inflight, entry)
+end
+
+local full = {}
+for i = 4, #ARGV do full[ARGV[i]] = true end
+for _, line in ipairs(call('SMEMBERS', prefix .. 'aside')) do full[line] = true end
+for _ = #entries + 1, limit do
+  local entry = call('LPOP', default)
+  if not entry then break end
+  local line = line_of(entry)
+  if line and full[line] then
+    call('RPUSH', prefix .. 'aside:' .. line, entry)
+    call('SADD', prefix .. 'aside', line)
+  else
+    call('RPUSH', inflight, entry)
+    entries[#entries + 1] = entry
+  end
+end
+
+local next_due = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
+return { entries, next_due and math.max(0, next_due - now) or -1, call('SMEMBERS', prefix .. 'aside') }

@@ -1,0 +1,160 @@
+"""The webhook queue in one process: the reference of the other drivers, lost with the process.
+
+Called by the batcher (`put`), the delivery (all else) and operators' commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+from engine.errors import StoreUnavailable
+from engine.interfaces import Backlog, Job, Reserved
+from engine.webhooks.job import line_of
+
+_log = logging.getLogger(__name__)
+
+
+class MemoryQueue:
+    """A `WebhookQueue` without any server.
+
+    :param max_jobs: jobs it holds, dead letters aside; more are refused.
+    :param max_failed: dead letters it keeps; the oldest go first.
+    :param clock: seconds, monotonic.
+    """
+
+    default_list: str | None = None
+
+    def __init__(
+        self, max_jobs: int = 100_000, max_failed: int = 10_000, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._max_jobs = max_jobs
+        self._clock = clock
+        self._waiting: deque[Job] = deque()
+        self._aside: dict[str, deque[Job]] = {}
+        self._parked: list[tuple[float, int, Job]] = []
+        self._numbers = itertools.count()
+        # By identity: two jobs with one id are two jobs here, as two entries of a list are in Redis.
+        self._reserved: dict[int, Job] = {}
+        self._failed: deque[Job] = deque(maxlen=max_failed)
+        self._arrived = asyncio.Event()
+        self._attached = False
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def stop(self) -> None:
+        if undelivered := self._count():
+            _log.warning("%d webhook requests are lost with this process (queue driver memory)", undelivered)
+
+    async def put(self, jobs: Sequence[Job]) -> None:
+        if self._count() + len(jobs) > self._max_jobs:
+            raise StoreUnavailable(f"the webhook queue holds {self._max_jobs} jobs, its limit")
+        self._waiting.extend(jobs)
+        self._arrived.set()
+
+    # --- the consumer
+
+    async def attach(self, held: Sequence[Job] = ()) -> Backlog | None:
+        self._attached = True
+        return Backlog(list(self._reserved.values()), [job for _, _, job in sorted(self._parked)])
+
+    async def detach(self) -> None:
+        self._attached = False
+        # Per line, what was reserved is older than what was set aside, and that is older than what waits.
+        for job in reversed(list(self._reserved.values())):
+            self._aside.get(line_of(job), self._waiting).appendleft(job)
+        self._reserved.clear()
+        self._arrived.set()
+
+    async def expire(self, consumer: str) -> None:
+        """There is no other worker."""
+
+    @property
+    def attached(self) -> bool:
+        return self._attached
+
+    async def reserve(self, limit: int, full: Collection[str] = ()) -> Reserved:
+        due: list[Job] = []
+        now = self._clock()
+        while self._parked and self._parked[0][0] <= now and len(due) < limit:
+            due.append(heapq.heappop(self._parked)[2])
+        # In front: they are older than whatever else of their channels is held.
+        self._reserved = {id(job): job for job in (*due, *self._reserved.values())}
+        jobs: list[Job] = list(due)
+        for _ in range(min(limit - len(due), len(self._waiting))):
+            job = self._waiting.popleft()
+            line = line_of(job)
+            if line in full or line in self._aside:
+                self._aside.setdefault(line, deque()).append(job)
+            else:
+                jobs.append(job)
+        if not self._waiting:
+            self._arrived.clear()
+        return self._taken(jobs)
+
+    async def resume(self, line: str, limit: int) -> Reserved:
+        aside = self._aside.get(line, deque())
+        jobs = [aside.popleft() for _ in range(min(limit, len(aside)))]
+        if not aside:
+            self._aside.pop(line, None)
+        return self._taken(jobs)
+
+    async def wait(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._arrived.wait()
+        except TimeoutError:
+            return
+
+    async def ack(self, job: Job) -> None:
+        self._reserved.pop(id(job), None)
+
+    async def retry(self, job: Job, delay_s: float) -> None:
+        if self._reserved.pop(id(job), None) is not None:
+            heapq.heappush(self._parked, (self._clock() + delay_s, next(self._numbers), job))
+
+    async def bury(self, job: Job) -> None:
+        if self._reserved.pop(id(job), None) is not None:
+            self._failed.append(job)
+
+    # --- for operators
+
+    async def depth(self) -> Mapping[str, int]:
+        return {
+            "waiting": len(self._waiting) + sum(map(len, self._aside.values())),
+            "reserved": len(self._reserved),
+            "delayed": len(self._parked),
+            "failed": len(self._failed),
+        }
+
+    async def failed(self, limit: int) -> list[Job]:
+        return [replace(job, errors=list(job.errors)) for job in itertools.islice(reversed(self._failed), limit)]
+
+    async def requeue(self, job_id: str | None) -> int:
+        moved = [job for job in self._failed if job_id is None or job.id == job_id]
+        await self.put([replace(job, attempt=0, errors=[]) for job in moved])
+        kept = [job for job in self._failed if job_id is not None and job.id != job_id]
+        self._failed.clear()
+        self._failed.extend(kept)
+        return len(moved)
+
+    async def purge_failed(self) -> int:
+        count = len(self._failed)
+        self._failed.clear()
+        return count
+
+    def _taken(self, jobs: list[Job]) -> Reserved:
+        self._reserved.update((id(job), job) for job in jobs)
+        next_due_s = max(0.0, self._parked[0][0] - self._clock()) if self._parked else None
+        return Reserved(jobs, next_due_s, frozenset(self._aside))
+
+    def _count(self) -> int:
+        aside = sum(map(len, self._aside.values()))
+        return len(self._waiting) + aside + len(self._parked) + len(self._reserved)

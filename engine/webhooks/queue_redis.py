@@ -1,0 +1,283 @@
+"""The webhook queue in Redis lists, crash-safe; `redis/lua/queue_common.lua` lists its keys.
+
+Called by the batcher (`put`), the delivery (the consumer's methods) and operators, who may also move entries between
+`<prefix>failed` and `<prefix>default` by hand. It trusts no byte that it reads and writes no secret.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from engine.errors import IncarnationGone, StoreUnavailable
+from engine.interfaces import Backlog, Job, Reserved
+from engine.redis.scripts import Script, bounded, load, run
+from engine.webhooks.job import MalformedJob, decode, encode, malformed_entry
+
+_ATTACH = load("queue_attach", common="queue_common")
+_DETACH = load("queue_detach", common="queue_common")
+_RESERVE = load("queue_reserve", common="queue_common")
+_RESUME = load("queue_resume", common="queue_common")
+_SETTLE = load("queue_settle", common="queue_common")
+_REQUEUE = load("queue_requeue", common="queue_common")
+
+#: Longest blocking call; shorter than any sensible socket time-out of the client.
+MAX_WAIT_S = 1.0
+#: Dead letters moved or looked at in one call, so that no call holds Redis up.
+SLICE = 1000
+
+_log = logging.getLogger(__name__)
+
+
+class RedisQueue:
+    """A `WebhookQueue` in Redis.
+
+    :param client: with `decode_responses` off; the caller closes it.
+    :param consumer: this worker's incarnation; whoever learns of its end gives it to `expire`.
+    :param lease_s: how long a consumer that says nothing counts as alive.
+    :param max_failed: dead letters kept; the oldest go first.
+    :param clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        prefix: str,
+        consumer: str,
+        *,
+        lease_s: float = 3.0,
+        max_failed: int = 100_000,
+        timeout_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._names = (f"{consumer}.{n}" for n in itertools.count())
+        self._me = next(self._names)
+        self._lease_s = lease_s
+        self._max_failed = max_failed
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._lease_until = 0.0
+        #: Entries that were no jobs, and dead letters given up for newer ones; both are logged where they happen.
+        self.malformed = 0
+        self.dropped = 0
+
+    async def start(self) -> None:
+        """Nothing to open: the client connects by itself."""
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+    @property
+    def default_list(self) -> str | None:
+        return self._prefix + "default"
+
+    async def put(self, jobs: Sequence[Job]) -> None:
+        if jobs:
+            async with bounded("queue put", self._timeout_s):
+                await self._client.rpush(self._prefix + "default", *map(encode, jobs))
+
+    # --- the consumer
+
+    async def attach(self, held: Sequence[Job] = ()) -> Backlog | None:
+        asked = self._clock()
+        entries = [_entry(job) for job in held]
+        raw = await self._run(_ATTACH, self._lease_ms(), *entries)
+        status = raw[0] if isinstance(raw, list) and raw else None
+        if status == -1:
+            self._give_up()
+        if status != 1:
+            return None
+        self._lease_until = asked + self._lease_s
+        parked = [job for entry in raw[2] if (job := _readable(entry))]
+        return Backlog(await self._held(raw[1]), parked)
+
+    async def detach(self) -> None:
+        self._lease_until = 0.0
+        await self._run(_DETACH)
+
+    async def expire(self, consumer: str) -> None:
+        async with bounded("queue expire", self._timeout_s):
+            for name in map(_text, await self._client.smembers(self._prefix + "consumers")):
+                if name.rpartition(".")[0] == consumer:
+                    await self._client.delete(self._prefix + "consumer:" + name)
+
+    @property
+    def attached(self) -> bool:
+        return self._clock() < self._lease_until
+
+    async def reserve(self, limit: int, full: Collection[str] = ()) -> Reserved:
+        return await self._take(_RESERVE, self._lease_ms(), limit, *full)
+
+    async def resume(self, line: str, limit: int) -> Reserved:
+        return await self._take(_RESUME, self._lease_ms(), limit, line)
+
+    async def wait(self, timeout_s: float) -> None:
+        # A blocking look: the first entry is put back where it was taken from.
+        default, wait_s = self._prefix + "default", min(timeout_s, MAX_WAIT_S)
+        async with bounded("queue wait", wait_s + self._timeout_s):
+            try:
+                await self._client.blmove(default, default, wait_s, "LEFT", "LEFT")  # type: ignore[arg-type]
+            except RedisTimeoutError:
+                return
+
+    async def ack(self, job: Job) -> None:
+        await self._settle(job, "ack", b"", 0)
+
+    async def retry(self, job: Job, delay_s: float) -> None:
+        entry = encode(job, parked=True)
+        await self._settle(job, "retry", entry, round(delay_s * 1000))
+        if isinstance(job, _HeldJob):
+            job.entry = entry
+
+    async def bury(self, job: Job) -> None:
+        await self._settle(job, "bury", encode(job, dead_ms=time.time_ns() // 1_000_000), self._max_failed)
+
+    # --- for operators
+
+    async def depth(self) -> Mapping[str, int]:
+        p = self._prefix
+        async with bounded("queue depth", self._timeout_s):
+            lines = [_text(line) for line in await self._client.smembers(p + "aside")]
+            consumers = [_text(consumer) for consumer in await self._client.smembers(p + "consumers")]
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.zcard(p + "delayed")
+                pipe.llen(p + "failed")
+                pipe.llen(p + "default")
+                for line in lines:
+                    pipe.llen(p + "aside:" + line)
+                for consumer in consumers:
+                    pipe.llen(p + "inflight:" + consumer)
+                delayed, failed, *lengths = await pipe.execute()
+        waiting = sum(lengths[: 1 + len(lines)])
+        return {"waiting": waiting, "reserved": sum(lengths) - waiting, "delayed": delayed, "failed": failed}
+
+    async def failed(self, limit: int) -> list[Job]:
+        if limit <= 0:
+            return []
+        entries = await self._failed_entries(-limit, -1)
+        return [job for entry in reversed(entries) if (job := _readable(entry, dead=True))]
+
+    async def requeue(self, job_id: str | None) -> int:
+        if job_id is not None:
+            entry = await self._find_failed(job_id)
+            return 0 if entry is None else await self._count(_REQUEUE, 0, entry)
+        async with bounded("queue requeue", self._timeout_s):
+            left = await self._client.llen(self._prefix + "failed")
+        moved = 0
+        while left > 0 and (done := await self._count(_REQUEUE, min(left, SLICE))):
+            moved, left = moved + done, left - done
+        return moved
+
+    async def purge_failed(self) -> int:
+        async with bounded("queue purge", self._timeout_s), self._client.pipeline(transaction=True) as pipe:
+            pipe.llen(self._prefix + "failed")
+            pipe.delete(self._prefix + "failed")
+            return int((await pipe.execute())[0])
+
+    # --- inside
+
+    async def _take(self, script: Script, *args: str | bytes | int) -> Reserved:
+        asked = self._clock()
+        raw = await self._consume(script, *args)
+        if not isinstance(raw, list) or len(raw) != 3:
+            raise StoreUnavailable(f"{script.name}: unreadable reply")
+        self._lease_until = asked + self._lease_s
+        entries, due_ms, aside = raw
+        return Reserved(
+            await self._held(entries),
+            due_ms / 1000 if due_ms >= 0 else None,
+            frozenset(map(_text, aside)),
+        )
+
+    async def _held(self, entries: Sequence[bytes]) -> list[Job]:
+        """The jobs of reserved entries; what is none goes to the dead letters."""
+        jobs: list[Job] = []
+        for entry in entries:
+            try:
+                jobs.append(_HeldJob.of(decode(entry), entry))
+            except MalformedJob as error:
+                self.malformed += 1
+                _log.warning("webhook queue: an entry is no job (%s); moved to %sfailed", error, self._prefix)
+                await self._settle_entry(entry, "bury", malformed_entry(entry, str(error)), self._max_failed)
+        return jobs
+
+    async def _settle(self, job: Job, how: str, kept: bytes, number: int) -> None:
+        await self._settle_entry(_entry(job), how, kept, number)
+
+    async def _settle_entry(self, entry: bytes, how: str, kept: bytes, number: int) -> None:
+        dropped = await self._consume(_SETTLE, entry, how, kept, number)
+        if isinstance(dropped, int) and dropped > 0:
+            self.dropped += dropped
+            _log.error("webhook queue: more than %d dead letters; the oldest was dropped", self._max_failed)
+
+    async def _consume(self, script: Script, *args: str | bytes | int) -> Any:
+        raw = await self._run(script, *args)
+        if raw == -1:
+            self._give_up()
+        if raw == -2:
+            self._lease_until = 0.0
+            raise StoreUnavailable(f"{script.name}: Redis does not know this consumer any more")
+        return raw
+
+    def _give_up(self) -> None:
+        """Another consumer has taken over: forget the old name, which will never be valid again."""
+        gone, self._me, self._lease_until = self._me, next(self._names), 0.0
+        raise IncarnationGone(f"webhook consumer {gone}")
+
+    async def _run(self, script: Script, *args: str | bytes | int) -> Any:
+        return await run(self._client, script, [self._prefix], [self._me, *args], self._timeout_s)
+
+    async def _count(self, script: Script, *args: str | bytes | int) -> int:
+        return int(await self._run(script, *args))
+
+    def _lease_ms(self) -> int:
+        return max(1, round(self._lease_s * 1000))
+
+    async def _failed_entries(self, first: int, last: int) -> list[bytes]:
+        async with bounded("queue failed", self._timeout_s):
+            return cast("list[bytes]", await self._client.lrange(self._prefix + "failed", first, last))
+
+    async def _find_failed(self, job_id: str) -> bytes | None:
+        for first in itertools.count(0, SLICE):
+            entries = await self._failed_entries(first, first + SLICE - 1)
+            for entry in entries:
+                if (job := _readable(entry)) and job.id == job_id:
+                    return entry
+            if len(entries) < SLICE:
+                break
+        return None
+
+
+@dataclass(slots=True)
+class _HeldJob(Job):
+    """A job with the bytes under which Redis holds it."""
+
+    entry: bytes = b""
+
+    @classmethod
+    def of(cls, job: Job, entry: bytes) -> _HeldJob:
+        return cls(**{field.name: getattr(job, field.name) for field in fields(Job)}, entry=entry)
+
+
+def _entry(job: Job) -> bytes:
+    return job.entry if isinstance(job, _HeldJob) else encode(job, parked=True)
+
+
+def _readable(entry: bytes, *, dead: bool = False) -> Job | None:
+    try:
+        return decode(entry, dead=dead)
+    except MalformedJob:
+        return None
+
+
+def _text(name: bytes | str) -> str:
+    return name if isinstance(name, str) else name.decode("utf-8", "replace")

@@ -1,0 +1,314 @@
+"""The contract of `WebhookQueue`, run on every driver, and one history driven through all of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from uuid import uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from engine.interfaces import Job, WebhookQueue
+from engine.webhooks.queue_memory import MemoryQueue
+from engine.webhooks.queue_redis import RedisQueue
+from tests.webhooks.making import plain_job
+
+Opener = Callable[[], AbstractAsyncContextManager[WebhookQueue]]
+Scenario = Callable[[WebhookQueue], Coroutine[None, None, None]]
+LINE = "app-1/e1"
+
+
+@asynccontextmanager
+async def memory_queue() -> AsyncIterator[WebhookQueue]:
+    yield MemoryQueue()
+
+
+def redis_opener(url: str) -> Opener:
+    @asynccontextmanager
+    async def open_queue() -> AsyncIterator[WebhookQueue]:
+        client = Redis.from_url(url)
+        try:
+            yield RedisQueue(client, f"{uuid4().hex}:", "worker")
+        finally:
+            await client.aclose()
+
+    return open_queue
+
+
+@pytest.fixture(params=["memory", "redis"])
+def run(request: pytest.FixtureRequest, redis_url: str) -> Callable[[Scenario], None]:
+    opener = memory_queue if request.param == "memory" else redis_opener(redis_url)
+
+    async def scenario_in_queue(scenario: Scenario) -> None:
+        async with opener() as queue:
+            await queue.start()
+            await scenario(queue)
+            await queue.stop()
+
+    return lambda scenario: asyncio.run(scenario_in_queue(scenario))
+
+
+def ids(jobs: list[Job]) -> list[str]:
+    return [job.id for job in jobs]
+
+
+async def filled(queue: WebhookQueue, *job_ids: str) -> None:
+    assert await queue.attach() is not None
+    await queue.put([plain_job(job_id) for job_id in job_ids])
+
+
+def test_jobs_come_out_as_they_went_in(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        sent = [plain_job("a", "room", "zoë"), plain_job("b")]
+        assert await queue.attach() is not None
+        await queue.put(sent[:1])
+        await queue.put(sent[1:])
+        got = (await queue.reserve(10)).jobs
+        for one, other in zip(sent, got, strict=True):
+            assert (one.id, one.app_id, one.endpoint_id, one.body, one.channels, one.time_ms) == (
+                other.id,
+                other.app_id,
+                other.endpoint_id,
+                other.body,
+                other.channels,
+                other.time_ms,
+            )
+        assert (await queue.reserve(10)).jobs == []
+
+    run(scenario)
+
+
+def test_limit_and_depth(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        await filled(queue, "a", "b", "c", "d", "e")
+        first, second, third = (await queue.reserve(3)).jobs
+        await queue.ack(first)
+        await queue.retry(second, 1000)
+        await queue.bury(third)
+        assert ids((await queue.reserve(1)).jobs) == ["d"]
+        assert (await queue.reserve(0)).jobs == []
+        assert await queue.depth() == {"waiting": 1, "reserved": 1, "delayed": 1, "failed": 1}
+
+    run(scenario)
+
+
+def test_a_retry_returns_when_it_is_due_with_its_history(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        await filled(queue, "a", "b")
+        (job,) = (await queue.reserve(1)).jobs
+        job.attempt, job.errors = 1, ["status 500"]
+        await queue.retry(job, 0)
+        reserved = await queue.reserve(10)
+        assert ids(reserved.jobs) == ["a", "b"]
+        again = reserved.jobs[0]
+        assert (again.attempt, again.errors, again.body) == (1, ["status 500"], job.body)
+        again.attempt = 2
+        await queue.retry(again, 500)
+        reserved = await queue.reserve(10)
+        assert reserved.jobs == []
+        assert reserved.next_due_s is not None
+        assert 400 < reserved.next_due_s <= 500
+
+    run(scenario)
+
+
+def test_settling_twice_changes_nothing_more(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        await filled(queue, "a", "b")
+        first, second = (await queue.reserve(2)).jobs
+        for _ in range(2):
+            await queue.ack(first)
+            await queue.bury(second)
+        await queue.retry(first, 0)
+        assert (await queue.reserve(10)).jobs == []
+        assert await queue.depth() == {"waiting": 0, "reserved": 0, "delayed": 0, "failed": 1}
+
+    run(scenario)
+
+
+def test_lines_without_room_are_set_aside_in_order(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        await filled(queue, "a")
+        await queue.put([plain_job("other-1", endpoint_id="e2"), plain_job("b"), plain_job("c")])
+        reserved = await queue.reserve(10, {LINE})
+        assert ids(reserved.jobs) == ["other-1"]
+        assert reserved.aside == {LINE}
+        # What comes later stays behind it, though there is room again.
+        await queue.put([plain_job("d"), plain_job("other-2", endpoint_id="e2")])
+        reserved = await queue.reserve(10)
+        assert ids(reserved.jobs) == ["other-2"]
+        assert (await queue.depth())["waiting"] == 4
+        reserved = await queue.resume(LINE, 3)
+        assert (ids(reserved.jobs), reserved.aside) == (["a", "b", "c"], {LINE})
+        reserved = await queue.resume(LINE, 3)
+        assert (ids(reserved.jobs), reserved.aside) == (["d"], frozenset())
+        await queue.put([plain_job("e")])
+        assert ids((await queue.reserve(10)).jobs) == ["e"]
+        assert (await queue.resume("app-1/unknown", 3)).jobs == []
+
+    run(scenario)
+
+
+def test_detaching_gives_back_in_the_old_order(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        await filled(queue, "a", "b", "c")
+        first = (await queue.reserve(2)).jobs[0]
+        first.attempt = 1
+        await queue.retry(first, 0)
+        # The retry is reserved after "b" and "c", but it is older.
+        assert ids((await queue.reserve(10)).jobs) == ["a", "c"]
+        await queue.put([plain_job("d")])
+        await queue.detach()
+        assert not queue.attached
+        backlog = await queue.attach()
+        assert backlog is not None
+        assert queue.attached
+        assert (backlog.reserved, backlog.parked) == ([], [])
+        jobs = (await queue.reserve(10)).jobs
+        assert ids(jobs) == ["a", "b", "c", "d"]
+        assert jobs[0].attempt == 1
+
+    run(scenario)
+
+
+def test_what_is_given_back_stays_before_what_was_set_aside(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        await filled(queue, "a", "b")
+        await queue.reserve(2)
+        await queue.put([plain_job("c")])
+        await queue.reserve(10, {LINE})
+        await queue.detach()
+        await queue.attach()
+        await queue.put([plain_job("d")])
+        assert (await queue.reserve(10)).jobs == []
+        assert ids((await queue.resume(LINE, 10)).jobs) == ["a", "b", "c", "d"]
+
+    run(scenario)
+
+
+def test_attaching_again_tells_what_is_held_and_parked(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        await filled(queue, "a", "b", "c")
+        jobs = (await queue.reserve(2)).jobs
+        await queue.retry(jobs[0], 1000)
+        backlog = await queue.attach(jobs)
+        assert backlog is not None
+        assert (ids(backlog.reserved), ids(backlog.parked)) == (["b"], ["a"])
+        await queue.ack(backlog.reserved[0])
+        assert await queue.depth() == {"waiting": 1, "reserved": 0, "delayed": 1, "failed": 0}
+
+    run(scenario)
+
+
+def test_dead_letters(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        await filled(queue, "a", "b", "c")
+        for job in (await queue.reserve(3)).jobs:
+            job.attempt, job.errors = 6, ["no answer", f"status 50{job.id}"]
+            await queue.bury(job)
+        newest = await queue.failed(2)
+        assert ids(newest) == ["c", "b"]
+        assert (newest[0].attempt, newest[0].errors) == (6, ["no answer", "status 50c"])
+        assert await queue.failed(0) == []
+        assert await queue.requeue("unknown") == 0
+        assert await queue.requeue("b") == 1
+        (again,) = (await queue.reserve(10)).jobs
+        assert (again.id, again.attempt, again.errors) == ("b", 0, [])
+        assert await queue.requeue(None) == 2
+        assert ids((await queue.reserve(10)).jobs) == ["a", "c"]
+        assert await queue.failed(10) == []
+        await queue.bury(again)
+        assert await queue.purge_failed() == 1
+        assert await queue.purge_failed() == 0
+        assert await queue.failed(10) == []
+
+    run(scenario)
+
+
+def test_wait_returns_when_something_arrives(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        await queue.attach()
+        await queue.wait(0.01)
+        waiting = asyncio.create_task(queue.wait(1.0))
+        await asyncio.sleep(0)
+        await queue.put([plain_job("a")])
+        await asyncio.wait_for(waiting, 0.9)
+        assert ids((await queue.reserve(1)).jobs) == ["a"]
+
+    run(scenario)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.sampled_from(["e1", "e2"])),
+        st.tuples(st.just("reserve"), st.integers(0, 3)),
+        st.tuples(st.just("reserve_full"), st.integers(0, 3)),
+        st.tuples(st.just("resume"), st.integers(0, 3)),
+        st.tuples(st.sampled_from(["ack", "due", "later", "bury"]), st.integers(0, 5)),
+        st.tuples(st.sampled_from(["detach", "reattach", "requeue", "requeue_all", "purge"]), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+async def play(queue: WebhookQueue, steps: list[tuple[str, str | int]]) -> list[object]:
+    """What an observer sees of one history."""
+    seen: list[object] = []
+    held: dict[str, Job] = {}
+    await queue.attach()
+    for number, (step, choice) in enumerate(steps):
+        match step, choice:
+            case "put", str(endpoint):
+                await queue.put([plain_job(f"j{number:02}", endpoint_id=endpoint)])
+            case "reserve" | "reserve_full" | "resume", int(limit):
+                if step == "resume":
+                    reserved = await queue.resume(LINE, limit)
+                else:
+                    reserved = await queue.reserve(limit, {LINE} if step == "reserve_full" else ())
+                held.update((job.id, job) for job in reserved.jobs)
+                seen.append(([(job.id, job.attempt) for job in reserved.jobs], reserved.aside))
+            case "ack" | "due" | "later" | "bury", int(index) if index < len(held):
+                job = held.pop(list(held)[index])
+                job.attempt += 1
+                if step == "due":
+                    # At once, because retries that come due in the same millisecond have no order among them.
+                    await queue.retry(job, 0)
+                    (held[job.id],) = (await queue.reserve(1)).jobs
+                elif step == "later":
+                    await queue.retry(job, 1000)
+                elif step == "ack":
+                    await queue.ack(job)
+                else:
+                    await queue.bury(job)
+            case "detach", _:
+                held.clear()
+                await queue.detach()
+                seen.append(await queue.attach())
+            case "reattach", _:
+                backlog = await queue.attach(list(held.values()))
+                assert backlog is not None
+                seen.append((sorted(ids(backlog.reserved)), sorted(ids(backlog.parked))))
+            case "requeue", _:
+                dead = await queue.failed(1)
+                seen.append(await queue.requeue(dead[0].id) if dead else None)
+            case "requeue_all", _:
+                seen.append(await queue.requeue(None))
+            case "purge", _:
+                seen.append(await queue.purge_failed())
+        seen.append(await queue.depth())
+        seen.append([(job.id, job.attempt) for job in await queue.failed(10)])
+    return seen
+
+
+@settings(max_examples=80, deadline=None)
+@given(STEPS)
+def test_all_drivers_tell_the_same_of_the_same_history(redis_url: str, steps: list[tuple[str, str | int]]) -> None:
+    async def both() -> None:
+        async with memory_queue() as model, redis_opener(redis_url)() as queue:
+            assert await play(queue, steps) == await play(model, steps)
+
+    asyncio.run(both())
