@@ -41,18 +41,14 @@ def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, chann
     A private channel given channel_data is accepted with or without it in the signature: server libraries sign what
     the caller passes.
     """
-    text = f"{socket_id}:{channel}"
-    signed = text if channel_data is None else f"{text}:{channel_data}"
+    plain = f"{socket_id}:{channel}"
+    signed = plain if channel_data is None else f"{plain}:{channel_data}"
     key, colon, signature = auth.partition(":")
     if not colon or key != app.key:
         raise SubscriptionError(channel, f"Invalid key in subscription auth data: '{_cut(auth)}'")
     if app.signer.verify(signed.encode(), signature):
         return
-    if (
-        channel_data is not None
-        and not channel_kind(channel).is_presence
-        and app.signer.verify(text.encode(), signature)
-    ):
+    if not channel_kind(channel).is_presence and app.signer.verify(plain.encode(), signature):
         return
     expected = f"Invalid signature: Expected HMAC SHA256 hex digest of {_cut(signed)}, but got {_cut(signature)}"
     raise SubscriptionError(channel, expected)
@@ -70,9 +66,7 @@ def parse_channel_data(app: App, channel: str, channel_data: str | None) -> tupl
     if isinstance(user_id, int) and not isinstance(user_id, bool):
         user_id = str(user_id)
     if not isinstance(user_id, str) or not valid_user_id(user_id):
-        raise SubscriptionError(
-            channel, "The user_id in channel_data must be a text of 1 to 200 characters or a number"
-        )
+        raise SubscriptionError(channel, "The user_id in channel_data must be a number or 1 to 200 characters")
     user_info = _info_text(data)
     if user_info is None:
         raise SubscriptionError(channel, "The user_info in channel_data is nested too deeply")

@@ -1,0 +1,127 @@
+"""Publishes events: to channels and users over the HTTP API, and client events between subscribers.
+
+Called by http/ and ws/. Checks the app's limits, builds one finished frame for each channel and hands it to the
+adapter. This is the publish path: nothing here costs more with more subscribers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from engine._fast.frame import spliced_frame, text_frame
+from engine.apps.app import App
+from engine.errors import ApiError, StoreUnavailable
+from engine.interfaces import Adapter, CacheStore
+from engine.protocol import messages
+from engine.protocol.channel import RESERVED_PREFIXES, SOCKET_ID, channel_kind, user_of, valid_channel_name
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One event for one or more channels.
+
+    :param data: the event's data, passed on untouched (H-11).
+    :param except_socket_id: the connection that gets nothing of it (H-15), or "".
+    """
+
+    event: str
+    data: str
+    channels: tuple[str, ...]
+    except_socket_id: str = ""
+
+
+class Publisher:
+    """Sends publications of all apps."""
+
+    def __init__(self, adapter: Adapter, cache: CacheStore) -> None:
+        self._adapter = adapter
+        self._cache = cache
+        self._cache_works = True
+
+    async def publish(self, app: App, publications: Sequence[Publication]) -> None:
+        """Check all, then send all, in order; returns when every live worker will get them (D-16).
+
+        Raises ApiError with nothing sent when one of them breaks a limit (H-40 to H-45), and StoreUnavailable when
+        the workers cannot be reached.
+        """
+        for publication in publications:
+            _check(app, publication)
+        runs: list[tuple[str, list[tuple[str, str, bytes]]]] = []
+        cached: dict[str, Publication] = {}
+        for publication in publications:
+            if not runs or runs[-1][0] != publication.except_socket_id:
+                runs.append((publication.except_socket_id, []))
+            out = runs[-1][1]
+            prefix, suffix = messages.channel_event_parts(publication.event, publication.data)
+            # A channel named twice gets the event once (H-16).
+            for channel in dict.fromkeys(publication.channels):
+                out.append((app.id, channel, spliced_frame(prefix, messages.json_string(channel), suffix)))
+                if channel_kind(channel).is_cache:
+                    cached[channel] = publication
+        if cached:
+            await self._remember(app, cached)
+        for except_socket_id, out in runs:
+            await self._adapter.publish(out, except_socket_id)
+
+    def client_event(
+        self, app: App, channel: str, event: str, data_json: bytes, user_id: str | None, except_socket_id: str
+    ) -> None:
+        """Send a client's event, checked by the caller, to the channel's other subscribers; never cached (E-3).
+
+        :param user_id: the sender's, on presence channels only (E-9).
+        """
+        frame = text_frame(messages.client_event(event, channel, data_json, user_id))
+        self._adapter.send(app.id, channel, frame, except_socket_id)
+
+    async def _remember(self, app: App, cached: dict[str, Publication]) -> None:
+        """Keep the last event of each cache channel (N-28). A cache that is gone stops no event."""
+        try:
+            for channel, publication in cached.items():
+                await self._cache.put(app.id, channel, publication.event, publication.data, app.cache_ttl_s)
+        except StoreUnavailable as error:
+            if self._cache_works:
+                _log.warning("the last events of cache channels are not kept: %s", error)
+            self._cache_works = False
+        else:
+            self._cache_works = True
+
+
+def _check(app: App, publication: Publication) -> None:
+    """Raise ApiError when the app may not publish this."""
+    event, channels = publication.event, publication.channels
+    if not event:
+        raise _invalid("The event's name is empty")
+    if len(event) > app.max_event_name_length:
+        raise _too_much(f"Event name is too long. Maximum allowed size is {app.max_event_name_length}.")
+    if event.startswith(RESERVED_PREFIXES):
+        raise _invalid(f"Event names that begin with {' or '.join(RESERVED_PREFIXES)} are reserved")
+    if not channels:
+        raise ApiError(HTTPStatus.BAD_REQUEST, "missing_channel_info", "The event names no channel")
+    if len(channels) > app.max_event_channels:
+        raise _too_much(f"Cannot broadcast to more than {app.max_event_channels} channels at once")
+    for channel in channels:
+        if not valid_channel_name(channel, app.max_channel_name_length) and user_of(channel) is None:
+            raise _invalid(f"Invalid channel name: {channel[: app.max_channel_name_length]}")
+    if publication.except_socket_id and SOCKET_ID.match(publication.except_socket_id) is None:
+        raise _invalid("The socket_id is not valid")
+    limit = app.max_event_bytes
+    # Text takes at most four bytes a character, so most events need no counting.
+    if len(publication.data) * 4 > limit and len(publication.data.encode()) > limit:
+        raise ApiError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "payload_too_large",
+            f"The data content of this event exceeds the allowed maximum ({limit} bytes).",
+        )
+
+
+def _invalid(message: str) -> ApiError:
+    return ApiError(HTTPStatus.BAD_REQUEST, "invalid_input", message)
+
+
+def _too_much(message: str) -> ApiError:
+    return ApiError(HTTPStatus.BAD_REQUEST, "limit_exceeded", message)
