@@ -1,0 +1,246 @@
+"""The state of a whole cluster in one process: what the Lua scripts keep in Redis, as plain dictionaries.
+
+Owned by `occupancy/memory.py`. No method awaits, so each is as atomic as a script.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from engine.errors import IncarnationGone
+from engine.interfaces import Answer, MemberChange, MemberReport, Report, Wanted
+from engine.occupancy.transition_log import SequenceClock, TransitionLog
+
+
+class Worker:
+    """What one incarnation holds, and its last sign of life (0: it left)."""
+
+    __slots__ = ("beat", "counts", "members")
+
+    def __init__(self) -> None:
+        self.beat = 1
+        self.counts: dict[tuple[str, str], int] = {}
+        self.members: dict[tuple[str, str, str], int] = {}
+
+
+class Channel:
+    """One occupied channel: subscriptions in the cluster, and user id -> (workers holding the member, user_info)."""
+
+    __slots__ = ("members", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.members: dict[str, tuple[int, str]] = {}
+
+
+class MemoryCluster:
+    """Shared by every `MemoryOccupancy` of the same cluster; in production there is one.
+
+    :param on_member_change: called with every membership change, from within the report that makes it.
+    :param on_wake: called when the leader has something to do, at most once for each report.
+    :param now_us: the clock, microseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        on_member_change: Callable[[MemberChange], None],
+        on_wake: Callable[[], None],
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._on_member_change = on_member_change
+        self._on_wake = on_wake
+        self._now_us = now_us
+        self._clock = SequenceClock(now_us)
+        #: The leader, and when its lease ends in microseconds.
+        self._lease = ("", 0)
+        self.log = TransitionLog(self._clock)
+        self.workers: dict[str, Worker] = {}
+        self.purging: dict[str, Worker] = {}
+        #: app -> channel -> state, occupied channels only.
+        self.apps: dict[str, dict[str, Channel]] = {}
+
+    # --- workers
+
+    def join(self, incarnation: str) -> None:
+        worker = self.workers.get(incarnation)
+        if incarnation in self.purging or (worker is not None and not worker.beat):
+            raise IncarnationGone(incarnation)
+        if worker is None:
+            worker = self.workers[incarnation] = Worker()
+        worker.beat += 1
+
+    def heartbeat(self, incarnation: str) -> bool:
+        worker = self.workers.get(incarnation)
+        if worker is None or not worker.beat:
+            return False
+        worker.beat += 1
+        return True
+
+    def leave(self, incarnation: str) -> None:
+        worker = self.workers.get(incarnation)
+        if worker is not None:
+            worker.beat = 0
+        led = self.leads(incarnation)
+        if led:
+            self._lease = ("", 0)
+        if led or worker is not None:
+            self._on_wake()
+
+    def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
+        worker = self.workers.get(incarnation)
+        if worker is None or not worker.beat:
+            raise IncarnationGone(incarnation)
+        logged = self.log.appended
+        answers = [self._apply(worker, report) for report in reports]
+        if self.log.appended != logged:
+            self._on_wake()
+        return answers
+
+    def channel(self, app_id: str, name: str) -> Channel | None:
+        channels = self.apps.get(app_id)
+        return channels.get(name) if channels is not None else None
+
+    # --- the leader
+
+    def acquire(self, incarnation: str, ttl_ms: int) -> bool:
+        holder, ends_us = self._lease
+        now_us = self._now_us()
+        if holder != incarnation and now_us < ends_us:
+            return False
+        self._lease = (incarnation, now_us + ttl_ms * 1000)
+        return True
+
+    def release(self, incarnation: str) -> None:
+        if self.leads(incarnation):
+            self._lease = ("", 0)
+            self._on_wake()
+
+    def leads(self, incarnation: str) -> bool:
+        return self._lease[0] == incarnation and self._now_us() < self._lease[1]
+
+    def purge(self, leader: str, dead: str, judged: int, wanted: Wanted, limit: int) -> bool:
+        """:param judged: the heartbeat by which it was found dead."""
+        if not self.leads(leader):
+            return False
+        if dead not in self.purging:
+            worker = self.workers.get(dead)
+            if worker is None or worker.beat not in (0, judged):
+                return False
+            self.purging[dead] = self.workers.pop(dead)
+        worker = self.purging[dead]
+        logged = self.log.appended
+        # Members first, as a channel is vacated last.
+        if worker.members:
+            for app_id, name, user in list(islice(worker.members, limit)):
+                report = _undo(app_id, name, worker.counts.get((app_id, name), 0), wanted)
+                self._set_member(worker, report, MemberReport(user, 0))
+        else:
+            for app_id, name in list(islice(worker.counts, limit)):
+                self._apply(worker, _undo(app_id, name, 0, wanted))
+        if self.log.appended != logged:
+            self._on_wake()
+        if worker.members or worker.counts:
+            return True
+        del self.purging[dead]
+        return False
+
+    # --- one report, as `apply` in lua/occupancy_common.lua
+
+    def _apply(self, worker: Worker, report: Report) -> Answer:
+        key = (report.app_id, report.channel)
+        old = worker.counts.get(key, 0)
+        channel = self.channel(*key)
+        before = channel.total if channel is not None else 0
+        after = before + report.count - old
+        if report.limit and report.count > old and after > report.limit:
+            return Answer(before, refused=True)
+
+        # A channel is occupied before its members come and vacated after they have gone.
+        if report.count >= old:
+            self._set_total(worker, report, before, after)
+        refused: tuple[str, ...] = ()
+        for member in report.members:
+            if not self._set_member(worker, report, member):
+                refused += (member.user_id,)
+        if report.count < old:
+            if report.count == 0 and channel is not None and channel.members:
+                self._drop_leftovers(worker, report, channel)
+            self._set_total(worker, report, before, after)
+
+        if not report.roster:
+            return Answer(after, refused_members=refused)
+        channel = self.channel(*key)
+        members = channel.members if channel is not None else {}
+        roster = {user: info for user, (_, info) in members.items()}
+        return Answer(after, self._clock.last or self._clock.next(), roster, refused_members=refused)
+
+    def _set_total(self, worker: Worker, report: Report, before: int, after: int) -> None:
+        app_id, name = key = (report.app_id, report.channel)
+        if report.count:
+            worker.counts[key] = report.count
+        else:
+            worker.counts.pop(key, None)
+        if after == before:
+            return
+        watched = report.watched and not name.startswith("#")
+        channels = self.apps.setdefault(app_id, {})
+        if after:
+            channel = channels.get(name)
+            if channel is None:
+                channel = channels[name] = Channel()
+            channel.total = after
+            if watched and not before:
+                self.log.tell_come(self._clock.next(), "channel_occupied", app_id, name, "", "", "")
+        else:
+            del channels[name]
+            if not channels:
+                del self.apps[app_id]
+            if watched:
+                self.log.tell_gone(self._clock.next(), "channel_vacated", app_id, name, report.settle_ms, "", "")
+
+    def _set_member(self, worker: Worker, report: Report, member: MemberReport) -> bool:
+        """False when the member limit refuses a user new to the channel."""
+        app_id, name, user = report.app_id, report.channel, member.user_id
+        key = (app_id, name, user)
+        count = member.count if report.count else 0
+        old = worker.members.get(key, 0)
+        channel = self.channel(app_id, name)
+        if channel is None:
+            return True
+        held, info = channel.members.get(user, (0, ""))
+        if count and not held:
+            if member.limit and len(channel.members) >= member.limit:
+                return False
+            channel.members[user] = (1, member.user_info)
+            seq = self._clock.next()
+            self._on_member_change(MemberChange(app_id, name, seq, True, user, member.user_info))
+            if report.members_watched and not name.startswith("#"):
+                self.log.tell_come(seq, "member_added", app_id, name, user, member.socket_id, member.data)
+        elif count and not old:
+            channel.members[user] = (held + 1, info)
+        elif not count and old and held > 1:
+            channel.members[user] = (held - 1, info)
+        elif not count and old:
+            del channel.members[user]
+            seq = self._clock.next()
+            self._on_member_change(MemberChange(app_id, name, seq, False, user, ""))
+            if report.members_watched and not name.startswith("#"):
+                self.log.tell_gone(seq, "member_removed", app_id, name, report.settle_ms, user, member.socket_id)
+        if count:
+            worker.members[key] = count
+        else:
+            worker.members.pop(key, None)
+        return True
+
+    def _drop_leftovers(self, worker: Worker, report: Report, channel: Channel) -> None:
+        """Members of this worker that the caller forgot to report gone with its last subscription."""
+        for user in list(channel.members):
+            if (report.app_id, report.channel, user) in worker.members:
+                self._set_member(worker, report, MemberReport(user, 0))
+
+
+def _undo(app_id: str, channel: str, count: int, wanted: Wanted) -> Report:
+    watched, members_watched, settle_ms = wanted(app_id, channel)
+    return Report(app_id, channel, count, watched=watched, members_watched=members_watched, settle_ms=settle_ms)

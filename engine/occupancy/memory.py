@@ -1,0 +1,87 @@
+"""Occupancy in process, for one worker without Redis; also the model that the tests hold the Redis driver to.
+
+Built by `worker.py`. The state is in `occupancy/cluster.py`, so that tests can have several workers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from engine.interfaces import Answer, Due, Report, Transition, Wanted
+from engine.occupancy.cluster import MemoryCluster
+from engine.occupancy.silence import Silence
+
+
+class MemoryOccupancy:
+    """interfaces.OccupancyStore without a server.
+
+    :param clock: seconds that only grow, for heartbeats.
+    """
+
+    def __init__(self, cluster: MemoryCluster, clock: Callable[[], float] = time.monotonic) -> None:
+        self._cluster = cluster
+        self._silence = Silence(clock)
+        self._judged: dict[str, int] = {}
+
+    async def join(self, incarnation: str) -> None:
+        self._cluster.join(incarnation)
+
+    async def heartbeat(self, incarnation: str) -> bool:
+        return self._cluster.heartbeat(incarnation)
+
+    async def leave(self, incarnation: str) -> None:
+        self._cluster.leave(incarnation)
+
+    async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
+        return self._cluster.report(incarnation, reports)
+
+    async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
+        worker = self._cluster.workers.get(incarnation) or self._cluster.purging.get(incarnation)
+        if worker is None:
+            return {}
+        facts: dict[tuple[str, str, str | None], int] = {}
+        for app_id, channel in worker.counts:
+            facts[app_id, channel, None] = worker.counts[app_id, channel]
+        for app_id, channel, user_id in worker.members:
+            facts[app_id, channel, user_id] = worker.members[app_id, channel, user_id]
+        return facts
+
+    async def channels(self, app_id: str, prefix: str = "") -> dict[str, int]:
+        channels = self._cluster.apps.get(app_id, {})
+        return {
+            name: channel.total
+            for name, channel in channels.items()
+            if name.startswith(prefix) and not name.startswith("#")
+        }
+
+    async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
+        found = [self._cluster.channel(app_id, name) for name in channels]
+        return [(channel.total, len(channel.members)) if channel is not None else (0, 0) for channel in found]
+
+    async def members(self, app_id: str, channel: str) -> dict[str, str]:
+        found = self._cluster.channel(app_id, channel)
+        return {user: info for user, (_, info) in found.members.items()} if found is not None else {}
+
+    async def acquire(self, incarnation: str, ttl_ms: int) -> bool:
+        return self._cluster.acquire(incarnation, ttl_ms)
+
+    async def release(self, incarnation: str) -> None:
+        self._cluster.release(incarnation)
+
+    async def expired(self, timeout_ms: int) -> list[str]:
+        beats = {name: worker.beat for name, worker in self._cluster.workers.items()}
+        silent = self._silence.look(beats, timeout_ms / 1000)
+        self._judged = {name: beats[name] for name in silent}
+        return list(self._cluster.purging) + silent
+
+    async def purge(self, leader: str, dead: str, wanted: Wanted, limit: int) -> bool:
+        return self._cluster.purge(leader, dead, self._judged.get(dead, 0), wanted, limit)
+
+    async def due(self, limit: int) -> Due:
+        return self._cluster.log.due(limit)
+
+    async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
+        if jobs:
+            raise ValueError("there is no Redis list to push jobs to: put them in the queue before the commit")
+        return self._cluster.leads(leader) and self._cluster.log.commit(told)

@@ -1,0 +1,257 @@
+"""Occupancy in Redis, shared by all workers of the cluster; every change is one Lua script (`redis/lua/occupancy_*`).
+
+Built by `worker.py`; used by the reporter, the HTTP API and the leader. Never decides anything between two replies.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
+
+from redis.asyncio import Redis
+
+from engine.errors import IncarnationGone, StoreUnavailable
+from engine.interfaces import Answer, Due, MemberReport, Report, Transition, Wanted
+from engine.occupancy import wire
+from engine.occupancy.keys import Keys, fact, parse_fact, parse_member_fact
+from engine.occupancy.silence import Silence
+from engine.redis.scripts import Script, bounded, load, run
+
+#: Fields read in one step of a scan, so that no hash, however large, holds up Redis or this worker's loop.
+SCAN_COUNT = 1000
+
+_COMMON = "occupancy_common"
+_REPORT = load("occupancy_report", common=_COMMON)
+_PURGE = load("occupancy_purge", common=_COMMON)
+_JOIN = load("occupancy_join", common=_COMMON)
+_LEAVE = load("occupancy_leave", common=_COMMON)
+_LEASE = load("occupancy_lease", common=_COMMON)
+_DUE = load("occupancy_due", common=_COMMON)
+_COMMIT = load("occupancy_commit", common=_COMMON)
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class RedisOccupancy:
+    """interfaces.OccupancyStore in Redis.
+
+    :param client: with replies as bytes (`decode_responses` off).
+    :param prefix: what all keys begin with. :param topic_prefix: what the workers' pub/sub topics begin with.
+    :param timeout_s: how long one command may take.
+    :param clock: seconds that only grow, for heartbeats.
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        prefix: str,
+        topic_prefix: str,
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._keys = Keys(prefix)
+        self._topic_prefix = topic_prefix
+        self._timeout_s = timeout_s
+        self._silence = Silence(clock)
+        #: Heartbeats by which `expired` found an incarnation dead; a purge holds only while they have not moved.
+        self._judged: dict[str, str] = {}
+        self._turn = 0
+        #: Replies of Redis, or parts of them, that could not be read; a metric.
+        self.malformed = 0
+
+    # --- workers
+
+    async def join(self, incarnation: str) -> None:
+        if not await self._run(_JOIN, incarnation, 1):
+            raise IncarnationGone(incarnation)
+
+    async def heartbeat(self, incarnation: str) -> bool:
+        return bool(await self._run(_JOIN, incarnation, 0))
+
+    async def leave(self, incarnation: str) -> None:
+        await self._run(_LEAVE, incarnation)
+
+    async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
+        # Grows from call to call, also over a restart of this driver: see occupancy_report.lua.
+        self._turn = max(self._turn + 1, time.time_ns() // 1000)
+        raw = await self._run(_REPORT, incarnation, self._turn, *wire.encode_reports(reports))
+        if raw is None:
+            raise IncarnationGone(incarnation)
+        if raw == 0:
+            raise StoreUnavailable("a newer report was applied before this one")
+        answers = [wire.decode_answer(answer) for answer in raw] if isinstance(raw, list) else []
+        if len(answers) != len(reports) or None in answers:
+            self._note_malformed("answer to a report")
+            raise StoreUnavailable("the answer to a report could not be read")
+        return answers  # type: ignore[return-value]
+
+    async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
+        facts: dict[tuple[str, str, str | None], int] = {}
+        async for field, value in self._scan(self._keys.worker(incarnation)):
+            if (parsed := parse_fact(field)) is None:
+                self._note_malformed("fact")
+            elif count := wire.count_of(value):
+                facts[(*parsed, None)] = count
+        async for field, value in self._scan(self._keys.worker_members(incarnation)):
+            if (member := parse_member_fact(field)) is None:
+                self._note_malformed("member fact")
+            elif count := wire.count_of(value):
+                facts[member] = count
+        return facts
+
+    # --- reads
+
+    async def channels(self, app_id: str, prefix: str = "") -> dict[str, int]:
+        match = _glob_escape(prefix) + "*" if prefix else None
+        found = {}
+        async for channel, total in self._scan(self._keys.totals(app_id), match):
+            if count := wire.count_of(total):
+                found[channel.decode("utf-8", "replace")] = count
+        return found
+
+    async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
+        if not channels:
+            return []
+        async with bounded("counts", self._timeout_s), self._client.pipeline(transaction=False) as pipe:
+            for channel in channels:
+                pipe.hget(self._keys.totals(app_id, channel), channel)
+                pipe.hlen(self._keys.members(app_id, channel))
+            raw = await pipe.execute()
+        return [(wire.count_of(total), members) for total, members in zip(raw[::2], raw[1::2], strict=True)]
+
+    async def members(self, app_id: str, channel: str) -> dict[str, str]:
+        async with bounded("members", self._timeout_s):
+            raw = await self._client.hgetall(self._keys.members(app_id, channel))
+        return wire.decode_members(raw.items())
+
+    # --- the leader
+
+    async def acquire(self, incarnation: str, ttl_ms: int) -> bool:
+        return bool(await self._run(_LEASE, incarnation, ttl_ms))
+
+    async def release(self, incarnation: str) -> None:
+        await self._run(_LEASE, incarnation, 0)
+
+    async def expired(self, timeout_ms: int) -> list[str]:
+        async with bounded("expired", self._timeout_s), self._client.pipeline(transaction=False) as pipe:
+            pipe.smembers(self._keys.purging)
+            pipe.zrange(self._keys.workers, 0, -1, withscores=True)
+            purging, workers = await pipe.execute()
+        beats = {name.decode("utf-8", "replace"): beat for name, beat in workers}
+        silent = self._silence.look(beats, timeout_ms / 1000)
+        self._judged = {name: f"{beats[name]:.0f}" for name in silent}
+        return [name.decode("utf-8", "replace") for name in purging] + silent
+
+    async def purge(self, leader: str, dead: str, wanted: Wanted, limit: int) -> bool:
+        judged = self._judged.get(dead, "")
+        if await self._run(_PURGE, leader, dead, judged) <= 0:
+            return False
+        # Nobody changes these any more: reports of this incarnation are refused from here on.
+        reports = await self._facts_to_undo(dead, wanted, limit)
+        return bool(await self._run(_PURGE, leader, dead, judged, *wire.encode_reports(reports)) > 0)
+
+    async def due(self, limit: int) -> Due:
+        now_us, flat, later = await self._run(_DUE, limit)
+        transitions, unreadable = [], []
+        for entry, score in wire.pairs(flat):
+            transition = wire.decode_transition(entry, score)
+            if transition is None:
+                unreadable.append(entry)
+            else:
+                transitions.append(transition)
+        if unreadable:
+            # Left in, they would stand in front of the others for ever.
+            self._note_malformed("transition", len(unreadable))
+            async with bounded("due", self._timeout_s):
+                await self._client.zrem(self._keys.transitions, *unreadable)
+        wait_ms = None if later is None else max(0, math.ceil((float(later) - now_us) / 1000))
+        return Due(transitions, wait_ms)
+
+    async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
+        args: list[str | bytes | int] = [leader, len(told)]
+        for transition in told:
+            settles = transition.name in ("channel_vacated", "member_removed")
+            field = fact(transition.app_id, transition.channel, transition.user_id) if settles else ""
+            args += (transition.id, field)
+        for job in jobs:
+            args += job
+        return bool(await self._run(_COMMIT, *args))
+
+    # --- helpers
+
+    async def _run(self, script: Script, *args: str | bytes | int) -> Any:
+        return await run(self._client, script, (self._keys.base,), (self._topic_prefix, *args), self._timeout_s)
+
+    async def _scan(self, key: str, match: str | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
+        cursor = 0
+        while True:
+            async with bounded("scan", self._timeout_s):
+                cursor, page = await self._client.hscan(key, cursor, match=match, count=SCAN_COUNT)
+            for item in cast(dict[bytes, bytes], page).items():
+                yield item
+            if not cursor:
+                return
+
+    async def _facts_to_undo(self, dead: str, wanted: Wanted, limit: int) -> list[Report]:
+        """Up to `limit` facts as the reports that take them back; members first, as a channel is vacated last."""
+        key = self._keys.worker_members(dead)
+        fields = await self._some_fields(key, limit)
+        if fields:
+            by_channel: dict[tuple[str, str], list[MemberReport]] = {}
+            for app_id, channel, user_id in await self._parsed(key, fields, parse_member_fact):
+                by_channel.setdefault((app_id, channel), []).append(MemberReport(user_id, 0))
+            return [_undo(*place, wire.UNCHANGED, wanted, tuple(gone)) for place, gone in by_channel.items()]
+        key = self._keys.worker(dead)
+        fields = await self._some_fields(key, limit)
+        return [_undo(*place, 0, wanted) for place in await self._parsed(key, fields, parse_fact)]
+
+    async def _some_fields(self, key: str, limit: int) -> list[bytes]:
+        async with bounded("purge", self._timeout_s):
+            cursor, page = await self._client.hscan(key, 0, count=limit)
+            while cursor and not page:
+                cursor, page = await self._client.hscan(key, cursor, count=limit)
+        # A small hash is given whole, whatever was asked for.
+        return list(cast(dict[bytes, bytes], page))[:limit]
+
+    async def _parsed(self, key: str, fields: Iterable[bytes], parse: Callable[[bytes], T | None]) -> list[T]:
+        """The facts in these fields; a field that is none is deleted, or the purge would never end."""
+        facts, bad = [], []
+        for field in fields:
+            parsed = parse(field)
+            if parsed is None:
+                bad.append(field)
+            else:
+                facts.append(parsed)
+        if bad:
+            self._note_malformed("fact", len(bad))
+            async with bounded("purge", self._timeout_s):
+                await self._client.hdel(key, *bad)
+        return facts
+
+    def _note_malformed(self, what: str, n: int = 1) -> None:
+        if not self.malformed:
+            _log.warning("Redis holds what is not ours: unreadable %s (only counted from now on)", what)
+        self.malformed += n
+
+
+def _undo(app_id: str, channel: str, count: int, wanted: Wanted, members: tuple[MemberReport, ...] = ()) -> Report:
+    watched, members_watched, settle_ms = wanted(app_id, channel)
+    return Report(
+        app_id,
+        channel,
+        count,
+        watched=watched,
+        members_watched=members_watched,
+        settle_ms=settle_ms,
+        members=members,
+    )
+
+
+def _glob_escape(text: str) -> str:
+    return "".join(f"\\{char}" if char in "*?[]\\^-" else char for char in text)

@@ -1,0 +1,34 @@
+"""How long each worker's heartbeat has stood still, counted only while somebody was looking.
+
+Used by the occupancy drivers. No clock is compared with another's: when Redis hung or was restored from disk, every
+heartbeat looks old, though no worker died; and a machine's clock may step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+#: Between two looks at most this share of the time-out counts: looks must be more frequent than that, and a gap in
+#: them, in which heartbeats could not be noted either, condemns nobody.
+MAX_STEP = 0.25
+
+
+class Silence:
+    """:param clock: seconds that only grow, such as `time.monotonic`."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._looked_at = clock()
+        #: incarnation -> (heartbeat as last seen, seconds for which it has been the same)
+        self._seen: dict[str, tuple[float, float]] = {}
+
+    def look(self, beats: Mapping[str, float], timeout_s: float) -> list[str]:
+        """Those of `beats` that are 0 or have been the same for `timeout_s` of watching."""
+        now = self._clock()
+        step_s = min(now - self._looked_at, timeout_s * MAX_STEP)
+        self._looked_at = now
+        self._seen = {
+            name: (beat, self._seen[name][1] + step_s if name in self._seen and self._seen[name][0] == beat else 0.0)
+            for name, beat in beats.items()
+        }
+        return [name for name, (beat, silent_s) in self._seen.items() if beat == 0 or silent_s >= timeout_s]

@@ -1,0 +1,99 @@
+"""The log of transitions in one process: sequence numbers, settling, and what may be told now.
+
+Owned by `occupancy/cluster.py`; the model of the `transitions`, `pending` and `clock` keys of the Redis driver.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Sequence
+
+from engine.interfaces import Due, Transition
+
+
+class SequenceClock:
+    """One growing sequence for all channels: max(last + 1, now in microseconds), also when the clock steps back.
+
+    :param now_us: the clock, microseconds since the epoch.
+    """
+
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        self._now_us = now_us
+        self.last = 0
+        self._skew_us = 0
+
+    def now_us(self) -> int:
+        """Microseconds by which the sequence goes; behind no number given out."""
+        now = self._now_us()
+        if now >= self.last:
+            self._skew_us = 0
+        self._skew_us = max(self._skew_us, self.last - now)
+        return now + self._skew_us
+
+    def next(self) -> int:
+        self.last = max(self.last + 1, self.now_us())
+        return self.last
+
+    def time_ms(self) -> int:
+        """The time of day, for people."""
+        return self._now_us() // 1000
+
+
+class TransitionLog:
+    """Transitions by the time they may be told. An opposite change within the settling time cancels both."""
+
+    def __init__(self, clock: SequenceClock) -> None:
+        self._clock = clock
+        #: (microsecond it may be told, seq), sorted.
+        self._order: list[tuple[int, int]] = []
+        self._entries: dict[int, tuple[int, Transition]] = {}
+        #: (app, channel, user or "") -> seq of the vacated or member_removed that still settles.
+        self._pending: dict[tuple[str, str, str], int] = {}
+        #: Transitions ever appended.
+        self.appended = 0
+
+    def tell_gone(self, seq: int, name: str, app_id: str, channel: str, settle_ms: int, user: str, socket: str) -> None:
+        """channel_vacated or member_removed."""
+        self._append(seq, settle_ms, name, app_id, channel, user, socket, "")
+        if settle_ms > 0:
+            self._pending[app_id, channel, user] = seq
+
+    def tell_come(self, seq: int, name: str, app_id: str, channel: str, user: str, socket: str, data: str) -> None:
+        """channel_occupied or member_added; with an opposite that still settles, both are forgotten."""
+        opposite = self._entries.get(self._pending.pop((app_id, channel, user), 0))
+        if opposite is not None and seq < opposite[0]:
+            self._remove(opposite[1].seq)
+            return
+        self._append(seq, 0, name, app_id, channel, user, socket, data)
+
+    def due(self, limit: int) -> Due:
+        now = self._clock.now_us()
+        end = min(bisect_right(self._order, (now, 1 << 62)), limit)
+        wait_ms = None if end == len(self._order) else max(0, -(-(self._order[end][0] - now) // 1000))
+        return Due([self._entries[seq][1] for _, seq in self._order[:end]], wait_ms)
+
+    def commit(self, told: Sequence[Transition]) -> bool:
+        """Take all of them out, or none when one is not there any more."""
+        if any(transition.seq not in self._entries for transition in told):
+            return False
+        for transition in told:
+            self._remove(transition.seq)
+            key = (transition.app_id, transition.channel, transition.user_id)
+            if self._pending.get(key) == transition.seq:
+                del self._pending[key]
+        return True
+
+    def _append(
+        self, seq: int, settle_ms: int, name: str, app_id: str, channel: str, user: str, socket: str, data: str
+    ) -> None:
+        due_us = seq + settle_ms * 1000
+        time_ms = self._clock.time_ms()
+        transition = Transition(b"%016d" % seq, name, app_id, channel, seq, time_ms, due_us // 1000, user, socket, data)
+        self._entries[seq] = (due_us, transition)
+        insort(self._order, (due_us, seq))
+        self.appended += 1
+
+    def _remove(self, seq: int) -> None:
+        entry = self._entries.pop(seq, None)
+        if entry is not None:
+            del self._order[bisect_left(self._order, (entry[0], seq))]

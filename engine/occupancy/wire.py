@@ -1,0 +1,90 @@
+"""What goes to the occupancy scripts and what comes back, as pure functions.
+
+Called by `occupancy/redis.py`. Redis is not trusted: whatever does not fit is left out, never raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from engine.interfaces import Answer, Report, Transition
+
+#: In place of a count: leave the subscriptions as they are.
+UNCHANGED = -1
+
+_WATCHED, _MEMBERS_WATCHED, _ROSTER = 1, 2, 4
+_SEQ_DIGITS = 16
+_NAMES = frozenset(("channel_occupied", "channel_vacated", "member_added", "member_removed"))
+
+
+def encode_reports(reports: Iterable[Report]) -> list[str | int]:
+    """The arguments that `read_report` in occupancy_common.lua takes."""
+    args: list[str | int] = []
+    for report in reports:
+        flags = (
+            (_WATCHED if report.watched else 0)
+            | (_MEMBERS_WATCHED if report.members_watched else 0)
+            | (_ROSTER if report.roster else 0)
+        )
+        args += (report.app_id, report.channel, report.count, report.limit, flags, report.settle_ms)
+        args.append(len(report.members))
+        for member in report.members:
+            args += (member.user_id, member.count, member.user_info, member.socket_id, member.data, member.limit)
+    return args
+
+
+def decode_answer(raw: Any) -> Answer | None:
+    """One answer of `apply` in occupancy_common.lua; None when it is none."""
+    match raw:
+        case int(total):
+            return Answer(total)
+        case [int(total), 1]:
+            return Answer(total, refused=True)
+        case [int(total), 0, int(version), roster, [*refused]]:
+            users = tuple(user.decode("utf-8", "replace") for user in refused if isinstance(user, bytes))
+            return Answer(
+                total, version, None if roster is None else decode_members(pairs(roster)), refused_members=users
+            )
+    return None
+
+
+def decode_members(raw: Iterable[tuple[Any, Any]]) -> dict[str, str]:
+    """user id -> user_info from a members hash, whose values begin with the number of workers and a space."""
+    members = {}
+    for user, value in raw:
+        try:
+            workers, space, info = value.decode().partition(" ")
+            if space and workers.isdigit():
+                members[user.decode()] = info
+        except (UnicodeDecodeError, AttributeError):
+            continue
+    return members
+
+
+def decode_transition(entry: Any, score: Any) -> Transition | None:
+    """One entry of the log; None when it is none."""
+    try:
+        name, app_id, channel, time_ms, user_id, socket_id, data = orjson.loads(entry[_SEQ_DIGITS:])
+        texts = (app_id, channel, user_id, socket_id, data)
+        if name not in _NAMES or not isinstance(time_ms, int) or not all(isinstance(text, str) for text in texts):
+            return None
+        seq, due_ms = int(entry[:_SEQ_DIGITS]), int(float(score)) // 1000
+        return Transition(entry, name, app_id, channel, seq, time_ms, due_ms, user_id, socket_id, data)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def pairs(flat: Any) -> Iterable[tuple[Any, Any]]:
+    """(field, value) of a flat reply; nothing when it is no list."""
+    return zip(flat[::2], flat[1::2], strict=False) if isinstance(flat, list) else ()
+
+
+def count_of(raw: Any) -> int:
+    """A count as the scripts read it: 0 for whatever is none."""
+    try:
+        return max(0, int(raw or 0))
+    except ValueError:
+        return 0

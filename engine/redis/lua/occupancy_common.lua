@@ -1,0 +1,247 @@
+-- What the occupancy scripts share; put in front of each of them. Defines functions only, runs nothing.
+-- KEYS[1]  base: what all keys begin with, hash tag included
+-- ARGV[1]  topic prefix of the workers' pub/sub
+--
+-- Keys under the base (P = app/channel):
+--   worker:<incarnation>          hash    P -> subscriptions held by that worker
+--   worker-members:<incarnation>  hash    P/user -> its connections of that member
+--   channels:<app>                hash    channel -> subscriptions in the whole cluster
+--   internal:<app>                hash    the same for server-owned channels (#...), which no list shows
+--   members:<P>                   hash    user -> "<workers that hold the member> <user_info>"
+--   transitions                   zset    sequence number and JSON, scored by the microsecond it may be told
+--   pending                       hash    P or P/user -> its vacated or member_removed entry that still settles
+--   clock                         string  "<last sequence number> <skew>"
+--   workers                       zset    incarnation -> last heartbeat in ms; 0 when it left
+--   purging                       set     incarnations that are being undone
+--   turns                         hash    incarnation -> number of its newest report
+--   lease                         string  the leader's incarnation
+
+local base, topic = KEYS[1], ARGV[1]
+local call, fmt = redis.call, string.format
+
+-- A count read from a hash; what is no count is 0.
+local function count(value)
+  local n = tonumber(value or 0)
+  if n and n > 0 and n < 2 ^ 53 then return math.floor(n) end
+  return 0
+end
+
+-- Writes what a worker holds now, where `raw` is what its hash says so far. 0 is deleted, and garbage with it.
+local function note_fact(key, field, raw, n)
+  if n == 0 then
+    if raw then call('HDEL', key, field) end
+  elseif n ~= count(raw) then
+    call('HSET', key, field, n)
+  end
+end
+
+-- Time -----------------------------------------------------------------------------------------------------------
+-- One sequence for all channels: max(last + 1, now in microseconds), so it grows over a flush, too. Should Redis'
+-- clock step back, `skew` bridges the step: sequence numbers go on growing and what settles is still due in time.
+
+local now_us, clock_us, last_seq, skew_us, clock_changed
+
+local function read_clock()
+  if now_us then return end
+  local t = call('TIME')
+  now_us = t[1] * 1000000 + t[2]
+  local last, skew = string.match(call('GET', base .. 'clock') or '', '^(%d+) (%d+)$')
+  last_seq, skew_us = count(last), count(skew)
+  if last_seq > 2 ^ 53 - 2 ^ 46 then last_seq, skew_us = 0, 0 end -- two centuries ahead: not written by us
+  local before = skew_us
+  if now_us >= last_seq then skew_us = 0 end
+  if now_us + skew_us < last_seq then skew_us = last_seq - now_us end
+  clock_us, clock_changed = now_us + skew_us, skew_us ~= before
+end
+
+local function next_seq()
+  read_clock()
+  last_seq = math.max(last_seq + 1, clock_us)
+  clock_changed = true
+  return last_seq
+end
+
+-- Transitions ----------------------------------------------------------------------------------------------------
+
+local appended = false
+
+local function append(seq, settle_us, name, r, user, socket, data)
+  local entry = fmt('%016.0f', seq)
+    .. cjson.encode({ name, r.app, r.channel, math.floor(now_us / 1000), user, socket, data })
+  call('ZADD', base .. 'transitions', fmt('%.0f', seq + settle_us), entry)
+  appended = true
+  return entry
+end
+
+-- channel_vacated, member_removed: may be told after settling; until then a return finds it in `pending`.
+local function tell_gone(seq, field, name, r, user, socket)
+  local entry = append(seq, r.settle_us, name, r, user, socket, '')
+  if r.settle_us > 0 then call('HSET', base .. 'pending', field, entry) end
+end
+
+-- channel_occupied, member_added: may be told at once, unless the opposite still settles: then neither is told.
+local function tell_come(seq, field, name, r, user, socket, data)
+  local opposite = call('HGET', base .. 'pending', field)
+  if opposite then
+    call('HDEL', base .. 'pending', field)
+    local due = tonumber(call('ZSCORE', base .. 'transitions', opposite) or 0)
+    if seq < due then
+      call('ZREM', base .. 'transitions', opposite)
+      return
+    end
+  end
+  append(seq, 0, name, r, user, socket, data)
+end
+
+-- Members --------------------------------------------------------------------------------------------------------
+
+local ADDED, REMOVED = 2, 3 -- first byte of the envelope; engine/_fast/envelope.pyx reads it
+
+local function publish(kind, r, version, user, info)
+  call('PUBLISH', topic .. r.field, struct.pack('>BI8I2', kind, version, #user) .. user .. info)
+end
+
+-- (workers that hold the member, user_info)
+local function holders(r, user)
+  local n, info = string.match(call('HGET', r.members_key, user) or '', '^(%d+) (.*)$')
+  return count(n), info
+end
+
+local function remove_member(r, user, socket)
+  call('HDEL', r.members_key, user)
+  local seq = next_seq()
+  publish(REMOVED, r, seq, user, '')
+  if r.members_watched then tell_gone(seq, r.field .. '/' .. user, 'member_removed', r, user, socket) end
+end
+
+-- m: user, count, info, socket, data, limit. False when the member limit refuses a user new to the channel.
+local function set_member(who, r, m)
+  local key, field = base .. 'worker-members:' .. who, r.field .. '/' .. m.user
+  local raw = call('HGET', key, field)
+  local old = count(raw)
+  local held, info = holders(r, m.user)
+  if m.count > 0 and held == 0 then
+    if m.limit > 0 and call('HLEN', r.members_key) >= m.limit then return false end
+    call('HSET', r.members_key, m.user, '1 ' .. m.info)
+    local seq = next_seq()
+    publish(ADDED, r, seq, m.user, m.info)
+    if r.members_watched then tell_come(seq, field, 'member_added', r, m.user, m.socket, m.data) end
+  elseif m.count > 0 and old == 0 then
+    call('HSET', r.members_key, m.user, fmt('%d ', held + 1) .. info)
+  elseif m.count == 0 and old > 0 and held > 1 then
+    call('HSET', r.members_key, m.user, fmt('%d ', held - 1) .. info)
+  elseif m.count == 0 and old > 0 and held == 1 then
+    remove_member(r, m.user, m.socket)
+  end
+  note_fact(key, field, raw, m.count)
+  return true
+end
+
+-- Members that must be gone but were not named: this worker's when it has no subscription left here, and
+-- everybody when nobody has. Finds none unless a caller forgot them or Redis was tampered with.
+local function drop_leftovers(who, r, total)
+  if call('EXISTS', r.members_key) == 0 then return end
+  for _, user in ipairs(call('HKEYS', r.members_key)) do
+    if call('HEXISTS', base .. 'worker-members:' .. who, r.field .. '/' .. user) == 1 then
+      set_member(who, r, { user = user, count = 0, socket = '' })
+    end
+    if total == 0 and call('HEXISTS', r.members_key, user) == 1 then remove_member(r, user, '') end
+  end
+end
+
+-- Reports --------------------------------------------------------------------------------------------------------
+-- A report in ARGV: app, channel, subscriptions (-1: as they are), limit, flags (1 watched, 2 members watched,
+-- 4 roster), settle ms, number of members, then for each: user, connections, user_info, socket, data, limit.
+
+local function read_report(at)
+  local app, channel, flags = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 4])
+  local internal = string.sub(channel, 1, 1) == '#'
+  local r = {
+    app = app,
+    channel = channel,
+    field = app .. '/' .. channel,
+    count = tonumber(ARGV[at + 2]),
+    limit = tonumber(ARGV[at + 3]),
+    watched = not internal and flags % 2 == 1,
+    members_watched = not internal and flags % 4 >= 2,
+    roster = flags >= 4,
+    settle_us = tonumber(ARGV[at + 5]) * 1000,
+    totals_key = base .. (internal and 'internal:' or 'channels:') .. app,
+    members_key = base .. 'members:' .. app .. '/' .. channel,
+    members = {},
+  }
+  local n = tonumber(ARGV[at + 6])
+  at = at + 7
+  for i = 1, n do
+    r.members[i] = {
+      user = ARGV[at],
+      count = r.count == 0 and 0 or tonumber(ARGV[at + 1]),
+      info = ARGV[at + 2],
+      socket = ARGV[at + 3],
+      data = ARGV[at + 4],
+      limit = tonumber(ARGV[at + 5]),
+    }
+    at = at + 6
+  end
+  return r, at
+end
+
+local function set_total(who, r, raw, before, after)
+  note_fact(base .. 'worker:' .. who, r.field, raw, r.count)
+  if after == before then return end
+  if after == 0 then
+    call('HDEL', r.totals_key, r.channel)
+    if r.watched then tell_gone(next_seq(), r.field, 'channel_vacated', r, '', '') end
+  else
+    call('HSET', r.totals_key, r.channel, after)
+    if before == 0 and r.watched then tell_come(next_seq(), r.field, 'channel_occupied', r, '', '', '') end
+  end
+end
+
+-- The answer: the total alone, or {total, refused, version, roster, refused users}.
+local function apply(who, r)
+  local raw = call('HGET', base .. 'worker:' .. who, r.field)
+  local old = count(raw)
+  local before = count(call('HGET', r.totals_key, r.channel))
+  if r.count < 0 then r.count = old end
+  -- Never less than this worker alone holds, whatever was lost in Redis.
+  local after = math.max(before + r.count - old, r.count)
+  if r.limit > 0 and r.count > old and after > r.limit then return { before, 1 } end
+
+  -- A channel is occupied before its members come and vacated after they have gone.
+  if r.count >= old then set_total(who, r, raw, before, after) end
+  local refused = {}
+  for _, m in ipairs(r.members) do
+    if not set_member(who, r, m) then refused[#refused + 1] = m.user end
+  end
+  if r.count < old then
+    if r.count == 0 then drop_leftovers(who, r, after) end
+    set_total(who, r, raw, before, after)
+  end
+
+  if not r.roster and #refused == 0 then return after end
+  if not r.roster then return { after, 0, 0, false, refused } end
+  read_clock()
+  if last_seq == 0 then next_seq() end
+  return { after, 0, last_seq, call('HGETALL', r.members_key), refused }
+end
+
+local function apply_all(who, at)
+  local answers = {}
+  while ARGV[at] do
+    local r
+    r, at = read_report(at)
+    answers[#answers + 1] = apply(who, r)
+  end
+  return answers
+end
+
+local function wake_leader()
+  call('PUBLISH', topic .. 'wake', '')
+end
+
+-- Must end every script that used the clock.
+local function finish()
+  if clock_changed then call('SET', base .. 'clock', fmt('%.0f %.0f', last_seq, skew_us)) end
+  if appended then wake_leader() end
+end

@@ -1,0 +1,69 @@
+"""Lua scripts by name, run over redis-py: EVALSHA first, EVAL once where the server does not know the script yet.
+
+Called by every driver whose state changes inside Redis. Never retries by itself: a caller knows whether it may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from engine.errors import StoreUnavailable
+
+_FOLDER = Path(__file__).parent / "lua"
+
+
+class Script:
+    """One script: its name in messages, its text, and the digest by which Redis knows it."""
+
+    __slots__ = ("name", "sha", "source")
+
+    def __init__(self, name: str, source: str) -> None:
+        self.name = name
+        self.source = source
+        self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+def load(name: str, *, common: str = "") -> Script:
+    """The script `lua/<name>.lua`, with `lua/<common>.lua` in front, since Redis' Lua cannot require a file."""
+    parts = [common, name] if common else [name]
+    return Script(name, "\n".join((_FOLDER / f"{part}.lua").read_text("utf-8") for part in parts))
+
+
+async def run(
+    client: Redis, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int], timeout_s: float
+) -> Any:
+    """Run a script and give its reply.
+
+    Raises StoreUnavailable when Redis cannot be reached, does not answer within `timeout_s`, or refuses (read-only
+    replica, out of memory, still loading). After a time-out the script may nevertheless have run.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            try:
+                return await client.evalsha(script.sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return await client.eval(script.source, len(keys), *keys, *args)
+    except (RedisError, OSError) as error:
+        raise _unavailable(script.name, error) from error
+
+
+@asynccontextmanager
+async def bounded(what: str, timeout_s: float) -> AsyncIterator[None]:
+    """Plain commands with the same promise as `run`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except (RedisError, OSError) as error:
+        raise _unavailable(what, error) from error
+
+
+def _unavailable(what: str, error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"{what}: {str(error) or type(error).__name__}")
