@@ -158,6 +158,7 @@ cdef class Connection(WSListener):
         # The request has been read by ws/accept; kept, it would cost a kilobyte for as long as the client stays.
         transport.request = None
         transport.response = None
+        self._buffered = <size_t>transport.underlying_transport.get_write_buffer_size() > 0
         if not transport.is_secure:
             self._fd = transport._socket
         self.last_activity = monotonic_s()
@@ -196,7 +197,9 @@ cdef class Connection(WSListener):
         self.traffic.connections -= 1
         self.traffic.closed += 1
         if self.close_code == NOT_CLOSED:
-            self.close_code = ABNORMAL
+            # picows itself closes on frames that break RFC 6455, and on those that are too big.
+            ours = transport.close_handshake.sent if transport.close_handshake is not None else None
+            self.close_code = <int>ours.code if ours is not None else ABNORMAL
         self._handler.closed(self, self.close_code, self._close_reason)
         self._transport = None
         self._handler = None
@@ -288,7 +291,7 @@ cdef class Connection(WSListener):
         cdef size_t size = self._outbox.size
         if self._outbox.count == 0:
             return 0
-        if self._transport is None:
+        if self._transport is None or self._transport.is_close_frame_sent:
             outbox_clear(&self._outbox)
             return 0
         self.traffic.sent_messages += self._outbox.count

@@ -1,0 +1,101 @@
+"""What travels between workers on a channel's topic: one byte for the kind, then length-prefixed parts.
+
+    0x01  event           except socket id: u8 length, text · a finished WebSocket frame
+    0x02  member added    u64 version · u16 length, user id · user_info JSON text
+    0x03  member removed  u64 version · u16 length, user id
+    0x04  terminate       nothing; the topic names the user
+
+All integers are big-endian. Bytes from Redis are not trusted: whatever does not fit is dropped and counted.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
+
+from engine._fast.hub cimport Channel, Hub
+
+cdef enum:
+    EVENT = 1
+    MEMBER_ADDED = 2
+    MEMBER_REMOVED = 3
+    TERMINATE = 4
+
+
+def pack_event(bytes except_socket_id not None, bytes frame not None) -> bytes:
+    """An event envelope. :param except_socket_id: whom to pass over, at most 255 bytes, or empty."""
+    cdef Py_ssize_t a = PyBytes_GET_SIZE(except_socket_id), b = PyBytes_GET_SIZE(frame)
+    if a > 255:
+        raise ValueError("a socket id has at most 255 bytes")
+    cdef bytes packed = PyBytes_FromStringAndSize(NULL, 2 + a + b)
+    cdef char* out = PyBytes_AS_STRING(packed)
+    out[0] = EVENT
+    out[1] = <char>a
+    memcpy(out + 2, PyBytes_AS_STRING(except_socket_id), a)
+    memcpy(out + 2 + a, PyBytes_AS_STRING(frame), b)
+    return packed
+
+
+def pack_terminate() -> bytes:
+    return b"\x04"
+
+
+def deliver_event(Hub hub not None, Channel channel not None, bytes envelope not None) -> bool:
+    """Hand an event envelope to the channel's subscribers; False when it is of another kind.
+
+    Raises ValueError when it calls itself an event and is none.
+    """
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope), skip
+    cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(envelope)
+    if size < 1 or data[0] != EVENT:
+        return False
+    if size < 2 or size < 2 + data[1]:
+        raise ValueError("event envelope cut short")
+    skip = 2 + data[1]
+    frame = envelope[skip:]
+    if not _is_text_frame(<const unsigned char*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame)):
+        raise ValueError("event envelope without a whole text frame")
+    excluded = hub.get(envelope[2:skip].decode("ascii", "replace")) if skip > 2 else None
+    channel.broadcast(frame, excluded, 0)
+    return True
+
+
+def parse_member_change(bytes envelope not None):
+    """(added, version, user id, user_info) of a membership envelope; None when it is of another kind.
+
+    Raises ValueError when it calls itself one and is none.
+    """
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope), length
+    cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(envelope)
+    cdef uint64_t version = 0
+    cdef int i
+    if size < 1 or (data[0] != MEMBER_ADDED and data[0] != MEMBER_REMOVED):
+        return None
+    if size < 11:
+        raise ValueError("membership envelope cut short")
+    for i in range(8):
+        version = (version << 8) | data[1 + i]
+    length = (data[9] << 8) | data[10]
+    if size < 11 + length:
+        raise ValueError("membership envelope cut short")
+    return data[0] == MEMBER_ADDED, version, envelope[11:11 + length].decode(), envelope[11 + length:].decode()
+
+
+def is_terminate(bytes envelope not None) -> bool:
+    return PyBytes_GET_SIZE(envelope) == 1 and envelope[0] == TERMINATE
+
+
+cdef bint _is_text_frame(const unsigned char* data, Py_ssize_t size) noexcept:
+    """Whether these bytes are exactly one unmasked, final text frame (RFC 6455 section 5.2)."""
+    cdef uint64_t length = 0
+    cdef int i
+    if size < 2 or data[0] != 0x81:
+        return False
+    if data[1] < 126:
+        return size == 2 + data[1]
+    if data[1] == 126:
+        return size >= 4 and size == 4 + ((data[2] << 8) | data[3])
+    if data[1] != 127 or size < 10:
+        return False
+    for i in range(8):
+        length = (length << 8) | data[2 + i]
+    return <uint64_t>(size - 10) == length

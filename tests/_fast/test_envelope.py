@@ -1,0 +1,56 @@
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine._fast.connection import Turn
+from engine._fast.envelope import deliver_event, is_terminate, pack_event, pack_terminate, parse_member_change
+from engine._fast.frame import text_frame
+from engine._fast.hub import Channel, Hub
+from tests._fast.pair import bench
+
+
+def test_event_reaches_all_but_the_named_socket() -> None:
+    async def run() -> None:
+        async with bench() as b:
+            (one, peer_one), (two, peer_two) = await b.connect(), await b.connect()
+            b.subscribe(one, "room")
+            b.subscribe(two, "room")
+            channel = b.hub.channel("app", "room")
+            assert channel is not None
+            assert deliver_event(b.hub, channel, pack_event(one.socket_id.encode(), text_frame(b"a")))
+            assert deliver_event(b.hub, channel, pack_event(b"", text_frame(b"b")))
+            await peer_two.until(lambda: len(peer_two.texts) == 2)
+            await peer_one.until(lambda: peer_one.texts)
+            assert (peer_one.texts, peer_two.texts) == (["b"], ["a", "b"])
+
+    asyncio.run(run())
+
+
+def test_member_changes_are_read_back() -> None:
+    packed = b"\x02" + (7).to_bytes(8, "big") + (3).to_bytes(2, "big") + b"ann" + b'{"a":1}'
+    assert parse_member_change(packed) == (True, 7, "ann", '{"a":1}')
+    assert parse_member_change(b"\x03" + packed[1:14]) == (False, 7, "ann", "")
+    assert parse_member_change(pack_terminate()) is None
+    assert is_terminate(pack_terminate())
+
+
+@given(st.binary(max_size=80))
+def test_bytes_from_redis_are_read_or_refused(junk: bytes) -> None:
+    hub, channel = Hub(Turn(lambda *_: None, 1)), Channel("app", "room")
+    try:
+        if not deliver_event(hub, channel, junk):
+            parse_member_change(junk)
+            is_terminate(junk)
+    except ValueError:  # UnicodeDecodeError is one
+        return
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"\x81", b"\x81\x05abc", b"\x88\x00", b"\x01\x00", text_frame(b"a") + text_frame(b"b")]
+)
+def test_an_event_that_is_not_one_whole_text_frame_is_refused(frame: bytes) -> None:
+    hub, channel = Hub(Turn(lambda *_: None, 1)), Channel("app", "room")
+    with pytest.raises(ValueError, match="frame"):
+        deliver_event(hub, channel, pack_event(b"", frame))
