@@ -215,6 +215,9 @@ class Adapter(Protocol):
 
         Raises StoreUnavailable where that cannot be promised and the configuration forbids local delivery."""
 
+    def send(self, app_id: str, channel: str, frame: bytes, except_socket_id: str = "") -> None:
+        """The same for one message whose sender waits for nothing (client events). Order with `publish` is kept."""
+
     async def terminate(self, app_id: str, user_id: str) -> None:
         """Close every connection signed in as the user, anywhere."""
 

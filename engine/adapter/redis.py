@@ -1,0 +1,165 @@
+"""The adapter between workers: finished frames over Redis pub/sub, one topic for each occupied channel.
+
+Every worker, the publishing one included, delivers what comes back on its subscriber connection, so all
+subscribers of a channel see one order. What happens to Redis here happens in one write per loop turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from engine._fast.envelope import deliver_event, is_terminate, pack_event, pack_terminate, parse_member_change
+from engine._fast.hub import Channel, Hub
+from engine.config.redis import RedisOptions
+from engine.errors import StoreUnavailable
+from engine.interfaces import MemberChange
+from engine.protocol.channel import user_channel, user_of
+from engine.redis.client import PublishLink
+from engine.redis.pubsub import SubscribeLink
+
+#: How long a publish waits for Redis before it counts as not taken.
+PUBLISH_TIMEOUT_S = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+class RedisAdapter:
+    """interfaces.Adapter over Redis pub/sub.
+
+    :param topic_prefix: put before ``app/channel``.
+    :param fallback_to_local: with Redis gone, deliver to this worker's own subscribers instead of refusing.
+    :param on_member_change: called for every membership change of a channel that this worker subscribes to.
+    :param on_terminate: called with (app id, user id).
+    :param on_wake: called when the leader has something to do.
+    :param on_change: called when the adapter gets or loses its connections.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        options: RedisOptions,
+        topic_prefix: str,
+        fallback_to_local: bool,
+        *,
+        on_member_change: Callable[[MemberChange], None],
+        on_terminate: Callable[[str, str], None],
+        on_wake: Callable[[], None],
+        on_change: Callable[[bool], None],
+    ) -> None:
+        self._hub = hub
+        self._prefix = topic_prefix.encode()
+        self._fallback = fallback_to_local
+        self._on_member_change = on_member_change
+        self._on_terminate = on_terminate
+        self._on_wake = on_wake
+        self._on_change = on_change
+        self._wake_topic = self._prefix + b"wake"
+        self._publisher = PublishLink(options, "publisher", self._changed)
+        self._subscriber = SubscribeLink(options, "subscriber", self._on_message, self._changed)
+        self._channels: dict[bytes, Channel] = {}
+        #: Messages from Redis that could not be read; a metric.
+        self.malformed = 0
+        #: Events that were sent without waiting and found no Redis; a metric.
+        self.lost = 0
+
+    @property
+    def connected(self) -> bool:
+        return self._publisher.connected and self._subscriber.connected
+
+    async def start(self) -> None:
+        await self._publisher.start()
+        await self._subscriber.start()
+        self._subscriber.subscribe(self._wake_topic)
+
+    async def stop(self) -> None:
+        await self._publisher.stop()
+        await self._subscriber.stop()
+
+    def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
+        topic = self._topic(app_id, channel)
+        self._channels[topic] = self._hub.open(app_id, channel)
+        self._subscriber.subscribe(topic, done)
+        if not self._subscriber.connected:
+            # Redis is gone: the worker serves alone, and the topic is subscribed when Redis is back.
+            done()
+
+    def unsubscribe(self, app_id: str, channel: str) -> None:
+        topic = self._topic(app_id, channel)
+        self._channels.pop(topic, None)
+        self._subscriber.unsubscribe(topic)
+
+    async def publish(self, messages: Sequence[tuple[str, str, bytes]], except_socket_id: str = "") -> None:
+        excluded = except_socket_id.encode()
+        futures = [
+            self._publisher.publish(self._topic(app_id, channel), pack_event(excluded, frame))
+            for app_id, channel, frame in messages
+        ]
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                results = await asyncio.gather(*futures, return_exceptions=True)
+        except TimeoutError:
+            raise StoreUnavailable("Redis did not take the event in time") from None
+        for message, result in zip(messages, results, strict=True):
+            if isinstance(result, StoreUnavailable):
+                if not self._fallback:
+                    raise result
+                self._deliver_here(*message, except_socket_id)
+            elif isinstance(result, BaseException):
+                raise result
+
+    def send(self, app_id: str, channel: str, frame: bytes, except_socket_id: str = "") -> None:
+        future = self._publisher.publish(self._topic(app_id, channel), pack_event(except_socket_id.encode(), frame))
+
+        def on_done(done: asyncio.Future[int]) -> None:
+            if not done.cancelled() and done.exception() is not None:
+                self.lost += 1
+                if self._fallback:
+                    self._deliver_here(app_id, channel, frame, except_socket_id)
+
+        future.add_done_callback(on_done)
+
+    async def terminate(self, app_id: str, user_id: str) -> None:
+        topic = self._topic(app_id, user_channel(user_id))
+        try:
+            await asyncio.wait_for(self._publisher.publish(topic, pack_terminate()), PUBLISH_TIMEOUT_S)
+        except TimeoutError:
+            raise StoreUnavailable("Redis did not take the termination in time") from None
+        except StoreUnavailable:
+            if not self._fallback:
+                raise
+            self._on_terminate(app_id, user_id)
+
+    def _topic(self, app_id: str, channel: str) -> bytes:
+        return self._prefix + f"{app_id}/{channel}".encode()
+
+    def _deliver_here(self, app_id: str, channel: str, frame: bytes, except_socket_id: str) -> None:
+        found = self._hub.channel(app_id, channel)
+        if found is not None:
+            found.broadcast(frame, self._hub.get(except_socket_id) if except_socket_id else None)
+
+    def _on_message(self, topic: bytes, message: bytes) -> None:
+        channel = self._channels.get(topic)
+        if channel is None:
+            if topic == self._wake_topic:
+                self._on_wake()
+            return
+        try:
+            if deliver_event(self._hub, channel, message):
+                return
+            change = parse_member_change(message)
+            if change is not None:
+                added, version, user_id, user_info = change
+                self._on_member_change(
+                    MemberChange(channel.app_id, channel.name, version, added, user_id, user_info)
+                )
+            elif is_terminate(message) and (user_id := user_of(channel.name) or ""):
+                self._on_terminate(channel.app_id, user_id)
+            else:
+                self.malformed += 1
+        except ValueError:
+            self.malformed += 1
+
+    def _changed(self, _: bool) -> None:
+        self._on_change(self.connected)

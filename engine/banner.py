@@ -1,0 +1,36 @@
+"""What the operator reads once the engine serves: where it listens, and what to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TextIO
+
+from engine.apps.app import App
+from engine.config.root import Config
+
+
+def url(config: Config, port: int) -> str:
+    """Where a client on this machine reaches the engine."""
+    host = "127.0.0.1" if config.host in ("0.0.0.0", "::", "") else config.host
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{'https' if config.ssl.enabled else 'http'}://{host}:{port}{config.path_prefix}"
+
+
+def show(config: Config, apps: Sequence[App], where: str, workers: int, out: TextIO) -> None:
+    """Three commands that show it working, ready to be pasted."""
+    out.write(f"engine listens on {where} with {workers} worker{'s' if workers != 1 else ''}\n")
+    if config.metrics.enabled:
+        out.write(f"metrics on http://{config.metrics.host}:{config.metrics.port}/metrics\n")
+    for app in apps:
+        for endpoint in app.endpoints:
+            target = endpoint.url or (endpoint.function.function_name if endpoint.function is not None else "")
+            form = "sha256=<hex>" if endpoint.signature_format == "prefixed" else "<hex>, as official SDKs verify it"
+            out.write(f"webhook of app {app.id} to {target} sends X-Pusher-Signature: {form}\n")
+    out.write(
+        "try next, in another terminal:\n"
+        "  python -m engine apps\n"
+        "  python -m engine listen test-channel\n"
+        "  python -m engine trigger test-channel test-event '{\"message\":\"test\"}'\n"
+    )
+    out.flush()

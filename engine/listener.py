@@ -1,0 +1,234 @@
+"""The gate: the first bytes of a connection choose who serves it, picows or aiohttp, on one port.
+
+`GET {prefix}/app/…` goes to picows once its head is complete; everything else goes to aiohttp with its bytes unread.
+(Publishes will get a road of their own between the two.) An upgrade that comes later on a connection of aiohttp's
+is handed over by `take_over`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from picows.picows import WSProtocol
+
+from engine.metrics import Metrics
+from engine.tasks import cancel, spawn
+
+#: A client has this long to say what it wants; then its connection is closed.
+HEAD_TIMEOUT_S = 10.0
+#: Longest head of an upgrade request, as picows has it.
+MAX_HEAD_BYTES = 16 * 1024
+#: picows' read buffer for one connection; it grows for longer messages.
+READ_BUFFER_BYTES = 2048
+BACKLOG = 4096
+
+Accept = Callable[[Any], Any]
+
+_log = logging.getLogger(__name__)
+
+
+class ProtocolFaults:
+    """Stands for picows' logger: what clients do wrong is counted, not logged; picows' own failures are logged."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (picows asks by this name)
+        return False
+
+    def debug(self, *_: object) -> None:
+        """Of no interest."""
+
+    log = info = debug
+
+    def warning(self, *_: object) -> None:
+        """Watermarks; the outbox watches them itself."""
+
+    def error(self, *_: object) -> None:
+        self._metrics.connection_error("", "frame")
+
+    def exception(self, message: str, *args: object) -> None:
+        _log.exception(message, *args)
+
+
+class Listener:
+    """Serves one worker's sockets.
+
+    :param sockets: bound, listening sockets; closed by `stop_accepting`.
+    :param accept: picows' listener factory (`ws/accept.py`).
+    :param application: the HTTP API; its upgrade route is added here.
+    """
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        accept: Accept,
+        application: web.Application,
+        path_prefix: str,
+        max_message_bytes: int,
+        tls: ssl.SSLContext | None,
+        metrics: Metrics,
+    ) -> None:
+        self._sockets = sockets
+        self._accept = accept
+        self._tls = tls
+        self._max_message_bytes = max_message_bytes
+        self._faults = ProtocolFaults(metrics)
+        self.websocket_head = f"GET {path_prefix}/app/".encode()
+        self._application = application
+        application.router.add_get(f"{path_prefix}/app/{{key:.*}}", self.take_over)
+        self._servers: list[asyncio.AbstractServer] = []
+        self._undecided: dict[Gate, float] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._runner = web.AppRunner(self._application, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self._http = self._runner.server
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            server = await loop.create_server(lambda: Gate(self), sock=sock, ssl=self._tls, backlog=BACKLOG)
+            self._servers.append(server)
+        self._task = spawn(self._sweep(), "listener-sweep")
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets; connections stay."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    async def stop(self) -> None:
+        """End what is still undecided and finish the HTTP requests under way."""
+        self.stop_accepting()
+        await cancel(self._task)
+        for gate in list(self._undecided):
+            gate.abort()
+        await self._runner.cleanup()
+
+    # --- called by the gates
+
+    def undecided(self, gate: Gate) -> None:
+        self._undecided[gate] = asyncio.get_running_loop().time() + HEAD_TIMEOUT_S
+
+    def decided(self, gate: Gate) -> None:
+        self._undecided.pop(gate, None)
+
+    def to_http(self, transport: asyncio.Transport, data: bytes) -> None:
+        protocol = self._http()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
+
+    def to_websocket(self, transport: asyncio.Transport, data: bytes) -> None:
+        protocol = WSProtocol(
+            None,
+            None,
+            False,
+            self._accept,
+            self._faults,
+            True,
+            None,  # the gate has waited for the whole head already
+            False,
+            0,
+            0,
+            1,
+            False,  # pings are answered by Connection, in order with everything else
+            self._max_message_bytes,
+            None,
+            READ_BUFFER_BYTES,
+        )
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        view = memoryview(data)
+        while view and not transport.is_closing():
+            space = protocol.get_buffer(len(view))
+            size = min(len(space), len(view))
+            space[:size] = view[:size]
+            protocol.buffer_updated(size)
+            view = view[size:]
+
+    async def take_over(self, request: web.Request) -> web.StreamResponse:
+        """An upgrade on a connection that aiohttp has already answered requests on (pooled proxies do this)."""
+        http: Any = request.protocol
+        transport = http.transport
+        if transport is None or request.headers.get("Upgrade", "").lower() != "websocket":
+            raise web.HTTPUpgradeRequired(text="This path speaks WebSocket\n", headers={"Upgrade": "websocket"})
+        head = [f"GET {request.raw_path} HTTP/1.1".encode()]
+        head += [name + b": " + value for name, value in request.raw_headers]
+        tail = http._message_tail
+        # From here on the connection is no longer aiohttp's; it must neither write to it nor close it.
+        http.transport = None
+        http.connection_lost(None)
+        transport.resume_reading()
+        self.to_websocket(transport, b"\r\n".join(head) + b"\r\n\r\n" + tail)
+        return _TakenOver()
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(1.0)
+            now = loop.time()
+            for gate, deadline in list(self._undecided.items()):
+                if deadline > now:
+                    break
+                gate.abort()
+
+
+class Gate(asyncio.Protocol):
+    """Holds a new connection until its first bytes tell whose it is."""
+
+    __slots__ = ("_data", "_listener", "_transport")
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._data = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._listener.undecided(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._data = data = self._data + data if self._data else data
+        head = self._listener.websocket_head
+        if not data.startswith(head):
+            if len(data) < len(head) and head.startswith(data):
+                return
+            self._hand_over(self._listener.to_http)
+        elif b"\r\n\r\n" in data or len(data) > MAX_HEAD_BYTES:
+            self._hand_over(self._listener.to_websocket)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener.decided(self)
+        self._transport = None
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _hand_over(self, taker: Callable[[asyncio.Transport, bytes], None]) -> None:
+        transport = self._transport
+        assert transport is not None
+        self._listener.decided(self)
+        self._transport = None
+        taker(transport, self._data)
+        self._data = b""
+
+
+class _TakenOver(web.StreamResponse):
+    """Tells aiohttp that a request is done, without a byte being written."""
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        self._eof_sent = True
+        self.force_close()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is ours to write."""

@@ -1,0 +1,336 @@
+"""What this worker holds, and the telling of it: all that changed in a loop turn goes to the store in one report.
+
+`ws/subscriptions` adds and removes; the store answers. One report is under way at a time, so facts arrive in order,
+and what changes meanwhile is told by the next one: under load reports grow instead of multiplying.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from engine.errors import IncarnationGone, StoreUnavailable
+from engine.interfaces import Answer, MemberReport, OccupancyStore, Report, Wanted
+from engine.tasks import cancel, spawn
+
+#: Channels in one report, so that no script holds Redis up for long.
+MAX_REPORTS = 500
+HEARTBEAT_S = 1.0
+RECONCILE_S = 30.0
+RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who a presence subscription is, with what the webhook and the other members are told.
+
+    :param limit: members the channel may have.
+    """
+
+    user_id: str
+    user_info: str = ""
+    socket_id: str = ""
+    data: str = ""
+    limit: int = 0
+
+
+#: Called with the store's answer, and whether the subscription was refused for a limit.
+Done = Callable[[Answer, bool], None]
+
+
+@dataclass(slots=True)
+class _Held:
+    """One channel as this worker holds it.
+
+    `told` is the count that the store last took; `changed` are members whose connections changed since the last
+    report (the last one to leave is kept for the webhook's socket_id).
+    """
+
+    app_id: str
+    channel: str
+    count: int = 0
+    told: int = 0
+    limit: int = 0
+    roster: bool = False
+    members: dict[str, list[Member]] = field(default_factory=dict)
+    changed: dict[str, Member] = field(default_factory=dict)
+    waiting: list[tuple[str | None, Done]] = field(default_factory=list)
+
+
+class Reporter:
+    """This worker's side of the occupancy store.
+
+    :param wanted: what webhooks want of a channel, and how long a departure settles.
+    :param on_change: called with False when the store is lost and True when it is back.
+    """
+
+    def __init__(
+        self,
+        store: OccupancyStore,
+        wanted: Wanted,
+        on_change: Callable[[bool], None],
+        heartbeat_s: float = HEARTBEAT_S,
+        reconcile_s: float = RECONCILE_S,
+    ) -> None:
+        self._store = store
+        self._wanted = wanted
+        self._on_change = on_change
+        self._heartbeat_s = heartbeat_s
+        self._reconcile_s = reconcile_s
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._dirty: dict[tuple[str, str], _Held] = {}
+        self._wake = asyncio.Event()
+        self._told = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._joined = False
+        self.incarnation = _new_incarnation()
+        self.connected = False
+        #: Facts that the store had wrong and the reconciler repaired; a metric.
+        self.drift = 0
+
+    async def start(self) -> None:
+        """Make this worker known to the cluster. Raises StoreUnavailable."""
+        await self._store.join(self.incarnation)
+        self._joined = True
+        self._set_connected(True)
+        self._task = spawn(self._run(), "occupancy-reporter")
+
+    async def stop(self) -> None:
+        """Tell what is still to be told, then leave: what is held even then, the cluster gives up at once."""
+        if self._task is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.settled(), 2.0)
+        await cancel(self._task)
+        self._task = None
+        try:
+            await self._store.leave(self.incarnation)
+        except StoreUnavailable as error:
+            _log.warning("could not say goodbye to the cluster: %s", error)
+
+    async def settled(self) -> None:
+        """Return when everything held so far has been told."""
+        while self._dirty:
+            self._told.clear()
+            await self._told.wait()
+
+    # --- facts
+
+    def add(self, app_id: str, channel: str, member: Member | None, done: Done | None, limit: int = 0) -> None:
+        """One more subscription here. `done` is called once it is counted, or refused and to be taken back by `remove`.
+
+        :param limit: subscriptions the channel may have in the whole cluster; 0 is no limit.
+        """
+        held = self._held.get((app_id, channel))
+        if held is None:
+            held = self._held[app_id, channel] = _Held(app_id, channel)
+        held.count += 1
+        held.limit = limit
+        if member is not None:
+            held.roster = True
+            held.members.setdefault(member.user_id, []).append(member)
+            held.changed[member.user_id] = member
+        if done is not None:
+            held.waiting.append((member.user_id if member else None, done))
+        self._touch(held)
+
+    def remove(self, app_id: str, channel: str, member: Member | None, done: Done | None = None) -> None:
+        """One subscription less here. :param done: the callback given to `add`, if it may still be waiting."""
+        held = self._held.get((app_id, channel))
+        if held is None:
+            return
+        held.count -= 1
+        if member is not None:
+            connections = held.members.get(member.user_id, [])
+            if member in connections:
+                connections.remove(member)
+            if not connections:
+                held.members.pop(member.user_id, None)
+            held.changed[member.user_id] = member
+        if done is not None:
+            held.waiting = [entry for entry in held.waiting if entry[1] is not done]
+        self._touch(held)
+
+    def _touch(self, held: _Held) -> None:
+        self._dirty[held.app_id, held.channel] = held
+        self._wake.set()
+
+    # --- telling
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        next_beat = loop.time() + self._heartbeat_s
+        next_reconcile = loop.time() + self._reconcile_s
+        while True:
+            try:
+                if not self._joined:
+                    await self._store.join(self.incarnation)
+                    self._joined = True
+                    self._announce()
+                now = loop.time()
+                if now >= next_beat:
+                    next_beat = now + self._heartbeat_s
+                    if not await self._store.heartbeat(self.incarnation):
+                        raise IncarnationGone(self.incarnation)
+                if self._dirty:
+                    await self._tell()
+                elif now >= next_reconcile:
+                    next_reconcile = now + self._reconcile_s
+                    await self._reconcile()
+            except IncarnationGone:
+                _log.warning("the cluster gave incarnation %s up; announcing everything as a new one", self.incarnation)
+                self.incarnation = _new_incarnation()
+                self._joined = False
+                continue
+            except StoreUnavailable as error:
+                await self._serve_alone(error)
+                next_beat = next_reconcile = loop.time()
+            if not self._dirty:
+                self._told.set()
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), max(0.0, min(next_beat, next_reconcile) - loop.time()))
+
+    async def _tell(self) -> None:
+        batch = [self._dirty.pop(key) for key in list(self._dirty)[:MAX_REPORTS]]
+        reports = [self._report(held) for held in batch]
+        told = [(held.changed, held.waiting) for held in batch]
+        for held in batch:
+            held.changed, held.waiting = {}, []
+        try:
+            answers = await self._store.report(self.incarnation, reports)
+        except (IncarnationGone, StoreUnavailable):
+            # Nothing is lost: facts are absolute, so they are put back under whatever happened since.
+            for held, (changed, waiting) in zip(batch, told, strict=True):
+                held.changed = changed | held.changed
+                held.waiting = waiting + held.waiting
+                self._dirty[held.app_id, held.channel] = held
+            raise
+        for held, report, answer, (_, waiting) in zip(batch, reports, answers, told, strict=True):
+            if answer.refused:
+                self._on_refused(held, report, answer, waiting)
+                continue
+            held.told = report.count
+            for user_id, done in waiting:
+                done(answer, user_id in answer.refused_members)
+            self._forget_if_empty(held)
+
+    def _report(self, held: _Held) -> Report:
+        watched, members_watched, settle_ms = self._wanted(held.app_id, held.channel)
+        return Report(
+            app_id=held.app_id,
+            channel=held.channel,
+            count=held.count,
+            limit=held.limit,
+            watched=watched,
+            members_watched=members_watched,
+            settle_ms=settle_ms,
+            roster=held.roster and bool(held.waiting),
+            members=tuple(_member_report(held, member) for member in held.changed.values()),
+        )
+
+    def _on_refused(self, held: _Held, report: Report, answer: Answer, waiting: list[tuple[str | None, Done]]) -> None:
+        """The latest that are too many are refused; the others are reported again without them."""
+        excess = answer.total - held.told + report.count - report.limit
+        keep = max(0, len(waiting) - max(1, excess))
+        held.waiting = waiting[:keep] + held.waiting
+        self._touch(held)
+        for _, done in waiting[keep:]:
+            done(answer, True)
+
+    def _forget_if_empty(self, held: _Held) -> None:
+        key = (held.app_id, held.channel)
+        if held.count <= 0 and key not in self._dirty and self._held.get(key) is held:
+            del self._held[key]
+
+    # --- trouble
+
+    def _announce(self) -> None:
+        """Everything held is told again: the store may know nothing of it."""
+        for held in self._held.values():
+            held.told = 0
+            for user_id, connections in held.members.items():
+                held.changed.setdefault(user_id, connections[0])
+            self._touch(held)
+
+    async def _serve_alone(self, error: StoreUnavailable) -> None:
+        """Without the store: answer from what is held here, until it is back."""
+        _log.warning("shared state lost (%s); serving what is local", error)
+        self._set_connected(False)
+        loop = asyncio.get_running_loop()
+        delay_s = RETRY_MIN_S
+        while True:
+            retry_at = loop.time() + delay_s
+            while (left_s := retry_at - loop.time()) > 0:
+                self._answer_alone()
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), left_s)
+            try:
+                self._joined = await self._store.heartbeat(self.incarnation)
+                break
+            except StoreUnavailable:
+                delay_s = min(delay_s * 2, RETRY_MAX_S)
+        if self._joined:
+            self._announce()
+        else:
+            self.incarnation = _new_incarnation()
+        self._set_connected(True)
+        _log.warning("shared state is back; announcing %d channels", len(self._held))
+
+    def _answer_alone(self) -> None:
+        for held in list(self._dirty.values()):
+            waiting, held.waiting = held.waiting, []
+            roster = {user_id: members[0].user_info for user_id, members in held.members.items()}
+            for _, done in waiting:
+                done(Answer(total=held.count, roster=roster if held.roster else None), False)
+
+    async def _reconcile(self) -> None:
+        """Compare what the store believes with what is held, and tell it again where they differ."""
+        believed = await self._store.held(self.incarnation)
+        if self._dirty:
+            return  # facts moved while we asked; the next round compares
+        mine: dict[tuple[str, str, str | None], int] = {}
+        for (app_id, channel), held in self._held.items():
+            mine[app_id, channel, None] = held.count
+            for user_id, connections in held.members.items():
+                mine[app_id, channel, user_id] = len(connections)
+        for app_id, channel, user_id in believed.keys() | mine.keys():
+            if believed.get((app_id, channel, user_id), 0) != mine.get((app_id, channel, user_id), 0):
+                self._repair(app_id, channel, user_id)
+
+    def _repair(self, app_id: str, channel: str, user_id: str | None) -> None:
+        self.drift += 1
+        held = self._held.get((app_id, channel)) or self._dirty.get((app_id, channel)) or _Held(app_id, channel)
+        if user_id is not None:
+            connections = held.members.get(user_id, [])
+            held.changed[user_id] = connections[0] if connections else Member(user_id)
+        self._touch(held)
+
+    def _set_connected(self, connected: bool) -> None:
+        if connected != self.connected:
+            self.connected = connected
+            self._on_change(connected)
+
+
+def _member_report(held: _Held, member: Member) -> MemberReport:
+    connections = held.members.get(member.user_id, [])
+    shown = connections[0] if connections else member
+    return MemberReport(
+        user_id=shown.user_id,
+        count=len(connections),
+        user_info=shown.user_info,
+        socket_id=shown.socket_id if connections else member.socket_id,
+        data=shown.data,
+        limit=shown.limit,
+    )
+
+
+def _new_incarnation() -> str:
+    return secrets.token_hex(8)

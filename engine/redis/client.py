@@ -1,0 +1,240 @@
+"""One RESP connection over hiredis for the hot path: commands pipelined in order, reconnecting by itself.
+
+The adapter publishes and subscribes through it. Everything to Redis that is not hot uses redis-py instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+
+from engine.config.redis import RedisOptions
+from engine.errors import StoreUnavailable
+
+#: A connection on which nothing arrived for this long, though a PING was sent every second, is given up. Together
+#: with the ping's period this keeps the promise to notice a lost Redis within 3 s.
+SILENCE_S = 2.0
+PING_EVERY_S = 0.5
+CONNECT_TIMEOUT_S = 2.0
+RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class RedisLink(asyncio.Protocol):
+    """A connection that is made again whenever it breaks; subclasses say what happens in between.
+
+    :param name: for logs and CLIENT LIST.
+    :param on_change: called with True and False as the connection comes and goes.
+    """
+
+    def __init__(self, options: RedisOptions, name: str, on_change: Callable[[bool], None] | None = None) -> None:
+        self._options = options
+        self._name = name
+        self._on_change = on_change
+        self._transport: asyncio.Transport | None = None
+        self._reader = hiredis.Reader()
+        self._out: list[bytes] = []
+        self._flush_due = False
+        self._greeting = 0
+        self._lost = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._last_received = 0.0
+        self._ready: asyncio.Future[None] | None = None
+        self.connected = False
+
+    async def start(self) -> None:
+        """Connect for the first time, waiting at most a few seconds; later losses mend themselves.
+
+        Raises StoreUnavailable when the first connection fails.
+        """
+        self._loop = asyncio.get_running_loop()
+        await self._connect()
+        self._task = self._loop.create_task(self._keep_connected(), name=f"redis-{self._name}")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=1.0)
+            self._task = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def send(self, *command: bytes | str | int) -> None:
+        """Queue a command; all of a loop turn leave in one write. Only while connected."""
+        self._out.append(hiredis.pack_command(command))
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    # --- for subclasses
+
+    def on_connected(self) -> None:
+        """The connection stands; send what must be sent first."""
+
+    def on_lost(self) -> None:
+        """The connection is gone; no reply that is still due will come."""
+
+    def on_reply(self, reply: Any) -> None:
+        """One reply or pushed message, in order."""
+
+    # --- the connection's life
+
+    async def _keep_connected(self) -> None:
+        while True:
+            await self._watch()
+            delay_s = RETRY_MIN_S
+            while not self.connected:
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, RETRY_MAX_S)
+                try:
+                    await self._connect()
+                except StoreUnavailable as error:
+                    _log.debug("%s: %s", self._name, error)
+
+    async def _watch(self) -> None:
+        """Return when the connection is lost; gives it up when it stays silent."""
+        while not self._lost.is_set():
+            try:
+                await asyncio.wait_for(self._lost.wait(), PING_EVERY_S)
+            except TimeoutError:
+                if self._loop.time() - self._last_received > SILENCE_S:
+                    _log.warning("%s: Redis does not answer", self._name)
+                    if self._transport is not None:
+                        self._transport.abort()
+                else:
+                    self.send("PING")
+
+    async def _connect(self) -> None:
+        options = self._options
+        self._reader = hiredis.Reader()
+        self._out.clear()
+        self._ready = self._loop.create_future()
+        self._lost = asyncio.Event()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                if options.path:
+                    await self._loop.create_unix_connection(lambda: self, options.path)
+                else:
+                    context = ssl.create_default_context() if options.tls else None
+                    await self._loop.create_connection(lambda: self, options.host, options.port, ssl=context)
+                self._greet()
+                await self._ready
+        except (OSError, TimeoutError, StoreUnavailable) as error:
+            if self._transport is not None:
+                self._transport.abort()
+            raise StoreUnavailable(f"cannot reach Redis at {options.address}: {error or 'no answer in time'}") from error
+        self.connected = True
+        self.on_connected()
+        if self._on_change is not None:
+            self._on_change(True)
+
+    def _greet(self) -> None:
+        """Authenticate and select before anything else; the replies are counted off by `data_received`."""
+        options = self._options
+        commands: list[tuple[str | int, ...]] = []
+        if options.password:
+            commands.append(("AUTH", options.username, options.password) if options.username else ("AUTH", options.password))
+        if options.db:
+            commands.append(("SELECT", options.db))
+        commands.append(("PING",))
+        self._greeting = len(commands)
+        for command in commands:
+            self.send(*command)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        out, self._out = self._out, []
+        if out and self._transport is not None:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    # --- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._last_received = self._loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        self._last_received = self._loop.time()
+        self._reader.feed(data)
+        while True:
+            try:
+                reply = self._reader.gets()
+            except hiredis.ProtocolError as error:
+                _log.error("%s: Redis sent what is not RESP: %s", self._name, error)
+                assert self._transport is not None
+                self._transport.abort()
+                return
+            if reply is False:
+                return
+            if self._greeting:
+                self._on_greeting(reply)
+            else:
+                self.on_reply(reply)
+
+    def _on_greeting(self, reply: Any) -> None:
+        self._greeting -= 1
+        assert self._ready is not None
+        if self._ready.done():
+            return
+        if isinstance(reply, hiredis.ReplyError):
+            self._ready.set_exception(StoreUnavailable(str(reply)))
+        elif self._greeting == 0:
+            self._ready.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        was_connected, self.connected = self.connected, False
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(StoreUnavailable("connection closed"))
+        self._lost.set()
+        if was_connected:
+            _log.warning("%s: connection to Redis lost%s", self._name, f": {exc}" if exc else "")
+            self.on_lost()
+            if self._on_change is not None:
+                self._on_change(False)
+
+
+class PublishLink(RedisLink):
+    """PUBLISH, with one future for each command, resolved in order."""
+
+    def __init__(self, options: RedisOptions, name: str, on_change: Callable[[bool], None] | None = None) -> None:
+        super().__init__(options, name, on_change)
+        self._waiting: deque[asyncio.Future[int] | None] = deque()
+
+    def publish(self, topic: bytes, message: bytes) -> asyncio.Future[int]:
+        """The future gives how many connections got it, or raises StoreUnavailable."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        if self.connected:
+            self._waiting.append(future)
+            super().send(b"PUBLISH", topic, message)
+        else:
+            future.set_exception(StoreUnavailable("no connection to Redis"))
+        return future
+
+    def send(self, *command: bytes | str | int) -> None:
+        if not self._greeting:
+            self._waiting.append(None)
+        super().send(*command)
+
+    def on_reply(self, reply: Any) -> None:
+        future = self._waiting.popleft()
+        if future is None or future.done():
+            return
+        if isinstance(reply, int):
+            future.set_result(reply)
+        else:
+            future.set_exception(StoreUnavailable(str(reply)))
+
+    def on_lost(self) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for future in waiting:
+            if future is not None and not future.done():
+                future.set_exception(StoreUnavailable("connection to Redis lost"))

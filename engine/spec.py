@@ -1,0 +1,22 @@
+"""What the supervisor tells a worker when it starts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.config.load import Loaded
+from engine.config.redis import RedisOptions
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """The same for every worker.
+
+    :param redis: where the shared state is; None when no driver needs it.
+    :param metrics_dir: where counters are kept in memory that all processes share.
+    """
+
+    loaded: Loaded
+    redis: RedisOptions | None
+    workers: int
+    metrics_dir: str

@@ -1,0 +1,259 @@
+"""The parent process: owns the listening sockets and the embedded Valkey, keeps one worker alive for each slot.
+
+Runs no event loop: signals set a flag, one loop acts. Workers tell of themselves over a control socket from their own
+event loops, so a worker whose loop is stuck is noticed, not only one that is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from engine import banner, sockets
+from engine.cluster import Cluster
+from engine.config.build import build_apps
+from engine.config.load import Loaded
+from engine.config.redis import RedisOptions
+from engine.errors import EngineError
+from engine.log import set_up_logging
+from engine.metrics import MetricsServer
+from engine.process import WorkerProcess
+from engine.redis.embedded import EmbeddedValkey
+from engine.spec import WorkerSpec
+
+#: Nothing happens for longer than this without the loop looking around.
+TICK_S = 0.25
+#: A worker that was ready and then says nothing for so long is stuck, and killed; clients reconnect to another.
+STUCK_S = 10.0
+START_TIMEOUT_S = 60.0
+RESPAWN_MIN_S, RESPAWN_MAX_S = 0.1, 10.0
+#: A worker that has lived so long has not failed at start; the next respawn is at once again.
+STEADY_S = 10.0
+#: Beyond the grace period, for what comes after the connections are closed.
+DRAIN_EXTRA_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Slot:
+    """One place for a worker: its listening sockets outlive the processes that serve them."""
+
+    def __init__(self, number: int, listening: list[socket.socket]) -> None:
+        self.number = number
+        self.listening = listening
+        self.process: WorkerProcess | None = None
+        self.respawn_at = 0.0
+        self.delay_s = RESPAWN_MIN_S
+
+
+class Supervisor:
+    """Runs the engine until it is told to stop.
+
+    :param workers: how many worker processes.
+    """
+
+    def __init__(self, loaded: Loaded, workers: int) -> None:
+        self._loaded = loaded
+        self._config = loaded.config
+        self._workers = workers
+        self._stopping = 0
+        self._slots: list[Slot] = []
+        self._valkey: EmbeddedValkey | None = None
+        self._cluster: Cluster | None = None
+        self._metrics: MetricsServer | None = None
+        self._selector = selectors.DefaultSelector()
+        self._announced = False
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError for what cannot be had on this machine."""
+        set_up_logging(self._config.logging, debug=self._config.debug, slot=None)
+        for line in self._loaded.warnings:
+            _log.warning("%s", line)
+        with contextlib.ExitStack() as stack, self._signals():
+            self._metrics_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="engine-metrics-"))
+            listening = self._listen(stack)
+            redis = self._start_redis(stack)
+            self._start_metrics(stack)
+            self._spec = WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir)
+            self._slots = [Slot(number, mine) for number, mine in enumerate(listening)]
+            try:
+                self._serve()
+                return self._drain()
+            except EngineError as error:
+                _log.critical("%s", error)
+                return 1
+            finally:
+                for slot in self._slots:
+                    if slot.process is not None:
+                        slot.process.kill()
+
+    # --- start
+
+    def _listen(self, stack: contextlib.ExitStack) -> list[list[socket.socket]]:
+        config = self._config
+        if config.unix_socket.enabled:
+            shared = stack.enter_context(sockets.open_unix(config.unix_socket))
+            stack.callback(_unlink, config.unix_socket.path)
+            self._where = f"unix:{config.unix_socket.path}"
+            return [[shared] for _ in range(self._workers)]
+        opened = sockets.open_tcp(config.host, config.port, self._workers)
+        for sock in opened:
+            stack.callback(sock.close)
+        self._where = banner.url(config, opened[0].getsockname()[1])
+        return [[sock] for sock in opened]
+
+    def _start_redis(self, stack: contextlib.ExitStack) -> RedisOptions | None:
+        resolved = self._loaded.resolved
+        redis = resolved.redis
+        if resolved.redis_embedded:
+            self._valkey = EmbeddedValkey(Path(self._config.database.redis.embedded.data_dir))
+            stack.callback(self._valkey.stop)
+            self._valkey.start()
+            redis = self._valkey.options
+        if redis is not None and resolved.adapter == "redis":
+            self._cluster = Cluster(redis, self._config)
+            stack.callback(self._cluster.close)
+        return redis if resolved.redis_needed else None
+
+    def _start_metrics(self, stack: contextlib.ExitStack) -> None:
+        config = self._config.metrics
+        if config.enabled:
+            self._metrics = MetricsServer(config, self._metrics_dir)
+            self._metrics.start()
+            stack.callback(self._metrics.stop)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """A signal only wakes the loop up; twice is impatience."""
+        reader, writer = socket.socketpair()
+        for end in (reader, writer):
+            end.setblocking(False)
+
+        def on_stop(number: int, frame: FrameType | None) -> None:
+            self._stopping += 1
+
+        handled: list[tuple[int, Callable[[int, FrameType | None], None]]] = [
+            (signal.SIGTERM, on_stop),
+            (signal.SIGINT, on_stop),
+            (signal.SIGCHLD, lambda number, frame: None),
+        ]
+        before = {number: signal.signal(number, handler) for number, handler in handled}
+        wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._selector.register(reader, selectors.EVENT_READ)
+        try:
+            yield
+        finally:
+            self._selector.unregister(reader)
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            reader.close()
+            writer.close()
+
+    # --- serve
+
+    def _serve(self) -> None:
+        while not self._stopping:
+            now = time.monotonic()
+            if self._valkey is not None and not self._valkey.alive:
+                _log.error("the embedded Valkey ended; starting it again on the same data")
+                self._valkey.restart()
+            for slot in self._slots:
+                self._look_after(slot, now)
+            if not self._announced and all(slot.process is not None and slot.process.ready for slot in self._slots):
+                self._announced = True
+                banner.show(self._config, build_apps(self._config), self._where, self._workers, sys.stdout)
+            self._wait()
+
+    def _look_after(self, slot: Slot, now: float) -> None:
+        process = slot.process
+        if process is None:
+            if now >= slot.respawn_at:
+                slot.process = process = WorkerProcess(self._spec, slot.number, slot.listening)
+                self._selector.register(process.control, selectors.EVENT_READ, process)
+            return
+        status = process.poll()
+        if status is None:
+            silent_s = now - process.heard_at
+            if silent_s > (STUCK_S if process.ready else START_TIMEOUT_S):
+                _log.error("worker %d (pid %d) is stuck for %.0f s; killed", slot.number, process.pid, silent_s)
+                process.kill()
+            return
+        self._bury(slot, process)
+        lived_s = now - process.started_at
+        slot.delay_s = RESPAWN_MIN_S if lived_s > STEADY_S else min(slot.delay_s * 2, RESPAWN_MAX_S)
+        slot.respawn_at = now + slot.delay_s
+        _log.warning(
+            "worker %d (pid %d) %s; starting another in %.1f s",
+            slot.number,
+            process.pid,
+            _how(status),
+            slot.delay_s,
+        )
+
+    def _bury(self, slot: Slot, process: WorkerProcess) -> None:
+        """Tell the cluster at once that it died: what it held is given up by the leader now, not after a time-out."""
+        process.read()
+        self._selector.unregister(process.control)
+        process.close()
+        slot.process = None
+        if self._cluster is not None and process.incarnation:
+            self._cluster.declare_dead(process.incarnation)
+        if self._metrics is not None:
+            self._metrics.forget(slot.number)
+
+    def _wait(self) -> None:
+        for key, _ in self._selector.select(TICK_S):
+            if isinstance(key.data, WorkerProcess):
+                key.data.read()
+            elif isinstance(key.fileobj, socket.socket):
+                with contextlib.suppress(BlockingIOError):
+                    key.fileobj.recv(4096)
+
+    # --- stop
+
+    def _drain(self) -> int:
+        """Close our listening sockets, ask the workers to drain, and wait for them within the grace period."""
+        grace_s = self._config.shutdown_grace_period
+        _log.info("stopping; clients are told to reconnect, within %.0f s", grace_s)
+        for slot in self._slots:
+            for sock in slot.listening:
+                sock.close()
+            if slot.process is not None:
+                slot.process.terminate()
+        deadline = time.monotonic() + grace_s + DRAIN_EXTRA_S
+        status = 0
+        while living := [slot for slot in self._slots if slot.process is not None]:
+            for slot in living:
+                process = slot.process
+                assert process is not None
+                ended = process.poll()
+                if ended is not None:
+                    self._bury(slot, process)
+                    status = status or (1 if ended else 0)
+                elif self._stopping > 1 or time.monotonic() > deadline:
+                    _log.warning("worker %d did not end in time; killed", slot.number)
+                    process.kill()
+            self._wait()
+        return status
+
+
+def _how(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    return f"was ended by {signal.Signals(-status).name}"
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

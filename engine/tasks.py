@@ -1,0 +1,37 @@
+"""Background tasks with an owner: one that dies of an exception is noticed at once and ends its process.
+
+A worker without its reporter, sweep or leader loop would look alive and be wrong; a new one is right within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+#: Key in the loop's exception context that marks the death of a background task.
+FATAL = "fatal"
+
+
+def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    """Run `work` in the background. An exception that ends it goes to the loop's exception handler, marked `FATAL`."""
+    task = asyncio.get_running_loop().create_task(work, name=name)
+    task.add_done_callback(_on_done)
+    return task
+
+
+async def cancel(task: asyncio.Task[None] | None, timeout_s: float = 1.0) -> None:
+    """Cancel a background task and wait until it has ended, at most `timeout_s`."""
+    if task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=timeout_s)
+
+
+def _on_done(task: asyncio.Task[None]) -> None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error is not None:
+        task.get_loop().call_exception_handler(
+            {"message": f"background task {task.get_name()} died", "exception": error, "task": task, FATAL: True}
+        )

@@ -1,0 +1,113 @@
+"""From an upgrade request to a Connection, or to a Connection that says why not.
+
+Called by picows once the request's head is complete. A refusal is told on an open WebSocket, because browsers cannot
+see the status of a failed upgrade (C-6); only a path that is no WebSocket endpoint is refused with a status.
+"""
+
+from __future__ import annotations
+
+import secrets
+from urllib.parse import parse_qs, unquote
+
+from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+
+from engine._fast.connection import Connection
+from engine._fast.hub import Hub
+from engine.apps.app import App
+from engine.errors import CloseCode, PusherError
+from engine.interfaces import AppManager
+from engine.protocol.origin import origin_allowed
+from engine.ws.handlers import Handlers
+from engine.ws.state import ConnectionState
+
+SUPPORTED_PROTOCOLS = (5, 6, 7)
+#: Each half of a socket id (C-14).
+MAX_ID_PART = 10**10
+#: Counters of connections that belong to no app.
+NO_APP = ""
+
+
+class Acceptor:
+    """Decides over every WebSocket upgrade of this worker.
+
+    :param path_prefix: before ``/app/{key}``; "" or "/prefix".
+    :param max_connections: of this worker; 0 is no limit. More are told to come later (4100).
+    """
+
+    def __init__(
+        self,
+        apps: AppManager,
+        hub: Hub,
+        handlers: Handlers,
+        path_prefix: str,
+        max_message_bytes: int,
+        max_connections: int,
+    ) -> None:
+        self._apps = apps
+        self._hub = hub
+        self._handlers = handlers
+        self._prefix = f"{path_prefix}/app/"
+        self._max_message_bytes = max_message_bytes
+        self._max_connections = max_connections
+        #: While draining, newcomers are sent to another worker (C-8).
+        self.draining = False
+
+    def accept(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener | None:
+        """picows' listener factory. None answers 404."""
+        target = request.path.decode("latin-1")
+        path, _, query = target.partition("?")
+        if not path.startswith(self._prefix) or "/" in path[len(self._prefix) :]:
+            return None
+        _normalize(request)
+        key = unquote(path[len(self._prefix) :])
+        app = self._apps.by_key(key)
+        connection = Connection(
+            self._socket_id(),
+            app,
+            self._hub.traffic(app.id if app is not None else NO_APP),
+            self._handlers,
+            self._hub.turn,
+            self._max_message_bytes,
+        )
+        connection.state = state = ConnectionState()
+        state.refusal = self._refusal(app, key, query, request.headers.get("Origin"))
+        return WSUpgradeResponseWithListener(_response(request), connection)
+
+    def _refusal(self, app: App | None, key: str, query: str, origin: str | None) -> PusherError | None:
+        if app is None:
+            return PusherError(CloseCode.UNKNOWN_APP, f"App key {key[:64]} does not exist.")
+        if not app.enabled:
+            return PusherError(CloseCode.APP_DISABLED, "The app is not enabled.")
+        if self.draining:
+            return PusherError(CloseCode.RECONNECT, "The server is going away; connect again")
+        versions = parse_qs(query, keep_blank_values=True).get("protocol")
+        if versions is not None:
+            if not versions[0].isascii() or not versions[0].isdigit():
+                return PusherError(CloseCode.INVALID_VERSION, "Invalid protocol version")
+            if int(versions[0][:9]) not in SUPPORTED_PROTOCOLS:
+                return PusherError(CloseCode.UNSUPPORTED_VERSION, "Unsupported protocol version")
+        if app.allowed_origins and not origin_allowed(app.allowed_origins, origin):
+            return PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed")
+        if self._max_connections and len(self._hub) >= self._max_connections:
+            return PusherError(CloseCode.OVER_CAPACITY, "The server is over capacity")
+        return None
+
+    def _socket_id(self) -> str:
+        while True:
+            socket_id = f"{secrets.randbelow(MAX_ID_PART)}.{secrets.randbelow(MAX_ID_PART)}"
+            if self._hub.get(socket_id) is None:
+                return socket_id
+
+
+def _normalize(request: WSUpgradeRequest) -> None:
+    """picows compares the whole Connection header; Firefox and proxies send `keep-alive, Upgrade` (RFC 9110, 7.6.1)."""
+    tokens = [token.strip().lower() for value in request.headers.getall("Connection", ()) for token in value.split(",")]
+    if "upgrade" in tokens:
+        request.headers["Connection"] = "Upgrade"
+
+
+def _response(request: WSUpgradeRequest) -> WSUpgradeResponse:
+    """A client that offers subprotocols fails without one being chosen; the Pusher protocol has none, so the first."""
+    offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", ()))
+    first = offered.split(",")[0].strip()
+    return WSUpgradeResponse.create_101_response([("Sec-WebSocket-Protocol", first)] if first else None)

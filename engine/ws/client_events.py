@@ -1,0 +1,65 @@
+"""Client events: from one subscriber of a private or presence channel to all others (section 3)."""
+
+from __future__ import annotations
+
+import time
+
+from engine._fast.connection import Connection
+from engine.apps.app import App
+from engine.errors import CloseCode, PusherError
+from engine.protocol.channel import channel_kind
+from engine.protocol.messages import ClientMessage
+from engine.publisher import Publisher
+from engine.webhooks.emitter import Emitter
+from engine.ws.state import ConnectionState
+from engine.ws.subscriptions import Subscriptions
+
+
+class ClientEvents:
+    """Checks a client event against the rules of E-2 to E-8 and sends it on."""
+
+    def __init__(self, subscriptions: Subscriptions, publisher: Publisher, emitter: Emitter) -> None:
+        self._subscriptions = subscriptions
+        self._publisher = publisher
+        self._emitter = emitter
+
+    def accept(self, connection: Connection, message: ClientMessage) -> None:
+        """Raises PusherError, which leaves the connection open, when the event may not be sent."""
+        app: App = connection.app
+        channel = message.channel
+        if not app.client_messages:
+            raise _rejected("The app does not have client messaging enabled.", channel)
+        if channel is None or not channel_kind(channel).needs_auth:
+            raise _rejected("Client events are allowed on private and presence channels only.", channel)
+        if not self._subscriptions.is_in(connection, channel):
+            raise PusherError(
+                None, f"Cannot broadcast client event (connection not subscribed to channel {channel})", channel
+            )
+        if len(message.event) > app.max_event_name_length:
+            raise _rejected(f"Event name is too long. Maximum allowed size is {app.max_event_name_length}.", channel)
+        if len(message.data_json) > app.max_event_bytes:
+            raise _rejected(f"The event data should be less than {app.max_event_bytes // 1024} KB.", channel)
+        self._count(connection, channel)
+        state: ConnectionState = connection.state
+        member = state.members.get(channel) if state.members else None
+        user_id = member.user_id if member else None
+        self._publisher.client_event(app, channel, message.event, message.data_json, user_id, connection.socket_id)
+        self._emitter.client_event(app, channel, message.event, message.data, connection.socket_id, user_id)
+
+    @staticmethod
+    def _count(connection: Connection, channel: str) -> None:
+        """At most so many a second for each connection (E-8)."""
+        limit = connection.app.max_client_events_per_second
+        if not limit:
+            return
+        state: ConnectionState = connection.state
+        second = int(time.monotonic())
+        if state.event_window_s != second:
+            state.event_window_s, state.event_count = second, 0
+        if state.event_count >= limit:
+            raise _rejected("The rate limit for sending client events exceeded the quota.", channel)
+        state.event_count += 1
+
+
+def _rejected(message: str, channel: str | None) -> PusherError:
+    return PusherError(CloseCode.CLIENT_EVENT_REJECTED, message, channel)

@@ -1,0 +1,169 @@
+"""What a connection's life and messages lead to; the one place where a PusherError becomes bytes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from engine._fast.connection import Connection
+from engine._fast.frame import text_frame
+from engine._fast.hub import Hub
+from engine.apps.app import App
+from engine.errors import CloseCode, PusherError, SubscriptionError
+from engine.interfaces import Answer
+from engine.metrics import Metrics
+from engine.occupancy.reporter import Reporter
+from engine.protocol import messages
+from engine.protocol.channel import CONNECTIONS
+from engine.protocol.messages import ClientMessage
+from engine.webhooks.emitter import Emitter
+from engine.ws.client_events import ClientEvents
+from engine.ws.keepalive import Keepalive
+from engine.ws.signin import Signin
+from engine.ws.state import ConnectionState
+from engine.ws.subscriptions import Subscriptions
+
+#: Messages kept for a connection that is not admitted yet (C-13); no library sends more than two.
+MAX_WAITING = 16
+
+
+class Handlers:
+    """Takes what `_fast.connection` passes up: opened, message, closed."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        reporter: Reporter,
+        subscriptions: Subscriptions,
+        signin: Signin,
+        client_events: ClientEvents,
+        keepalive: Keepalive,
+        emitter: Emitter,
+        metrics: Metrics,
+        activity_timeout_s: int,
+    ) -> None:
+        self._hub = hub
+        self._reporter = reporter
+        self._subscriptions = subscriptions
+        self._signin = signin
+        self._client_events = client_events
+        self._keepalive = keepalive
+        self._emitter = emitter
+        self._metrics = metrics
+        self._activity_timeout_s = activity_timeout_s
+        self._pong = text_frame(messages.PONG)
+        self._table: dict[str, Callable[[Connection, ClientMessage], None]] = {
+            messages.PUSHER_PING: self._on_ping,
+            messages.PUSHER_PONG: self._on_pong,
+            messages.PUSHER_SUBSCRIBE: self._on_subscribe,
+            messages.PUSHER_UNSUBSCRIBE: self._on_unsubscribe,
+            messages.PUSHER_SIGNIN: self._on_signin,
+        }
+
+    # --- called by the connection
+
+    def opened(self, connection: Connection) -> None:
+        state: ConnectionState = connection.state
+        if isinstance(state.refusal, PusherError):
+            self._fail(connection, state.refusal)
+            return
+        app: App = connection.app
+        self._hub.add(connection)
+        if not app.max_connections:
+            self._admit(connection)
+            return
+        state.waiting = []
+        state.counting = functools.partial(self._on_counted, connection)
+        self._reporter.add(app.id, CONNECTIONS, None, state.counting, app.max_connections)
+
+    def message(self, connection: Connection, payload: bytes) -> None:
+        state: ConnectionState = connection.state
+        if state.waiting is not None:
+            if len(state.waiting) >= MAX_WAITING:
+                connection.close(CloseCode.OVER_CAPACITY, "Too many messages before the connection was established")
+            else:
+                state.waiting.append(payload)
+            return
+        if state.refusal is not None:
+            return
+        try:
+            message = messages.parse(payload)
+            handler = self._table.get(message.event)
+            if handler is not None:
+                handler(connection, message)
+            elif message.event.startswith(messages.CLIENT_PREFIX):
+                self._client_events.accept(connection, message)
+            else:
+                raise PusherError(CloseCode.GENERIC, "Unknown event")
+        except PusherError as error:
+            self._fail(connection, error)
+
+    def closed(self, connection: Connection, code: int, reason: str) -> None:
+        state: ConnectionState = connection.state
+        self._hub.discard(connection)
+        self._keepalive.forget(connection)
+        if state.refusal is not None:
+            return
+        app: App = connection.app
+        self._subscriptions.drop(connection)
+        if app.max_connections:
+            self._reporter.remove(app.id, CONNECTIONS, None, state.counting)
+            state.counting = None
+        if state.waiting is None:
+            self._emitter.connection_terminated(
+                app, connection.socket_id, code, state.user.id if state.user is not None else None
+            )
+
+    # --- one for each event name
+
+    def _on_ping(self, connection: Connection, _: ClientMessage) -> None:
+        connection.send(self._pong)
+
+    def _on_pong(self, connection: Connection, _: ClientMessage) -> None:
+        """Every frame counts as life already (C-22)."""
+
+    def _on_subscribe(self, connection: Connection, message: ClientMessage) -> None:
+        self._subscriptions.subscribe(connection, messages.subscribe_request(message))
+
+    def _on_unsubscribe(self, connection: Connection, message: ClientMessage) -> None:
+        self._subscriptions.unsubscribe(connection, messages.unsubscribe_channel(message))
+
+    def _on_signin(self, connection: Connection, message: ClientMessage) -> None:
+        self._signin.sign_in(connection, messages.signin_request(message))
+
+    # --- helpers
+
+    def _on_counted(self, connection: Connection, _: Answer, refused: bool) -> None:
+        """The app's connections of the whole cluster were counted with this one among them (4004)."""
+        state: ConnectionState = connection.state
+        if state.counting is None:
+            return  # it left meanwhile and was taken back then
+        state.counting = None
+        waiting, state.waiting = state.waiting or [], None
+        if refused:
+            self._reporter.remove(connection.app.id, CONNECTIONS, None)
+            state.refusal = PusherError(CloseCode.OVER_QUOTA, "The app is over its connection quota")
+            self._fail(connection, state.refusal)
+            return
+        self._admit(connection)
+        for payload in waiting:
+            self.message(connection, payload)
+
+    def _admit(self, connection: Connection) -> None:
+        app: App = connection.app
+        established = messages.connection_established(connection.socket_id, self._activity_timeout_s)
+        connection.send(text_frame(established))
+        if app.user_authentication:
+            self._keepalive.expect_authorization(connection, app.user_authentication_timeout_s)
+        self._emitter.connection_established(app, connection.socket_id)
+
+    def _fail(self, connection: Connection, error: PusherError) -> None:
+        app_id = connection.traffic.app_id
+        if isinstance(error, SubscriptionError):
+            self._metrics.connection_error(app_id, "subscription")
+            connection.send(text_frame(messages.subscription_error(error)))
+            return
+        self._metrics.connection_error(app_id, str(int(error.code)) if error.code is not None else "message")
+        connection.send(text_frame(messages.error(error.code, error.message, error.channel)))
+        if error.closes and error.code is not None:
+            connection.close(error.code, error.message)

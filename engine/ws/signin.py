@@ -1,0 +1,42 @@
+"""pusher:signin: the connection proves who its user is and from then on is reached by the user's messages."""
+
+from __future__ import annotations
+
+from engine._fast.connection import Connection
+from engine._fast.frame import text_frame
+from engine.apps.app import App
+from engine.errors import CloseCode, PusherError
+from engine.interfaces import Answer
+from engine.protocol import auth, messages
+from engine.protocol.channel import user_channel
+from engine.protocol.messages import SigninRequest
+from engine.ws.state import ConnectionState, Joining, User
+from engine.ws.subscriptions import Subscriptions
+
+
+class Signin:
+    """Signs connections in (section 4.1)."""
+
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        self._subscriptions = subscriptions
+
+    def sign_in(self, connection: Connection, request: SigninRequest) -> None:
+        """Success is told once the connection is reachable as the user. Raises PusherError when refused (U-4)."""
+        app: App = connection.app
+        state: ConnectionState = connection.state
+        auth.verify_signin(app, connection.socket_id, request.auth, request.user_data)
+        data = auth.parse_user_data(request.user_data)
+        name = user_channel(data.id)
+        succeeded = text_frame(messages.signin_success(request.user_data))
+        if state.user is not None:
+            if state.user.id != data.id:
+                raise PusherError(CloseCode.GENERIC, "The connection is signed in as another user already")
+            if not state.joining or name not in state.joining:
+                connection.send(succeeded)
+            return
+        state.user = User(data.id, data.user_info, request.user_data, data.watchlist)
+
+        def on_live(joining: Joining, answer: Answer) -> None:
+            self._subscriptions.go_live(joining, answer.version, [succeeded])
+
+        self._subscriptions.join(connection, name, None, on_live)

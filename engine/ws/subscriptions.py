@@ -1,0 +1,248 @@
+"""Subscribing and leaving: authorise, be subscribed between workers, be counted, be acknowledged, in that order.
+
+Every way in can be broken off at any step (the client leaves, or asks to); `_abandon` undoes exactly what was done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+from engine._fast.connection import Connection
+from engine._fast.frame import text_frame
+from engine._fast.hub import Channel, Hub, Pending
+from engine.apps.app import App
+from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
+from engine.interfaces import Adapter, Answer, CacheStore, MemberChange
+from engine.metrics import Metrics
+from engine.occupancy.reporter import Member, Reporter
+from engine.protocol import auth, messages
+from engine.protocol.channel import channel_kind, user_of, valid_channel_name
+from engine.protocol.messages import SubscribeRequest
+from engine.tasks import spawn
+from engine.webhooks.emitter import Emitter
+from engine.ws.state import ConnectionState, Joining
+
+
+class Subscriptions:
+    """Who of this worker's connections is in which channel."""
+
+    def __init__(
+        self, hub: Hub, adapter: Adapter, reporter: Reporter, cache: CacheStore, emitter: Emitter, metrics: Metrics
+    ) -> None:
+        self._hub = hub
+        self._adapter = adapter
+        self._reporter = reporter
+        self._cache = cache
+        self._emitter = emitter
+        self._metrics = metrics
+        # Cache reads under way; kept so that they are not collected.
+        self._reading: set[asyncio.Task[None]] = set()
+
+    # --- asked for by clients
+
+    def subscribe(self, connection: Connection, request: SubscribeRequest) -> None:
+        """pusher:subscribe (section 2.2). Raises PusherError when it is refused at once; later refusals are sent."""
+        app: App = connection.app
+        state: ConnectionState = connection.state
+        name = request.channel
+        user_id = user_of(name)
+        if user_id is not None:
+            self._subscribe_to_user(connection, name, user_id)
+            return
+        if not valid_channel_name(name, app.max_channel_name_length):
+            raise SubscriptionError(name, "The channel name is not allowed.", status=CloseCode.UNAUTHORIZED)
+        if self.is_in(connection, name) or (state.joining and name in state.joining):
+            raise PusherError(None, f"Existing subscription to channel {name}")
+        kind = channel_kind(name)
+        if kind.needs_auth:
+            auth.verify_channel_auth(app, connection.socket_id, name, request.auth, request.channel_data)
+        member = self._member(connection, request) if kind.is_presence else None
+        on_live = self._on_counted_cache if kind.is_cache else self._on_counted
+        self.join(connection, name, member, on_live)
+
+    def unsubscribe(self, connection: Connection, name: str) -> None:
+        """pusher:unsubscribe; unknown channels are passed over in silence (N-24)."""
+        state: ConnectionState = connection.state
+        if user_of(name) is not None:
+            return  # a signed-in connection stays reachable for its user's messages
+        joining = state.joining.pop(name, None) if state.joining else None
+        if joining is not None:
+            self._abandon(connection, joining)
+            return
+        channel = self._hub.channel(connection.app.id, name)
+        if channel is not None and self._hub.leave(connection, channel):
+            self._left(connection, channel)
+
+    def drop(self, connection: Connection) -> None:
+        """The connection is gone: leave everything it was in or on its way into (N-26, N-27)."""
+        state: ConnectionState = connection.state
+        joining, state.joining = state.joining, None
+        for entry in (joining or {}).values():
+            self._abandon(connection, entry)
+        for channel in self._hub.channels_of(connection):
+            self._hub.leave(connection, channel)
+            self._left(connection, channel)
+
+    def is_in(self, connection: Connection, name: str) -> bool:
+        """Whether the subscription is live."""
+        return self._hub.subscribed(connection, self._hub.channel(connection.app.id, name))
+
+    # --- the way in
+
+    def join(
+        self,
+        connection: Connection,
+        name: str,
+        member: Member | None,
+        on_live: functools.partial[None] | _OnLive,
+    ) -> None:
+        """Take a connection into a channel without asking anything; `on_live` acknowledges.
+
+        Redis is asked for the channel's messages first and told of the subscription second, so that a roster is
+        followed by every change after it.
+        """
+        state: ConnectionState = connection.state
+        channel = self._hub.open(connection.app.id, name)
+        joining = Joining(Pending(channel, connection), member, on_live)
+        if state.joining is None:
+            state.joining = {}
+        state.joining[name] = joining
+        self._adapter.subscribe(connection.app.id, name, functools.partial(self._on_subscribed, joining))
+
+    def _on_subscribed(self, joining: Joining) -> None:
+        if joining.pending.cancelled:
+            return
+        channel = joining.pending.channel
+        joining.done = functools.partial(self._on_answer, joining)
+        self._reporter.add(channel.app_id, channel.name, joining.member, joining.done)
+
+    def _on_answer(self, joining: Joining, answer: Answer, refused: bool) -> None:
+        if joining.pending.cancelled:
+            return
+        if refused:
+            connection = joining.pending.connection
+            name = joining.pending.channel.name
+            self._forget_joining(connection, name)
+            self._abandon(connection, joining)
+            connection.send(
+                text_frame(
+                    messages.subscription_error(
+                        SubscriptionError(
+                            name,
+                            "The maximum members per presence channel limit was reached",
+                            kind="LimitReached",
+                            status=CloseCode.OVER_CAPACITY,
+                        )
+                    )
+                )
+            )
+            return
+        joining.on_live(joining, answer)
+
+    def _on_counted(self, joining: Joining, answer: Answer) -> None:
+        self._go_live(joining, answer, [], None)
+
+    def _on_counted_cache(self, joining: Joining, answer: Answer) -> None:
+        task = spawn(self._read_cache(joining, answer), "cache-read")
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+
+    async def _read_cache(self, joining: Joining, answer: Answer) -> None:
+        """Cache channels: the last event, or the miss, comes right after the acknowledgement (N-13, N-30)."""
+        channel = joining.pending.channel
+        try:
+            found = await self._cache.get(channel.app_id, channel.name)
+        except StoreUnavailable:
+            found = None
+        if joining.pending.cancelled:
+            return
+        if found is not None:
+            frame = text_frame(messages.channel_event(found[0], channel.name, found[1]))
+            self._go_live(joining, answer, [frame], frame)
+            return
+        self._go_live(joining, answer, [text_frame(messages.cache_miss(channel.name))], None)
+        self._emitter.cache_miss(joining.pending.connection.app, channel.name)
+
+    def _go_live(self, joining: Joining, answer: Answer, frames: list[bytes], cached: bytes | None) -> None:
+        connection = joining.pending.connection
+        name = joining.pending.channel.name
+        if joining.member is None:
+            succeeded = messages.subscription_succeeded(name)
+        else:
+            succeeded = messages.presence_succeeded(name, answer.roster or {})
+        self.go_live(joining, answer.version, [text_frame(succeeded), *frames], cached)
+        self._metrics.subscribed(connection.app.id, channel_kind(name))
+
+    def go_live(self, joining: Joining, version: int, frames: list[bytes], cached: bytes | None = None) -> None:
+        """The acknowledgement, what belongs to it, what was held meanwhile; from here on the connection is subscribed."""
+        pending = joining.pending
+        connection = pending.connection
+        state: ConnectionState = connection.state
+        self._forget_joining(connection, pending.channel.name)
+        if joining.member is not None:
+            if state.members is None:
+                state.members = {}
+            state.members[pending.channel.name] = joining.member
+        pending.activate(version, frames, cached)
+        if pending.overflowed:
+            connection.close(CloseCode.RECONNECT, "Subscribing took too long on a busy channel")
+
+    # --- the ways out
+
+    def _abandon(self, connection: Connection, joining: Joining) -> None:
+        """Break off a way in that `joining` no longer is on the list of."""
+        channel = joining.pending.channel
+        joining.pending.cancel()
+        if joining.done is not None:
+            self._reporter.remove(channel.app_id, channel.name, joining.member, joining.done)
+        if self._hub.close_if_empty(channel):
+            self._adapter.unsubscribe(channel.app_id, channel.name)
+
+    def _left(self, connection: Connection, channel: Channel) -> None:
+        state: ConnectionState = connection.state
+        member = state.members.pop(channel.name, None) if state.members else None
+        self._reporter.remove(channel.app_id, channel.name, member)
+        if self._hub.close_if_empty(channel):
+            self._adapter.unsubscribe(channel.app_id, channel.name)
+        self._metrics.unsubscribed(channel.app_id, channel_kind(channel.name))
+
+    @staticmethod
+    def _forget_joining(connection: Connection, name: str) -> None:
+        state: ConnectionState = connection.state
+        if state.joining is not None:
+            state.joining.pop(name, None)
+            if not state.joining:
+                state.joining = None
+
+    # --- presence and users
+
+    def member_changed(self, change: MemberChange) -> None:
+        """Tell this worker's subscribers of a member that joined or left anywhere (N-21)."""
+        channel = self._hub.channel(change.app_id, change.channel)
+        if channel is None:
+            return
+        if change.added:
+            payload = messages.member_added(change.channel, change.user_id, change.user_info)
+        else:
+            payload = messages.member_removed(change.channel, change.user_id)
+        channel.broadcast(text_frame(payload), None, change.version)
+
+    @staticmethod
+    def _member(connection: Connection, request: SubscribeRequest) -> Member:
+        app: App = connection.app
+        user = connection.state.user
+        if request.channel_data is None and user is not None:
+            user_id, user_info = user.id, user.user_info
+            data = messages.channel_data(user_id, user_info)
+        else:
+            data = request.channel_data or ""
+            user_id, user_info = auth.parse_channel_data(app, request.channel, request.channel_data)
+        return Member(user_id, user_info, connection.socket_id, data, app.max_presence_members)
+
+    def _subscribe_to_user(self, connection: Connection, name: str, user_id: str) -> None:
+        """Client libraries subscribe to their own user channel after signing in (U-9); they are in it already."""
+        user = connection.state.user
+        if user is None or user.id != user_id:
+            raise SubscriptionError(name, "The connection is unauthorized.")
+        connection.send(text_frame(messages.subscription_succeeded(name)))
