@@ -24,6 +24,7 @@ LAYERS = {
     "engine.interfaces": 0,
     "engine.log": 0,
     "engine.metrics": 0,
+    "engine.prometheus": 0,
     "engine.tasks": 0,
     # 1: pure rules, and the wire to Redis
     "engine.protocol": 1,

@@ -1,0 +1,133 @@
+"""A small HTTP server for the metrics page, in threads of the supervisor.
+
+It answers `GET /metrics` and `GET /`. A slow or silent client holds one of few threads for a few seconds, never more.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import BoundedSemaphore, Thread
+from typing import Any
+
+from engine.config.server import MetricsConfig
+from engine.errors import ConfigError
+from engine.metrics import Metrics
+from engine.prometheus.page import CONTENT_TYPE, render
+from engine.prometheus.values import forget, read_all
+
+#: Seconds that a client may take to send its request or to take the answer, for each read and write.
+TIMEOUT_S = 5.0
+#: Requests at one time; a further connection is closed at once.
+MAX_REQUESTS = 16
+
+_log = logging.getLogger(__name__)
+
+
+class MetricsServer:
+    """:param port: the server's main port, for the label. :param directory: where the workers keep their numbers."""
+
+    def __init__(self, config: MetricsConfig, port: int, directory: str | Path) -> None:
+        self._config = config
+        self._main_port = str(port)
+        self._directory = Path(directory)
+        self._families = Metrics().families
+        self._server: _Server | None = None
+        self._thread: Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port listened on; the configured one before `start()`."""
+        return self._config.port if self._server is None else int(self._server.server_address[1])
+
+    def render(self) -> bytes:
+        """The page as it is now; blocks for the time of reading a few small files."""
+        return render(self._families, read_all(self._directory), self._config.prometheus.prefix, self._main_port)
+
+    def forget(self, slot: int | str) -> None:
+        """A worker died: its gauges no longer count, its counters stay. To be called before the next one starts."""
+        forget(self._directory, slot)
+
+    def start(self) -> None:
+        """Listen; ConfigError when the address cannot be used."""
+        address = (self._config.host, self._config.port)
+        try:
+            self._server = _Server(address, self.render)
+        except OSError as error:
+            raise ConfigError(f"metrics.port: cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
+        self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; a request under way may still end."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+            self._server = self._thread = None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], render: Callable[[], bytes]) -> None:
+        self.render = render
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._free = BoundedSemaphore(MAX_REQUESTS)
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client that went away or was too slow; a fault of the page itself is answered and logged by the handler.
+        _log.debug("metrics request from %s failed", client_address, exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = TIMEOUT_S
+    server_version = "engine"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == "/metrics":
+            try:
+                page = self.server.render()
+            except Exception:  # noqa: BLE001 - whatever it is, it is logged and answered
+                _log.exception("the metrics page cannot be made")
+                self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"the metrics page cannot be made\n")
+                return
+            self._answer(HTTPStatus.OK, page, CONTENT_TYPE)
+        elif path == "/":
+            self._answer(HTTPStatus.OK, b"OK")
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, b"404 NOT FOUND")
+
+    do_HEAD = do_GET
+
+    def _answer(self, status: HTTPStatus, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        _log.debug(format, *args)
