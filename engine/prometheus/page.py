@@ -32,7 +32,7 @@ def render(families: Sequence[Family], numbers: Iterable[tuple[str, float]], pre
             series[labels] = number
         else:
             series[labels] = max(before, number) if name in largest else before + number
-    return "".join(_lines(families, samples, prefix, port)).encode()
+    return "".join(_lines(families, samples, prefix, port)).encode(errors="replace")
 
 
 def _lines(
