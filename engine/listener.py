@@ -22,6 +22,8 @@ from engine.tasks import cancel, spawn
 
 #: A client has this long to say what it wants; then its connection is closed.
 HEAD_TIMEOUT_S = 10.0
+#: An HTTP request that is not answered so long after the drain began is cut off.
+REQUEST_TIMEOUT_S = 5.0
 #: Longest head of an upgrade request, as picows has it.
 MAX_HEAD_BYTES = 16 * 1024
 #: picows' read buffer for one connection; it grows for longer messages.
@@ -60,7 +62,7 @@ class ProtocolFaults:
 class Listener:
     """Serves one worker's sockets.
 
-    :param sockets: bound, listening sockets; closed by `stop_accepting`.
+    :param sockets: bound, listening sockets; closed by `finish_requests`.
     :param accept: picows' listener factory (`ws/accept.py`).
     :param application: the HTTP API; its upgrade route is added here.
     """
@@ -88,7 +90,9 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._runner = web.AppRunner(self._application, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            self._application, access_log=None, handle_signals=False, shutdown_timeout=REQUEST_TIMEOUT_S
+        )
         await self._runner.setup()
         assert self._runner.server is not None
         self._http = self._runner.server
@@ -98,19 +102,18 @@ class Listener:
             self._servers.append(server)
         self._task = spawn(self._sweep(), "listener-sweep")
 
-    def stop_accepting(self) -> None:
-        """Close the listening sockets; connections stay."""
+    async def finish_requests(self) -> None:
+        """Close the listening sockets and finish the HTTP requests under way; WebSockets stay."""
         for server in self._servers:
             server.close()
         self._servers.clear()
-
-    async def stop(self) -> None:
-        """End what is still undecided and finish the HTTP requests under way."""
-        self.stop_accepting()
-        await cancel(self._task)
         for gate in list(self._undecided):
             gate.abort()
         await self._runner.cleanup()
+
+    async def stop(self) -> None:
+        await self.finish_requests()
+        await cancel(self._task)
 
     # --- called by the gates
 

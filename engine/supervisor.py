@@ -26,8 +26,11 @@ from engine.config.load import Loaded
 from engine.config.redis import RedisOptions
 from engine.errors import EngineError
 from engine.log import set_up_logging
-from engine.metrics import MetricsServer
+from engine.metrics import Metrics
 from engine.process import WorkerProcess
+from engine.prometheus.page import MetricsPage
+from engine.prometheus.server import MetricsServer
+from engine.prometheus.values import MappedValues
 from engine.redis.embedded import EmbeddedValkey
 from engine.spec import WorkerSpec
 
@@ -70,7 +73,8 @@ class Supervisor:
         self._slots: list[Slot] = []
         self._valkey: EmbeddedValkey | None = None
         self._cluster: Cluster | None = None
-        self._metrics: MetricsServer | None = None
+        self._page: MetricsPage | None = None
+        self._metrics = Metrics()
         self._selector = selectors.DefaultSelector()
         self._announced = False
 
@@ -126,11 +130,15 @@ class Supervisor:
         return redis if resolved.redis_needed else None
 
     def _start_metrics(self, stack: contextlib.ExitStack) -> None:
-        config = self._config.metrics
+        config, directory = self._config.metrics, Path(self._metrics_dir)
+        values = MappedValues(directory, "supervisor")
+        stack.callback(values.close)
+        self._metrics = Metrics(values)
+        self._page = MetricsPage(self._metrics.families, config.prometheus.prefix, self._config.port, directory)
         if config.enabled:
-            self._metrics = MetricsServer(config, self._metrics_dir)
-            self._metrics.start()
-            stack.callback(self._metrics.stop)
+            server = MetricsServer(config, self._page.render)
+            server.start()
+            stack.callback(server.stop)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -190,6 +198,7 @@ class Supervisor:
                 process.kill()
             return
         self._bury(slot, process)
+        self._metrics.worker_restarted()
         lived_s = now - process.started_at
         slot.delay_s = RESPAWN_MIN_S if lived_s > STEADY_S else min(slot.delay_s * 2, RESPAWN_MAX_S)
         slot.respawn_at = now + slot.delay_s
@@ -209,8 +218,8 @@ class Supervisor:
         slot.process = None
         if self._cluster is not None and process.incarnation:
             self._cluster.declare_dead(process.incarnation)
-        if self._metrics is not None:
-            self._metrics.forget(slot.number)
+        if self._page is not None:
+            self._page.forget(slot.number)
 
     def _wait(self) -> None:
         for key, _ in self._selector.select(TICK_S):

@@ -89,6 +89,7 @@ class Reporter:
         self._told = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._joined = False
+        self._telling = False
         self.incarnation = _new_incarnation()
         self.connected = False
         #: Facts that the store had wrong and the reconciler repaired; a metric.
@@ -116,7 +117,7 @@ class Reporter:
 
     async def settled(self) -> None:
         """Return when everything held so far has been told."""
-        while self._dirty:
+        while self._dirty or self._telling:
             self._told.clear()
             await self._told.wait()
 
@@ -203,6 +204,7 @@ class Reporter:
         told = [(held.changed, held.waiting) for held in batch]
         for held in batch:
             held.changed, held.waiting = {}, []
+        self._telling = True
         try:
             answers = await self._store.report(self.incarnation, reports)
         except (IncarnationGone, StoreUnavailable):
@@ -212,6 +214,8 @@ class Reporter:
                 held.waiting = waiting + held.waiting
                 self._dirty[held.app_id, held.channel] = held
             raise
+        finally:
+            self._telling = False
         for held, report, answer, (_, waiting) in zip(batch, reports, answers, told, strict=True):
             if answer.refused:
                 self._on_refused(held, report, answer, waiting)

@@ -1,0 +1,169 @@
+"""The child process: builds every part, starts them in order, serves, and stops them in reverse order.
+
+The only file that knows everything. Started by the supervisor as `python -m engine.worker`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import pickle
+import signal
+import socket
+import sys
+from typing import Any, Protocol
+
+import uvloop
+
+from engine.errors import CloseCode, ConfigError, StoreUnavailable
+from engine.log import set_up_logging
+from engine.parts import Parts
+from engine.spec import WorkerSpec
+from engine.tasks import FATAL, cancel, spawn
+
+HEARTBEAT_S = 1.0
+#: Connections told to reconnect at once, and the pause before the next ones: clients must not all return together.
+CLOSE_SLICE = 200
+CLOSE_PAUSE_S = 0.02
+#: Exit status after a fault of our own: the supervisor starts another worker.
+EXIT_FAULT = 70
+
+_log = logging.getLogger(__name__)
+
+
+class Part(Protocol):
+    """What has a life of its own."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Worker:
+    """One worker process.
+
+    :param control: the supervisor's end of it is closed when the supervisor is gone.
+    """
+
+    def __init__(self, spec: WorkerSpec, slot: int, control: socket.socket, listening: list[socket.socket]) -> None:
+        self._spec = spec
+        self._slot = slot
+        self._control = control
+        self._listening = listening
+        self._config = spec.loaded.config
+        self._status = 0
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        """Serve until told to stop; the exit status."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._on_loop_exception)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        self._control.setblocking(False)
+        loop.add_reader(self._control, self._on_control)
+        parts = Parts(self._spec, self._slot, self._listening)
+        started: list[Part] = []
+        beat: asyncio.Task[None] | None = None
+        try:
+            for part in parts.in_order:
+                started.append(part)
+                await part.start()
+            # What lives now lives for ever; the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            parts.health.well("worker")
+            beat = spawn(self._beat(parts), "heartbeat")
+            await self._stopping.wait()
+            await self._drain(parts)
+        except (StoreUnavailable, ConfigError) as error:
+            _log.error("cannot serve: %s", error)
+            self._status = EXIT_FAULT
+        finally:
+            for part in reversed(started):
+                await self._stop(part)
+            await cancel(beat)
+        return self._status
+
+    async def _beat(self, parts: Parts) -> None:
+        """Tell the supervisor from this loop that it turns, and who we are in the cluster."""
+        while True:
+            with contextlib.suppress(OSError):
+                self._control.send(json.dumps({"ready": True, "incarnation": parts.reporter.incarnation}).encode())
+            parts.sync_metrics()
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def _drain(self, parts: Parts) -> None:
+        """Stop accepting, finish requests, and send clients elsewhere (4200), spread over the grace period."""
+        _log.info("draining %d connections", len(parts.hub))
+        parts.health.draining = True
+        parts.acceptor.draining = True
+        await parts.listener.finish_requests()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._config.shutdown_grace_period
+        connections = parts.hub.connections()
+        for at in range(0, len(connections), CLOSE_SLICE):
+            for connection in connections[at : at + CLOSE_SLICE]:
+                connection.close(CloseCode.RECONNECT, "Server is going away")
+            if loop.time() < deadline:
+                await asyncio.sleep(CLOSE_PAUSE_S)
+        while len(parts.hub) and loop.time() < deadline:
+            await asyncio.sleep(CLOSE_PAUSE_S)
+        for connection in parts.hub.connections():
+            connection.abort()
+        await asyncio.sleep(0)
+
+    async def _stop(self, part: Part) -> None:
+        try:
+            await part.stop()
+        except Exception:
+            # One part's fault must not keep the others from giving back what they hold.
+            _log.exception("%s did not stop cleanly", type(part).__name__)
+            self._status = EXIT_FAULT
+
+    def _on_control(self) -> None:
+        """The supervisor never speaks; it only can be gone."""
+        try:
+            if self._control.recv(1):
+                return
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            pass
+        asyncio.get_running_loop().remove_reader(self._control)
+        _log.error("the supervisor is gone; stopping")
+        self._stopping.set()
+
+    def _on_loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if context.get(FATAL):
+            _log.critical("%s", context["message"], exc_info=context["exception"])
+            self._status = EXIT_FAULT
+            self._stopping.set()
+        else:
+            loop.default_exception_handler(context)
+
+
+def main(arguments: list[str]) -> int:
+    """:param arguments: slot, then descriptors: the spec, the control socket, the listening sockets."""
+    slot, spec_fd, control_fd, *listening_fds = map(int, arguments)
+    with os.fdopen(spec_fd, "rb") as file:
+        spec = pickle.load(file)
+    assert isinstance(spec, WorkerSpec)
+    config = spec.loaded.config
+    set_up_logging(config.logging, debug=config.debug, slot=slot)
+    control = socket.socket(fileno=control_fd)
+    listening = [socket.socket(fileno=fd) for fd in listening_fds]
+
+    async def run() -> int:
+        return await Worker(spec, slot, control, listening).run()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,245 @@
+"""The worker's side of the occupancy store: what it tells, and what it does when the store is not there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from engine.errors import StoreUnavailable
+from engine.interfaces import Answer, MemberChange, Report
+from engine.occupancy.cluster import MemoryCluster
+from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.reporter import Member, Reporter
+
+ANN, BOB = Member("ann", '{"n":1}', "1.1", "data", 2), Member("bob", "", "1.2", "", 2)
+
+
+class Flaky(MemoryOccupancy):
+    """A store that can be taken away, and that counts its calls."""
+
+    def __init__(self, cluster: MemoryCluster) -> None:
+        super().__init__(cluster)
+        self.there = True
+        self.reports: list[list[Report]] = []
+
+    async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
+        await self._look()
+        self.reports.append(list(reports))
+        return await super().report(incarnation, reports)
+
+    async def heartbeat(self, incarnation: str) -> bool:
+        await self._look()
+        return await super().heartbeat(incarnation)
+
+    async def join(self, incarnation: str) -> None:
+        await self._look()
+        await super().join(incarnation)
+
+    async def _look(self) -> None:
+        await asyncio.sleep(0)
+        if not self.there:
+            raise StoreUnavailable("taken away")
+
+
+class World:
+    """One worker's reporter over a cluster in memory."""
+
+    def __init__(self, heartbeat_s: float = 60, reconcile_s: float = 60) -> None:
+        self.changes: list[MemberChange] = []
+        self.cluster = MemoryCluster(self.changes.append, lambda: None)
+        self.store = Flaky(self.cluster)
+        self.states: list[bool] = []
+        self.reporter = Reporter(
+            self.store, lambda app, channel: (True, True, 0), self.states.append, heartbeat_s, reconcile_s
+        )
+
+    async def added(self, channel: str, member: Member | None = None, limit: int = 0) -> tuple[Answer, bool]:
+        future: asyncio.Future[tuple[Answer, bool]] = asyncio.get_running_loop().create_future()
+        self.reporter.add("app", channel, member, lambda *answer: future.set_result(answer), limit)
+        return await asyncio.wait_for(future, 5)
+
+    async def totals(self) -> dict[str, int]:
+        return await self.store.channels("app")
+
+    async def told(self) -> list[str]:
+        return [t.name for t in (await self.store.due(1000)).transitions]
+
+
+def run(scene: Callable[[World], Awaitable[None]], **timing: float) -> None:
+    async def play() -> None:
+        world = World(**timing)
+        await world.reporter.start()
+        try:
+            await scene(world)
+        finally:
+            world.store.there = True
+            await world.reporter.stop()
+
+    asyncio.run(play())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_everything_of_a_turn_is_one_report() -> None:
+    async def scene(world: World) -> None:
+        for n in range(50):
+            world.reporter.add("app", f"room-{n % 5}", None, None)
+        await world.reporter.settled()
+        assert len(world.store.reports) == 1
+        assert await world.totals() == {f"room-{n}": 10 for n in range(5)}
+
+    run(scene)
+
+
+def test_coming_and_going_within_a_turn_tells_nothing() -> None:
+    async def scene(world: World) -> None:
+        world.reporter.add("app", "room", None, None)
+        world.reporter.remove("app", "room", None)
+        await world.reporter.settled()
+        assert await world.told() == []
+
+    run(scene)
+
+
+def test_a_member_with_two_connections_leaves_with_the_second() -> None:
+    async def scene(world: World) -> None:
+        again = Member("ann", "", "1.9", "", 2)
+        answer, refused = await world.added("presence-x", ANN)
+        assert (answer.roster, refused) == ({"ann": '{"n":1}'}, False)
+        await world.added("presence-x", again)
+        world.reporter.remove("app", "presence-x", ANN)
+        await world.reporter.settled()
+        assert list(await world.store.members("app", "presence-x")) == ["ann"]
+        world.reporter.remove("app", "presence-x", again)
+        await world.reporter.settled()
+        assert [(c.user_id, c.added) for c in world.changes] == [("ann", True), ("ann", False)]
+        assert await world.told() == ["channel_occupied", "member_added", "member_removed", "channel_vacated"]
+
+    run(scene)
+
+
+def test_a_full_presence_channel_refuses_the_newcomer_only() -> None:
+    async def scene(world: World) -> None:
+        await world.added("presence-x", ANN)
+        await world.added("presence-x", BOB)
+        eve = Member("eve", "", "1.3", "", 2)
+        _, refused = await world.added("presence-x", eve)
+        assert refused
+        world.reporter.remove("app", "presence-x", eve)
+        await world.reporter.settled()
+        assert await world.totals() == {"presence-x": 2}
+        assert not (await world.added("presence-x", Member("ann", "", "1.4", "", 2)))[1]
+
+    run(scene)
+
+
+def test_a_quota_refuses_the_latest_of_a_crowd() -> None:
+    async def scene(world: World) -> None:
+        verdicts: list[bool] = []
+
+        def on_answer(answer: Answer, refused: bool) -> None:
+            verdicts.append(refused)
+            if refused:
+                world.reporter.remove("app", "#connections", None)
+
+        for _ in range(10):
+            world.reporter.add("app", "#connections", None, on_answer, 7)
+        await world.reporter.settled()
+        assert sorted(verdicts) == [False] * 7 + [True] * 3
+        assert (await world.store.counts("app", ["#connections"]))[0][0] == 7
+
+    run(scene)
+
+
+def test_an_incarnation_given_up_is_replaced_and_everything_announced() -> None:
+    async def scene(world: World) -> None:
+        before = world.reporter.incarnation
+        await world.added("room")
+        await world.added("presence-x", ANN)
+        await world.store.leave(before)
+        await world.store.acquire("leader", 1000)
+        while await world.store.purge("leader", before, lambda app, channel: (True, True, 0), 10):
+            pass
+        assert await world.totals() == {}
+        await world.added("other")
+        await world.reporter.settled()
+        assert world.reporter.incarnation != before
+        assert await world.totals() == {"room": 1, "presence-x": 1, "other": 1}
+        assert list(await world.store.members("app", "presence-x")) == ["ann"]
+
+    run(scene)
+
+
+def test_without_the_store_it_answers_alone_and_tells_all_later() -> None:
+    async def scene(world: World) -> None:
+        await world.added("presence-x", ANN)
+        world.store.there = False
+        answer, refused = await world.added("presence-x", BOB)
+        assert (list(answer.roster or ()), refused) == (["ann", "bob"], False)
+        assert world.states == [True, False]
+        world.cluster.__init__(world.changes.append, lambda: None)  # type: ignore[misc] # it comes back empty
+        world.store.there = True
+        await until(lambda: world.states == [True, False, True])
+        await world.reporter.settled()
+        assert sorted(await world.store.members("app", "presence-x")) == ["ann", "bob"]
+        assert await world.totals() == {"presence-x": 2}
+
+    run(scene)
+
+
+def test_the_reconciler_repairs_what_the_store_has_wrong() -> None:
+    async def scene(world: World) -> None:
+        await world.added("room")
+        await world.added("presence-x", ANN)
+        # Somebody tampers: one fact too few, one too many.
+        await world.store.report(world.reporter.incarnation, [Report("app", "room", 0), Report("app", "ghost", 3)])
+        await until(lambda: world.reporter.drift >= 2)
+        await world.reporter.settled()
+        assert await world.totals() == {"room": 1, "presence-x": 1}
+
+    run(scene, reconcile_s=0.05)
+
+
+def test_a_heartbeat_notices_that_the_incarnation_is_gone() -> None:
+    async def scene(world: World) -> None:
+        before = world.reporter.incarnation
+        await world.added("room")
+        await world.store.leave(before)
+        await world.store.acquire("leader", 1000)
+        while await world.store.purge("leader", before, lambda app, channel: (True, True, 0), 10):
+            pass
+        await until(lambda: world.reporter.incarnation != before)
+        await world.reporter.settled()
+        assert await world.totals() == {"room": 1}
+
+    run(scene, heartbeat_s=0.02)
+
+
+def test_a_callback_taken_back_is_not_called() -> None:
+    async def scene(world: World) -> None:
+        def never(answer: Answer, refused: bool) -> None:
+            pytest.fail("called")
+
+        world.reporter.add("app", "room", None, never)
+        world.reporter.remove("app", "room", None, never)
+        await world.reporter.settled()
+        assert await world.totals() == {}
+
+    run(scene)
+
+
+def test_stopping_gives_up_what_is_held() -> None:
+    async def play() -> None:
+        world = World()
+        await world.reporter.start()
+        await world.added("room")
+        await world.reporter.stop()
+        assert await world.store.expired(60_000) == [world.reporter.incarnation]
+
+    asyncio.run(play())
