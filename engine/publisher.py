@@ -15,6 +15,7 @@ from engine._fast.frame import spliced_frame, text_frame
 from engine.apps.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.interfaces import Adapter, CacheStore
+from engine.metrics import Metrics
 from engine.protocol import messages
 from engine.protocol.channel import RESERVED_PREFIXES, SOCKET_ID, channel_kind, user_of, valid_channel_name
 
@@ -38,9 +39,10 @@ class Publication:
 class Publisher:
     """Sends publications of all apps."""
 
-    def __init__(self, adapter: Adapter, cache: CacheStore) -> None:
+    def __init__(self, adapter: Adapter, cache: CacheStore, metrics: Metrics) -> None:
         self._adapter = adapter
         self._cache = cache
+        self._metrics = metrics
         self._cache_works = True
 
     async def publish(self, app: App, publications: Sequence[Publication]) -> None:
@@ -67,6 +69,7 @@ class Publisher:
             await self._remember(app, cached)
         for except_socket_id, out in runs:
             await self._adapter.publish(out, except_socket_id)
+            self._metrics.broadcast(app.id, len(out))
 
     def client_event(
         self, app: App, channel: str, event: str, data_json: bytes, user_id: str | None, except_socket_id: str
@@ -77,6 +80,7 @@ class Publisher:
         """
         frame = text_frame(messages.client_event(event, channel, data_json, user_id))
         self._adapter.send(app.id, channel, frame, except_socket_id)
+        self._metrics.client_event(app.id)
 
     async def _remember(self, app: App, cached: dict[str, Publication]) -> None:
         """Keep the last event of each cache channel (N-28). A cache that is gone stops no event."""

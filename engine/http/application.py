@@ -1,0 +1,185 @@
+"""The HTTP API as an aiohttp application: reads a request, has `routes.Api` answer it, writes the answer.
+
+Called by worker.py; the listener adds the upgrade route and serves it behind the gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from engine.config.limits import RateLimit
+from engine.config.server import CorsConfig, HttpApiConfig
+from engine.errors import ApiError
+from engine.http.address import caller_address
+from engine.http.auth import Access
+from engine.http.call import Answer, failed, invalid
+from engine.http.channels import Channels
+from engine.http.cors import Cors
+from engine.http.events import Events
+from engine.http.health import Health, HealthPages
+from engine.http.routes import Api
+from engine.http.users import UserConnections
+from engine.interfaces import Adapter, AppManager, CacheStore, OccupancyStore, RateLimiter
+from engine.metrics import Metrics
+from engine.publisher import Publisher
+
+#: A caller has this long to send its whole body.
+BODY_TIMEOUT_S = 30.0
+#: An idle connection is kept this long for the next request; longer than load balancers usually keep theirs.
+KEEPALIVE_TIMEOUT_S = 75.0
+
+_log = logging.getLogger(__name__)
+
+
+def build_api(
+    *,
+    apps: AppManager,
+    publisher: Publisher,
+    occupancy: OccupancyStore,
+    adapter: Adapter,
+    cache: CacheStore,
+    limiter: RateLimiter,
+    health: Health,
+    metrics: Metrics,
+    path_prefix: str,
+    config: HttpApiConfig,
+    limit: RateLimit,
+    now_s: Callable[[], float] = time.time,
+) -> Api:
+    """All endpoints. :param limit: requests of one address (`rate_limiter.api_rate_limit`)."""
+    access = Access(apps, limiter, metrics, path_prefix, now_s)
+    return Api(
+        Events(access, publisher, occupancy),
+        Channels(access, occupancy, cache),
+        UserConnections(access, adapter),
+        HealthPages(apps, health, config),
+        limiter,
+        metrics,
+        path_prefix,
+        limit,
+    )
+
+
+def build_application(api: Api, config: HttpApiConfig, cors: CorsConfig, limit: RateLimit) -> web.Application:
+    """Every path and method leads to `api`, except routes that are added later."""
+    application = web.Application(client_max_size=config.request_limit_bytes)
+    shell = _Shell(api, config.request_limit_bytes, Cors(cors), limit.trust_hops)
+    application.router.add_route("*", r"/{path:[\s\S]*}", shell.serve, expect_handler=shell.expect)
+    return application
+
+
+def build_runner(application: web.Application, metrics: Metrics) -> web.AppRunner:
+    """The application with the settings that it needs of aiohttp's server."""
+    return web.AppRunner(
+        application,
+        handle_signals=False,
+        access_log=None,
+        logger=_ServerFaults(metrics),
+        keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+        # body_md5 covers the bytes as sent; a compressed body is refused before anything unpacks it.
+        auto_decompress=False,
+    )
+
+
+class _Shell:
+    """Between aiohttp's requests and the API's calls."""
+
+    def __init__(self, api: Api, limit_bytes: int, cors: Cors, trust_hops: int) -> None:
+        self._api = api
+        self._limit_bytes = limit_bytes
+        self._cors = cors
+        self._trust_hops = trust_hops
+
+    async def serve(self, request: web.Request) -> web.Response:
+        try:
+            body = await self._body(request)
+        except ApiError as error:
+            response = self._response(request, failed(error))
+            response.force_close()  # what is left of the body is not worth reading
+            return response
+        return self._response(
+            request, await self._api.handle(request.method, _target(request), body, self._address(request))
+        )
+
+    async def expect(self, request: web.Request) -> web.Response | None:
+        """Expect: 100-continue is answered so; RFC 9110, 10.1.1 has 417 for anything else."""
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            if (request.content_length or 0) <= self._limit_bytes:
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                # aiohttp takes what has been written for a started answer.
+                request.writer.output_size = 0
+            return None
+        error = ApiError(HTTPStatus.EXPECTATION_FAILED, "invalid_input", "Only 100-continue may be expected.")
+        response = self._response(request, failed(error))
+        response.force_close()
+        return response
+
+    async def _body(self, request: web.Request) -> bytes:
+        """The body as sent. Raises ApiError; ConnectionError when the caller has gone."""
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            message = "Bodies must not be compressed."
+            raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "invalid_input", message)
+        try:
+            if (request.content_length or 0) > self._limit_bytes:
+                raise self._too_large()
+            if not request.can_read_body:
+                return b""
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise self._too_large() from None
+        except TimeoutError:
+            raise ApiError(HTTPStatus.REQUEST_TIMEOUT, "invalid_input", "The body took too long.") from None
+        except (web.RequestPayloadError, HttpProcessingError) as problem:
+            raise invalid("The body cannot be read.") from problem
+
+    def _too_large(self) -> ApiError:
+        message = f"The body exceeds the allowed maximum ({self._limit_bytes} bytes)."
+        return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", message)
+
+    def _address(self, request: web.Request) -> str:
+        if not self._api.limits_addresses:
+            return ""
+        return caller_address(request.remote, request.headers.getall("X-Forwarded-For", ()), self._trust_hops)
+
+    def _response(self, request: web.Request, answer: Answer) -> web.Response:
+        response = web.Response(status=int(answer.status), body=answer.body or None, content_type=answer.content_type)
+        headers = response.headers
+        headers["Server"] = "engine"
+        headers.extend(answer.headers)
+        headers.extend(self._cors.headers(request.headers.get("Origin"), request.method))
+        return response
+
+
+class _ServerFaults:
+    """Stands for the logger of aiohttp's server: what callers do wrong is counted, not logged; its own failures are."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def debug(self, *_: object, **__: object) -> None:
+        """Of no interest."""
+
+    def exception(self, message: str, *args: object, exc_info: Any = True) -> None:
+        if isinstance(exc_info, HttpProcessingError | web.RequestPayloadError | ConnectionError):
+            self._metrics.http_call("", received_bytes=0, sent_bytes=0, status=HTTPStatus.BAD_REQUEST)
+        else:
+            _log.error(message, *args, exc_info=exc_info)
+
+
+def _target(request: web.Request) -> bytes:
+    """The request target as bytes; a proxy may send it with scheme and authority (RFC 9112, 3.2.2)."""
+    target = request.raw_path.encode("utf-8", "surrogateescape")
+    if target.startswith(b"/"):
+        return target
+    _, _, rest = target.partition(b"://")
+    _, slash, path = rest.partition(b"/")
+    return slash + path

@@ -1,0 +1,81 @@
+"""Who may call: the app of a request, its signature, and how often it may do so.
+
+Called first by every signed endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from engine.apps.app import App
+from engine.errors import ApiError, StoreUnavailable
+from engine.http.call import Call, Headers
+from engine.interfaces import AppManager, RateDecision, RateLimiter
+from engine.metrics import Metrics
+from engine.protocol.api_auth import refused, verify_request
+
+
+class Access:
+    """Checks requests for all apps.
+
+    :param path_prefix: of all routes; "" for none. A request may be signed without it (H-5).
+    :param now_s: seconds since the epoch.
+    """
+
+    def __init__(
+        self, apps: AppManager, limiter: RateLimiter, metrics: Metrics, path_prefix: str, now_s: Callable[[], float]
+    ) -> None:
+        self._apps = apps
+        self._limiter = limiter
+        self._metrics = metrics
+        self._prefix = path_prefix
+        self._now_s = now_s
+
+    def app(self, call: Call, app_id: str) -> App:
+        """The app of the path, if the request is signed with its secret. Raises ApiError (H-31 to H-36, H-46)."""
+        app = self._apps.by_id(app_id)
+        if app is None:
+            raise ApiError(HTTPStatus.NOT_FOUND, "app_not_found", f"The app {app_id[:128]} could not be found.")
+        return self._verified(call, app)
+
+    def app_of_key(self, call: Call) -> App:
+        """The same where the path does not name the app, only `auth_key` does (H-30)."""
+        app = self._apps.by_key(call.query.get("auth_key") or "")
+        if app is None:
+            raise refused("Unknown auth_key")
+        return self._verified(call, app)
+
+    async def count_events(self, app: App, count: int) -> Headers:
+        """Take `count` from what the app may publish in a second. Raises ApiError 429 (H-47)."""
+        return await self._limit(app, app.max_backend_events_per_second, "backend", count)
+
+    async def count_read(self, app: App) -> Headers:
+        """The same for a read request."""
+        return await self._limit(app, app.max_read_requests_per_second, "read", 1)
+
+    def _verified(self, call: Call, app: App) -> App:
+        call.app_id = app.id
+        verify_request(app, call.method, call.path, self._prefix, call.query, call.body, self._now_s())
+        if not app.enabled:
+            raise ApiError(HTTPStatus.FORBIDDEN, "forbidden", "The app is not enabled.")
+        return app
+
+    async def _limit(self, app: App, limit: int, what: str, cost: int) -> Headers:
+        if not limit:
+            return ()
+        try:
+            decision = await self._limiter.hit(f"app:{app.id}:{what}", limit, 1, cost)
+        except StoreUnavailable:
+            return ()  # a limit that cannot be counted stops nobody
+        self._metrics.rate_limit_checked(app.id, what, "http", refused=not decision.allowed)
+        return checked(decision)
+
+
+def checked(decision: RateDecision) -> Headers:
+    """The headers of an allowed request (H-52). Raises ApiError 429 for one that is not."""
+    headers = {"X-RateLimit-Limit": str(decision.limit), "X-RateLimit-Remaining": str(decision.remaining)}
+    if decision.allowed:
+        return tuple(headers.items())
+    headers["Retry-After"] = str(decision.retry_after_s)
+    raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", "Too many requests.", headers)

@@ -1,0 +1,66 @@
+"""One HTTP API call and its answer, without any HTTP server: what the handlers take and give.
+
+Made by routes.py, whoever read the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import orjson
+
+from engine.errors import ApiError
+from engine.protocol.api_auth import Query
+
+JSON = "application/json"
+TEXT = "text/plain"
+
+Headers = Sequence[tuple[str, str]]
+
+
+class Call:
+    """A request as it was sent.
+
+    :ivar path: still percent-encoded, without the query.
+    :ivar app_id: of the application that it names, once that is known to exist; "" before.
+    """
+
+    __slots__ = ("app_id", "body", "method", "path", "query")
+
+    def __init__(self, method: str, path: str, query: Query, body: bytes) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.body = body
+        self.app_id = ""
+
+
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: int
+    body: bytes
+    headers: Headers = ()
+    content_type: str = JSON
+
+
+def ok(value: Any, headers: Headers = ()) -> Answer:
+    """200, as every official library wants it: a JSON object (H-10)."""
+    return Answer(200, orjson.dumps(value), headers)
+
+
+def text(status: int, body: str, headers: Headers = ()) -> Answer:
+    return Answer(status, body.encode(), headers, TEXT)
+
+
+def failed(error: ApiError) -> Answer:
+    """The JSON object that .NET needs even here (H-10, D-14)."""
+    body = {"error": error.message, "code": error.token, "status": int(error.status)}
+    return Answer(error.status, orjson.dumps(body), tuple(error.headers.items()))
+
+
+def invalid(message: str) -> ApiError:
+    """What is asked cannot be meant (H-37, H-38)."""
+    return ApiError(HTTPStatus.BAD_REQUEST, "invalid_input", message)

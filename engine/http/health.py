@@ -1,0 +1,74 @@
+"""Pages for load balancers, orchestrators and operators; nobody signs them (5.9, D-12)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Protocol
+
+from engine.config.server import HttpApiConfig
+from engine.errors import ApiError
+from engine.http.call import Answer, Call, ok, text
+from engine.http.memory import memory
+from engine.interfaces import AppManager
+
+#: The reason that `Health.ready` gives while the worker goes away.
+DRAINING = "draining"
+
+
+class Health(Protocol):
+    """How this worker does."""
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether it should get new work and, if not, why: `DRAINING` or a few words for the operator."""
+
+
+class HealthPages:
+    """Answers /, /up, /ready, /live, /usage and /accept-traffic."""
+
+    def __init__(self, apps: AppManager, health: Health, config: HttpApiConfig) -> None:
+        self._apps = apps
+        self._health = health
+        self._usage_enabled = config.usage_enabled
+        self._memory_threshold = config.accept_traffic.memory_threshold
+
+    async def live(self, _: Call) -> Answer:
+        """GET / and /live: the process serves (H-57, H-60)."""
+        return text(200, "OK")
+
+    async def ready(self, _: Call) -> Answer:
+        """GET /ready: it should get new connections (H-58)."""
+        ready, reason = self._health.ready()
+        return text(200, "OK") if ready else text(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+
+    async def up(self, _: Call) -> Answer:
+        """GET /up (H-61)."""
+        ready, reason = self._health.ready()
+        if ready:
+            return _word(HTTPStatus.OK, "OK")
+        return _word(HTTPStatus.SERVICE_UNAVAILABLE, "DRAINING" if reason == DRAINING else "ERROR")
+
+    async def app_up(self, call: Call, app_id: str) -> Answer:
+        """GET /up/{app} (H-61)."""
+        if self._apps.by_id(app_id) is None:
+            return _word(HTTPStatus.NOT_FOUND, "NOT_FOUND")
+        return await self.up(call)
+
+    async def accept_traffic(self, _: Call) -> Answer:
+        """GET /accept-traffic: ready, and with memory to spare (H-59)."""
+        now = memory()
+        ready, _reason = self._health.ready()
+        answer = ok({"memory": {"usedSize": now.used, "totalSize": now.total, "percentUsage": now.percent}})
+        if ready and now.percent < 100 * self._memory_threshold:
+            return answer
+        return answer._replace(status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def usage(self, _: Call) -> Answer:
+        """GET /usage: the machine's memory in bytes (H-62)."""
+        if not self._usage_enabled:
+            raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "This page is switched off.")
+        now = memory()
+        return ok({"memory": {"free": now.free, "used": now.used, "total": now.total, "percent": now.percent}})
+
+
+def _word(status: HTTPStatus, word: str) -> Answer:
+    return text(status, word, (("X-Health-Check", word),))

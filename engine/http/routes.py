@@ -1,0 +1,169 @@
+"""The route table of the HTTP API, and the one place where an error becomes an answer.
+
+Called by whoever has read a request: `application.py` for aiohttp, the publish fast path for itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from urllib.parse import unquote
+
+from engine.config.limits import RateLimit
+from engine.errors import ApiError, StoreUnavailable
+from engine.http.auth import checked
+from engine.http.call import Answer, Call, failed
+from engine.http.channels import Channels
+from engine.http.events import Events
+from engine.http.health import HealthPages
+from engine.http.users import UserConnections
+from engine.interfaces import RateLimiter
+from engine.metrics import Metrics
+from engine.protocol.api_auth import Query
+
+_Handler = Callable[..., Awaitable[Answer]]
+
+_log = logging.getLogger(__name__)
+
+
+class Api:
+    """Answers every request to the HTTP API.
+
+    :param path_prefix: before all routes, "" for none; the pages of health.py are served without it too.
+    :param limit: requests of one address, where configured.
+    """
+
+    def __init__(
+        self,
+        events: Events,
+        channels: Channels,
+        users: UserConnections,
+        health: HealthPages,
+        limiter: RateLimiter,
+        metrics: Metrics,
+        path_prefix: str,
+        limit: RateLimit,
+    ) -> None:
+        self._limiter = limiter
+        self._metrics = metrics
+        self._prefix = path_prefix
+        self._limit = limit
+        self.limits_addresses = limit.enabled and limit.max_requests > 0
+        self._signed = _table(
+            ("POST", "/apps/{}/events", events.publish),
+            ("POST", "/apps/{}/batch_events", events.batch),
+            ("GET", "/apps/{}/channels", channels.list),
+            ("GET", "/apps/{}/channels/{}", channels.show),
+            ("GET", "/apps/{}/channels/{}/users", channels.users),
+            ("POST", "/apps/{}/users/{}/terminate_connections", users.terminate),
+            ("POST", "/users/{}/terminate_connections", users.terminate_by_key),
+        )
+        self._pages = _table(
+            ("GET", "/", health.live),
+            ("GET", "/live", health.live),
+            ("GET", "/ready", health.ready),
+            ("GET", "/up", health.up),
+            ("GET", "/up/{}", health.app_up),
+            ("GET", "/accept-traffic", health.accept_traffic),
+            ("GET", "/usage", health.usage),
+        )
+
+    async def handle(self, method: str, target: bytes, body: bytes, address: str = "") -> Answer:
+        """Answer one request. Never raises.
+
+        :param target: the request target as sent, query included.
+        :param address: of the caller, for the limit of requests; "" is not limited.
+        """
+        path, _, query = target.decode("utf-8", "replace").partition("?")
+        call = Call(method, path, Query(query), body)
+        try:
+            answer = await self._route(call, address)
+        except ApiError as error:
+            answer = failed(error)
+        except StoreUnavailable as error:
+            _log.debug("%s refused: %s", path, error)
+            answer = failed(
+                ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable", "Shared state cannot be reached now.")
+            )
+        except Exception:  # noqa: BLE001 (a mistake of ours is logged and answered, whatever it is)
+            _log.exception("a request for app %s failed", call.app_id or "(unknown)")
+            answer = failed(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Internal server error."))
+        self._metrics.http_call(
+            call.app_id, received_bytes=len(body), sent_bytes=len(answer.body), status=int(answer.status)
+        )
+        return answer
+
+    async def _route(self, call: Call, address: str) -> Answer:
+        inner = self._inner(call.path)
+        found = _find(self._signed, inner) if inner is not None else None
+        if found is not None and address and self.limits_addresses and call.method != "OPTIONS":
+            await self._count_address(address)
+        if found is None:
+            found = _find(self._pages, inner if inner is not None else call.path)
+        if found is None:
+            raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this path.")
+        methods, names = found
+        handler = methods.get(call.method)
+        if handler is not None:
+            return await handler(call, *names)
+        allow = ", ".join((*methods, "OPTIONS"))
+        if call.method == "OPTIONS":
+            return Answer(HTTPStatus.NO_CONTENT, b"", (("Allow", allow),))
+        message = f"This path takes {allow} only."
+        raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", message, {"Allow": allow})
+
+    def _inner(self, path: str) -> str | None:
+        """The path without the prefix; None when it has not got it."""
+        if not path.startswith(self._prefix):
+            return None
+        inner = path[len(self._prefix) :]
+        return inner if inner.startswith("/") else "/" if not inner else None
+
+    async def _count_address(self, address: str) -> None:
+        limit = self._limit
+        try:
+            decision = await self._limiter.hit(f"address:{address}", limit.max_requests, limit.window_seconds)
+        except StoreUnavailable:
+            return  # a limit that cannot be counted stops nobody
+        self._metrics.rate_limit_checked("", "address", "http", refused=not decision.allowed)
+        checked(decision)
+
+
+class _Route:
+    """Paths of one shape and what each method does with them."""
+
+    __slots__ = ("methods", "names", "words")
+
+    def __init__(self, pattern: str) -> None:
+        segments = pattern.split("/")
+        self.words = tuple((index, word) for index, word in enumerate(segments) if word != "{}")
+        self.names = tuple(index for index, word in enumerate(segments) if word == "{}")
+        self.methods: dict[str, _Handler] = {}
+
+
+#: Number of segments -> routes.
+_Table = dict[int, list[_Route]]
+
+
+def _table(*routes: tuple[str, str, _Handler]) -> _Table:
+    table: _Table = {}
+    for method, pattern, handler in routes:
+        route = _Route(pattern)
+        route.methods[method] = handler
+        if method == "GET":
+            route.methods["HEAD"] = handler  # refused by the signature where one is needed
+        table.setdefault(pattern.count("/"), []).append(route)
+    return table
+
+
+def _find(table: _Table, path: str) -> tuple[dict[str, _Handler], list[str]] | None:
+    """The methods of the route that the path fits, and the names in it, decoded."""
+    segments = path.split("/")
+    for route in table.get(len(segments) - 1, ()):
+        if all(segments[index] == word for index, word in route.words):
+            try:
+                return route.methods, [unquote(segments[index], errors="strict") for index in route.names]
+            except UnicodeDecodeError:
+                return None
+    return None

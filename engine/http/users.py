@@ -1,0 +1,31 @@
+"""POST terminate_connections: ends every connection that is signed in as a user (5.7, U-11)."""
+
+from __future__ import annotations
+
+from engine.apps.app import App
+from engine.http.auth import Access
+from engine.http.call import Answer, Call, invalid, ok
+from engine.interfaces import Adapter
+from engine.protocol.channel import valid_user_id
+
+
+class UserConnections:
+    """Tells all workers; answers before the connections are closed."""
+
+    def __init__(self, access: Access, adapter: Adapter) -> None:
+        self._access = access
+        self._adapter = adapter
+
+    async def terminate(self, call: Call, app_id: str, user_id: str) -> Answer:
+        """POST /apps/{id}/users/{user}/terminate_connections."""
+        return await self._terminate(self._access.app(call, app_id), user_id)
+
+    async def terminate_by_key(self, call: Call, user_id: str) -> Answer:
+        """POST /users/{user}/terminate_connections, as pusher-http-python asks for it (H-30)."""
+        return await self._terminate(self._access.app_of_key(call), user_id)
+
+    async def _terminate(self, app: App, user_id: str) -> Answer:
+        if not valid_user_id(user_id):
+            raise invalid("The user id is not valid")
+        await self._adapter.terminate(app.id, user_id)
+        return ok({})
