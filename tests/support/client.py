@@ -68,8 +68,7 @@ class PusherClient:
     async def settle(self) -> list[dict[str, Any]]:
         """Ping, wait for the answer, and return (and forget) all frames that came before it."""
         await self.send("pusher:ping", {})
-        end = await self.next("pusher:pong")
-        del end
+        await self.next("pusher:pong")
         frames, self.frames = self.frames, []
         return frames
 
@@ -119,8 +118,15 @@ class PusherClient:
 
     def abort(self) -> None:
         """Vanish without a close frame."""
-        transport = self.websocket.get_extra_info("socket") and self.websocket._response.connection.transport  # type: ignore[union-attr]
-        transport.abort()
+        connection = self.websocket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.abort()
+
+    @property
+    def local_port(self) -> int:
+        """Our end of the connection, by which `Engine.worker_of` finds the other."""
+        return int(self.websocket.get_extra_info("sockname")[1])
 
     async def _read(self) -> None:
         try:

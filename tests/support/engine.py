@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -59,16 +60,25 @@ class Answer:
 class Engine:
     """A started engine. `process` is the supervisor."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path, config: Mapping[str, Any], mark: str) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        folder: Path,
+        config: Mapping[str, Any],
+        mark: str,
+        cafile: Path | None = None,
+    ) -> None:
         self.process = process
         self.folder = folder
         self.config = config
         self.config_path = folder / "config.json"
         self.port: int = config["port"]
         self.metrics_port: int = config["metrics"]["port"]
-        self.ws_url = f"ws://127.0.0.1:{self.port}"
-        self.http_url = f"http://127.0.0.1:{self.port}"
+        tls = bool(config.get("ssl", {}).get("enabled"))
+        self.ws_url = f"ws{'s' if tls else ''}://127.0.0.1:{self.port}"
+        self.http_url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self._mark = mark
+        self._tls = ssl.create_default_context(cafile=cafile) if tls else None
 
     def log(self) -> str:
         """Everything it has written so far, stdout and stderr of all its processes."""
@@ -81,6 +91,18 @@ class Engine:
     def workers(self) -> list[int]:
         """Process ids of the workers."""
         return sorted(pid for pid, command in self.processes().items() if "engine.worker" in command)
+
+    def worker_of(self, local_port: int) -> int:
+        """Process id of the worker that holds the connection whose client end has this port."""
+        inodes = {
+            f"socket:[{fields[9]}]"
+            for fields in (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+            if (_port(fields[1]), _port(fields[2])) == (self.port, local_port)
+        }
+        for pid in self.workers():
+            if any(_link(entry) in inodes for entry in Path(f"/proc/{pid}/fd").iterdir()):
+                return pid
+        raise AssertionError(f"no worker holds the connection from port {local_port}")
 
     def request(
         self, method: str, path: str, body: Any = None, params: Mapping[str, str] | None = None, **app: str
@@ -96,6 +118,8 @@ class Engine:
     def raw(self, method: str, path: str, body: bytes = b"", port: int | None = None) -> Answer:
         """One unsigned request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        if self._tls is not None and port is None:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=self._tls)
         try:
             connection.request(method, path, body or None, {"Content-Type": "application/json"} if body else {})
             answer = connection.getresponse()
@@ -128,10 +152,12 @@ def running(
     env: Mapping[str, str] | None = None,
     args: Sequence[str] = (),
     noise: re.Pattern[str] | None = NOISE,
+    cafile: Path | None = None,
 ) -> Iterator[Engine]:
     """Start an engine and stop it at the end, checking that it leaves nothing behind.
 
     :param config: merged over `basic_config()`; ``app_manager.array.apps`` is replaced as a whole.
+    :param cafile: the certificate by which a TLS engine is known.
     :param noise: what must not stand in its log at the end; None for tests that provoke it.
     """
     folder = Path(tempfile.mkdtemp(prefix="engine-"))
@@ -147,7 +173,7 @@ def running(
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    engine = Engine(process, folder, merged, mark)
+    engine = Engine(process, folder, merged, mark, cafile)
     try:
         wait_until(lambda: _ready(engine), START_TIMEOUT_S, lambda: f"the engine is ready\n{engine.log()}")
         yield engine
@@ -211,6 +237,18 @@ def _marked(mark: str) -> Iterator[tuple[int, str]]:
                     yield int(entry.name), command
         except OSError:
             continue
+
+
+def _port(address: str) -> int:
+    """Of an address as /proc/net/tcp writes it."""
+    return int(address.rpartition(":")[2], 16)
+
+
+def _link(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except OSError:
+        return ""
 
 
 def _kill(pid: int) -> None:
