@@ -72,7 +72,8 @@ def _redis(document: Document, mistakes: Mistakes) -> None:
     for key in ("port", "db", "username", "password", "tls"):
         value = given.get(key)
         unset = getattr(default, key)
-        if value in (None, "", unset) or to_flag(value) is unset or to_whole(value) == unset:
+        means = to_flag(value) if isinstance(unset, bool) else to_whole(value) if isinstance(unset, int) else value
+        if value in (None, "") or means == unset:
             continue
         mistakes.add((*path, key), "needs database.redis.host; without it the engine starts a Redis of its own", value)
 

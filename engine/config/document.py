@@ -30,7 +30,9 @@ def read(path: FilePath) -> Document:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ConfigError(f"config file {path}: {place}: not valid JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ConfigError(f"config file {path}: nested too deeply") from None
+    except ValueError as error:
         raise ConfigError(f"config file {path}: {error}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"config file {path}: must hold a JSON object, {{...}}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.config.document import Document
+from engine.config.document import Document, get
 from engine.config.mistakes import Mistakes, Path, dotted
 
 _APP = "app_manager.array.apps[]"
@@ -83,7 +83,8 @@ IGNORED: dict[str, str] = {
     f"{_APP}.webhooks[].retry.max_elapsed_time_ms": "max_attempts",
     f"{_APP}.webhooks[].lambda.client_options": "endpoint_url",
 }
-#: Option -> why it cannot be used. Where it says nothing (null, false, empty) it is dropped without a word.
+#: Option -> why it cannot be used. Where it says nothing (null, false, empty), or only names the one Redis again, it is
+#: dropped without a word.
 REFUSED: dict[str, str] = {
     "adapter.redis.redis_pub_options": _ONE_REDIS,
     "adapter.redis.redis_sub_options": _ONE_REDIS,
@@ -115,27 +116,37 @@ MOVED: dict[str, str] = {
 def drop(document: Document, mistakes: Mistakes) -> str | None:
     """Take all of these out of the document; the one warning about what was ignored, if anything was."""
     ignored: list[str] = []
-    _walk(document, (), "", mistakes, ignored)
+    one_redis = get(document, ("database", "redis", "url"))
+    _walk(document, (), "", mistakes, ignored, one_redis)
     return f"ignored, this engine has no such option: {', '.join(ignored)}" if ignored else None
 
 
-def _walk(value: Any, path: Path, pattern: str, mistakes: Mistakes, ignored: list[str]) -> None:
+def _walk(value: Any, path: Path, pattern: str, mistakes: Mistakes, ignored: list[str], one_redis: Any) -> None:
     if isinstance(value, list):
         for index, item in enumerate(value):
-            _walk(item, (*path, index), f"{pattern}[]", mistakes, ignored)
+            _walk(item, (*path, index), f"{pattern}[]", mistakes, ignored, one_redis)
     elif isinstance(value, dict):
         for key in list(value):
             here, name = (*path, key), f"{pattern}.{key}".removeprefix(".")
             if name in IGNORED:
-                del value[key]
-                instead = IGNORED[name]
-                ignored.append(mistakes.name(here) + (f" (see {instead})" if instead else ""))
+                instead = f" (see {IGNORED[name]})" if IGNORED[name] else ""
+                ignored += [written + instead for written in _as_written(value.pop(key), here, mistakes)]
             elif name in REFUSED:
                 found = value.pop(key)
-                if not _says_nothing(found):
+                if not _says_nothing(found) and found not in (one_redis, {"url": one_redis}):
                     mistakes.add(here, REFUSED[name], found)
             else:
-                _walk(value[key], here, name, mistakes, ignored)
+                _walk(value[key], here, name, mistakes, ignored, one_redis)
+
+
+def _as_written(value: Any, path: Path, mistakes: Mistakes) -> list[str]:
+    """`path`, or the variables that set something below it when the file says nothing of it."""
+    variables = [written for place, written in mistakes.written.items() if place[: len(path)] == path]
+    return variables if variables and _leaves(value) == len(variables) else [mistakes.name(path), *variables]
+
+
+def _leaves(value: Any) -> int:
+    return sum(map(_leaves, value.values())) if isinstance(value, dict) else 1
 
 
 def _says_nothing(value: Any) -> bool:

@@ -1,0 +1,169 @@
+"""From a configured application to the one that the engine uses."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from typing import Any
+
+import pytest
+
+from engine.apps.app import App, Endpoint, Filter, LambdaTarget
+from engine.config.build import build_apps
+from tests.config.support import HOOK, apps, hooks, loaded
+
+
+def app(document: dict[str, Any]) -> App:
+    (built,) = build_apps(loaded(document).config)
+    return built
+
+
+def endpoint(document: dict[str, Any]) -> Endpoint:
+    (built,) = app(document).endpoints
+    return built
+
+
+def test_limits_come_from_the_server_unless_the_app_has_its_own() -> None:
+    server = {
+        "channel_limits": {"max_name_length": 11, "cache_ttl": 12},
+        "event_limits": {
+            "max_channels_at_once": 13,
+            "max_name_length": 14,
+            "max_payload_in_kb": 1.5,
+            "max_batch_size": 16,
+        },
+        "presence": {"max_members_per_channel": 17, "max_member_size_in_kb": 18},
+        "user_authentication_timeout": 19,
+    }
+    shared = app(apps({}) | server)
+    assert (shared.max_channel_name_length, shared.cache_ttl_s) == (11, 12)
+    assert (shared.max_event_channels, shared.max_event_name_length) == (13, 14)
+    assert (shared.max_event_bytes, shared.max_event_batch_size) == (1536, 16)
+    assert (shared.max_presence_members, shared.max_presence_member_bytes) == (17, 18 * 1024)
+    assert shared.user_authentication_timeout_s == 19
+
+    own = app(
+        apps(
+            {
+                "max_channel_name_length": 1,
+                "max_event_channels_at_once": 2,
+                "max_event_name_length": 3,
+                "max_event_payload_in_kb": 4,
+                "max_event_batch_size": 5,
+                "max_presence_members_per_channel": 0,
+                "max_presence_member_size_in_kb": 0.5,
+            }
+        )
+        | server
+    )
+    assert (own.max_channel_name_length, own.max_event_channels, own.max_event_name_length) == (1, 2, 3)
+    assert (own.max_event_bytes, own.max_event_batch_size) == (4096, 5)
+    assert (own.max_presence_members, own.max_presence_member_bytes) == (0, 512)
+
+
+def test_what_an_app_says_of_itself() -> None:
+    built = app(
+        apps(
+            {
+                "id": 7,
+                "enabled": False,
+                "max_connections": 1,
+                "enable_client_messages": True,
+                "max_client_events_per_second": 2,
+                "max_backend_events_per_second": 3,
+                "max_read_requests_per_second": 4,
+                "enable_user_authentication": True,
+                "enable_watchlist_events": True,
+                "enable_subscription_count": True,
+                "allowed_origins": ["https://a.example", "*.b.example"],
+            }
+        )
+    )
+    assert (built.id, built.key, built.secret, built.enabled) == ("7", "k", "s3cret", False)
+    assert (built.max_connections, built.max_client_events_per_second) == (1, 2)
+    assert (built.max_backend_events_per_second, built.max_read_requests_per_second) == (3, 4)
+    assert built.client_messages and built.user_authentication and built.watchlist_events and built.subscription_count
+    assert built.allowed_origins == ("https://a.example", "*.b.example")
+    assert built.signer.hex(b"x") != app(apps({"secret": "other"})).signer.hex(b"x")
+    assert "s3cret" not in repr(built)
+
+
+def test_a_webhook_takes_what_it_does_not_say_from_the_server() -> None:
+    server = {
+        "webhooks": {
+            "signature_format": "hex",
+            "request_timeout_ms": 2500,
+            "retry": {"max_attempts": 3, "initial_backoff_ms": 500, "max_backoff_ms": 1500},
+        }
+    }
+    plain = endpoint(hooks(HOOK) | server)
+    assert (plain.signature_format, plain.timeout_s) == ("hex", 2.5)
+    assert plain.retry.delays_s == (0.5, 1.0, 1.5)
+    own = endpoint(
+        hooks(HOOK | {"signature_format": "prefixed", "request_timeout_ms": 1000, "retry": {"max_attempts": 1}})
+        | server
+    )
+    assert (own.signature_format, own.timeout_s, own.retry.delays_s) == ("prefixed", 1.0, (0.5,))
+    assert endpoint(hooks(HOOK | {"retry": {"enabled": False}}) | server).retry.delays_s == ()
+
+
+def test_retries_are_those_the_documentation_names() -> None:
+    assert endpoint(hooks(HOOK)).retry.delays_s == (1.0, 2.0, 4.0, 8.0, 16.0)
+    many = endpoint(hooks(HOOK | {"retry": {"max_attempts": 100}})).retry.delays_s
+    assert len(many) == 100 and max(many) == 60.0
+
+
+def test_filter_headers_and_events() -> None:
+    built = endpoint(
+        hooks(
+            {
+                "url": "http://127.0.0.1:9/hook",
+                "event_types": ["client_event", "cache_miss", "client_event"],
+                "headers": {"Authorization": "Bearer t"},
+                "filter": {
+                    "channel_type": "presence",
+                    "channel_prefix": "admin-",
+                    "channel_suffix": "-x",
+                    "channel_pattern": "^a+",
+                    "event_prefix": "client-t",
+                },
+            }
+        )
+    )
+    assert built.event_types == {"client_event", "cache_miss"}
+    assert built.headers == {"Authorization": "Bearer t"}
+    assert built.filter.channel_pattern is not None and built.filter.channel_pattern.search("aab")
+    assert (built.filter.channel_type, built.filter.channel_prefix) == ("presence", "admin-")
+    assert (built.filter.channel_suffix, built.filter.event_prefix) == ("-x", "client-t")
+    assert endpoint(hooks(HOOK)).filter == Filter()
+
+
+@pytest.mark.parametrize(
+    ("webhook", "target"),
+    [
+        (
+            {"lambda": {"function_name": "f", "region": "eu-west-1", "invocation_type": "RequestResponse"}},
+            LambdaTarget("f", "eu-west-1", "RequestResponse"),
+        ),
+        ({"lambda": {"function_name": "f", "qualifier": "PROD"}}, LambdaTarget("f", qualifier="PROD")),
+        ({"lambda_function": "f"}, LambdaTarget("f", "us-east-1", "Event")),
+        ({"lambda_function": "f", "lambda": {"region": "eu-west-1"}}, LambdaTarget("f", "eu-west-1", "Event")),
+        (
+            {"lambda_function": "f", "lambda": {"async": False, "endpoint_url": "http://127.0.0.1:1"}},
+            LambdaTarget("f", "us-east-1", "RequestResponse", endpoint_url="http://127.0.0.1:1"),
+        ),
+        ({"lambda_function": "f", "lambda": {"async": True}}, LambdaTarget("f", "us-east-1", "Event")),
+    ],
+)
+def test_lambda_targets(webhook: dict[str, Any], target: LambdaTarget) -> None:
+    built = endpoint(hooks(webhook | {"event_types": ["cache_miss"]}))
+    assert (built.url, built.function) == (None, target)
+
+
+def test_endpoint_ids_follow_the_target_alone() -> None:
+    url = {"url": "https://a.example/1", "event_types": ["cache_miss"]}
+    function = {"lambda": {"function_name": "f", "qualifier": "Q"}, "event_types": ["cache_miss"]}
+    ids = [found.id for found in app(hooks(url, function, url, HOOK, url)).endpoints]
+    first, second = sha1(b"https://a.example/1").hexdigest()[:12], sha1(b"us-east-1:f:Q").hexdigest()[:12]
+    assert ids == [first, second, f"{first}-2", sha1(HOOK["url"].encode()).hexdigest()[:12], f"{first}-3"]
+    changed = url | {"headers": {"A": "b"}, "event_types": ["client_event"], "signature_format": "hex"}
+    assert endpoint(hooks(changed)).id == first

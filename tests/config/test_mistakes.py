@@ -1,0 +1,373 @@
+"""What a user is told about a configuration that cannot be used: the exact lines, for each kind of mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.config.foreign import REFUSED
+from engine.config.load import load
+from engine.errors import ConfigError
+from tests.config.support import APP, HOOK, apps, hooks, loaded
+
+A = "app_manager.array.apps[0]"
+W = f"{A}.webhooks[0]"
+EVENTS = (
+    "channel_occupied, channel_vacated, member_added, member_removed, client_event, cache_miss, "
+    "connection_established, connection_terminated, subscription_count"
+)
+TRUTH = "allowed: true, 1, yes, on, false, 0, no, off"
+LIMIT = "allowed: 1 to 2147483647, or 0, -1 or null for no limit"
+NO_CLUSTER = "is not supported by this engine (yet); one Redis server, given in database.redis"
+ONE_REDIS = "is not supported by this engine; every part uses the one Redis of database.redis"
+REDIS_FORMS = "forms: redis://[user:password@]host[:port][/db], rediss://... for TLS, unix:///path/to/socket[?db=n]"
+
+
+def hook(**changes: Any) -> dict[str, Any]:
+    """The configuration with one webhook, changed; None takes a key away."""
+    return hooks({key: value for key, value in (HOOK | changes).items() if value is not None})
+
+
+CASES: list[tuple[Any, str]] = [
+    # wrong types
+    ({"port": "abc"}, 'port: "abc" is not a whole number; allowed: 0 to 65535'),
+    ({"port": True}, "port: true is not a whole number; allowed: 0 to 65535"),
+    ({"port": 6001.5}, "port: 6001.5 is not a whole number; allowed: 0 to 65535"),
+    ({"port": None}, "port: null is not a whole number; allowed: 0 to 65535"),
+    ({"debug": "maybe"}, f'debug: "maybe" is not a truth value; {TRUTH}'),
+    ({"host": 5}, "host: 5 is not text; a host name or address"),
+    ({"adapter": "redis"}, 'adapter: "redis" is not an object; written as {...}'),
+    ({"cors": {"origin": 5}}, "cors.origin: 5 is not a list; written as [...]"),
+    (
+        {"shutdown_grace_period": "soon"},
+        'shutdown_grace_period: "soon" is not a number; allowed: above 0, up to 3600',
+    ),
+    ({"app_manager": {"array": {"apps": {}}}}, "app_manager.array.apps: an object is not a list; written as [...]"),
+    (apps(APP, 3), "app_manager.array.apps[1]: 3 is not an object; written as {...}"),
+    # out of range
+    ({"port": 70000}, "port: 70000 is out of range; allowed: 0 to 65535"),
+    ({"activity_timeout": 0}, "activity_timeout: 0 is out of range; allowed: 1 to 86400"),
+    ({"max_connections": -2}, f"max_connections: -2 is out of range; {LIMIT}"),
+    (
+        {"http_api": {"accept_traffic": {"memory_threshold": 85}}},
+        "http_api.accept_traffic.memory_threshold: 85 is out of range; allowed: above 0, up to 1",
+    ),
+    (
+        {"event_limits": {"max_payload_in_kb": "1e999"}},
+        'event_limits.max_payload_in_kb: "1e999" is out of range; allowed: above 0, up to 1.04858e+06',
+    ),
+    ({"path_prefix": "/a b"}, 'path_prefix: "/a b" is not valid; a path such as /realtime, or / for none'),
+    # unknown keys
+    ({"prot": 1}, 'prot: unknown key; did you mean "port"?'),
+    (
+        {"websocket": {"zzz": 1}},
+        "websocket.zzz: unknown key; known here: max_backpressure",
+    ),
+    ({"websocket": {"max_backpresure": 1}}, 'websocket.max_backpresure: unknown key; did you mean "max_backpressure"?'),
+    (apps({"enabel": True}), f'{A}.enabel: unknown key; did you mean "enabled"?'),
+    (hook(event_type=["x"]), f'{W}.event_type: unknown key; did you mean "event_types"?'),
+    (hook(filter={"channel_prefx": "a"}), f'{W}.filter.channel_prefx: unknown key; did you mean "channel_prefix"?'),
+    (
+        hook(url=None, **{"lambda": {"function_name": "f", "regoin": "x"}}),
+        f'{W}.lambda.regoin: unknown key; did you mean "region"?',
+    ),
+    (
+        {"app_manager": {"apps": [APP]}},
+        'app_manager.apps: unknown key; did you mean "app_manager.array.apps"?',
+    ),
+    # drivers
+    (
+        {"adapter": {"driver": "nats"}},
+        'adapter.driver: "nats" is not supported by this engine (yet); allowed: local, redis',
+    ),
+    (
+        {"adapter": {"driver": "reddis"}},
+        'adapter.driver: "reddis" is not known; did you mean "redis"? allowed: local, redis',
+    ),
+    (
+        {"queue": {"driver": "sqs"}},
+        'queue.driver: "sqs" is not supported by this engine (yet); allowed: memory, redis',
+    ),
+    (
+        {"cache": {"driver": "redis-cluster"}},
+        'cache.driver: "redis-cluster" is not supported by this engine (yet); allowed: memory, redis, none',
+    ),
+    (
+        {"app_manager": {"driver": "mysql", "array": {"apps": [APP]}}},
+        'app_manager.driver: "mysql" is not supported by this engine (yet); allowed: memory, array',
+    ),
+    ({"rate_limiter": {"driver": "x"}}, 'rate_limiter.driver: "x" is not known; allowed: memory, local, redis'),
+    ({"metrics": {"driver": "statsd"}}, 'metrics.driver: "statsd" is not known; allowed: prometheus'),
+    (
+        {"webhooks": {"signature_format": "base64"}},
+        'webhooks.signature_format: "base64" is not known; allowed: prefixed, hex',
+    ),
+    # applications
+    (apps({}, {"key": "k2"}), f'app_manager.array.apps[1].id: "1" is already the id of {A}'),
+    (apps({}, {"id": "2"}), f'app_manager.array.apps[1].key: "k" is already the key of {A}'),
+    (
+        apps({"id": 7, "key": "a"}, {"id": "7", "key": "b"}),
+        f'app_manager.array.apps[1].id: "7" is already the id of {A}',
+    ),
+    ({"app_manager": {"array": {"apps": [{"id": "1", "secret": "s"}]}}}, f"{A}.key: is missing"),
+    (apps({"id": "a/b"}), f'{A}.id: "a/b" is not valid; 1 to 128 letters, digits or _ . : @ = -'),
+    (apps({"id": ""}), f'{A}.id: "" is not valid; 1 to 128 letters, digits or _ . : @ = -'),
+    (
+        apps({"key": "a:b"}),
+        f'{A}.key: "a:b" is not valid; 1 to 128 visible characters other than / ? # % : & = + and quotes',
+    ),
+    (apps({"secret": ""}), f"{A}.secret: the value (not shown) is not valid; 1 to 1024 characters"),
+    (apps({"secret": ["x"]}), f"{A}.secret: the value (not shown) is not text; 1 to 1024 characters"),
+    (apps({"maxConnections": "x"}), f'{A}.maxConnections: "x" is not a whole number; {LIMIT}'),
+    (apps({"maxConnections": 1, "max_connections": 2}), f"{A}.max_connections: is given twice, also as maxConnections"),
+    (
+        apps({"policy": {"limits": {"max_connections": "x"}}}),
+        f'{A}.policy.limits.max_connections: "x" is not a whole number; {LIMIT}',
+    ),
+    (
+        apps({"allowed_origins": ["a b"]}),
+        f'{A}.allowed_origins[0]: "a b" is not valid; an origin such as https://a.example',
+    ),
+    # webhooks
+    (hook(url=None), f"{W}: has no target; allowed: one of url, lambda, lambda_function"),
+    (hook(lambda_function="f"), f"{W}: has both url and lambda_function; allowed: one of them"),
+    (hook(**{"lambda": {"function_name": "f"}}), f"{W}: has both url and lambda; allowed: one of them"),
+    (
+        hook(url=None, lambda_function="f", **{"lambda": {"function_name": "f"}}),
+        f"{W}: names a function in both lambda and lambda_function; allowed: one of them",
+    ),
+    (hook(url=None, **{"lambda": {"region": "eu-west-1"}}), f"{W}.lambda.function_name: is missing"),
+    (hook(event_types=None), f"{W}.event_types: is missing"),
+    (hook(event_types=[]), f"{W}.event_types: is empty; name at least one event type"),
+    (
+        hook(event_types=["channel_ocupied"]),
+        f'{W}.event_types[0]: "channel_ocupied" is not known; did you mean "channel_occupied"? allowed: {EVENTS}',
+    ),
+    (hook(event_types=["cache_miss", "x"]), f'{W}.event_types[1]: "x" is not known; allowed: {EVENTS}'),
+    (
+        hook(url="ftp://a"),
+        f'{W}.url: "ftp://a" is not a usable URL; an address such as https://example.com/webhooks',
+    ),
+    (
+        hook(url="https://user:pw@/x"),
+        f'{W}.url: "https://***@/x" is not a usable URL; an address such as https://example.com/webhooks',
+    ),
+    (
+        hook(url="http://a:99999/"),
+        f'{W}.url: "http://a:99999/" is not a usable URL; an address such as https://example.com/webhooks',
+    ),
+    (
+        hook(filter={"channel_pattern": "("}),
+        f'{W}.filter.channel_pattern: "(" is not a regular expression: '
+        "missing ), unterminated subpattern at position 0",
+    ),
+    (
+        hook(filter={"channel_type": "presense"}),
+        f'{W}.filter.channel_type: "presense" is not known; did you mean "presence"? '
+        "allowed: public, private, presence, encrypted, cache",
+    ),
+    (
+        hook(filter={"channel_name_starts_with": "a", "channel_prefix": "b"}),
+        f"{W}.filter.channel_prefix: is given twice, also as channel_name_starts_with",
+    ),
+    (
+        hook(filter={"channel_namespace": "chat"}),
+        f'{W}.filter.channel_namespace: "chat" is not supported by this engine (yet); use channel_prefix',
+    ),
+    (
+        hook(headers={"X-Pusher-Key": "a"}),
+        f"{W}.headers.X-Pusher-Key: is reserved; the engine sets this header itself",
+    ),
+    (hook(headers={"x-webhook-id": "a"}), f"{W}.headers.x-webhook-id: is reserved; the engine sets this header itself"),
+    (hook(headers={"content-TYPE": "a"}), f"{W}.headers.content-TYPE: is reserved; the engine sets this header itself"),
+    (hook(headers={"a b": "c"}), f'{W}.headers."a b": is not a header name'),
+    (
+        hook(headers={"Authorization": "Bearer x\r\nHost: y"}),
+        f"{W}.headers.Authorization: the value (not shown) holds characters that no header may hold",
+    ),
+    (hook(headers={"A": 5}), f"{W}.headers.A: the value (not shown) is not text"),
+    (hook(retry={"max_attempts": -1}), f"{W}.retry.max_attempts: -1 is out of range; allowed: 0 to 100"),
+    # Redis
+    ({"database": {"redis": {"url": "http://x"}}}, f'database.redis.url: "http://x" is not a Redis URL; {REDIS_FORMS}'),
+    (
+        {"database": {"redis": {"url": "redis:/user:pw@host"}}},
+        f'database.redis.url: "***@host" is not a Redis URL; {REDIS_FORMS}',
+    ),
+    (
+        {"database": {"redis": {"password": "hush"}}},
+        "database.redis.password: the value (not shown) needs database.redis.host; "
+        "without it the engine starts a Redis of its own",
+    ),
+    (
+        {"database": {"redis": {"port": "6380"}}},
+        'database.redis.port: "6380" needs database.redis.host; without it the engine starts a Redis of its own',
+    ),
+    ({"database": {"redis": {"sentinels": [{"host": "a"}]}}}, f"database.redis.sentinels: a list {NO_CLUSTER}"),
+    ({"database": {"redis": {"cluster_nodes": ["a"]}}}, f"database.redis.cluster_nodes: a list {NO_CLUSTER}"),
+    ({"adapter": {"redis": {"cluster_mode": True}}}, f"adapter.redis.cluster_mode: true {NO_CLUSTER}"),
+    (
+        {"cache": {"redis": {"url_override": "redis://u:p@other"}}},
+        f'cache.redis.url_override: "redis://***@other" {ONE_REDIS}',
+    ),
+    (
+        {"adapter": {"redis": {"redis_pub_options": {"url": "redis://other"}}}},
+        f"adapter.redis.redis_pub_options: an object {ONE_REDIS}",
+    ),
+    (
+        {"adapter": {"cluster_health": {"heartbeat_interval_ms": 9000}}},
+        "adapter.cluster_health.node_timeout_ms: 10000 is too short; "
+        "allowed: at least twice heartbeat_interval_ms, which is 9000",
+    ),
+    # files
+    (
+        {"ssl": {"enabled": "yes", "key_path": "/nonexistent/key.pem"}},
+        "ssl.cert_path: is missing; ssl.enabled needs a certificate and its key, as PEM files\n"
+        'ssl.key_path: "/nonexistent/key.pem" is not a file that can be read',
+    ),
+    ({"unix_socket": {"enabled": 1, "path": "a.sock"}}, 'unix_socket.path: "a.sock" is not an absolute path'),
+]
+
+
+@pytest.mark.parametrize(("document", "expected"), CASES, ids=[lines.split("\n")[0][:70] for _, lines in CASES])
+def test_line(document: Any, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(document)
+    assert str(caught.value) == expected
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    document = hooks({"url": "x:", "event_types": ["nope"], "headers": {"Host": "a"}}, {"event_types": []}) | {
+        "port": "x",
+        "adapter": {"driver": "kafka"},
+        "queue": {"redis": {"cluster_mode": "true"}},
+        "unknown_thing": {},
+    }
+    with pytest.raises(ConfigError) as caught:
+        loaded(document, {"DEBUG": "perhaps", "METRICS_PORT": "-1"})
+    places = {line.split(": ")[0] for line in str(caught.value).splitlines()}
+    assert places == {
+        f"{W}.url",
+        f"{W}.event_types[0]",
+        f"{W}.headers.Host",
+        f"{A}.webhooks[1]",
+        f"{A}.webhooks[1].event_types",
+        "port",
+        "adapter.driver",
+        "queue.redis.cluster_mode",
+        "unknown_thing",
+        "debug (environment variable DEBUG)",
+        "metrics.port (environment variable METRICS_PORT)",
+    }
+
+
+def test_a_key_cannot_break_the_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded({"a\nport: fine": 1})
+    assert str(caught.value).startswith('"a\\nport: fine": unknown key; known here: host, port, debug')
+    assert "\n" not in str(caught.value)
+
+
+def test_a_long_value_is_cut() -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded({"port": "9" * 5000})
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("option", [name for name in REFUSED if "[]" not in name])
+def test_what_is_refused_may_be_there_empty(option: str) -> None:
+    for harmless in (None, False, "", [], {}, {"nodes": []}, "false"):
+        assert not loaded(_nested(option, harmless)).warnings
+
+
+def test_the_one_redis_may_be_named_again() -> None:
+    url = "redis://r.example:6379/1"
+    again = {
+        "queue": {"redis": {"url_override": url}},
+        "adapter": {"redis": {"redis_pub_options": {"url": url}}},
+    }
+    resolved = loaded(again, {"REDIS_URL": url, "CACHE_REDIS_URL": url}).resolved
+    assert resolved.redis is not None and resolved.redis.address == url
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+def test_several_workers_need_a_shared_adapter_and_cache(workers: int) -> None:
+    document = {"adapter": {"driver": "local"}, "cache": {"driver": "memory"}}
+    with pytest.raises(ConfigError) as caught:
+        loaded(document, workers=workers)
+    assert str(caught.value).splitlines() == [
+        f'adapter.driver: "local" cannot connect {workers} workers; allowed: redis (or leave it out), '
+        "or start with 1 worker",
+        f'cache.driver: "memory" would give each of {workers} workers a cache of its own; '
+        "allowed: redis (or leave it out), none",
+    ]
+    assert loaded(document, workers=1).resolved.adapter == "local"
+
+
+def test_no_workers() -> None:
+    with pytest.raises(ConfigError, match=r"^--workers: 0 is out of range; allowed: 1 or more$"):
+        loaded({}, workers=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{\n  "port": 1,\n  "host" 2}', "line 3, column 10: not valid JSON: Expecting ':' delimiter"),
+        ("", "line 1, column 1: not valid JSON: Expecting value"),
+        ("{} x", "line 1, column 4: not valid JSON: Extra data"),
+        ("[]", "must hold a JSON object, {...}"),
+        ('{"port": NaN}', "NaN is not valid JSON"),
+        ('{"ssl": {"enabled": true, "enabled": false}}', 'the key "enabled" is given twice in one object'),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_file_that_is_no_configuration(tmp_path: Path, content: str, expected: str) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load(path, {}, 1)
+    assert str(caught.value) == f"config file {path}: {expected}"
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    missing, binary = tmp_path / "missing.json", tmp_path / "binary.json"
+    binary.write_bytes(b'{"a": "\xff"}')
+    for path, expected in (
+        (missing, "there is no such file"),
+        (tmp_path, "cannot be read: Is a directory"),
+        (binary, "byte 7 is not UTF-8"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load(path, {}, 1)
+        assert str(caught.value) == f"config file {path}: {expected}"
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"port": 7000}).encode())
+    assert load(path, {}, 1).config.port == 7000
+
+
+def test_no_secret_is_ever_shown() -> None:
+    """Whatever is wrong with a place that holds a secret, its value is not in the text."""
+    secret = "hunter2"
+    wrong: list[Any] = [[secret], {"a": secret}, secret + "\x00"]
+    for value in wrong:
+        document = apps(
+            {"secret": value, "webhooks": [HOOK | {"headers": {"Authorization": value}}]},
+            {"id": "2", "key": "k2", "secret": value},
+        ) | {
+            "database": {"redis": {"password": value, "url": f"x://u:{secret}@h", "sentinel_password": value}},
+            "ssl": {"enabled": True, "passphrase": value},
+        }
+        with pytest.raises(ConfigError) as caught:
+            loaded(document, {"SOCKUDO_DEFAULT_APP_SECRET": secret, "REDIS_URL": f"redis//:{secret}@h"})
+        assert secret not in str(caught.value)
+
+
+def _nested(option: str, value: Any) -> dict[str, Any]:
+    for part in reversed(option.split(".")):
+        value = {part: value}
+    return dict(value)
