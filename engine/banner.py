@@ -31,6 +31,6 @@ def show(config: Config, apps: Sequence[App], where: str, workers: int, out: Tex
         "try next, in another terminal:\n"
         "  python -m engine apps\n"
         "  python -m engine listen test-channel\n"
-        "  python -m engine trigger test-channel test-event '{\"message\":\"test\"}'\n"
+        '  python -m engine trigger test-channel test-event \'{"message":"test"}\'\n'
     )
     out.flush()

@@ -22,12 +22,17 @@ class Cluster:
     def __init__(self, options: RedisOptions, config: Config) -> None:
         self._prefix = config.database.redis.key_prefix
         self._topic_prefix = config.adapter.redis.prefix
-        login = {"db": options.db, "username": options.username, "password": options.password}
-        bounds = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
-        if options.path is not None:
-            self._client = Redis(unix_socket_path=options.path, **login, **bounds)
-        else:
-            self._client = Redis(host=options.host, port=options.port, ssl=options.tls, **login, **bounds)
+        self._client = Redis(
+            host=options.host,
+            port=options.port,
+            db=options.db,
+            username=options.username,
+            password=options.password,
+            ssl=options.tls,
+            unix_socket_path=options.path,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+        )
 
     def declare_dead(self, incarnation: str) -> None:
         try:

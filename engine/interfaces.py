@@ -149,7 +149,7 @@ class OccupancyStore(Protocol):
         """Apply all reports atomically, in order. Raises IncarnationGone when given up."""
 
     async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
-        """What the store believes it holds: (app, channel, None) -> subscriptions, (app, channel, user) -> connections."""
+        """What the store believes it holds: (app, channel, None) -> subscriptions, (app, channel, user) -> members."""
 
     async def channels(self, app_id: str, prefix: str = "") -> dict[str, int]:
         """Occupied channels and their subscriptions; server-owned channels (`#...`) are left out."""

@@ -12,18 +12,16 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
-from picows.picows import WSProtocol
+from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined] # not in its stub
 
 from engine.metrics import Metrics
 from engine.tasks import cancel, spawn
 
 #: A client has this long to say what it wants; then its connection is closed.
 HEAD_TIMEOUT_S = 10.0
-#: An HTTP request that is not answered so long after the drain began is cut off.
-REQUEST_TIMEOUT_S = 5.0
 #: Longest head of an upgrade request, as picows has it.
 MAX_HEAD_BYTES = 16 * 1024
 #: picows' read buffer for one connection; it grows for longer messages.
@@ -41,7 +39,7 @@ class ProtocolFaults:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (picows asks by this name)
+    def isEnabledFor(self, level: int) -> bool:
         return False
 
     def debug(self, *_: object) -> None:
@@ -64,14 +62,14 @@ class Listener:
 
     :param sockets: bound, listening sockets; closed by `finish_requests`.
     :param accept: picows' listener factory (`ws/accept.py`).
-    :param application: the HTTP API; its upgrade route is added here.
+    :param runner: of the HTTP API; the upgrade route is added to its application here.
     """
 
     def __init__(
         self,
         sockets: list[socket.socket],
         accept: Accept,
-        application: web.Application,
+        runner: web.AppRunner,
         path_prefix: str,
         max_message_bytes: int,
         tls: ssl.SSLContext | None,
@@ -83,16 +81,13 @@ class Listener:
         self._max_message_bytes = max_message_bytes
         self._faults = ProtocolFaults(metrics)
         self.websocket_head = f"GET {path_prefix}/app/".encode()
-        self._application = application
-        application.router.add_get(f"{path_prefix}/app/{{key:.*}}", self.take_over)
+        self._runner = runner
+        runner.app.router.add_get(f"{path_prefix}/app/{{key:.*}}", self.take_over)
         self._servers: list[asyncio.AbstractServer] = []
         self._undecided: dict[Gate, float] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._runner = web.AppRunner(
-            self._application, access_log=None, handle_signals=False, shutdown_timeout=REQUEST_TIMEOUT_S
-        )
         await self._runner.setup()
         assert self._runner.server is not None
         self._http = self._runner.server
@@ -141,7 +136,7 @@ class Listener:
             False,
             0,
             0,
-            1,
+            WSAutoPingStrategy.PING_WHEN_IDLE,
             False,  # pings are answered by Connection, in order with everything else
             self._max_message_bytes,
             None,
@@ -195,8 +190,7 @@ class Gate(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not of that class
         self._listener.undecided(self)
 
     def data_received(self, data: bytes) -> None:

@@ -18,7 +18,6 @@ from engine.spec import WorkerSpec
 MAX_MESSAGE_BYTES = 4096
 
 
-
 class WorkerProcess:
     """Starts on construction.
 

@@ -28,7 +28,6 @@ from engine.errors import EngineError
 from engine.log import set_up_logging
 from engine.metrics import Metrics
 from engine.process import WorkerProcess
-from engine.prometheus.page import MetricsPage
 from engine.prometheus.server import MetricsServer
 from engine.prometheus.values import MappedValues
 from engine.redis.embedded import EmbeddedValkey
@@ -73,8 +72,8 @@ class Supervisor:
         self._slots: list[Slot] = []
         self._valkey: EmbeddedValkey | None = None
         self._cluster: Cluster | None = None
-        self._page: MetricsPage | None = None
         self._metrics = Metrics()
+        self._page: MetricsServer | None = None
         self._selector = selectors.DefaultSelector()
         self._announced = False
 
@@ -130,15 +129,13 @@ class Supervisor:
         return redis if resolved.redis_needed else None
 
     def _start_metrics(self, stack: contextlib.ExitStack) -> None:
-        config, directory = self._config.metrics, Path(self._metrics_dir)
-        values = MappedValues(directory, "supervisor")
+        values = MappedValues(Path(self._metrics_dir), "supervisor")
         stack.callback(values.close)
         self._metrics = Metrics(values)
-        self._page = MetricsPage(self._metrics.families, config.prometheus.prefix, self._config.port, directory)
-        if config.enabled:
-            server = MetricsServer(config, self._page.render)
-            server.start()
-            stack.callback(server.stop)
+        if self._config.metrics.enabled:
+            self._page = MetricsServer(self._config.metrics, self._config.port, self._metrics_dir)
+            self._page.start()
+            stack.callback(self._page.stop)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

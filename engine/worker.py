@@ -32,7 +32,7 @@ CLOSE_PAUSE_S = 0.02
 #: Exit status after a fault of our own: the supervisor starts another worker.
 EXIT_FAULT = 70
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("engine.worker")  # __name__ is __main__ here
 
 
 class Part(Protocol):
@@ -111,8 +111,7 @@ class Worker:
                 connection.close(CloseCode.RECONNECT, "Server is going away")
             if loop.time() < deadline:
                 await asyncio.sleep(CLOSE_PAUSE_S)
-        while len(parts.hub) and loop.time() < deadline:
-            await asyncio.sleep(CLOSE_PAUSE_S)
+        await parts.handlers.all_gone(deadline - loop.time())
         for connection in parts.hub.connections():
             connection.abort()
         await asyncio.sleep(0)
@@ -120,8 +119,7 @@ class Worker:
     async def _stop(self, part: Part) -> None:
         try:
             await part.stop()
-        except Exception:
-            # One part's fault must not keep the others from giving back what they hold.
+        except Exception:  # noqa: BLE001 (one part's fault must not keep the others from giving back what they hold)
             _log.exception("%s did not stop cleanly", type(part).__name__)
             self._status = EXIT_FAULT
 

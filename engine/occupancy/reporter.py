@@ -305,9 +305,9 @@ class Reporter:
             mine[app_id, channel, None] = held.count
             for user_id, connections in held.members.items():
                 mine[app_id, channel, user_id] = len(connections)
-        for app_id, channel, user_id in believed.keys() | mine.keys():
-            if believed.get((app_id, channel, user_id), 0) != mine.get((app_id, channel, user_id), 0):
-                self._repair(app_id, channel, user_id)
+        for fact in believed.keys() | mine.keys():
+            if believed.get(fact, 0) != mine.get(fact, 0):
+                self._repair(*fact)
 
     def _repair(self, app_id: str, channel: str, user_id: str | None) -> None:
         self.drift += 1

@@ -10,12 +10,13 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
+from engine.tasks import cancel, spawn
 
 #: A connection on which nothing arrived for this long, though a PING was sent every second, is given up. Together
 #: with the ping's period this keeps the promise to notice a lost Redis within 3 s.
@@ -47,6 +48,7 @@ class RedisLink(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._last_received = 0.0
         self._ready: asyncio.Future[None] | None = None
+        self._stopped = False
         self.connected = False
 
     async def start(self) -> None:
@@ -56,19 +58,17 @@ class RedisLink(asyncio.Protocol):
         """
         self._loop = asyncio.get_running_loop()
         await self._connect()
-        self._task = self._loop.create_task(self._keep_connected(), name=f"redis-{self._name}")
+        self._task = spawn(self._keep_connected(), f"redis-{self._name}")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=1.0)
-            self._task = None
+        await cancel(self._task)
+        self._stopped = True
         if self._transport is not None:
             self._transport.abort()
 
     def send(self, *command: bytes | str | int) -> None:
         """Queue a command; all of a loop turn leave in one write. Only while connected."""
-        self._out.append(hiredis.pack_command(command))
+        self._out.append(hiredis.pack_command(command))  # type: ignore[arg-type] # its stub has a tuple of one
         if not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)
@@ -129,7 +129,9 @@ class RedisLink(asyncio.Protocol):
         except (OSError, TimeoutError, StoreUnavailable) as error:
             if self._transport is not None:
                 self._transport.abort()
-            raise StoreUnavailable(f"cannot reach Redis at {options.address}: {error or 'no answer in time'}") from error
+            raise StoreUnavailable(
+                f"cannot reach Redis at {options.address}: {str(error) or 'no answer in time'}"
+            ) from error
         self.connected = True
         self.on_connected()
         if self._on_change is not None:
@@ -140,7 +142,9 @@ class RedisLink(asyncio.Protocol):
         options = self._options
         commands: list[tuple[str | int, ...]] = []
         if options.password:
-            commands.append(("AUTH", options.username, options.password) if options.username else ("AUTH", options.password))
+            commands.append(
+                ("AUTH", options.username, options.password) if options.username else ("AUTH", options.password)
+            )
         if options.db:
             commands.append(("SELECT", options.db))
         commands.append(("PING",))
@@ -157,8 +161,7 @@ class RedisLink(asyncio.Protocol):
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not of that class
         self._last_received = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -196,8 +199,10 @@ class RedisLink(asyncio.Protocol):
             self._ready.set_exception(StoreUnavailable("connection closed"))
         self._lost.set()
         if was_connected:
-            _log.warning("%s: connection to Redis lost%s", self._name, f": {exc}" if exc else "")
             self.on_lost()
+            if self._stopped:
+                return
+            _log.warning("%s: connection to Redis lost%s", self._name, f": {exc}" if exc else "")
             if self._on_change is not None:
                 self._on_change(False)
 

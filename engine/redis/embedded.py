@@ -54,7 +54,7 @@ class EmbeddedValkey:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start and wait until it answers. Raises ConfigError for an unusable folder, EngineError when it does not come up."""
+        """Start and wait until it answers. ConfigError for an unusable folder, EngineError for a failed start."""
         self._take_folder()
         self._spawn()
 
@@ -116,7 +116,7 @@ class EmbeddedValkey:
                 stderr=log,
                 # Not in our process group: Ctrl-C must not end it before the workers have drained.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 (it makes one system call and takes no lock)
             )
         self._await_answer()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -18,7 +20,7 @@ SOCKET_TIMEOUT_S = 3.0
 def connect(options: RedisOptions) -> Redis:
     """A client over a bounded pool. Connects when first used; never retries by itself, since callers know what may be
     repeated."""
-    settings = {
+    settings: dict[str, Any] = {
         "db": options.db,
         "username": options.username,
         "password": options.password,

@@ -110,4 +110,7 @@ def _response(request: WSUpgradeRequest) -> WSUpgradeResponse:
     """A client that offers subprotocols fails without one being chosen; the Pusher protocol has none, so the first."""
     offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", ()))
     first = offered.split(",")[0].strip()
-    return WSUpgradeResponse.create_101_response([("Sec-WebSocket-Protocol", first)] if first else None)
+    response: WSUpgradeResponse = WSUpgradeResponse.create_101_response(
+        [("Sec-WebSocket-Protocol", first)] if first else None
+    )
+    return response

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 from collections.abc import Callable
 
@@ -51,6 +53,8 @@ class Handlers:
         self._emitter = emitter
         self._metrics = metrics
         self._activity_timeout_s = activity_timeout_s
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._pong = text_frame(messages.PONG)
         self._table: dict[str, Callable[[Connection, ClientMessage], None]] = {
             messages.PUSHER_PING: self._on_ping,
@@ -69,6 +73,7 @@ class Handlers:
             return
         app: App = connection.app
         self._hub.add(connection)
+        self._empty.clear()
         if not app.max_connections:
             self._admit(connection)
             return
@@ -101,6 +106,8 @@ class Handlers:
     def closed(self, connection: Connection, code: int, reason: str) -> None:
         state: ConnectionState = connection.state
         self._hub.discard(connection)
+        if not len(self._hub):
+            self._empty.set()
         self._keepalive.forget(connection)
         if state.refusal is not None:
             return
@@ -113,6 +120,11 @@ class Handlers:
             self._emitter.connection_terminated(
                 app, connection.socket_id, code, state.user.id if state.user is not None else None
             )
+
+    async def all_gone(self, timeout_s: float) -> None:
+        """Return when no connection is left, or after the time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), max(0.0, timeout_s))
 
     # --- one for each event name
 

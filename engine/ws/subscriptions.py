@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Callable
 
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
@@ -95,7 +96,7 @@ class Subscriptions:
         connection: Connection,
         name: str,
         member: Member | None,
-        on_live: functools.partial[None] | _OnLive,
+        on_live: Callable[[Joining, Answer], None],
     ) -> None:
         """Take a connection into a channel without asking anything; `on_live` acknowledges.
 
@@ -157,12 +158,15 @@ class Subscriptions:
             found = None
         if joining.pending.cancelled:
             return
+        app: App = joining.pending.connection.app
         if found is not None:
+            self._metrics.cache_hit(app.id)
             frame = text_frame(messages.channel_event(found[0], channel.name, found[1]))
             self._go_live(joining, answer, [frame], frame)
             return
         self._go_live(joining, answer, [text_frame(messages.cache_miss(channel.name))], None)
-        self._emitter.cache_miss(joining.pending.connection.app, channel.name)
+        self._metrics.cache_miss(app.id)
+        self._emitter.cache_miss(app, channel.name)
 
     def _go_live(self, joining: Joining, answer: Answer, frames: list[bytes], cached: bytes | None) -> None:
         connection = joining.pending.connection
@@ -175,7 +179,7 @@ class Subscriptions:
         self._metrics.subscribed(connection.app.id, channel_kind(name))
 
     def go_live(self, joining: Joining, version: int, frames: list[bytes], cached: bytes | None = None) -> None:
-        """The acknowledgement, what belongs to it, what was held meanwhile; from here on the connection is subscribed."""
+        """The acknowledgement, what belongs to it, what was held meanwhile; then the connection is subscribed."""
         pending = joining.pending
         connection = pending.connection
         state: ConnectionState = connection.state

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import uvloop
 from picows import WSMsgType
 
 from engine._fast.frame import text_frame
@@ -25,7 +26,7 @@ def test_messages_and_fragments_come_up_whole() -> None:
             await peer.until(lambda: peer.pongs)
             assert peer.pongs == [b"?"]
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_a_message_too_big_in_fragments_closes_with_1009() -> None:
@@ -41,7 +42,7 @@ def test_a_message_too_big_in_fragments_closes_with_1009() -> None:
             assert b.recorder.closed_[0][1] == 1009
             assert b.recorder.messages == []
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_a_frame_too_big_closes_with_1009_and_says_so_to_the_handler() -> None:
@@ -54,7 +55,7 @@ def test_a_frame_too_big_closes_with_1009_and_says_so_to_the_handler() -> None:
             await b.recorder.until(lambda: b.recorder.closed_)
             assert b.recorder.closed_[0][1] == 1009
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_close_sends_what_is_queued_and_then_nothing() -> None:
@@ -69,7 +70,7 @@ def test_close_sends_what_is_queued_and_then_nothing() -> None:
             await b.recorder.until(lambda: b.recorder.closed_)
             assert b.recorder.closed_ == [(connection.socket_id, 4009, "bye")]
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_the_clients_close_is_answered_and_reported() -> None:
@@ -81,7 +82,7 @@ def test_the_clients_close_is_answered_and_reported() -> None:
             await b.recorder.until(lambda: b.recorder.closed_)
             assert b.recorder.closed_ == [(connection.socket_id, 1000, "done")]
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_a_dropped_socket_is_reported_as_abnormal() -> None:
@@ -94,7 +95,7 @@ def test_a_dropped_socket_is_reported_as_abnormal() -> None:
             assert b.recorder.closed_ == [(connection.socket_id, 1006, "")]
             assert connection.traffic.connections == 0
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_a_client_that_does_not_read_is_cut_off_alone() -> None:
@@ -125,7 +126,7 @@ def test_a_client_that_does_not_read_is_cut_off_alone() -> None:
             await b.recorder.until(lambda: b.recorder.closed_)
             assert b.recorder.closed_[0][:2] == (slow.socket_id, 4100)
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_a_client_that_pauses_gets_everything_in_order() -> None:
@@ -142,7 +143,7 @@ def test_a_client_that_pauses_gets_everything_in_order() -> None:
             await peer.until(lambda: len(peer.texts) == 200)
             assert [int(text.split()[0]) for text in peer.texts] == list(range(200))
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_sweep_pings_the_silent_and_names_those_that_stay_silent() -> None:
@@ -159,4 +160,4 @@ def test_sweep_pings_the_silent_and_names_those_that_stay_silent() -> None:
             await b.recorder.until(lambda: b.recorder.messages)
             assert not connection.pinged
 
-    asyncio.run(run())
+    uvloop.run(run())

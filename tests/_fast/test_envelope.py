@@ -1,6 +1,5 @@
-import asyncio
-
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +24,7 @@ def test_event_reaches_all_but_the_named_socket() -> None:
             await peer_one.until(lambda: peer_one.texts)
             assert (peer_one.texts, peer_two.texts) == (["b"], ["a", "b"])
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_member_changes_are_read_back() -> None:

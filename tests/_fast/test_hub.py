@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import pytest
+import uvloop
 
 from engine._fast.frame import text_frame
 from engine._fast.hub import Pending
@@ -47,7 +48,7 @@ def test_random_history_delivers_what_a_plain_model_says(seed: int) -> None:
                 held = {channel.name for channel in b.hub.channels_of(connection)}
                 assert held == {name for name in names if pairs.index((connection, peer)) in members[name]}
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_one_write_carries_all_of_a_turn_in_order() -> None:
@@ -65,7 +66,7 @@ def test_one_write_carries_all_of_a_turn_in_order() -> None:
             assert peer.texts == [str(i) for i in range(300)]
             assert connection.traffic.sent_messages == 300
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_a_flush_over_many_sockets_lets_the_loop_breathe_and_keeps_order() -> None:
@@ -82,7 +83,7 @@ def test_a_flush_over_many_sockets_lets_the_loop_breathe_and_keeps_order() -> No
                 await peer.until(lambda peer=peer: len(peer.texts) == 20)
                 assert [int(text.rstrip("x")) for text in peer.texts] == list(range(20))
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_a_pending_subscription_gets_its_answer_then_what_was_held() -> None:
@@ -101,7 +102,7 @@ def test_a_pending_subscription_gets_its_answer_then_what_was_held() -> None:
             await peer.until(lambda: len(peer.texts) == 4)
             assert peer.texts == ["succeeded", "event", "member 8", "member 9"]
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_the_cached_event_is_not_told_twice() -> None:
@@ -117,7 +118,7 @@ def test_the_cached_event_is_not_told_twice() -> None:
             await peer.until(lambda: len(peer.texts) == 3)
             assert peer.texts == ["succeeded", "new", "newer"]
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_a_cancelled_subscription_leaves_nothing_behind() -> None:
@@ -134,7 +135,7 @@ def test_a_cancelled_subscription_leaves_nothing_behind() -> None:
             pending.activate(0, [])
             assert b.hub.channels_of(connection) == []
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_too_much_held_marks_the_subscription() -> None:
@@ -147,4 +148,4 @@ def test_too_much_held_marks_the_subscription() -> None:
                 channel.broadcast(text_frame(b"x"))
             assert pending.overflowed
 
-    asyncio.run(run())
+    uvloop.run(run())

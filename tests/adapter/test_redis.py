@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import redis
+import uvloop
 
 from engine._fast.frame import text_frame
 from engine.adapter.redis import RedisAdapter
@@ -61,7 +62,7 @@ def run(url: str, scene: Callable[..., Awaitable[None]], nodes: int = 2, fallbac
                 for node in made:
                     await node.adapter.stop()
 
-    asyncio.run(play())
+    uvloop.run(play())
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+import uvloop
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import Answer, MemberChange, Report
@@ -77,7 +78,7 @@ def run(scene: Callable[[World], Awaitable[None]], **timing: float) -> None:
             world.store.there = True
             await world.reporter.stop()
 
-    asyncio.run(play())
+    uvloop.run(play())
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -242,4 +243,4 @@ def test_stopping_gives_up_what_is_held() -> None:
         await world.reporter.stop()
         assert await world.store.expired(60_000) == [world.reporter.incarnation]
 
-    asyncio.run(play())
+    uvloop.run(play())

@@ -9,10 +9,11 @@ local jobs = 4 + 2 * n
 for i = 4, jobs - 2, 2 do
   if not call('ZSCORE', log, ARGV[i]) then return 0 end
 end
+-- First what can fail (out of memory, a key of another type): then nothing has been done yet.
+for i = jobs, #ARGV, 2 do redis.call('RPUSH', ARGV[i], ARGV[i + 1]) end
 for i = 4, jobs - 2, 2 do
   local entry, field = ARGV[i], ARGV[i + 1]
   call('ZREM', log, entry)
   if field ~= '' and call('HGET', base .. 'pending', field) == entry then call('HDEL', base .. 'pending', field) end
 end
-for i = jobs, #ARGV, 2 do call('RPUSH', ARGV[i], ARGV[i + 1]) end
 return 1

@@ -17,7 +17,19 @@
 --   lease                         string  the leader's incarnation
 
 local base, topic = KEYS[1], ARGV[1]
-local call, fmt = redis.call, string.format
+local fmt = string.format
+
+-- A key that holds another type was written by someone else, who has overwritten what we had: it starts anew, and the
+-- workers' reconcilers bring it back to the truth.
+local function call(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) == 'table' and reply.err then
+    if string.sub(reply.err, 1, 9) ~= 'WRONGTYPE' then error(reply.err, 0) end
+    redis.call('DEL', key)
+    return redis.call(command, key, ...)
+  end
+  return reply
+end
 
 -- A count read from a hash; what is no count is 0.
 local function count(value)
@@ -43,7 +55,7 @@ local now_us, clock_us, last_seq, skew_us, clock_changed
 
 local function read_clock()
   if now_us then return end
-  local t = call('TIME')
+  local t = redis.call('TIME')
   now_us = t[1] * 1000000 + t[2]
   local last, skew = string.match(call('GET', base .. 'clock') or '', '^(%d+) (%d+)$')
   last_seq, skew_us = count(last), count(skew)
@@ -98,7 +110,7 @@ end
 local ADDED, REMOVED = 2, 3 -- first byte of the envelope; engine/_fast/envelope.pyx reads it
 
 local function publish(kind, r, version, user, info)
-  call('PUBLISH', topic .. r.field, struct.pack('>BI8I2', kind, version, #user) .. user .. info)
+  redis.call('PUBLISH', topic .. r.field, struct.pack('>BI8I2', kind, version, #user) .. user .. info)
 end
 
 -- (workers that hold the member, user_info)
@@ -237,7 +249,7 @@ local function apply_all(who, at)
 end
 
 local function wake_leader()
-  call('PUBLISH', topic .. 'wake', '')
+  redis.call('PUBLISH', topic .. 'wake', '')
 end
 
 -- Must end every script that used the clock.

@@ -1,0 +1,277 @@
+"""Everything a worker consists of, built from its configuration and wired together; nothing starts here.
+
+Belongs to worker.py, which walks `in_order` forwards to start and backwards to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from engine._fast.connection import Traffic, Turn
+from engine._fast.hub import Hub
+from engine.adapter.local import LocalAdapter
+from engine.adapter.redis import RedisAdapter
+from engine.apps.memory import MemoryAppManager
+from engine.cache.memory import MemoryCache, NoCache
+from engine.cache.redis import RedisCache
+from engine.config.build import build_apps
+from engine.config.server import SslConfig
+from engine.health import Health
+from engine.http.application import build_api, build_application, build_runner
+from engine.interfaces import Adapter, CacheStore, MemberChange, OccupancyStore, RateLimiter, WebhookQueue
+from engine.listener import Listener
+from engine.metrics import Metrics
+from engine.occupancy.cluster import MemoryCluster
+from engine.occupancy.leader import Leader
+from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.redis import RedisOccupancy
+from engine.occupancy.reporter import Reporter
+from engine.prometheus.values import MappedValues
+from engine.publisher import Publisher
+from engine.rate_limiter.memory import MemoryRateLimiter
+from engine.rate_limiter.redis import RedisRateLimiter
+from engine.redis.pool import connect
+from engine.spec import WorkerSpec
+from engine.users import Users
+from engine.webhooks.attempts import Attempts
+from engine.webhooks.batcher import Batcher
+from engine.webhooks.delivery import Delivery
+from engine.webhooks.emitter import Emitter
+from engine.webhooks.http_sender import HttpSender
+from engine.webhooks.queue_memory import MemoryQueue
+from engine.webhooks.queue_redis import RedisQueue
+from engine.webhooks.wishes import WebhookWishes
+from engine.ws.accept import Acceptor
+from engine.ws.client_events import ClientEvents
+from engine.ws.handlers import Handlers
+from engine.ws.keepalive import Keepalive
+from engine.ws.signin import Signin
+from engine.ws.subscriptions import Subscriptions
+
+#: Time-out of one command to Redis; a lost Redis is noticed within this time.
+REDIS_TIMEOUT_S = 2.5
+
+
+class Parts:
+    """:ivar in_order: parts with a life of their own, each after those it needs."""
+
+    def __init__(self, spec: WorkerSpec, slot: int, listening: list[socket.socket]) -> None:
+        self._spec = spec
+        self._config = config = spec.loaded.config
+        self._drivers = spec.loaded.resolved
+        self.metrics = Metrics(MappedValues(Path(spec.metrics_dir), slot))
+        self.health = Health()
+        self.apps = MemoryAppManager(build_apps(config))
+        self.hub = Hub(Turn(asyncio.get_running_loop().call_soon, config.websocket.max_backpressure))
+        self._redis = connect(spec.redis) if spec.redis is not None else None
+        self.users = Users(self.hub)
+        self._wanted = WebhookWishes(self.apps, config.webhooks.settle_ms)
+
+        self.store = self._occupancy()
+        self.reporter = Reporter(self.store, self._wanted, self._on_store)
+        self.adapter = self._adapter()
+        cache = self._cache()
+        limiter = self._limiter()
+        self.queue = self._queue()
+        batcher = Batcher(self.queue, config.webhooks.batching, self.metrics)
+        emitter = Emitter(batcher)
+        sender = HttpSender(allow_private_targets=config.webhooks.allow_private_targets)
+        attempts = Attempts(self.queue, self.apps, {"http": sender}, self.metrics)
+        delivery = Delivery(self.queue, attempts, self.metrics, concurrency=config.queue.redis.concurrency)
+        self.leader = Leader(
+            self.store,
+            self.queue,
+            self.apps,
+            config.webhooks.batching,
+            self._wanted,
+            self.metrics,
+            incarnation=lambda: self.reporter.incarnation,
+            node_timeout_ms=config.adapter.cluster_health.node_timeout_ms,
+            delivery=delivery,
+        )
+        publisher = Publisher(self.adapter, cache, self.metrics)
+        self.subscriptions = Subscriptions(self.hub, self.adapter, self.reporter, cache, emitter, self.metrics)
+        keepalive = Keepalive(self.hub, config.activity_timeout)
+        self.handlers = handlers = Handlers(
+            self.hub,
+            self.reporter,
+            self.subscriptions,
+            Signin(self.subscriptions),
+            ClientEvents(self.subscriptions, publisher, emitter),
+            keepalive,
+            emitter,
+            self.metrics,
+            config.activity_timeout,
+        )
+        max_message_bytes = int(config.websocket_max_payload_kb * 1024)
+        self.acceptor = Acceptor(
+            self.apps, self.hub, handlers, config.path_prefix, max_message_bytes, config.max_connections
+        )
+        limit = config.rate_limiter.api_rate_limit
+        api = build_api(
+            apps=self.apps,
+            publisher=publisher,
+            occupancy=self.store,
+            adapter=self.adapter,
+            cache=cache,
+            limiter=limiter,
+            health=self.health,
+            metrics=self.metrics,
+            path_prefix=config.path_prefix,
+            config=config.http_api,
+            limit=limit,
+        )
+        application = build_application(api, config.http_api, config.cors, limit)
+        self.listener = Listener(
+            listening,
+            self.acceptor.accept,
+            build_runner(application, self.metrics),
+            config.path_prefix,
+            max_message_bytes,
+            _tls(config.ssl),
+            self.metrics,
+        )
+        self._told: dict[str, tuple[int, ...]] = {}
+        self._told_slow = self._told_drift = 0
+        self.in_order = [
+            RedisClient(self._redis),
+            self.adapter,
+            self.reporter,
+            self.queue,
+            batcher,
+            sender,
+            self.leader,
+            keepalive,
+            self.listener,
+        ]
+
+    # --- drivers
+
+    def _occupancy(self) -> OccupancyStore:
+        if self._drivers.adapter == "local":
+            return MemoryOccupancy(MemoryCluster(self._on_member_change, self._on_wake))
+        return RedisOccupancy(
+            self._client(), self._config.database.redis.key_prefix, self._config.adapter.redis.prefix, REDIS_TIMEOUT_S
+        )
+
+    def _adapter(self) -> Adapter:
+        if self._drivers.adapter == "local":
+            return LocalAdapter(self.hub, self.users.terminate)
+        assert self._spec.redis is not None
+        return RedisAdapter(
+            self.hub,
+            self._spec.redis,
+            self._config.adapter.redis.prefix,
+            self._config.adapter.fallback_to_local,
+            on_member_change=self._on_member_change,
+            on_terminate=self.users.terminate,
+            on_wake=self._on_wake,
+            on_change=self._on_adapter,
+        )
+
+    def _cache(self) -> CacheStore:
+        config = self._config.cache
+        match self._drivers.cache:
+            case "redis":
+                return RedisCache(self._client(), config.redis.prefix)
+            case "memory":
+                return MemoryCache(config.memory.max_capacity)
+            case _:
+                return NoCache()
+
+    def _limiter(self) -> RateLimiter:
+        if self._drivers.rate_limiter == "redis":
+            return RedisRateLimiter(self._client(), self._config.rate_limiter.redis.prefix)
+        return MemoryRateLimiter()
+
+    def _queue(self) -> WebhookQueue:
+        if self._drivers.queue == "redis":
+            return RedisQueue(self._client(), self._config.queue.redis.prefix, self.reporter.incarnation)
+        return MemoryQueue()
+
+    def _client(self) -> Redis:
+        assert self._redis is not None
+        return self._redis
+
+    # What drivers tell, to parts that are built after them.
+
+    def _on_member_change(self, change: MemberChange) -> None:
+        self.subscriptions.member_changed(change)
+
+    def _on_wake(self) -> None:
+        self.leader.wake()
+
+    # --- health and figures
+
+    def _on_store(self, connected: bool) -> None:
+        self._note(connected, "store", "shared state cannot be reached")
+
+    def _on_adapter(self, connected: bool) -> None:
+        self._note(connected, "adapter", "other workers cannot be reached")
+        self.metrics.set_redis_connected(connected)
+
+    def _note(self, well: bool, who: str, reason: str) -> None:
+        if well:
+            self.health.well(who)
+        else:
+            self.health.ill(who, reason)
+
+    def sync_metrics(self) -> None:
+        """Move the plain counters of the hot path to where the metrics page finds them."""
+        for traffic in self.hub.all_traffic():
+            now = _figures(traffic)
+            before = self._told.get(traffic.app_id, (0,) * len(now))
+            self._told[traffic.app_id] = now
+            grown = [a - b for a, b in zip(now, before, strict=True)]
+            self.metrics.add_traffic(
+                traffic.app_id,
+                connections=traffic.connections,
+                opened=grown[0],
+                closed=grown[1],
+                received_bytes=grown[2],
+                received_messages=grown[3],
+                sent_bytes=grown[4],
+                sent_messages=grown[5],
+            )
+        slow, drift = self.hub.turn.slow_consumers, self.reporter.drift
+        self.metrics.add_slow_consumers(slow - self._told_slow)
+        self.metrics.add_drift(drift - self._told_drift)
+        self._told_slow, self._told_drift = slow, drift
+
+
+class RedisClient:
+    """The life of the shared redis-py client: it connects by itself and is closed last."""
+
+    def __init__(self, client: Redis | None) -> None:
+        self._client = client
+
+    async def start(self) -> None:
+        """Connects when first used."""
+
+    async def stop(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+
+def _figures(traffic: Traffic) -> tuple[int, ...]:
+    return (
+        traffic.opened,
+        traffic.closed,
+        traffic.received_bytes,
+        traffic.received_messages,
+        traffic.sent_bytes,
+        traffic.sent_messages,
+    )
+
+
+def _tls(config: SslConfig) -> ssl.SSLContext | None:
+    if not config.enabled:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(config.cert_path, config.key_path, config.passphrase)
+    return context
