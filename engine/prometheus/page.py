@@ -69,5 +69,6 @@ def _line(name: str, names: Labels, values: Labels, number: float) -> str:
 
 
 def _number(number: float) -> str:
-    """Whole numbers without a fraction, as clients of the peers' pages see them."""
+    """Whole numbers are written without a fraction."""
+    number = float(number)
     return str(int(number)) if number.is_integer() else repr(number)

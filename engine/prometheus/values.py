@@ -56,20 +56,30 @@ class MappedValues:
         forget(directory, slot)
         self._counts = MmapedDict(str(directory / f"{slot}{_COUNTS}"))  # type: ignore[no-untyped-call]
         self._levels = MmapedDict(str(directory / f"{slot}{_LEVELS}"))  # type: ignore[no-untyped-call]
+        self._open = True
 
     def add(self, key: str, amount: float) -> None:
-        counts = self._counts
-        counts.write_value(key, counts.read_value(key)[0] + amount, 0.0)  # type: ignore[no-untyped-call]
+        if self._open:
+            counts = self._counts
+            counts.write_value(key, counts.read_value(key)[0] + amount, 0.0)  # type: ignore[no-untyped-call]
 
     def set(self, key: str, level: float) -> None:
-        self._levels.write_value(key, level, 0.0)  # type: ignore[no-untyped-call]
+        if self._open:
+            self._levels.write_value(key, level, 0.0)  # type: ignore[no-untyped-call]
 
     def get(self, key: str) -> float:
-        return dict(_numbers(self._counts)).get(key, 0.0) + dict(_numbers(self._levels)).get(key, 0.0)
+        found = 0.0
+        for mapped in (self._counts, self._levels) if self._open else ():
+            for known, number, _ in mapped.read_all_values():  # type: ignore[no-untyped-call]
+                found += number if known == key else 0.0
+        return found
 
     def close(self) -> None:
-        self._counts.close()  # type: ignore[no-untyped-call]
-        self._levels.close()  # type: ignore[no-untyped-call]
+        """Close the files; what comes later is dropped, so that the last parts to stop need not care."""
+        if self._open:
+            self._open = False
+            self._counts.close()  # type: ignore[no-untyped-call]
+            self._levels.close()  # type: ignore[no-untyped-call]
 
 
 def read_all(directory: Path) -> Iterator[tuple[str, float]]:
@@ -85,8 +95,3 @@ def read_all(directory: Path) -> Iterator[tuple[str, float]]:
 def forget(directory: Path, slot: int | str) -> None:
     """Drop the levels of a slot whose process is gone."""
     (directory / f"{slot}{_LEVELS}").unlink(missing_ok=True)
-
-
-def _numbers(mapped: MmapedDict) -> Iterator[tuple[str, float]]:
-    for key, number, _ in mapped.read_all_values():  # type: ignore[no-untyped-call]
-        yield key, number

@@ -1,0 +1,144 @@
+"""The numbers of several processes on one page."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from engine.config.server import MetricsConfig, PrometheusConfig
+from engine.metrics import Metrics
+from engine.prometheus.server import MetricsServer
+from engine.prometheus.values import MappedValues
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+Worker = Callable[[int | str], Metrics]
+
+
+def server(directory: Path, prefix: str = "sockudo_") -> MetricsServer:
+    return MetricsServer(MetricsConfig(prometheus=PrometheusConfig(prefix=prefix)), 6001, str(directory))
+
+
+def samples(directory: Path, prefix: str = "sockudo_") -> dict[str, str]:
+    """Series -> number, as the page's lines have them."""
+    text = server(directory, prefix).render().decode()
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    assert len({series for series, _, _ in lines}) == len(lines), "no series may be there twice"
+    return {series: number for series, _, number in lines}
+
+
+def test_all_workers_are_summed(tmp_path: Path, worker: Worker) -> None:
+    for slot, connections in ((0, 3), (1, 4), (2, 0)):
+        metrics = worker(slot)
+        metrics.add_traffic("a", connections=connections, sent_bytes=1_000_000_000_000)
+        metrics.webhook_sent("a", "e", 0.001 * 10**slot)
+        metrics.add_slow_consumers(slot)
+    found = samples(tmp_path)
+    assert found['sockudo_connected{app_id="a",port="6001"}'] == "7"
+    assert found['sockudo_socket_transmitted_bytes{app_id="a",port="6001"}'] == "3000000000000"
+    assert found['sockudo_slow_consumers_total{port="6001"}'] == "3"
+    bucket = 'sockudo_webhook_duration_seconds_bucket{app_id="a",endpoint="e",port="6001",le="%s"}'
+    assert [found[bucket % bound] for bound in ("0.005", "0.01", "0.1", "+Inf")] == ["1", "2", "3", "3"]
+    assert found['sockudo_webhook_duration_seconds_count{app_id="a",endpoint="e",port="6001"}'] == "3"
+
+
+def test_ages_are_not_summed(tmp_path: Path, worker: Worker) -> None:
+    for slot, age in ((0, 1.5), (1, 4.25), (2, 0.0)):
+        worker(slot).set_webhook_queue({"waiting": 2}, age)
+    found = samples(tmp_path)
+    assert found['sockudo_webhook_pending_age_seconds{port="6001"}'] == "4.25"
+    assert found['sockudo_webhook_queue_depth{state="waiting",port="6001"}'] == "6"
+
+
+def test_counters_survive_a_worker_and_gauges_do_not(tmp_path: Path, worker: Worker) -> None:
+    series = 'sockudo_connected{app_id="a",port="6001"}', 'sockudo_new_connections_total{app_id="a",port="6001"}'
+    worker(0).add_traffic("a", connections=10, opened=10)
+    worker(1).add_traffic("a", connections=1, opened=1)
+    assert [samples(tmp_path)[name] for name in series] == ["11", "11"]
+
+    server(tmp_path).forget(0)
+    assert [samples(tmp_path)[name] for name in series] == ["1", "11"]
+
+    worker(0).add_traffic("a", connections=2, opened=2)
+    assert [samples(tmp_path)[name] for name in series] == ["3", "13"]
+    assert len(list(tmp_path.iterdir())) == 4, "files do not multiply with each start"
+
+
+def test_a_new_worker_starts_without_the_gauges_of_a_former_one_that_nobody_forgot(
+    tmp_path: Path, worker: Worker
+) -> None:
+    worker(0).add_traffic("a", connections=10, opened=10)
+    worker(0)
+    found = samples(tmp_path)
+    assert 'sockudo_connected{app_id="a",port="6001"}' not in found
+    assert found['sockudo_new_connections_total{app_id="a",port="6001"}'] == "10"
+
+
+def test_forgetting_a_slot_that_never_was(tmp_path: Path) -> None:
+    server(tmp_path).forget(7)
+
+
+def test_numbers_of_a_killed_process_are_there(tmp_path: Path) -> None:
+    """Nothing has to be flushed or closed for the page to be right."""
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom engine.metrics import Metrics\n"
+        "from engine.prometheus.values import MappedValues\n"
+        "metrics = Metrics(MappedValues(Path(sys.argv[1]), 3))\n"
+        "for _ in range(1000): metrics.broadcast('a')\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, cwd=ROOT, timeout=30)
+    assert samples(tmp_path)['sockudo_broadcast_messages_total{app_id="a",port="6001"}'] == "1000"
+
+
+def test_files_grow_with_the_number_of_series(tmp_path: Path, worker: Worker) -> None:
+    metrics = worker(0)
+    for number in range(3000):
+        metrics.client_event(f"app-{number:04}")
+    found = samples(tmp_path)
+    assert sum(name.startswith("sockudo_client_events_total{") for name in found) == 3000
+    assert metrics.value("client_events_total", "app-2999") == 1
+
+
+@pytest.mark.parametrize("prefix", ["", "soketi_"])
+def test_prefix(tmp_path: Path, worker: Worker, prefix: str) -> None:
+    worker(0).broadcast("a")
+    assert samples(tmp_path, prefix)[f'{prefix}broadcast_messages_total{{app_id="a",port="6001"}}'] == "1"
+    assert b"sockudo_" not in server(tmp_path, prefix).render()
+
+
+def test_no_name_is_changed_and_any_label_is_readable(tmp_path: Path, worker: Worker) -> None:
+    odd = 'a"b\\c\nd'
+    metrics = worker(0)
+    metrics.add_traffic(odd, connections=1, received_bytes=5)
+    metrics.connection_error("\ud800", "x")
+    text = server(tmp_path).render().decode()
+    assert "socket_received_bytes_total" not in text and "_created" not in text
+    read = {
+        (sample.name, sample.labels.get("app_id")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    # This parser, not the page, appends _total to what it reads.
+    assert read[("sockudo_socket_received_bytes_total", odd)] == 5
+
+
+def test_an_empty_directory_is_a_page_without_series(tmp_path: Path) -> None:
+    assert samples(tmp_path) == {}
+
+
+def test_what_comes_after_the_end_is_dropped(tmp_path: Path) -> None:
+    values = MappedValues(tmp_path, 0)
+    metrics = Metrics(values)
+    metrics.add_traffic("a", connections=1, opened=1)
+    values.close()
+    values.close()
+    metrics.add_traffic("a", connections=5, opened=5)
+    assert samples(tmp_path)['sockudo_new_connections_total{app_id="a",port="6001"}'] == "1"
+    assert metrics.value("connected", "a") == 0
