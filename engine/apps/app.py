@@ -61,7 +61,7 @@ class Endpoint:
     function: LambdaTarget | None
     event_types: frozenset[str]
     filter: Filter = Filter()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     signature_format: str = "prefixed"
     timeout_s: float = 10.0
     retry: RetryPolicy = RetryPolicy()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from engine.config.base import Flag, Host, OptionalText, Port, Section, listed, number, text, whole, word
 
@@ -27,7 +27,7 @@ class SslConfig(Section):
     enabled: Flag = False
     cert_path: str = ""
     key_path: str = ""
-    passphrase: OptionalText = None
+    passphrase: OptionalText = Field(default=None, repr=False)
 
 
 class UnixSocketConfig(Section):

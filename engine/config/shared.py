@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from engine.config.base import Flag, Host, OptionalText, Port, Prefix, Section, text, whole, word
 from engine.config.redis import RedisUrl
 
@@ -65,12 +67,12 @@ class RedisConfig(Section):
     :param key_prefix: start of every key of the shared state.
     """
 
-    url: RedisUrl | None = None
+    url: RedisUrl | None = Field(default=None, repr=False)
     host: Host | None = None
     port: Port = 6379
     db: Annotated[int, whole(0, 1_000_000)] = 0
     username: OptionalText = None
-    password: OptionalText = None
+    password: OptionalText = Field(default=None, repr=False)
     tls: Flag = False
     key_prefix: Prefix = "sockudo:"
     embedded: EmbeddedRedis = EmbeddedRedis()

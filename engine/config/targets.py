@@ -139,7 +139,7 @@ class WebhookConfig(Section):
     lambda_function: Annotated[str, text(r"[a-zA-Z0-9:_$-]{1,256}", "a function's name or ARN")] | None = None
     event_types: tuple[EventType, ...]
     filter: FilterConfig | None = None
-    headers: Headers = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict, repr=False)
     signature_format: SignatureFormat | None = None
     request_timeout_ms: RequestTimeoutMs | None = None
     retry: RetryOverrides | None = None

@@ -331,13 +331,14 @@ def test_doubtful_drivers_are_warned_of() -> None:
 
 def test_single_values_make_the_redis() -> None:
     redis = {"host": "::1", "port": "6390", "db": "2", "username": "u", "password": "hush", "tls": "yes"}
-    found = loaded({"database": {"redis": redis}}).resolved.redis
+    all_of_it = loaded({"database": {"redis": redis}, "ssl": {"passphrase": "hush"}})
+    assert "hush" not in repr(all_of_it)
+    found = all_of_it.resolved.redis
     assert found is not None
     assert (found.host, found.port, found.db, found.username, found.password, found.tls) == (
         "::1", 6390, 2, "u", "hush", True,
     )  # fmt: skip
     assert found.address == "rediss://[::1]:6390/2"
-    assert "hush" not in repr(found)
 
 
 def test_the_url_wins_over_single_values() -> None:
