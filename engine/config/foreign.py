@@ -19,6 +19,7 @@ _NO_CLUSTER = "is not supported by this engine (yet); one Redis server, given in
 IGNORED: dict[str, str] = {
     "mode": "",
     "instance": "",
+    "health_check_timeout_ms": "",
     "adapter.enable_socket_counting": "",
     "adapter.buffer_multiplier_per_cpu": "",
     "adapter.redis.requests_timeout": "",

@@ -32,7 +32,6 @@ class Config(Section):
     :param shutdown_grace_period: seconds that a drain may take.
     :param max_connections: of one worker; over it a client is sent away with 4100. 0 is no limit.
     :param websocket_max_payload_kb: largest incoming message.
-    :param health_check_timeout_ms: how long /up waits for Redis.
     """
 
     host: Host = "0.0.0.0"
@@ -44,7 +43,6 @@ class Config(Section):
     shutdown_grace_period: Annotated[float, number(0, 3600)] = 10.0
     max_connections: Limit = 0
     websocket_max_payload_kb: Annotated[float, number(0, 1024 * 1024)] = 64.0
-    health_check_timeout_ms: Annotated[int, whole(1, 600_000)] = 2_000
     app_manager: AppManagerConfig = AppManagerConfig()
     adapter: AdapterConfig = AdapterConfig()
     database: DatabaseConfig = DatabaseConfig()
