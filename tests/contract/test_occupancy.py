@@ -167,6 +167,17 @@ class TestMembers:
         assert changes[0].version < changes[1].version
 
     @scenario
+    async def test_connections_of_a_member_come_and_go_without_a_change(self, cluster: Cluster) -> None:
+        store = await joined(cluster, "a", "b")
+        for count in (1, 3, 2, 1):
+            for name in ("a", "b"):
+                await store.report(name, [watched(count, MemberReport("u", count))])
+        for name in ("b", "a"):
+            await store.report(name, [watched(0, MemberReport("u", 0))])
+        changes, _ = await cluster.heard()
+        assert [change.added for change in changes] == [True, False]
+
+    @scenario
     async def test_text_survives_as_it_is(self, cluster: Cluster) -> None:
         store = await joined(cluster, "a")
         user, info, data = "ü/\n \x00\"'x", '{"a": "ü \\n \n \x00 1"}', '{"user_id":"ü\n"}'
