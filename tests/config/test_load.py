@@ -242,6 +242,53 @@ def test_a_file_of_another_server_loads_with_one_warning() -> None:
     assert found.config.app_manager.array.apps[0].max_connections == 1000
 
 
+def test_the_documented_examples_load_without_a_word() -> None:
+    """As an application's webhooks are documented: both kinds of target, every filter, headers, batching, queue."""
+    found = loaded(
+        {
+            "webhooks": {"batching": {"enabled": True, "duration": 50}},
+            "queue": {"driver": "redis", "redis": {"concurrency": 5, "prefix": "sockudo_queue:"}},
+            "app_manager": {
+                "driver": "memory",
+                "array": {
+                    "apps": [
+                        {
+                            "id": "my-app",
+                            "key": "my-key",
+                            "secret": "my-secret",
+                            "webhooks": [
+                                {
+                                    "url": "https://api.example/webhooks",
+                                    "event_types": ["channel_occupied", "channel_vacated"],
+                                    "headers": {"Authorization": "Bearer your-api-token", "X-Source": "sockudo"},
+                                },
+                                {
+                                    "lambda": {
+                                        "function_name": "sockudoEventHandler",
+                                        "region": "us-east-1",
+                                        "invocation_type": "Event",
+                                        "qualifier": "PROD",
+                                    },
+                                    "event_types": ["member_added", "member_removed"],
+                                    "filter": {"channel_prefix": "presence-"},
+                                },
+                                {
+                                    "url": "https://api.example/webhooks/admin",
+                                    "event_types": ["client_event", "connection_established", "connection_terminated"],
+                                    "filter": {"channel_type": "presence", "channel_prefix": "admin-"},
+                                },
+                            ],
+                        }
+                    ]
+                },
+            },
+        },
+        workers=2,
+    )
+    assert found.warnings == ()
+    assert len(found.config.app_manager.array.apps[0].webhooks) == 3
+
+
 def test_soketi_spellings_of_an_app() -> None:
     (app,) = loaded(
         apps(
