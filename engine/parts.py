@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 from pathlib import Path
+from typing import Protocol
 
 from redis.asyncio import Redis
 
@@ -55,6 +56,14 @@ from engine.ws.subscriptions import Subscriptions
 
 #: Time-out of one command to Redis; a lost Redis is noticed within this time.
 REDIS_TIMEOUT_S = 2.5
+
+
+class Part(Protocol):
+    """What has a life of its own."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 class Parts:
@@ -138,7 +147,7 @@ class Parts:
         )
         self._told: dict[str, tuple[int, ...]] = {}
         self._told_slow = self._told_drift = 0
-        self.in_order = [
+        self.in_order: list[Part] = [
             RedisClient(self._redis),
             self.adapter,
             self.reporter,

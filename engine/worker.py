@@ -15,13 +15,13 @@ import pickle
 import signal
 import socket
 import sys
-from typing import Any, Protocol
+from typing import Any
 
 import uvloop
 
 from engine.errors import CloseCode, ConfigError, StoreUnavailable
 from engine.log import set_up_logging
-from engine.parts import Parts
+from engine.parts import Part, Parts
 from engine.spec import WorkerSpec
 from engine.tasks import FATAL, cancel, spawn
 
@@ -33,14 +33,6 @@ CLOSE_PAUSE_S = 0.02
 EXIT_FAULT = 70
 
 _log = logging.getLogger("engine.worker")  # __name__ is __main__ here
-
-
-class Part(Protocol):
-    """What has a life of its own."""
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 class Worker:
