@@ -28,7 +28,7 @@ class ClusterHealth(Section):
     :param node_timeout_ms: silence after which a worker counts as dead.
     """
 
-    heartbeat_interval_ms: Annotated[int, whole(100, 600_000)] = 2_000
+    heartbeat_interval_ms: Annotated[int, whole(100, 600_000)] = 1_000
     node_timeout_ms: Annotated[int, whole(500, 3_600_000)] = 10_000
 
 
