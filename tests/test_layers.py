@@ -29,6 +29,7 @@ LAYERS = {
     # 1: pure rules, and the wire to Redis
     "engine.protocol": 1,
     "engine.redis": 1,
+    "engine.webhooks.addresses": 1,
     "engine.webhooks.event": 1,
     "engine.webhooks.filter": 1,
     "engine.webhooks.job": 1,

@@ -1,0 +1,144 @@
+"""One attempt to deliver a job, and what follows from it: acked, parked for a retry, or buried.
+
+Called by the delivery, which decides what may be sent when. It knows no order and no other job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+
+from engine.apps.app import App, Endpoint
+from engine.errors import DeliveryError, StoreUnavailable
+from engine.interfaces import AppManager, Job, WebhookQueue, WebhookSender
+from engine.metrics import Metrics
+from engine.webhooks.job import line_of
+
+#: An attempt may take so much longer than the endpoint's own time-out before its sender is given up as stuck.
+SLACK_S = 2.0
+RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
+MAX_REASON_LENGTH = 300
+UNKNOWN_TARGET = "no such webhook is configured any more"
+
+_log = logging.getLogger(__name__)
+
+Target = tuple[App, Endpoint, WebhookSender]
+
+
+class Attempts:
+    """:param senders: by kind of target, ``http`` or ``lambda``. :param clock: seconds, monotonic."""
+
+    def __init__(
+        self,
+        queue: WebhookQueue,
+        apps: AppManager,
+        senders: Mapping[str, WebhookSender],
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._apps = apps
+        self._senders = senders
+        self._metrics = metrics
+        self._clock = clock
+        self._failing: set[str] = set()
+
+    def target(self, job: Job) -> Target | None:
+        """Where it goes as configured now; None when it can go nowhere."""
+        app = self._apps.by_id(job.app_id)
+        endpoint = next((e for e in app.endpoints if e.id == job.endpoint_id), None) if app is not None else None
+        if app is None or endpoint is None:
+            return None
+        sender = self._senders.get("http" if endpoint.function is None else "lambda")
+        return None if sender is None else (app, endpoint, sender)
+
+    async def make(self, job: Job) -> bool:
+        """Send it and tell the queue; True when it is parked for a retry, False when the queue has done with it.
+
+        Raises IncarnationGone.
+        """
+        target = self.target(job)
+        if target is None:
+            await self.bury(job, UNKNOWN_TARGET)
+            return False
+        app, endpoint, sender = target
+        started = self._clock()
+        reason = await _send(app, endpoint, sender, job)
+        duration_s = self._clock() - started
+        job.attempt += 1
+        self._note_health(job, reason)
+        if reason is None:
+            self._metrics.webhook_sent(app.id, endpoint.id, duration_s)
+            await _insist(lambda: self._queue.ack(job))
+            return False
+        self._metrics.webhook_failed(app.id, endpoint.id, duration_s)
+        if job.attempt > len(endpoint.retry.delays_s):
+            await self.bury(job, reason)
+            return False
+        job.errors.append(_dated(reason))
+        jitter = endpoint.retry.jitter
+        delay_s = endpoint.retry.delays_s[job.attempt - 1] * random.uniform(1 - jitter, 1 + jitter)
+        await _insist(lambda: self._queue.retry(job, delay_s))
+        self._metrics.webhook_retried(app.id, endpoint.id)
+        return True
+
+    async def drop(self, job: Job) -> None:
+        """Forget a copy. Raises IncarnationGone."""
+        await _insist(lambda: self._queue.ack(job))
+
+    async def bury(self, job: Job, reason: str) -> None:
+        """Give it up. Raises IncarnationGone."""
+        job.errors.append(_dated(reason))
+        await _insist(lambda: self._queue.bury(job))
+        if self.target(job) is not None:
+            # An unknown target's names may be anything, and a metric keeps its labels for ever.
+            self._metrics.webhook_dead(job.app_id, job.endpoint_id)
+        _log.warning(
+            "webhooks: job %s for endpoint %s of app %s given up after %d attempts: %s",
+            *(job.id, job.endpoint_id, job.app_id, job.attempt, reason),
+        )
+
+    def _note_health(self, job: Job, reason: str | None) -> None:
+        """Log the turns of an endpoint, not each of its failures."""
+        line = line_of(job)
+        if reason is not None and line not in self._failing:
+            self._failing.add(line)
+            _log.warning("webhooks: endpoint %s of app %s fails: %s", job.endpoint_id, job.app_id, reason)
+        elif reason is None and line in self._failing:
+            self._failing.discard(line)
+            _log.info("webhooks: endpoint %s of app %s works again", job.endpoint_id, job.app_id)
+
+
+async def _send(app: App, endpoint: Endpoint, sender: WebhookSender, job: Job) -> str | None:
+    """Why it failed; None when it did not."""
+    try:
+        async with asyncio.timeout(endpoint.timeout_s + SLACK_S):
+            await sender.send(app, endpoint, job)
+    except DeliveryError as error:
+        return str(error)
+    except TimeoutError:
+        return f"no answer within {endpoint.timeout_s:g} s"
+    except Exception as error:  # noqa: BLE001 - a job that breaks its sender must not end the leader
+        _log.exception("webhooks: sending to endpoint %s of app %s broke", endpoint.id, app.id)
+        return f"internal error: {type(error).__name__}"
+    return None
+
+
+async def _insist(call: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a call that changes nothing when repeated, until the queue takes it; the job keeps its slot meanwhile."""
+    delay_s = RETRY_MIN_S
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable:
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+
+def _dated(reason: str) -> str:
+    line = " ".join(reason.split())[:MAX_REASON_LENGTH]
+    return f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {line}"
