@@ -35,6 +35,10 @@ from engine.publisher import Publisher
 BODY_TIMEOUT_S = 30.0
 #: An idle connection is kept this long for the next request; longer than load balancers usually keep theirs.
 KEEPALIVE_TIMEOUT_S = 75.0
+#: A request that is not answered so long after the drain began is cut off.
+SHUTDOWN_TIMEOUT_S = 5.0
+#: How long the rest of a refused body is read and thrown away, so that its sender sees the answer.
+LINGERING_TIME_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +88,8 @@ def build_runner(application: web.Application, metrics: Metrics) -> web.AppRunne
         access_log=None,
         logger=_ServerFaults(metrics),
         keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+        lingering_time=LINGERING_TIME_S,
         # body_md5 covers the bytes as sent; a compressed body is refused before anything unpacks it.
         auto_decompress=False,
     )
