@@ -43,6 +43,7 @@ from engine.webhooks.attempts import Attempts
 from engine.webhooks.batcher import Batcher
 from engine.webhooks.delivery import Delivery
 from engine.webhooks.emitter import Emitter
+from engine.webhooks.flush import Flush
 from engine.webhooks.http_sender import HttpSender
 from engine.webhooks.queue_memory import MemoryQueue
 from engine.webhooks.queue_redis import RedisQueue
@@ -82,7 +83,8 @@ class Parts:
         self._wanted = WebhookWishes(self.apps, config.webhooks.settle_ms)
 
         self.store = self._occupancy()
-        self.reporter = Reporter(self.store, self._wanted, self._on_store)
+        heartbeat_s = config.adapter.cluster_health.heartbeat_interval_ms / 1000
+        self.reporter = Reporter(self.store, self._wanted, self._on_store, heartbeat_s)
         self.adapter = self._adapter()
         cache = self._cache()
         limiter = self._limiter()
@@ -102,6 +104,9 @@ class Parts:
             incarnation=lambda: self.reporter.incarnation,
             node_timeout_ms=config.adapter.cluster_health.node_timeout_ms,
             delivery=delivery,
+        )
+        self.flush = Flush(
+            self.store, self.queue, self.reporter, batcher, self.leader, self._drivers.adapter == "local"
         )
         publisher = Publisher(self.adapter, cache, self.metrics)
         self.subscriptions = Subscriptions(self.hub, self.adapter, self.reporter, cache, emitter, self.metrics)

@@ -246,7 +246,8 @@ class Supervisor:
                 ended = process.poll()
                 if ended is not None:
                     self._bury(slot, process)
-                    status = status or (1 if ended else 0)
+                    # SIGTERM ends a worker that had not yet come to its own handler.
+                    status = status or (0 if ended in (0, -signal.SIGTERM) else 1)
                 elif self._stopping > 1 or time.monotonic() > deadline:
                     _log.warning("worker %d did not end in time; killed", slot.number)
                     process.kill()

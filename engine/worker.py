@@ -107,6 +107,7 @@ class Worker:
         for connection in parts.hub.connections():
             connection.abort()
         await asyncio.sleep(0)
+        await parts.flush.run(deadline - loop.time())
 
     async def _stop(self, part: Part) -> None:
         try:

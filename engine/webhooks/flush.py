@@ -1,0 +1,71 @@
+"""The last thing before a worker goes: what is to be told is told, as far as the grace period allows.
+
+Called by the drain. With a queue in Redis whatever is left stays there for the next leader; with one in memory it
+would be lost, so this waits for settling times too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from engine.errors import StoreUnavailable
+from engine.interfaces import OccupancyStore, WebhookQueue
+from engine.occupancy.leader import Leader
+from engine.occupancy.reporter import Reporter
+from engine.webhooks.batcher import Batcher
+
+LOOK_EVERY_S = 0.05
+#: Nothing to do for so long is the end: other workers of this host drain at the same time, and fill the queue last.
+QUIET_S = 0.25
+
+_log = logging.getLogger(__name__)
+
+
+class Flush:
+    """:param wait_for_settling: the state ends with this process, so departures are told even if that takes a while."""
+
+    def __init__(
+        self,
+        store: OccupancyStore,
+        queue: WebhookQueue,
+        reporter: Reporter,
+        batcher: Batcher,
+        leader: Leader,
+        wait_for_settling: bool,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._reporter = reporter
+        self._batcher = batcher
+        self._leader = leader
+        self._wait_for_settling = wait_for_settling
+
+    async def run(self, timeout_s: float) -> None:
+        """Return when all is told, or after the time."""
+        try:
+            async with asyncio.timeout(max(0.0, timeout_s)):
+                await self._reporter.settled()
+                await self._batcher.flush(timeout_s)
+                if self._leader.leading:
+                    await self._until_quiet()
+        except TimeoutError:
+            _log.warning("the grace period ended before all webhooks were delivered")
+        except StoreUnavailable as error:
+            _log.warning("webhooks are left to the next leader: %s", error)
+
+    async def _until_quiet(self) -> None:
+        loop = asyncio.get_running_loop()
+        quiet_since = loop.time()
+        while loop.time() - quiet_since < QUIET_S:
+            self._leader.wake()
+            await asyncio.sleep(LOOK_EVERY_S)
+            if await self._busy():
+                quiet_since = loop.time()
+
+    async def _busy(self) -> bool:
+        depth = await self._queue.depth()
+        if depth["waiting"] or depth["reserved"]:
+            return True
+        due = await self._store.due(1)
+        return bool(due.transitions) or (self._wait_for_settling and due.next_due_in_ms is not None)
