@@ -151,9 +151,7 @@ class RedisAdapter:
             change = parse_member_change(message)
             if change is not None:
                 added, version, user_id, user_info = change
-                self._on_member_change(
-                    MemberChange(channel.app_id, channel.name, version, added, user_id, user_info)
-                )
+                self._on_member_change(MemberChange(channel.app_id, channel.name, version, added, user_id, user_info))
             elif is_terminate(message) and (user_id := user_of(channel.name) or ""):
                 self._on_terminate(channel.app_id, user_id)
             else:
