@@ -33,18 +33,20 @@ export async function connect({ client, app, ...rest }) {
   clients.set(client, { pusher, inbox });
   pusher.bind_global((event, data) => inbox.put({ kind: "global", event, data }));
   pusher.user.bind_global((event, data) => inbox.put({ kind: "user", event, data }));
-  pusher.user.watchlist.bind_global((event, data) => inbox.put({ kind: "watchlist", event, data }));
   pusher.connection.bind("state_change", ({ current }) => inbox.put({ kind: "state", state: current }));
-  pusher.connection.bind("error", (error) => inbox.put({ kind: "error", code: error?.data?.code ?? null, error }));
+  pusher.connection.bind("error", (e) => inbox.put({ kind: "error", code: (e?.error?.data ?? e?.data)?.code ?? null }));
   await inbox.take({ kind: "state", state: "connected" });
   return pusher.connection.socket_id;
 }
 
 /** Subscribe and wait for the outcome: `{ok, data}`, with the members for a presence channel. */
-export function subscribe({ client, channel }) {
+export function subscribe({ client, channel, events = [] }) {
   const { pusher, inbox } = clients.get(client);
   const subscribed = pusher.subscribe(channel);
-  subscribed.bind_global((event, data, metadata) => inbox.put({ kind: "channel", channel, event, data, metadata }));
+  subscribed.bind_global((event, data) => inbox.put({ kind: "channel", channel, event, data }));
+  // Only a handler for the event itself is told who sent it.
+  for (const event of events)
+    subscribed.bind(event, (data, metadata) => inbox.put({ kind: "bound", channel, event, data, user: metadata?.user_id ?? null }));
   return new Promise((resolve) => {
     subscribed.bind("pusher:subscription_succeeded", (data) => {
       resolve({ ok: true, data: data?.members ? roster(subscribed.members) : data });

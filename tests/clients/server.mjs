@@ -6,7 +6,7 @@ const backends = new Map();
 
 /** A back end of one app; kept, so that its connections are too. */
 export function backend({ app, port = 1 }) {
-  const name = `${app.id}:${port}`;
+  const name = JSON.stringify([app, port]);
   if (!backends.has(name)) {
     backends.set(
       name,

@@ -15,6 +15,7 @@ from tests.support.client import connected
 from tests.support.engine import APP, Engine
 from tests.support.node import Node
 from tests.support.receiver import WebhookReceiver
+from tests.support.waiting import wait_until
 
 
 def back_end(engine: Engine, app: dict[str, Any] = APP) -> pusher.Pusher:
@@ -110,8 +111,7 @@ def test_python_validates_webhooks(engine: Engine, hooks: WebhookReceiver, uniqu
             await client.send("client-hello", {"n": 1}, channel)
 
     asyncio.run(scenario())
-    expected = ["channel_occupied", "client_event", "channel_vacated"]
-    hooks.wait_for_names(expected, "/hex", channel)
+    wait_until(lambda: set(hooks.names("/hex", channel)) == {"channel_occupied", "client_event", "channel_vacated"})
     sdk = back_end(engine, HEX_APP)
     for request in hooks.to("/hex"):
         read = sdk.validate_webhook(

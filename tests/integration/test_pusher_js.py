@@ -26,8 +26,8 @@ class Browser:
     def __call__(self, call: str, **args: Any) -> Any:
         return self._node(f"pusher.{call}", client=self.name, **args)
 
-    def subscribe(self, channel: str) -> Any:
-        outcome = self("subscribe", channel=channel)
+    def subscribe(self, channel: str, *events: str) -> Any:
+        outcome = self("subscribe", channel=channel, events=events)
         assert outcome["ok"], outcome
         return outcome["data"]
 
@@ -146,15 +146,15 @@ def test_client_events(engine: Engine, browser: Callable[..., Browser], unique: 
     private, presence = unique("private-chat"), unique("presence-chat")
     sender, *others = (browser(member={"user_id": f"u{n}"}) for n in range(5))
     for page in (sender, *others):
-        page.subscribe(private)
-        page.subscribe(presence)
+        page.subscribe(private, "client-typing")
+        page.subscribe(presence, "client-typing")
     assert sender("trigger", channel=private, event="client-typing", data={"on": True})
     assert sender("trigger", channel=presence, event="client-typing", data=["on"])
     for page in others:
-        quiet = page.take(kind="channel", channel=private, event="client-typing")
-        assert (quiet["data"], quiet.get("metadata") or {}) == ({"on": True}, {})
-        known = page.take(kind="channel", channel=presence, event="client-typing")
-        assert (known["data"], known["metadata"]) == (["on"], {"user_id": "u0"})
+        quiet = page.take(kind="bound", channel=private)
+        assert (quiet["data"], quiet["user"]) == ({"on": True}, None)
+        known = page.take(kind="bound", channel=presence)
+        assert (known["data"], known["user"]) == (["on"], "u0")
     assert sender("seen", like={"event": "client-typing"}) == []
 
 
@@ -173,18 +173,6 @@ def test_sign_in_and_messages_to_a_user(
         assert tab.take(kind="user", event="nudge")["data"] == {"n": 1}
         assert tab("seen", like={"kind": "user", "event": "nudge"}) == [], "each event once per connection"
     assert stranger("seen", like={"event": "nudge"}) == []
-
-
-def test_watchlist(browser: Callable[..., Browser], unique: Callable[[str], str]) -> None:
-    watched = unique("watched")
-    watcher = browser(user={"id": unique("watcher"), "watchlist": [watched]})
-    watcher("signin")
-    assert watcher.take(kind="watchlist", event="offline")["data"]["user_ids"] == [watched]
-    page = browser(user={"id": watched})
-    page("signin")
-    assert watcher.take(kind="watchlist", event="online")["data"]["user_ids"] == [watched]
-    page.close()
-    assert watcher.take(kind="watchlist", event="offline")["data"]["user_ids"] == [watched]
 
 
 def test_terminated_user_stays_away(

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import urllib.parse
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -65,7 +64,6 @@ class Engine:
         process: subprocess.Popen[bytes],
         folder: Path,
         config: Mapping[str, Any],
-        mark: str,
         cafile: Path | None = None,
     ) -> None:
         self.process = process
@@ -77,7 +75,6 @@ class Engine:
         tls = bool(config.get("ssl", {}).get("enabled"))
         self.ws_url = f"ws{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.http_url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
-        self._mark = mark
         self._tls = ssl.create_default_context(cafile=cafile) if tls else None
 
     def log(self) -> str:
@@ -85,8 +82,8 @@ class Engine:
         return (self.folder / "log").read_text(errors="replace")
 
     def processes(self) -> dict[int, str]:
-        """pid -> command line of every living process that this engine started, the supervisor included."""
-        return {pid: command for pid, command in _marked(self._mark)}
+        """pid -> command line of every living process of this engine: supervisor, workers, Valkey."""
+        return dict(_living_in(self.folder))
 
     def workers(self) -> list[int]:
         """Process ids of the workers."""
@@ -161,19 +158,18 @@ def running(
     :param noise: what must not stand in its log at the end; None for tests that provoke it.
     """
     folder = Path(tempfile.mkdtemp(prefix="engine-"))
-    mark = uuid.uuid4().hex
     merged = _merge(basic_config(), config or {})
     (folder / "config.json").write_text(json.dumps(merged, indent=1))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
             cwd=folder,
-            env=_environment(mark) | dict(env or {}),
+            env=_environment() | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    engine = Engine(process, folder, merged, mark, cafile)
+    engine = Engine(process, folder, merged, cafile)
     try:
         wait_until(lambda: _ready(engine), START_TIMEOUT_S, lambda: f"the engine is ready\n{engine.log()}")
         yield engine
@@ -199,10 +195,10 @@ def basic_config() -> dict[str, Any]:
     }
 
 
-def _environment(mark: str) -> dict[str, str]:
-    """Ours without what would configure the engine, and with a mark that all its processes inherit."""
+def _environment() -> dict[str, str]:
+    """Ours without what would configure the engine."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR") if name in os.environ}
-    return kept | {"ENGINE_TEST_MARK": mark, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
 def _ready(engine: Engine) -> bool:
@@ -225,18 +221,17 @@ def _end_cleanly(engine: Engine, noise: re.Pattern[str] | None) -> None:
         assert not found, f"the log should be quiet: {found}"
 
 
-def _marked(mark: str) -> Iterator[tuple[int, str]]:
-    wanted = f"ENGINE_TEST_MARK={mark}".encode()
+def _living_in(folder: Path) -> Iterator[tuple[int, str]]:
+    """(pid, command line) of every process whose working directory is in `folder`."""
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
+        if not entry.name.isdigit() or not _link(entry / "cwd").startswith(f"{folder}"):
             continue
         try:
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                if command:
-                    yield int(entry.name), command
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:
             continue
+        if command:
+            yield int(entry.name), command
 
 
 def _port(address: str) -> int:
