@@ -1,4 +1,4 @@
-"""What a channel's name says: its kind, and whether it may be used at all. Also the rules for event names.
+"""What a channel's name says: its kind, and whether it may be used at all.
 
 Called for every subscription, client event and publish, so everything here is a precompiled pattern or a slice.
 """
@@ -90,11 +90,6 @@ def user_of(name: str) -> str | None:
 def valid_user_id(user_id: str) -> bool:
     """Whether it can be the id of a member or signed-in user: any text without control characters (N-5)."""
     return 0 < len(user_id) <= MAX_USER_ID_LENGTH and _CONTROL.search(user_id) is None
-
-
-def valid_event_name(name: str, max_length: int) -> bool:
-    """Whether a back end may publish under this name (H-41, D-15). :param max_length: characters."""
-    return 0 < len(name) <= max_length and not name.startswith(RESERVED_PREFIXES)
 
 
 _PREFIX = re.compile("|".join(sorted((re.escape(kind.value) for kind in ChannelKind if kind.value), reverse=True)))

@@ -12,7 +12,6 @@ from engine.protocol.channel import (
     user_channel,
     user_of,
     valid_channel_name,
-    valid_event_name,
     valid_user_id,
 )
 
@@ -93,25 +92,6 @@ def test_other_channels_belong_to_no_user(name: str) -> None:
 @pytest.mark.parametrize("user_id", ["", "x" * 201, "a\nb", "a\x00", "\x7f"])
 def test_invalid_user_ids(user_id: str) -> None:
     assert not valid_user_id(user_id)
-
-
-@pytest.mark.parametrize(
-    ("name", "valid"),
-    [
-        ("my-event", True),
-        ("App\\Events\\OrderShipped", True),
-        ("client-typing", True),
-        ("pusher", True),
-        ("with space:and ☃", True),
-        ("☃" * 200, True),
-        ("☃" * 201, False),
-        ("", False),
-        ("pusher:subscribe", False),
-        ("pusher_internal:member_added", False),
-    ],
-)
-def test_event_names(name: str, valid: bool) -> None:
-    assert valid_event_name(name, 200) is valid
 
 
 @pytest.mark.parametrize(
