@@ -175,6 +175,10 @@ class OccupancyStore(Protocol):
     async def due(self, limit: int) -> Due:
         """Up to `limit` transitions whose time has come, in order."""
 
+    @property
+    def pushes_jobs(self) -> bool:
+        """Whether `commit` takes jobs; if not, they must be in the queue before."""
+
     async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
         """Remove told transitions and push jobs ((Redis list, payload)), both or neither.
 

@@ -81,6 +81,10 @@ class MemoryOccupancy:
     async def due(self, limit: int) -> Due:
         return self._cluster.log.due(limit)
 
+    @property
+    def pushes_jobs(self) -> bool:
+        return False
+
     async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
         if jobs:
             raise ValueError("there is no Redis list to push jobs to: put them in the queue before the commit")

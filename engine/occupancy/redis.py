@@ -173,6 +173,10 @@ class RedisOccupancy:
         wait_ms = None if later is None else max(0, math.ceil((float(later) - now_us) / 1000))
         return Due(transitions, wait_ms)
 
+    @property
+    def pushes_jobs(self) -> bool:
+        return True
+
     async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
         args: list[str | bytes | int] = [leader, len(told)]
         for transition in told:

@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 
 from engine.interfaces import Due, Transition
 
+#: Entries kept while they cannot be told, as when the webhook queue is full; then the oldest go, and are counted.
+MAX_ENTRIES = 100_000
+
 
 class SequenceClock:
     """One growing sequence for all channels: max(last + 1, now in microseconds), also when the clock steps back.
@@ -49,8 +52,8 @@ class TransitionLog:
         self._entries: dict[int, tuple[int, Transition]] = {}
         #: (app, channel, user or "") -> seq of the vacated or member_removed that still settles.
         self._pending: dict[tuple[str, str, str], int] = {}
-        #: Transitions ever appended.
-        self.appended = 0
+        #: Transitions ever appended, and those given up for want of room.
+        self.appended = self.dropped = 0
 
     def tell_gone(self, seq: int, name: str, app_id: str, channel: str, settle_ms: int, user: str, socket: str) -> None:
         """channel_vacated or member_removed."""
@@ -92,6 +95,9 @@ class TransitionLog:
         self._entries[seq] = (due_us, transition)
         insort(self._order, (due_us, seq))
         self.appended += 1
+        if len(self._order) > MAX_ENTRIES:
+            self._remove(self._order[0][1])
+            self.dropped += 1
 
     def _remove(self, seq: int) -> None:
         entry = self._entries.pop(seq, None)
