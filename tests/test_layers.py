@@ -21,9 +21,11 @@ LAYERS = {
     "engine.apps.app": 0,
     "engine.config": 0,
     "engine.errors": 0,
+    "engine.health": 0,
     "engine.interfaces": 0,
     "engine.log": 0,
     "engine.metrics": 0,
+    "engine.prometheus": 0,
     "engine.prometheus": 0,
     "engine.tasks": 0,
     # 1: pure rules, and the wire to Redis
@@ -59,9 +61,11 @@ LAYERS = {
     "engine.banner": 6,
     "engine.cli": 6,
     "engine.cluster": 6,
+    "engine.parts": 6,
     "engine.process": 6,
     "engine.sockets": 6,
     "engine.spec": 6,
+    "engine.webhooks.flush": 6,
     "engine.supervisor": 6,
     "engine.worker": 6,
 }

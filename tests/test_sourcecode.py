@@ -14,9 +14,11 @@ MAX_LINES = 400
 WRITTEN = ("*.py", "*.pyx", "*.pxd", "*.pyi", "*.lua", "*.mjs")
 FOLDERS = ("engine", "tests", "benchmarks")
 
-#: Imports each module named on stdin in a child of its own, forked before anything of the engine was imported.
+#: Imports each module named on stdin in a child of its own, forked before anything of the engine was imported. What is
+#: not ours is there already, to be quick.
 IMPORT_EACH = """
 import os, sys, traceback, warnings
+import aiohttp.web, hiredis, orjson, picows, prometheus_client, pydantic, redis.asyncio, uvloop
 warnings.simplefilter("error")
 failed = 0
 for name in sys.stdin.read().split():

@@ -37,6 +37,7 @@ def test_documented_receiver_believes_our_webhooks(
 ) -> None:
     url, printed = documented_receiver
     webhook = {"url": url, "event_types": ["channel_occupied", "channel_vacated"], "signature_format": signature_format}
+    webhook["retry"] = {"enabled": False}
     wrong_secret = APP | {"id": "2", "key": "other", "secret": "another"}
     apps = [app | {"webhooks": [webhook]} for app in (APP, wrong_secret)]
 
