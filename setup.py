@@ -1,4 +1,7 @@
-"""Builds engine/_fast/*.pyx. ENGINE_DEBUG=1 builds with bounds checks and assertions, ENGINE_ANNOTATE=1 writes the HTML notes."""
+"""Builds engine/_fast/*.pyx.
+
+ENGINE_DEBUG=1 builds with bounds checks and assertions, ENGINE_ANNOTATE=1 writes the HTML notes.
+"""
 
 import os
 from pathlib import Path

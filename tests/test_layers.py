@@ -26,7 +26,6 @@ LAYERS = {
     "engine.log": 0,
     "engine.metrics": 0,
     "engine.prometheus": 0,
-    "engine.prometheus": 0,
     "engine.tasks": 0,
     # 1: pure rules, and the wire to Redis
     "engine.protocol": 1,
