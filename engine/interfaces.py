@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from engine.apps.app import App, Endpoint
 
@@ -185,6 +185,11 @@ class OccupancyStore(Protocol):
         False, with nothing done, when `leader` no longer holds the lease or one of the transitions was cancelled
         meanwhile by a return."""
 
+    async def audit(self, leader: str, apps: Sequence[str], wanted: Wanted, limit: int) -> int:
+        """Compare the next `limit` shared figures with the facts they are made of; how many had to be mended.
+
+        :param apps: ids of the apps whose channels are looked at."""
+
 
 class Wanted(Protocol):
     """Answers for a dead worker's channel what its own reports would have said."""
@@ -194,6 +199,18 @@ class Wanted(Protocol):
 
 
 # --- events between workers ----------------------------------------------------------------------------------
+
+
+class Message(NamedTuple):
+    """A finished frame for the subscribers of one channel.
+
+    :param except_socket_id: the connection that gets nothing, or "".
+    """
+
+    app_id: str
+    channel: str
+    frame: bytes
+    except_socket_id: str = ""
 
 
 class Adapter(Protocol):
@@ -214,12 +231,12 @@ class Adapter(Protocol):
     def unsubscribe(self, app_id: str, channel: str) -> None:
         """This worker's last subscriber has left."""
 
-    async def publish(self, messages: Sequence[tuple[str, str, bytes]], except_socket_id: str = "") -> None:
-        """Send (app id, channel, finished frame) messages in order; returns when every live worker will get them.
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Send messages in order; returns when every live worker will get them.
 
         Raises StoreUnavailable where that cannot be promised and the configuration forbids local delivery."""
 
-    def send(self, app_id: str, channel: str, frame: bytes, except_socket_id: str = "") -> None:
+    def send(self, message: Message) -> None:
         """The same for one message whose sender waits for nothing (client events). Order with `publish` is kept."""
 
     async def terminate(self, app_id: str, user_id: str) -> None:

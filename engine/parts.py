@@ -24,7 +24,7 @@ from engine.config.build import build_apps
 from engine.config.server import SslConfig
 from engine.health import Health
 from engine.http.application import build_api, build_application, build_runner
-from engine.interfaces import Adapter, CacheStore, MemberChange, OccupancyStore, RateLimiter, WebhookQueue
+from engine.interfaces import Adapter, Answer, CacheStore, MemberChange, OccupancyStore, RateLimiter, WebhookQueue
 from engine.listener import Listener
 from engine.metrics import Metrics
 from engine.occupancy.cluster import MemoryCluster
@@ -52,6 +52,7 @@ from engine.ws.accept import Acceptor
 from engine.ws.client_events import ClientEvents
 from engine.ws.handlers import Handlers
 from engine.ws.keepalive import Keepalive
+from engine.ws.rosters import Rosters
 from engine.ws.signin import Signin
 from engine.ws.subscriptions import Subscriptions
 
@@ -80,11 +81,13 @@ class Parts:
         self.hub = Hub(Turn(asyncio.get_running_loop().call_soon, config.websocket.max_backpressure))
         self._redis = connect(spec.redis) if spec.redis is not None else None
         self.users = Users(self.hub)
+        self.rosters = Rosters(self.hub)
+        self._adapter_was_up = self._adapter_missed = False
         self._wanted = WebhookWishes(self.apps, config.webhooks.settle_ms)
 
         self.store = self._occupancy()
         heartbeat_s = config.adapter.cluster_health.heartbeat_interval_ms / 1000
-        self.reporter = Reporter(self.store, self._wanted, self._on_store, heartbeat_s)
+        self.reporter = Reporter(self.store, self._wanted, self._on_store, self._on_doubt, self._on_roster, heartbeat_s)
         self.adapter = self._adapter()
         cache = self._cache()
         limiter = self._limiter()
@@ -109,7 +112,9 @@ class Parts:
             self.store, self.queue, self.reporter, batcher, self.leader, self._drivers.adapter == "local"
         )
         publisher = Publisher(self.adapter, cache, self.metrics)
-        self.subscriptions = Subscriptions(self.hub, self.adapter, self.reporter, cache, emitter, self.metrics)
+        self.subscriptions = Subscriptions(
+            self.hub, self.adapter, self.reporter, self.rosters, cache, emitter, self.metrics
+        )
         keepalive = Keepalive(self.hub, config.activity_timeout)
         self.handlers = handlers = Handlers(
             self.hub,
@@ -215,7 +220,7 @@ class Parts:
     # What drivers tell, to parts that are built after them.
 
     def _on_member_change(self, change: MemberChange) -> None:
-        self.subscriptions.member_changed(change)
+        self.rosters.changed(change)
 
     def _on_wake(self) -> None:
         self.leader.wake()
@@ -228,6 +233,18 @@ class Parts:
     def _on_adapter(self, connected: bool) -> None:
         self._note(connected, "adapter", "other workers cannot be reached")
         self.metrics.set_redis_connected(connected)
+        self._adapter_missed |= self._adapter_was_up and not connected
+        self._adapter_was_up |= connected
+        if connected and self._adapter_missed:
+            # Changes that others published meanwhile were not heard here.
+            self._adapter_missed = False
+            self.reporter.refresh()
+
+    def _on_doubt(self, doubtful: bool) -> None:
+        self.rosters.doubtful = doubtful
+
+    def _on_roster(self, app_id: str, channel: str, answer: Answer, final: bool) -> None:
+        self.rosters.resync(app_id, channel, answer.roster or {}, answer.version, final)
 
     def _note(self, well: bool, who: str, reason: str) -> None:
         if well:

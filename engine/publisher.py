@@ -14,7 +14,7 @@ from http import HTTPStatus
 from engine._fast.frame import spliced_frame, text_frame
 from engine.apps.app import App
 from engine.errors import ApiError, StoreUnavailable
-from engine.interfaces import Adapter, CacheStore
+from engine.interfaces import Adapter, CacheStore, Message
 from engine.metrics import Metrics
 from engine.protocol import messages
 from engine.protocol.channel import RESERVED_PREFIXES, SOCKET_ID, channel_kind, user_of, valid_channel_name
@@ -53,23 +53,20 @@ class Publisher:
         """
         for publication in publications:
             _check(app, publication)
-        runs: list[tuple[str, list[tuple[str, str, bytes]]]] = []
+        out: list[Message] = []
         cached: dict[str, Publication] = {}
         for publication in publications:
-            if not runs or runs[-1][0] != publication.except_socket_id:
-                runs.append((publication.except_socket_id, []))
-            out = runs[-1][1]
             prefix, suffix = messages.channel_event_parts(publication.event, publication.data)
             # A channel named twice gets the event once (H-16).
             for channel in dict.fromkeys(publication.channels):
-                out.append((app.id, channel, spliced_frame(prefix, messages.json_string(channel), suffix)))
+                frame = spliced_frame(prefix, messages.json_string(channel), suffix)
+                out.append(Message(app.id, channel, frame, publication.except_socket_id))
                 if channel_kind(channel).is_cache:
                     cached[channel] = publication
         if cached:
             await self._remember(app, cached)
-        for except_socket_id, out in runs:
-            await self._adapter.publish(out, except_socket_id)
-            self._metrics.broadcast(app.id, len(out))
+        await self._adapter.publish(out)
+        self._metrics.broadcast(app.id, len(out))
 
     def client_event(
         self, app: App, channel: str, event: str, data_json: bytes, user_id: str | None, except_socket_id: str
@@ -79,7 +76,7 @@ class Publisher:
         :param user_id: the sender's, on presence channels only (E-9).
         """
         frame = text_frame(messages.client_event(event, channel, data_json, user_id))
-        self._adapter.send(app.id, channel, frame, except_socket_id)
+        self._adapter.send(Message(app.id, channel, frame, except_socket_id))
         self._metrics.client_event(app.id)
 
     async def _remember(self, app: App, cached: dict[str, Publication]) -> None:

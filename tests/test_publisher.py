@@ -14,6 +14,7 @@ from engine._fast.frame import payload_of
 from engine._fast.signature import Signer
 from engine.apps.app import App
 from engine.errors import ApiError, StoreUnavailable
+from engine.interfaces import Message
 from engine.metrics import Metrics
 from engine.publisher import Publication, Publisher
 
@@ -28,13 +29,13 @@ class Recorder:
         self.log: list[Any] = []
         self.cache_fails = False
 
-    async def publish(self, messages: Sequence[tuple[str, str, bytes]], except_socket_id: str = "") -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         self.log += [
-            ("publish", channel, except_socket_id, json.loads(payload_of(frame))) for _, channel, frame in messages
+            ("publish", channel, excluded, json.loads(payload_of(frame))) for _, channel, frame, excluded in messages
         ]
 
-    def send(self, app_id: str, channel: str, frame: bytes, except_socket_id: str = "") -> None:
-        self.log.append(("send", channel, except_socket_id, json.loads(payload_of(frame))))
+    def send(self, message: Message) -> None:
+        self.log.append(("send", message.channel, message.except_socket_id, json.loads(payload_of(message.frame))))
 
     async def put(self, app_id: str, channel: str, event: str, data: str, ttl_s: int) -> None:
         if self.cache_fails:

@@ -124,13 +124,14 @@ cdef class Pending:
             self.cancelled = True
             self._detach()
 
-    def activate(self, uint64_t since, list frames not None, bytes first=None):
+    def activate(self, uint64_t since, list frames not None, bytes first=None, bint provisional=False):
         """Make the subscription live.
 
         Queues `frames` (the acknowledgement and what belongs to it), then what was held meanwhile, then goes live,
         with nothing lost or doubled in between.
 
         :param since: the roster's version; held member changes up to it are dropped.
+        :param provisional: the roster may be wrong; no later correction is passed over, whatever its version.
         :param first: the cached event among `frames`, if any; a held copy of it is dropped.
         """
         if self.cancelled:
@@ -144,7 +145,7 @@ cdef class Pending:
                 first = None
             elif version == 0 or version > since:
                 self.connection.send(frame)
-        self.channel.add(self.connection, since)
+        self.channel.add(self.connection, 0 if provisional else since)
 
     def _detach(self):
         self.channel._pending.remove(self)

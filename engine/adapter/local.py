@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine._fast.hub import Hub
+from engine.interfaces import Message
 
 
 class LocalAdapter:
@@ -31,14 +32,14 @@ class LocalAdapter:
     def unsubscribe(self, app_id: str, channel: str) -> None:
         """Nobody else was asked."""
 
-    async def publish(self, messages: Sequence[tuple[str, str, bytes]], except_socket_id: str = "") -> None:
-        for app_id, channel, frame in messages:
-            self.send(app_id, channel, frame, except_socket_id)
+    async def publish(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self.send(message)
 
-    def send(self, app_id: str, channel: str, frame: bytes, except_socket_id: str = "") -> None:
-        found = self._hub.channel(app_id, channel)
+    def send(self, message: Message) -> None:
+        found = self._hub.channel(message.app_id, message.channel)
         if found is not None:
-            found.broadcast(frame, self._hub.get(except_socket_id) if except_socket_id else None)
+            found.broadcast(message.frame, self._hub.get(message.except_socket_id))
 
     async def terminate(self, app_id: str, user_id: str) -> None:
         self._on_terminate(app_id, user_id)

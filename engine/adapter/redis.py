@@ -14,7 +14,7 @@ from engine._fast.envelope import deliver_event, is_terminate, pack_event, pack_
 from engine._fast.hub import Channel, Hub
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
-from engine.interfaces import MemberChange
+from engine.interfaces import MemberChange, Message
 from engine.protocol.channel import user_channel, user_of
 from engine.redis.client import PublishLink
 from engine.redis.pubsub import SubscribeLink
@@ -66,7 +66,7 @@ class RedisAdapter:
 
     @property
     def connected(self) -> bool:
-        return self._publisher.connected and self._subscriber.connected
+        return self._publisher.connected and self._subscriber.renewed
 
     async def start(self) -> None:
         await self._publisher.start()
@@ -81,21 +81,14 @@ class RedisAdapter:
         topic = self._topic(app_id, channel)
         self._channels[topic] = self._hub.open(app_id, channel)
         self._subscriber.subscribe(topic, done)
-        if not self._subscriber.connected:
-            # Redis is gone: the worker serves alone, and the topic is subscribed when Redis is back.
-            done()
 
     def unsubscribe(self, app_id: str, channel: str) -> None:
         topic = self._topic(app_id, channel)
         self._channels.pop(topic, None)
         self._subscriber.unsubscribe(topic)
 
-    async def publish(self, messages: Sequence[tuple[str, str, bytes]], except_socket_id: str = "") -> None:
-        excluded = except_socket_id.encode()
-        futures = [
-            self._publisher.publish(self._topic(app_id, channel), pack_event(excluded, frame))
-            for app_id, channel, frame in messages
-        ]
+    async def publish(self, messages: Sequence[Message]) -> None:
+        futures = [self._publish(message) for message in messages]
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 results = await asyncio.gather(*futures, return_exceptions=True)
@@ -105,20 +98,18 @@ class RedisAdapter:
             if isinstance(result, StoreUnavailable):
                 if not self._fallback:
                     raise result
-                self._deliver_here(*message, except_socket_id)
+                self._deliver_here(message)
             elif isinstance(result, BaseException):
                 raise result
 
-    def send(self, app_id: str, channel: str, frame: bytes, except_socket_id: str = "") -> None:
-        future = self._publisher.publish(self._topic(app_id, channel), pack_event(except_socket_id.encode(), frame))
-
+    def send(self, message: Message) -> None:
         def on_done(done: asyncio.Future[int]) -> None:
             if not done.cancelled() and done.exception() is not None:
                 self.lost += 1
                 if self._fallback:
-                    self._deliver_here(app_id, channel, frame, except_socket_id)
+                    self._deliver_here(message)
 
-        future.add_done_callback(on_done)
+        self._publish(message).add_done_callback(on_done)
 
     async def terminate(self, app_id: str, user_id: str) -> None:
         topic = self._topic(app_id, user_channel(user_id))
@@ -134,10 +125,14 @@ class RedisAdapter:
     def _topic(self, app_id: str, channel: str) -> bytes:
         return self._prefix + f"{app_id}/{channel}".encode()
 
-    def _deliver_here(self, app_id: str, channel: str, frame: bytes, except_socket_id: str) -> None:
-        found = self._hub.channel(app_id, channel)
+    def _publish(self, message: Message) -> asyncio.Future[int]:
+        topic = self._topic(message.app_id, message.channel)
+        return self._publisher.publish(topic, pack_event(message.except_socket_id.encode(), message.frame))
+
+    def _deliver_here(self, message: Message) -> None:
+        found = self._hub.channel(message.app_id, message.channel)
         if found is not None:
-            found.broadcast(frame, self._hub.get(except_socket_id) if except_socket_id else None)
+            found.broadcast(message.frame, self._hub.get(message.except_socket_id))
 
     def _on_message(self, topic: bytes, message: bytes) -> None:
         channel = self._channels.get(topic)

@@ -35,6 +35,9 @@ PURGE_FACTS = 200
 PURGE_SLICES = 20
 #: Transitions told at one time.
 DUE_SLICE = 500
+#: Shared figures looked at in one step of the audit, and the pause after it.
+AUDIT_FIGURES = 300
+AUDIT_EVERY_S = 2.0
 #: What `stop` gives the last look at what is due.
 STOP_TIMEOUT_S = 2.0
 
@@ -91,6 +94,7 @@ class Leader:
         #: Under which name the lease was taken last, when it is to be renewed, and until when it is surely held.
         self._me = ""
         self._renew_at = self._lease_until = 0.0
+        self._audit_at = 0.0
         #: Dead workers whose purge has begun.
         self._burying: set[str] = set()
         self._lost = False
@@ -147,6 +151,7 @@ class Leader:
             else:
                 more_dead = await self._bury_dead()
                 next_due_ms = await self._tell_due()
+                await self._audit()
                 if more_dead:
                     wait_s = 0.0
                 elif next_due_ms is not None:
@@ -214,6 +219,18 @@ class Leader:
             else:
                 return True
         return False
+
+    async def _audit(self) -> None:
+        """One step of the walk that finds what Redis lost or somebody else wrote."""
+        now = asyncio.get_running_loop().time()
+        if not self.leading or now < self._audit_at:
+            return
+        self._audit_at = now + AUDIT_EVERY_S
+        apps = [app.id for app in self._apps.all()]
+        mended = await self._store.audit(self._me, apps, self._wanted, AUDIT_FIGURES)
+        if mended:
+            _log.warning("%d shared figures were wrong and have been mended", mended)
+            self._metrics.add_drift(mended)
 
     # --- transitions
 

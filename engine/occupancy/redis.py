@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, Due, MemberReport, Report, Transition, Wanted
 from engine.occupancy import wire
+from engine.occupancy.audit import Audit
 from engine.occupancy.keys import Keys, fact, parse_fact, parse_member_fact
 from engine.occupancy.silence import Silence
 from engine.redis.scripts import Script, bounded, load, run
@@ -31,6 +32,7 @@ _LEAVE = load("occupancy_leave", common=_COMMON)
 _LEASE = load("occupancy_lease", common=_COMMON)
 _DUE = load("occupancy_due", common=_COMMON)
 _COMMIT = load("occupancy_commit", common=_COMMON)
+_AUDIT = load("occupancy_audit", common=_COMMON)
 
 T = TypeVar("T")
 
@@ -61,6 +63,7 @@ class RedisOccupancy:
         self._silence = Silence(clock)
         #: Heartbeats by which `expired` found an incarnation dead; a purge holds only while they have not moved.
         self._judged: dict[str, str] = {}
+        self._audit = Audit(self._keys, self._scan, self.counts)
         self._turn = 0
         #: Replies of Redis, or parts of them, that could not be read; a metric.
         self.malformed = 0
@@ -139,11 +142,8 @@ class RedisOccupancy:
         await self._run(_LEASE, incarnation, 0)
 
     async def expired(self, timeout_ms: int) -> list[str]:
-        async with bounded("expired", self._timeout_s), self._client.pipeline(transaction=False) as pipe:
-            pipe.smembers(self._keys.purging)
-            pipe.zrange(self._keys.workers, 0, -1, withscores=True)
-            purging, workers = await pipe.execute()
-        beats = {name.decode("utf-8", "replace"): beat for name, beat in workers}
+        purging, workers = await self._workers()
+        beats = {name.decode("utf-8", "replace"): beat for name, beat in workers.items()}
         silent = self._silence.look(beats, timeout_ms / 1000)
         self._judged = {name: f"{beats[name]:.0f}" for name in silent}
         return [name.decode("utf-8", "replace") for name in purging] + silent
@@ -187,10 +187,24 @@ class RedisOccupancy:
             args += job
         return bool(await self._run(_COMMIT, *args))
 
+    async def audit(self, leader: str, apps: Sequence[str], wanted: Wanted, limit: int) -> int:
+        purging, workers = await self._workers()
+        names = [name.decode("utf-8", "replace") for name in (*purging, *workers)]
+        reports = await self._audit.next(apps, names, wanted, limit)
+        return max(0, int(await self._run(_AUDIT, leader, *wire.encode_reports(reports))))
+
     # --- helpers
 
     async def _run(self, script: Script, *args: str | bytes | int) -> Any:
         return await run(self._client, script, (self._keys.base,), (self._topic_prefix, *args), self._timeout_s)
+
+    async def _workers(self) -> tuple[set[bytes], dict[bytes, float]]:
+        """Incarnations being purged, and the others with their last heartbeats."""
+        async with bounded("workers", self._timeout_s), self._client.pipeline(transaction=False) as pipe:
+            pipe.smembers(self._keys.purging)
+            pipe.zrange(self._keys.workers, 0, -1, withscores=True)
+            purging, workers = await pipe.execute()
+        return purging, dict(workers)
 
     async def _scan(self, key: str, match: str | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
         cursor = 0

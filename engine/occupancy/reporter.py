@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ MAX_REPORTS = 500
 HEARTBEAT_S = 1.0
 RECONCILE_S = 30.0
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
+#: After the shared state was lost, all workers have announced what they hold within this time.
+CONVERGE_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -48,8 +51,9 @@ Done = Callable[[Answer, bool], None]
 class _Held:
     """One channel as this worker holds it.
 
-    `told` is the count that the store last took; `changed` are members whose connections changed since the last
-    report (the last one to leave is kept for the webhook's socket_id).
+    `refresh` asks for the members though nobody waits for them; `told` is the count that the store last took;
+    `changed` are members whose connections changed since the last report (the last one to leave is kept for the
+    webhook's socket_id).
     """
 
     app_id: str
@@ -58,6 +62,7 @@ class _Held:
     told: int = 0
     limit: int = 0
     roster: bool = False
+    refresh: bool = False
     members: dict[str, list[Member]] = field(default_factory=dict)
     changed: dict[str, Member] = field(default_factory=dict)
     waiting: list[tuple[str | None, Done]] = field(default_factory=list)
@@ -68,6 +73,9 @@ class Reporter:
 
     :param wanted: what webhooks want of a channel, and how long a departure settles.
     :param on_change: called with False when the store is lost and True when it is back.
+    :param on_doubt: called with True when the store may lack what other workers hold, False when that is over.
+    :param on_roster: called with (app id, channel, answer, final) for each presence channel after trouble: once when
+        the store answers again, and finally when every worker has had the time to announce what it holds.
     """
 
     def __init__(
@@ -75,14 +83,21 @@ class Reporter:
         store: OccupancyStore,
         wanted: Wanted,
         on_change: Callable[[bool], None],
+        on_doubt: Callable[[bool], None],
+        on_roster: Callable[[str, str, Answer, bool], None],
         heartbeat_s: float = HEARTBEAT_S,
         reconcile_s: float = RECONCILE_S,
+        converge_s: float = CONVERGE_S,
     ) -> None:
         self._store = store
         self._wanted = wanted
         self._on_change = on_change
+        self._on_doubt = on_doubt
+        self._on_roster = on_roster
         self._heartbeat_s = heartbeat_s
         self._reconcile_s = reconcile_s
+        self._converge_s = converge_s
+        self._converged_at = math.inf
         self._held: dict[tuple[str, str], _Held] = {}
         self._dirty: dict[tuple[str, str], _Held] = {}
         self._wake = asyncio.Event()
@@ -158,6 +173,12 @@ class Reporter:
             held.waiting = [entry for entry in held.waiting if entry[1] is not done]
         self._touch(held)
 
+    def refresh(self) -> None:
+        """Membership changes may have been missed: tell everything again, and give `on_roster` what comes back."""
+        self._on_doubt(True)
+        self._announce()
+        self._converged_at = asyncio.get_running_loop().time() + self._converge_s
+
     def _touch(self, held: _Held) -> None:
         self._dirty[held.app_id, held.channel] = held
         self._wake.set()
@@ -173,7 +194,7 @@ class Reporter:
                 if not self._joined:
                     await self._store.join(self.incarnation)
                     self._joined = True
-                    self._announce()
+                    self.refresh()
                 now = loop.time()
                 if now >= next_beat:
                     next_beat = now + self._heartbeat_s
@@ -181,6 +202,9 @@ class Reporter:
                         raise IncarnationGone(self.incarnation)
                 if self._dirty:
                     await self._tell()
+                elif now >= self._converged_at:
+                    self._announce()
+                    await self._tell_final()
                 elif now >= next_reconcile:
                     next_reconcile = now + self._reconcile_s
                     await self._reconcile()
@@ -196,9 +220,16 @@ class Reporter:
                 self._told.set()
                 self._wake.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(0.0, min(next_beat, next_reconcile) - loop.time()))
+                    next_s = min(next_beat, next_reconcile, self._converged_at) - loop.time()
+                    await asyncio.wait_for(self._wake.wait(), max(0.0, next_s))
 
-    async def _tell(self) -> None:
+    async def _tell_final(self) -> None:
+        while self._dirty:
+            await self._tell(final=True)
+        self._converged_at = math.inf
+        self._on_doubt(False)
+
+    async def _tell(self, final: bool = False) -> None:
         batch = [self._dirty.pop(key) for key in list(self._dirty)[:MAX_REPORTS]]
         reports = [self._report(held) for held in batch]
         told = [(held.changed, held.waiting) for held in batch]
@@ -221,6 +252,9 @@ class Reporter:
                 self._on_refused(held, report, answer, waiting)
                 continue
             held.told = report.count
+            if held.refresh:
+                held.refresh = False
+                self._on_roster(held.app_id, held.channel, answer, final)
             for user_id, done in waiting:
                 done(answer, user_id in answer.refused_members)
             self._forget_if_empty(held)
@@ -235,7 +269,7 @@ class Reporter:
             watched=watched,
             members_watched=members_watched,
             settle_ms=settle_ms,
-            roster=held.roster and bool(held.waiting),
+            roster=held.roster and (held.refresh or bool(held.waiting)),
             members=tuple(_member_report(held, member) for member in held.changed.values()),
         )
 
@@ -259,6 +293,7 @@ class Reporter:
         """Everything held is told again: the store may know nothing of it."""
         for held in self._held.values():
             held.told = 0
+            held.refresh = held.roster
             for user_id, connections in held.members.items():
                 held.changed.setdefault(user_id, connections[0])
             self._touch(held)
@@ -266,6 +301,7 @@ class Reporter:
     async def _serve_alone(self, error: StoreUnavailable) -> None:
         """Without the store: answer from what is held here, until it is back."""
         _log.warning("shared state lost (%s); serving what is local", error)
+        self._on_doubt(True)
         self._set_connected(False)
         loop = asyncio.get_running_loop()
         delay_s = RETRY_MIN_S
@@ -282,7 +318,7 @@ class Reporter:
             except StoreUnavailable:
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
         if self._joined:
-            self._announce()
+            self.refresh()
         else:
             self.incarnation = _new_incarnation()
         self._set_connected(True)

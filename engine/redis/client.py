@@ -76,7 +76,12 @@ class RedisLink(asyncio.Protocol):
     # --- for subclasses
 
     def on_connected(self) -> None:
-        """The connection stands; send what must be sent first."""
+        """The connection stands; send what must be sent first, and tell when all is as it was."""
+        self.tell_change(True)
+
+    def tell_change(self, connected: bool) -> None:
+        if self._on_change is not None:
+            self._on_change(connected)
 
     def on_lost(self) -> None:
         """The connection is gone; no reply that is still due will come."""
@@ -134,8 +139,6 @@ class RedisLink(asyncio.Protocol):
             ) from error
         self.connected = True
         self.on_connected()
-        if self._on_change is not None:
-            self._on_change(True)
 
     def _greet(self) -> None:
         """Authenticate and select before anything else; the replies are counted off by `data_received`."""
@@ -203,8 +206,7 @@ class RedisLink(asyncio.Protocol):
             if self._stopped:
                 return
             _log.warning("%s: connection to Redis lost%s", self._name, f": {exc}" if exc else "")
-            if self._on_change is not None:
-                self._on_change(False)
+            self.tell_change(False)
 
 
 class PublishLink(RedisLink):

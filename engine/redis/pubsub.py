@@ -13,6 +13,7 @@ from engine.redis.client import RedisLink
 
 #: Topics per SUBSCRIBE when all are renewed after a reconnect, so that no command grows without bound.
 RENEW_AT_ONCE = 500
+RENEWED = b"renewed"
 
 _log = logging.getLogger(__name__)
 
@@ -46,23 +47,27 @@ class SubscribeLink(RedisLink):
         super().__init__(options, name, on_change)
         self._on_message = on_message
         self._topics: dict[bytes, _Topic] = {}
+        #: Connected, and subscribed again to everything of before.
+        self.renewed = False
 
     def subscribe(self, topic: bytes, done: Callable[[], None] | None = None) -> None:
-        """`done` is called once Redis has confirmed; at once if it had. Without a connection it waits for the next."""
+        """`done` is called once Redis has confirmed; at once if it had, or if there is no connection: then this worker
+        serves alone, and subscribes when Redis is back."""
         entry = self._topics.get(topic)
         if entry is None:
             entry = self._topics[topic] = _Topic()
-        elif entry.wanted and not entry.outstanding and self.connected:
-            if done is not None:
-                done()
-            return
-        if not entry.wanted or not entry.outstanding:
+            entry.wanted = False
+        if not self.connected:
             entry.wanted = True
-            if self.connected:
-                entry.outstanding += 1
-                self.send(b"SUBSCRIBE", topic)
+        elif not entry.wanted:
+            entry.wanted = True
+            entry.outstanding += 1
+            self.send(b"SUBSCRIBE", topic)
         if done is not None:
-            entry.waiting.append(done)
+            if entry.outstanding:
+                entry.waiting.append(done)
+            else:
+                done()
 
     def unsubscribe(self, topic: bytes) -> None:
         entry = self._topics.get(topic)
@@ -85,10 +90,17 @@ class SubscribeLink(RedisLink):
                 del self._topics[topic]
         for at in range(0, len(topics), RENEW_AT_ONCE):
             self.send(b"SUBSCRIBE", *topics[at : at + RENEW_AT_ONCE])
+        self.send(b"PING", RENEWED)
 
     def on_lost(self) -> None:
+        self.renewed = False
+        waiting = []
         for entry in self._topics.values():
             entry.outstanding = 0
+            waiting += entry.waiting
+            entry.waiting = []
+        for done in waiting:
+            done()
 
     def on_reply(self, reply: Any) -> None:
         match reply:
@@ -96,6 +108,10 @@ class SubscribeLink(RedisLink):
                 self._on_message(topic, message)
             case [b"subscribe", bytes(topic), _]:
                 self._on_confirmed(topic)
+            case [b"pong", bytes(text)] | bytes(text) if text == RENEWED:
+                # Replies come in order: every subscription of before is in force again.
+                self.renewed = True
+                self.tell_change(True)
             case [b"unsubscribe", _, _] | [b"pong", _] | b"PONG":
                 return
             case hiredis.ReplyError():

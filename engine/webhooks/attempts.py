@@ -21,6 +21,8 @@ from engine.webhooks.job import line_of
 #: An attempt may take so much longer than the endpoint's own time-out before its sender is given up as stuck.
 SLACK_S = 2.0
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
+#: An endpoint's failures are logged so often; each of them is counted, and kept with the job.
+LOG_EVERY_S = 60.0
 MAX_REASON_LENGTH = 300
 UNKNOWN_TARGET = "no such webhook is configured any more"
 
@@ -45,7 +47,7 @@ class Attempts:
         self._senders = senders
         self._metrics = metrics
         self._clock = clock
-        self._failing: set[str] = set()
+        self._log_next: dict[str, float] = {}
 
     def target(self, job: Job) -> Target | None:
         """Where it goes as configured now; None when it can go nowhere."""
@@ -70,12 +72,12 @@ class Attempts:
         reason = await _send(app, endpoint, sender, job)
         duration_s = self._clock() - started
         job.attempt += 1
-        self._note_health(job, reason)
         if reason is None:
             self._metrics.webhook_sent(app.id, endpoint.id, duration_s)
             await _insist(lambda: self._queue.ack(job))
             return False
         self._metrics.webhook_failed(app.id, endpoint.id, duration_s)
+        self._note_failure(job, reason)
         if job.attempt > len(endpoint.retry.delays_s):
             await self.bury(job, reason)
             return False
@@ -102,15 +104,11 @@ class Attempts:
             *(job.id, job.endpoint_id, job.app_id, job.attempt, reason),
         )
 
-    def _note_health(self, job: Job, reason: str | None) -> None:
-        """Log the turns of an endpoint, not each of its failures."""
-        line = line_of(job)
-        if reason is not None and line not in self._failing:
-            self._failing.add(line)
+    def _note_failure(self, job: Job, reason: str) -> None:
+        line, now = line_of(job), self._clock()
+        if now >= self._log_next.get(line, 0.0):
+            self._log_next[line] = now + LOG_EVERY_S
             _log.warning("webhooks: endpoint %s of app %s fails: %s", job.endpoint_id, job.app_id, reason)
-        elif reason is None and line in self._failing:
-            self._failing.discard(line)
-            _log.info("webhooks: endpoint %s of app %s works again", job.endpoint_id, job.app_id)
 
 
 async def _send(app: App, endpoint: Endpoint, sender: WebhookSender, job: Job) -> str | None:

@@ -40,7 +40,8 @@ class Delivery:
 
     :param concurrency: requests at one time to one endpoint.
     :param grace_s: what `stop` gives the requests under way.
-    :param line_jobs: room of each endpoint's line. :param clock: seconds, monotonic.
+    :param line_jobs: room of each endpoint's line, which one reservation may exceed.
+    :param clock: seconds, monotonic.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Delivery:
         grace_s: float = 5.0,
         line_jobs: int = LINE_JOBS,
         reconcile_every_s: float = RECONCILE_EVERY_S,
+        measure_every_s: float = MEASURE_EVERY_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
@@ -62,6 +64,7 @@ class Delivery:
         self._grace_s = grace_s
         self._line_jobs = line_jobs
         self._reconcile_every_s = reconcile_every_s
+        self._measure_every_s = measure_every_s
         self._clock = clock
         self._lines: dict[str, Line] = {}
         self._aside: frozenset[str] = frozenset()
@@ -74,6 +77,8 @@ class Delivery:
         self._early: dict[tuple[str, str], Job] = {}
         self._wake = asyncio.Event()
         self._measure_at = 0.0
+        #: Something could have been sent, but for the lease.
+        self._held_back = False
         self._gone = False
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -143,7 +148,7 @@ class Delivery:
             self._attaching = False
         if backlog is None:
             return False
-        self._forget_vanished(backlog)
+
         for job in backlog.parked:
             if self._attempts.target(job) is not None and job.id not in self._line(job):
                 self._line(job).add(job, parked=True)
@@ -189,14 +194,13 @@ class Delivery:
     async def _measure(self) -> None:
         if self._clock() < self._measure_at:
             return
-        self._measure_at = self._clock() + MEASURE_EVERY_S
+        self._measure_at = self._clock() + self._measure_every_s
         times_ms = [job.time_ms for line in self._lines.values() for job in line.jobs()]
         oldest_s = max(0.0, time.time() - min(times_ms) / 1000) if times_ms else 0.0
         self._metrics.set_webhook_queue(await self._queue.depth(), oldest_s)
 
     async def _take(self) -> tuple[bool, float | None]:
         """Whether anything came, and when the next retry is due."""
-        was_attached = self._queue.attached
         full = [key for key, line in self._lines.items() if not line.room]
         reserved = await self._queue.reserve(RESERVE_JOBS, full)
         took = bool(reserved.jobs)
@@ -209,7 +213,8 @@ class Delivery:
                 took = took or bool(resumed.jobs)
                 await self._accept(resumed.jobs)
                 self._aside = resumed.aside
-        if not was_attached:
+        if self._held_back and self._queue.attached:
+            self._held_back = False
             self._dispatch(list(self._lines))
         return took, reserved.next_due_s
 
@@ -251,14 +256,12 @@ class Delivery:
         """Start what may start. Whoever may have lost its lease starts nothing: another may be sending already."""
         if self._stopping:
             return
+        if not self._queue.attached:
+            self._held_back = True
+            return
         for key in keys:
             line = self._lines.get(key)
-            while (
-                line is not None
-                and line.sending < self._concurrency
-                and self._queue.attached
-                and (job := line.next()) is not None
-            ):
+            while line is not None and line.sending < self._concurrency and (job := line.next()) is not None:
                 task = spawn(self._deliver(key, line, job), "webhook-send")
                 self._sends.add(task)
                 task.add_done_callback(self._sends.discard)
@@ -267,6 +270,7 @@ class Delivery:
         # Asked again, because this process may have been stopped between the dispatch and here.
         if not self._queue.attached:
             line.put_back(job.id)
+            self._held_back = True
             self._wake.set()
             return
         try:

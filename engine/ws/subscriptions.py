@@ -14,7 +14,7 @@ from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub, Pending
 from engine.apps.app import App
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
-from engine.interfaces import Adapter, Answer, CacheStore, MemberChange
+from engine.interfaces import Adapter, Answer, CacheStore
 from engine.metrics import Metrics
 from engine.occupancy.reporter import Member, Reporter
 from engine.protocol import auth, messages
@@ -22,6 +22,7 @@ from engine.protocol.channel import channel_kind, user_of, valid_channel_name
 from engine.protocol.messages import SubscribeRequest
 from engine.tasks import spawn
 from engine.webhooks.emitter import Emitter
+from engine.ws.rosters import Rosters
 from engine.ws.state import ConnectionState, Joining
 
 
@@ -29,11 +30,19 @@ class Subscriptions:
     """Who of this worker's connections is in which channel."""
 
     def __init__(
-        self, hub: Hub, adapter: Adapter, reporter: Reporter, cache: CacheStore, emitter: Emitter, metrics: Metrics
+        self,
+        hub: Hub,
+        adapter: Adapter,
+        reporter: Reporter,
+        rosters: Rosters,
+        cache: CacheStore,
+        emitter: Emitter,
+        metrics: Metrics,
     ) -> None:
         self._hub = hub
         self._adapter = adapter
         self._reporter = reporter
+        self._rosters = rosters
         self._cache = cache
         self._emitter = emitter
         self._metrics = metrics
@@ -112,7 +121,7 @@ class Subscriptions:
         self._adapter.subscribe(connection.app.id, name, functools.partial(self._on_subscribed, joining))
 
     def _on_subscribed(self, joining: Joining) -> None:
-        if joining.pending.cancelled:
+        if joining.pending.cancelled or joining.done is not None:
             return
         channel = joining.pending.channel
         joining.done = functools.partial(self._on_answer, joining)
@@ -169,16 +178,24 @@ class Subscriptions:
         self._emitter.cache_miss(app, channel.name)
 
     def _go_live(self, joining: Joining, answer: Answer, frames: list[bytes], cached: bytes | None) -> None:
-        connection = joining.pending.connection
-        name = joining.pending.channel.name
+        connection, channel = joining.pending.connection, joining.pending.channel
+        provisional = False
         if joining.member is None:
-            succeeded = messages.subscription_succeeded(name)
+            succeeded = messages.subscription_succeeded(channel.name)
         else:
-            succeeded = messages.presence_succeeded(name, answer.roster or {})
-        self.go_live(joining, answer.version, [text_frame(succeeded), *frames], cached)
-        self._metrics.subscribed(connection.app.id, channel_kind(name))
+            members, provisional = self._rosters.joined(connection, channel, answer.roster or {}, answer.version)
+            succeeded = messages.presence_succeeded(channel.name, members)
+        self.go_live(joining, answer.version, [text_frame(succeeded), *frames], cached, provisional)
+        self._metrics.subscribed(channel.app_id, channel_kind(channel.name))
 
-    def go_live(self, joining: Joining, version: int, frames: list[bytes], cached: bytes | None = None) -> None:
+    def go_live(
+        self,
+        joining: Joining,
+        version: int,
+        frames: list[bytes],
+        cached: bytes | None = None,
+        provisional: bool = False,
+    ) -> None:
         """The acknowledgement, what belongs to it, what was held meanwhile; then the connection is subscribed."""
         pending = joining.pending
         connection = pending.connection
@@ -188,7 +205,7 @@ class Subscriptions:
             if state.members is None:
                 state.members = {}
             state.members[pending.channel.name] = joining.member
-        pending.activate(version, frames, cached)
+        pending.activate(version, frames, cached, provisional)
         if pending.overflowed:
             connection.close(CloseCode.RECONNECT, "Subscribing took too long on a busy channel")
 
@@ -200,16 +217,19 @@ class Subscriptions:
         joining.pending.cancel()
         if joining.done is not None:
             self._reporter.remove(channel.app_id, channel.name, joining.member, joining.done)
-        if self._hub.close_if_empty(channel):
-            self._adapter.unsubscribe(channel.app_id, channel.name)
+        self._close_if_empty(channel)
 
     def _left(self, connection: Connection, channel: Channel) -> None:
         state: ConnectionState = connection.state
         member = state.members.pop(channel.name, None) if state.members else None
         self._reporter.remove(channel.app_id, channel.name, member)
-        if self._hub.close_if_empty(channel):
-            self._adapter.unsubscribe(channel.app_id, channel.name)
+        self._close_if_empty(channel)
         self._metrics.unsubscribed(channel.app_id, channel_kind(channel.name))
+
+    def _close_if_empty(self, channel: Channel) -> None:
+        if self._hub.close_if_empty(channel):
+            self._rosters.forget(channel)
+            self._adapter.unsubscribe(channel.app_id, channel.name)
 
     @staticmethod
     def _forget_joining(connection: Connection, name: str) -> None:
@@ -220,17 +240,6 @@ class Subscriptions:
                 state.joining = None
 
     # --- presence and users
-
-    def member_changed(self, change: MemberChange) -> None:
-        """Tell this worker's subscribers of a member that joined or left anywhere (N-21)."""
-        channel = self._hub.channel(change.app_id, change.channel)
-        if channel is None:
-            return
-        if change.added:
-            payload = messages.member_added(change.channel, change.user_id, change.user_info)
-        else:
-            payload = messages.member_removed(change.channel, change.user_id)
-        channel.broadcast(text_frame(payload), None, change.version)
 
     @staticmethod
     def _member(connection: Connection, request: SubscribeRequest) -> Member:

@@ -14,7 +14,7 @@ from engine._fast.frame import text_frame
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
-from engine.interfaces import MemberChange
+from engine.interfaces import MemberChange, Message
 from engine.protocol.channel import user_channel
 from tests._fast.pair import Bench, bench
 from tests.support.valkey import ValkeyServer
@@ -78,10 +78,10 @@ def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_sender
             node.bench.subscribe(connection, "room")
             await node.subscribe("room")
         for n in range(200):
-            await (a, b)[n % 2].adapter.publish([("app", "room", text_frame(b"%d" % n))])
+            await (a, b)[n % 2].adapter.publish([Message("app", "room", text_frame(b"%d" % n))])
         # The excluded socket is found by its id on whatever worker it is; ids are per hub here, so both have "1.1".
-        await a.adapter.publish([("app", "room", text_frame(b"excluded"))], "1.1")
-        await a.adapter.publish([("app", "room", text_frame(b"last"))])
+        await a.adapter.publish([Message("app", "room", text_frame(b"excluded"), "1.1")])
+        await a.adapter.publish([Message("app", "room", text_frame(b"last"))])
         await peer_a.until(lambda: "last" in peer_a.texts)
         await peer_b.until(lambda: "last" in peer_b.texts)
         assert peer_a.texts == peer_b.texts == [*map(str, range(200)), "last"]
@@ -151,20 +151,20 @@ def test_without_redis_it_serves_locally_or_refuses_and_comes_back(fallback: boo
             server.kill()
             await until(lambda: not a.adapter.connected)
             if fallback:
-                await a.adapter.publish([("app", "room", text_frame(b"alone"))])
-                a.adapter.send("app", "room", text_frame(b"event"))
+                await a.adapter.publish([Message("app", "room", text_frame(b"alone"))])
+                a.adapter.send(Message("app", "room", text_frame(b"event")))
                 await a.subscribe("late")
                 await peer.until(lambda: peer.texts == ["alone", "event"])
             else:
                 with pytest.raises(StoreUnavailable):
-                    await a.adapter.publish([("app", "room", text_frame(b"alone"))])
+                    await a.adapter.publish([Message("app", "room", text_frame(b"alone"))])
             server.start()
             await until(lambda: a.adapter.connected)
             client = server.client()
             topics = [f"{prefix}app/room"] + [f"{prefix}app/late"] * fallback
             await until(lambda: client.pubsub_numsub(*topics) == [(topic.encode(), 1) for topic in topics])
             client.close()
-            await a.adapter.publish([("app", "room", text_frame(b"back"))])
+            await a.adapter.publish([Message("app", "room", text_frame(b"back"))])
             await peer.until(lambda: peer.texts[-1:] == ["back"])
 
         run(server.url, scene, nodes=1, fallback=fallback)

@@ -20,7 +20,7 @@ from engine.config.server import CorsConfig, HttpApiConfig
 from engine.errors import StoreUnavailable
 from engine.http.application import build_api, build_application, build_runner
 from engine.http.call import Answer
-from engine.interfaces import MemberReport, RateDecision, Report
+from engine.interfaces import MemberReport, Message, RateDecision, Report
 from engine.metrics import Metrics
 from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.memory import MemoryOccupancy
@@ -65,12 +65,12 @@ class Adapter:
         self.gone = False
         self.broken = False
 
-    async def publish(self, messages: Sequence[tuple[str, str, bytes]], except_socket_id: str = "") -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         if self.broken:
             raise RuntimeError("a mistake of ours")
         if self.gone:
             raise StoreUnavailable("gone")
-        for _, channel, frame in messages:
+        for _, channel, frame, except_socket_id in messages:
             event = json.loads(payload_of(frame))
             assert event["channel"] == channel
             self.sent.append((channel, event["event"], event["data"], except_socket_id))

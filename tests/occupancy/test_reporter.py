@@ -52,8 +52,17 @@ class World:
         self.cluster = MemoryCluster(self.changes.append, lambda: None)
         self.store = Flaky(self.cluster)
         self.states: list[bool] = []
+        self.doubts: list[bool] = []
+        self.rosters: list[tuple[str, list[str], bool]] = []
         self.reporter = Reporter(
-            self.store, lambda app, channel: (True, True, 0), self.states.append, heartbeat_s, reconcile_s
+            self.store,
+            lambda app, channel: (True, True, 0),
+            self.states.append,
+            self.doubts.append,
+            lambda app, channel, answer, final: self.rosters.append((channel, sorted(answer.roster or ()), final)),
+            heartbeat_s,
+            reconcile_s,
+            converge_s=0.05,
         )
 
     async def added(self, channel: str, member: Member | None = None, limit: int = 0) -> tuple[Answer, bool]:
@@ -190,6 +199,8 @@ def test_without_the_store_it_answers_alone_and_tells_all_later() -> None:
         await world.reporter.settled()
         assert sorted(await world.store.members("app", "presence-x")) == ["ann", "bob"]
         assert await world.totals() == {"presence-x": 2}
+        await until(lambda: world.doubts[-1:] == [False])
+        assert world.rosters == [("presence-x", ["ann", "bob"], False), ("presence-x", ["ann", "bob"], True)]
 
     run(scene)
 

@@ -198,8 +198,7 @@ local function read_report(at)
   return r, at
 end
 
-local function set_total(who, r, raw, before, after)
-  note_fact(base .. 'worker:' .. who, r.field, raw, r.count)
+local function change_total(r, before, after)
   if after == before then return end
   if after == 0 then
     call('HDEL', r.totals_key, r.channel)
@@ -208,6 +207,11 @@ local function set_total(who, r, raw, before, after)
     call('HSET', r.totals_key, r.channel, after)
     if before == 0 and r.watched then tell_come(next_seq(), r.field, 'channel_occupied', r, '', '', '') end
   end
+end
+
+local function set_total(who, r, raw, before, after)
+  note_fact(base .. 'worker:' .. who, r.field, raw, r.count)
+  change_total(r, before, after)
 end
 
 -- The answer: the total alone, or {total, refused, version, roster, refused users}.

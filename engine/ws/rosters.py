@@ -1,0 +1,106 @@
+"""What this worker's subscribers of each presence channel have been told: the members, and up to which version.
+
+Normally a snapshot plus every later change is right by itself. This is for when it is not: with the shared state lost
+or emptied, the worker goes on telling what it knows, and afterwards tells its subscribers the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine._fast.connection import Connection
+from engine._fast.frame import text_frame
+from engine._fast.hub import Channel, Hub
+from engine.interfaces import MemberChange
+from engine.protocol import messages
+
+
+class _Roster:
+    __slots__ = ("members", "version")
+
+    def __init__(self, members: Mapping[str, str], version: int) -> None:
+        self.members = dict(members)
+        self.version = version
+
+
+class Rosters:
+    """The members of this worker's presence channels, as told."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._known: dict[tuple[str, str], _Roster] = {}
+        #: The shared state was lost and may not yet hold everybody again: what it lacks is no departure.
+        self.doubtful = False
+
+    def joined(
+        self, connection: Connection, channel: Channel, members: Mapping[str, str], version: int
+    ) -> tuple[Mapping[str, str], bool]:
+        """The members to tell a new subscriber, and whether that is only what is known for now; the
+        others hear of it here only when the store could not tell them.
+
+        :param members: user id -> user_info, as the store has answered, or as held here when it could not (version 0).
+        """
+        key = (channel.app_id, channel.name)
+        known = self._known.get(key)
+        if known is None:
+            self._known[key] = _Roster(members, version)
+            return members, False
+        if version and not self.doubtful:
+            return members, False
+        self._add(channel, known, members, version, connection)
+        return dict(known.members), True
+
+    def changed(self, change: MemberChange) -> None:
+        """A member came or went somewhere in the cluster (N-21)."""
+        channel = self._hub.channel(change.app_id, change.channel)
+        if channel is None:
+            return
+        known = self._known.get((change.app_id, change.channel))
+        if known is not None:
+            if change.version <= known.version:
+                return
+            known.version = change.version
+            if not change.added:
+                known.members.pop(change.user_id, None)
+            elif change.user_id in known.members and self.doubtful:
+                return  # announced again by its worker; nobody was told that it had left
+            else:
+                known.members[change.user_id] = change.user_info
+        if change.added:
+            _tell(channel, messages.member_added(channel.name, change.user_id, change.user_info), change.version)
+        else:
+            _tell(channel, messages.member_removed(channel.name, change.user_id), change.version)
+
+    def resync(self, app_id: str, name: str, members: Mapping[str, str], version: int, final: bool) -> None:
+        """The store has answered again.
+
+        :param final: everybody has had time to report, so whoever is missing has left.
+        """
+        channel = self._hub.channel(app_id, name)
+        known = self._known.get((app_id, name))
+        if channel is None or known is None or version < known.version:
+            return
+        self._add(channel, known, members, version, None)
+        if final:
+            for user_id in known.members.keys() - members.keys():
+                del known.members[user_id]
+                _tell(channel, messages.member_removed(name, user_id), version)
+        known.version = version
+
+    def forget(self, channel: Channel) -> None:
+        """This worker has no subscriber of the channel any more."""
+        self._known.pop((channel.app_id, channel.name), None)
+
+    @staticmethod
+    def _add(
+        channel: Channel, known: _Roster, members: Mapping[str, str], version: int, joining: Connection | None
+    ) -> None:
+        """Those of `members` that were not known become known, to all but the one that is joining."""
+        for user_id, user_info in members.items():
+            if user_id not in known.members:
+                known.members[user_id] = user_info
+                _tell(channel, messages.member_added(channel.name, user_id, user_info), version, joining)
+
+
+def _tell(channel: Channel, payload: bytes, version: int, excluded: Connection | None = None) -> None:
+    channel.broadcast(text_frame(payload), excluded, version)
