@@ -14,7 +14,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest debug-test lint format compile debug annotate clean
+.PHONY: help run test quicktest debug-test install-test lint format compile debug annotate clean
 
 help: ## Show these words
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -31,6 +31,10 @@ quicktest: compile ## Run the tests that start no engine process
 debug-test: debug ## Run the tests of the compiled modules on the debug build
 	$(PYTEST) tests/_fast $(ARGS)
 	@$(MAKE) --no-print-directory compile
+
+install-test: compile ## Install the package into a fresh venv and run the first steps with it
+	rm -rf build/venv && $(PYTHON) -m venv build/venv && build/venv/bin/python -m pip install -q .
+	ENGINE_TEST_PYTHON=$(CURDIR)/build/venv/bin/python $(PYTEST) $(addprefix tests/integration/test_,getting_started.py cli.py) $(ARGS)
 
 lint: $(VENV)/.installed ## Check style, format and types
 	$(BIN)/ruff check .

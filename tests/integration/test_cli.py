@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from tests.support.engine import APP, ROOT, Engine
+from tests.support.engine import APP, PYTHON, Engine, environment
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import free_port, wait_until
 
@@ -23,9 +22,9 @@ def command(engine: Engine) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
         def start(*args: str) -> subprocess.Popen[str]:
             process = subprocess.Popen(
-                [sys.executable, "-m", "engine", *args],
+                [PYTHON, "-m", "engine", *args],
                 cwd=engine.folder,
-                env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+                env=environment(),
                 text=True,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

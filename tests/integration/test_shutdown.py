@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,7 +13,7 @@ import pytest
 
 from tests.integration.conftest import shared_config
 from tests.support.client import connected
-from tests.support.engine import ROOT, running
+from tests.support.engine import PYTHON, environment, running
 from tests.support.receiver import WebhookReceiver
 
 CLIENTS = 20
@@ -64,10 +62,10 @@ def test_port_in_use_is_told() -> None:
     """A second engine on the same port would take half of the connections; it must not start."""
     with running() as engine:
         second = subprocess.run(
-            [sys.executable, "-m", "engine", "--config", engine.config_path],
+            [PYTHON, "-m", "engine", "--config", engine.config_path],
             check=False,
             cwd=engine.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=environment(),
             capture_output=True,
             text=True,
             timeout=30,

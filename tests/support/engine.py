@@ -32,6 +32,8 @@ STOP_TIMEOUT_S = 20.0
 #: Lines that no client and no test may cause in a healthy engine.
 NOISE = re.compile(r"Traceback \(most recent call last\)|\bERROR\b|\bCRITICAL\b|Exception ignored|never awaited")
 ROOT = Path(__file__).resolve().parents[2]
+#: The interpreter that runs the engine. `make install-test` names one into which the package was installed.
+PYTHON = os.environ.get("ENGINE_TEST_PYTHON", sys.executable)
 
 APP: dict[str, Any] = {
     "id": "1",
@@ -162,9 +164,9 @@ def running(
     (folder / "config.json").write_text(json.dumps(merged, indent=1))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
+            [PYTHON, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
             cwd=folder,
-            env=_environment() | dict(env or {}),
+            env=environment() | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -195,10 +197,11 @@ def basic_config() -> dict[str, Any]:
     }
 
 
-def _environment() -> dict[str, str]:
-    """Ours without what would configure the engine."""
+def environment() -> dict[str, str]:
+    """Ours without what would configure the engine; with the source's folder, unless an installed package is tried."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR") if name in os.environ}
-    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    source = {"PYTHONPATH": str(ROOT)} if sys.executable == PYTHON else {}
+    return kept | source | {"PYTHONUNBUFFERED": "1"}
 
 
 def _ready(engine: Engine) -> bool:
