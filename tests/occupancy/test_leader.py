@@ -4,119 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
-import orjson
 import pytest
-import redis.asyncio
 
 from engine.errors import StoreUnavailable
-from engine.interfaces import Due, MemberReport, OccupancyStore, Report, WebhookQueue
-from engine.metrics import Metrics
+from engine.interfaces import Due, MemberReport, Report
 from engine.occupancy.leader import Leader
 from engine.occupancy.memory import MemoryOccupancy
-from engine.occupancy.redis import RedisOccupancy
-from engine.webhooks.job import decode
-from engine.webhooks.queue_memory import MemoryQueue
-from engine.webhooks.queue_redis import RedisQueue
-from tests.occupancy.clusters import InMemory, InRedis
-from tests.support.waiting import wait_until_async
-from tests.webhooks.making import Apps, Batches, make_app, make_endpoint
-
-FOREVER_S = 3600.0
-
-
-class Delivery:
-    """Notes what it is told to do."""
-
-    def __init__(self) -> None:
-        self.running = False
-        self.died: list[str] = []
-
-    async def start(self) -> None:
-        self.running = True
-
-    async def stop(self) -> None:
-        self.running = False
-
-    async def worker_died(self, incarnation: str) -> None:
-        self.died.append(incarnation)
-
-
-class Made:
-    """A leader with all that it was given."""
-
-    def __init__(
-        self, store: OccupancyStore, queue: WebhookQueue | None = None, name: str = "a", **options: Any
-    ) -> None:
-        self.store = store
-        self.queue = queue or MemoryQueue()
-        self.name = name
-        self.delivery = Delivery()
-        self.metrics = Metrics()
-        apps = options.pop("apps", Apps(make_app(make_endpoint(), app_id="app")))
-        batches = options.pop("batches", Batches(duration=1))
-        wanted = options.pop("wanted", lambda *_: (True, True, 0))
-        options = {"node_timeout_ms": 10_000_000, "look_every_s": FOREVER_S, **options}
-        self.leader = Leader(
-            store,
-            self.queue,
-            apps,
-            batches,
-            wanted,
-            self.metrics,
-            incarnation=lambda: self.name,
-            delivery=self.delivery,
-            **options,
-        )
-
-    async def told(self) -> list[tuple[str, str]]:
-        """(name, channel) of all events in the queue, in order; the queue is emptied."""
-        await self.queue.attach()
-        jobs = (await self.queue.reserve(1000)).jobs
-        for job in jobs:
-            await self.queue.ack(job)
-        return [(event["name"], event["channel"]) for job in jobs for event in orjson.loads(job.body)["events"]]
-
-    async def depth(self) -> int:
-        depth = await self.queue.depth()
-        return depth["waiting"] + depth["reserved"]
-
-
-@asynccontextmanager
-async def led(made: Made, *, join: bool = True) -> AsyncIterator[Made]:
-    if join:
-        await made.store.join(made.name)
-    await made.leader.start()
-    try:
-        yield made
-    finally:
-        await made.leader.stop()
-
-
-def occupied(channel: str, count: int = 1, app_id: str = "app", settle_ms: int = 0) -> Report:
-    return Report(app_id, channel, count, watched=True, settle_ms=settle_ms)
-
-
-async def until(condition: Callable[[], Any], what: str = "") -> None:
-    await wait_until_async(condition, 10, what)
-
-
-async def until_async(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.002)
-
-
-async def until_told(made: Made, jobs: int = 1) -> None:
-    async def told() -> bool:
-        return await made.depth() >= jobs
-
-    await until_async(told)
+from tests.occupancy.clusters import InMemory
+from tests.occupancy.leading import Made, led, occupied, until, until_told
+from tests.webhooks.making import Batches
 
 
 def in_memory() -> tuple[InMemory, list[Leader]]:
@@ -374,113 +273,5 @@ def test_a_wake_during_a_look_is_not_lost() -> None:
         leaders.append(made.leader)
         async with led(made):
             await until_told(made)
-
-    asyncio.run(run())
-
-
-# --- on Redis: one script queues and forgets
-
-
-class Dying(redis.asyncio.Redis):
-    """A client whose process dies at its n-th script, before or after Redis has run it."""
-
-    die_at = 0
-    after = False
-    calls = 0
-    dead: asyncio.Event
-
-    async def evalsha(self, *args: Any) -> Any:  # type: ignore[override]
-        self.calls += 1
-        if self.calls < self.die_at:
-            return await super().evalsha(*args)
-        if self.calls == self.die_at and self.after:
-            await super().evalsha(*args)
-        self.dead.set()
-        await asyncio.Event().wait()
-
-
-def redis_leader(cluster: InRedis, client: redis.asyncio.Redis, name: str) -> Made:
-    store = RedisOccupancy(client, f"{cluster.name}-key:", cluster.topic_prefix, FOREVER_S)
-    queue = RedisQueue(cluster.client, f"{cluster.name}-queue:", name)
-    return Made(store, queue, name, batches=Batches(duration=0, size=2))
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_leader_that_dies_at_any_script_neither_loses_nor_repeats(redis_url: str, after: bool) -> None:
-    async def run(die_at: int) -> bool:
-        cluster = InRedis(redis_url)
-        client = Dying.from_url(redis_url)
-        client.die_at, client.after, client.dead = die_at, after, asyncio.Event()
-        store = cluster.store()
-        for name in ("a", "b", "dead"):
-            await store.join(name)
-        await store.report("dead", [occupied(f"c{n}") for n in range(3)])
-        await store.leave("dead")
-        first, second = redis_leader(cluster, client, "a"), redis_leader(cluster, cluster.client, "b")
-        await first.leader.start()
-
-        async def told() -> list[tuple[str, str]]:
-            jobs = map(decode, await cluster.client.lrange(f"{cluster.name}-queue:default", 0, -1))
-            return [(e["name"], e["channel"]) for job in jobs for e in orjson.loads(job.body)["events"]]
-
-        async def all_told() -> bool:
-            return len(await told()) >= 6
-
-        survived = asyncio.create_task(until_async(all_told))
-        died = asyncio.create_task(client.dead.wait())
-        await asyncio.wait([survived, died], timeout=10, return_when=asyncio.FIRST_COMPLETED)
-        first.leader._task.cancel()  # type: ignore[union-attr]
-        try:
-            if client.dead.is_set():
-                await store.leave("a")  # as its supervisor does
-                await second.leader.start()
-                await asyncio.wait_for(survived, 10)
-                await second.leader.stop()
-            assert (await store.due(10)).transitions == []
-            channels = [f"c{n}" for n in range(3)]
-            events = await told()
-            assert events[:3] == [("channel_occupied", channel) for channel in channels]
-            assert sorted(events[3:]) == [("channel_vacated", channel) for channel in channels]
-            return client.dead.is_set()
-        finally:
-            for task in (survived, died):
-                task.cancel()
-            await client.aclose()
-            await cluster.close()
-
-    async def at_every_script() -> int:
-        at = 1
-        while await run(at):
-            at += 1
-        return at
-
-    # Lease, purge in at least two scripts, due, commit: fewer would mean that this test has lost its subject.
-    assert asyncio.run(at_every_script()) > 5
-
-
-def test_a_leader_that_was_stopped_and_overtaken_tells_nothing(redis_url: str) -> None:
-    async def run() -> None:
-        cluster = InRedis(redis_url)
-        store = cluster.store()
-        try:
-            for name in ("a", "b"):
-                await store.join(name)
-            stalled, next_one = (redis_leader(cluster, cluster.client, name) for name in ("a", "b"))
-            await stalled.leader.start()
-            await until(lambda: stalled.leader.leading)
-            # While it slept its lease ran out and another one leads; it does not know yet.
-            await store.release("a")
-            assert await store.acquire("b", 60_000)
-            await store.report("a", [occupied("c")])
-            stalled.leader.wake()
-            await until(lambda: not stalled.leader.leading)
-            assert await next_one.depth() == 0
-            await next_one.leader.start()
-            await until_told(next_one)
-            await stalled.leader.stop()
-            await next_one.leader.stop()
-            assert await next_one.told() == [("channel_occupied", "c")]
-        finally:
-            await cluster.close()
 
     asyncio.run(run())

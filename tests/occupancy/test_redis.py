@@ -1,10 +1,9 @@
-"""What only the Redis driver can get wrong: jobs in the commit, late and failing commands, tampered state."""
+"""What only the Redis driver can get wrong: jobs in the commit, late and failing commands."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -17,29 +16,10 @@ from engine.interfaces import MemberReport, Report
 from engine.occupancy.obituary import declare_dead
 from engine.occupancy.redis import RedisOccupancy
 from tests.occupancy.clusters import InRedis
+from tests.occupancy.stores import everything, opened, presence
 from tests.support.valkey import ValkeyServer
 
 SETTLE_MS = 30_000
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[tuple[InRedis, RedisOccupancy]]:
-    cluster = InRedis(url)
-    try:
-        await cluster.listen()
-        store = cluster.store()
-        await store.join("a")
-        yield cluster, store
-    finally:
-        await cluster.close()
-
-
-def presence(count: int, *members: MemberReport, settle_ms: int = 0) -> Report:
-    return Report("app", "presence-x", count, watched=True, members_watched=True, settle_ms=settle_ms, members=members)
-
-
-def everything(app_id: str, channel: str) -> tuple[bool, bool, int]:
-    return True, True, 0
 
 
 async def keys_of(cluster: InRedis) -> set[str]:
@@ -262,110 +242,6 @@ def test_a_clock_that_stepped_back_delays_nothing(redis_url: str) -> None:
             first, *_, last = sorted(due.transitions, key=lambda t: t.seq)
             assert last.seq - first.seq > 364 * 86_400_000_000
             assert abs(last.time_ms - first.time_ms) < 60_000
-
-    asyncio.run(run())
-
-
-GARBAGE = [b"", b"x", b"\xff\xfe", b"/", b"a/", b"/b", b"a/b/", b"//"]
-
-
-def test_garbage_in_redis_is_left_out(redis_url: str) -> None:
-    async def run() -> None:
-        async with opened(redis_url) as (cluster, store):
-            keys, client = cluster.keys, cluster.client
-            await store.report("a", [presence(2, MemberReport("u", 1, "i"))])
-            for field in GARBAGE:
-                await client.hset(keys.worker("a"), field, field)
-                await client.hset(keys.worker_members("a"), field, field)
-                await client.hset(keys.totals("app"), field, field)
-                await client.hset(keys.members("app", "presence-x"), field, field)
-                await client.zadd(keys.transitions, {field: 0, b"0" * 16 + field: 0})
-            for entry in (
-                b"[]",
-                b'["channel_occupied","a","b","c","","",""]',
-                b'["what","a","b",1,"","",""]',
-                b"[1,2,3,4,5,6,7]",
-            ):
-                await client.zadd(keys.transitions, {b"0" * 16 + entry: 0})
-            await client.hset(keys.totals("app"), "room", "-7")
-            assert await store.channels("app") == {"presence-x": 2}
-            assert await store.members("app", "presence-x") == {"u": "i"}
-            assert await store.held("a") == {("app", "presence-x", None): 2, ("app", "presence-x", "u"): 1}
-            # The unreadable ones stood first in line; they are taken out, not only passed over.
-            for _ in range(20):
-                due = await store.due(2)
-            assert [t.name for t in due.transitions] == ["channel_occupied", "member_added"]
-            [answer] = await store.report("a", [Report("app", "presence-x", 2, roster=True)])
-            assert answer.roster == {"u": "i"}
-            assert store.malformed > 20
-            await store.leave("a")
-            await store.join("b")
-            await store.acquire("b", 60_000)
-            slices = 0
-            while await store.purge("b", "a", everything, 3):
-                slices += 1
-                assert slices < 50
-            assert await store.held("a") == {}
-            assert await store.counts("app", ["presence-x"]) == [(0, 0)]
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "channels:app",
-        "members:app/presence-x",
-        "worker:a",
-        "worker-members:a",
-        "transitions",
-        "pending",
-        "clock",
-        "turns",
-        "lease",
-    ],
-)
-def test_a_key_overwritten_with_another_type_starts_anew(redis_url: str, name: str) -> None:
-    async def run() -> None:
-        async with opened(redis_url) as (cluster, store):
-            full = presence(1, MemberReport("u", 1, "i"), settle_ms=SETTLE_MS)
-            await store.report("a", [full])
-            await store.report("a", [presence(0, settle_ms=SETTLE_MS)])
-            await cluster.client.delete(cluster.keys.base + name)
-            await cluster.client.execute_command(
-                *(("SADD",) if name in ("clock", "lease") else ("SET",)), cluster.keys.base + name, "x"
-            )
-            await store.acquire("a", 10_000)
-            await store.report("a", [full])
-            await store.report("a", [full])
-            assert await store.channels("app") == {"presence-x": 1}
-            assert await store.members("app", "presence-x") == {"u": "i"}
-            await store.due(10)
-
-    asyncio.run(run())
-
-
-def test_reporting_again_mends_what_is_too_low(redis_url: str) -> None:
-    async def run() -> None:
-        async with opened(redis_url) as (cluster, store):
-            full = presence(3, MemberReport("u", 1, "i"))
-            await store.report("a", [full])
-            await cluster.client.delete(cluster.keys.totals("app"), cluster.keys.members("app", "presence-x"))
-            await store.report("a", [full])
-            assert await store.counts("app", ["presence-x"]) == [(3, 1)]
-
-    asyncio.run(run())
-
-
-def test_members_that_nobody_holds_go_when_the_channel_is_vacated(redis_url: str) -> None:
-    async def run() -> None:
-        async with opened(redis_url) as (cluster, store):
-            await store.report("a", [presence(1, MemberReport("u", 1, "i"))])
-            await cluster.client.hset(cluster.keys.members("app", "presence-x"), "ghost", "5 i")
-            await store.report("a", [presence(0, MemberReport("u", 0))])
-            assert await store.members("app", "presence-x") == {}
-            changes, _ = await cluster.heard()
-            assert [(c.added, c.user_id) for c in changes] == [(True, "u"), (False, "u"), (False, "ghost")]
 
     asyncio.run(run())
 

@@ -1,0 +1,110 @@
+"""A leader with everything around it, and waiting for what it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+
+from engine.interfaces import OccupancyStore, Report, WebhookQueue
+from engine.metrics import Metrics
+from engine.occupancy.leader import Leader
+from engine.webhooks.queue_memory import MemoryQueue
+from tests.support.waiting import wait_until_async
+from tests.webhooks.making import Apps, Batches, make_app, make_endpoint
+
+FOREVER_S = 3600.0
+
+
+class Delivery:
+    """Notes what it is told to do."""
+
+    def __init__(self) -> None:
+        self.running = False
+        self.died: list[str] = []
+
+    async def start(self) -> None:
+        self.running = True
+
+    async def stop(self) -> None:
+        self.running = False
+
+    async def worker_died(self, incarnation: str) -> None:
+        self.died.append(incarnation)
+
+
+class Made:
+    """A leader with all that it was given."""
+
+    def __init__(
+        self, store: OccupancyStore, queue: WebhookQueue | None = None, name: str = "a", **options: Any
+    ) -> None:
+        self.store = store
+        self.queue = queue or MemoryQueue()
+        self.name = name
+        self.delivery = Delivery()
+        self.metrics = Metrics()
+        apps = options.pop("apps", Apps(make_app(make_endpoint(), app_id="app")))
+        batches = options.pop("batches", Batches(duration=1))
+        wanted = options.pop("wanted", lambda *_: (True, True, 0))
+        options = {"node_timeout_ms": 10_000_000, "look_every_s": FOREVER_S, **options}
+        self.leader = Leader(
+            store,
+            self.queue,
+            apps,
+            batches,
+            wanted,
+            self.metrics,
+            incarnation=lambda: self.name,
+            delivery=self.delivery,
+            **options,
+        )
+
+    async def told(self) -> list[tuple[str, str]]:
+        """(name, channel) of all events in the queue, in order; the queue is emptied."""
+        await self.queue.attach()
+        jobs = (await self.queue.reserve(1000)).jobs
+        for job in jobs:
+            await self.queue.ack(job)
+        return [(event["name"], event["channel"]) for job in jobs for event in orjson.loads(job.body)["events"]]
+
+    async def depth(self) -> int:
+        depth = await self.queue.depth()
+        return depth["waiting"] + depth["reserved"]
+
+
+@asynccontextmanager
+async def led(made: Made, *, join: bool = True) -> AsyncIterator[Made]:
+    if join:
+        await made.store.join(made.name)
+    await made.leader.start()
+    try:
+        yield made
+    finally:
+        await made.leader.stop()
+
+
+def occupied(channel: str, count: int = 1, app_id: str = "app", settle_ms: int = 0) -> Report:
+    return Report(app_id, channel, count, watched=True, settle_ms=settle_ms)
+
+
+async def until(condition: Callable[[], Any], what: str = "") -> None:
+    await wait_until_async(condition, 10, what)
+
+
+async def until_async(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.002)
+
+
+async def until_told(made: Made, jobs: int = 1) -> None:
+    async def told() -> bool:
+        return await made.depth() >= jobs
+
+    await until_async(told)

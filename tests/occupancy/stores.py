@@ -1,0 +1,30 @@
+"""A Redis store of one worker, and what its tests report."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from engine.interfaces import MemberReport, Report
+from engine.occupancy.redis import RedisOccupancy
+from tests.occupancy.clusters import InRedis
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[tuple[InRedis, RedisOccupancy]]:
+    cluster = InRedis(url)
+    try:
+        await cluster.listen()
+        store = cluster.store()
+        await store.join("a")
+        yield cluster, store
+    finally:
+        await cluster.close()
+
+
+def presence(count: int, *members: MemberReport, settle_ms: int = 0) -> Report:
+    return Report("app", "presence-x", count, watched=True, members_watched=True, settle_ms=settle_ms, members=members)
+
+
+def everything(app_id: str, channel: str) -> tuple[bool, bool, int]:
+    return True, True, 0
