@@ -8,7 +8,7 @@ WORKERS ?= 2
 CONFIG ?= config.json
 # Processes for pytest; more than eight only get in each other's way.
 JOBS ?= auto
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
+PYTEST := $(BIN)/python -m pytest -rs -n $(JOBS) --maxprocesses 8
 
 FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed

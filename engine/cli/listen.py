@@ -69,8 +69,10 @@ async def _listen(app: App, url: str, channels: Sequence[str], user_id: str) -> 
                 failures += 1
                 complain(f"cannot connect to {url}: {one_line(str(error)) or 'no answer'}")
             else:
-                async with socket:
+                try:
                     established = await _converse(socket, app, channels, user_id)
+                finally:
+                    await socket.close()
                 failures = 0 if established else failures + 1
                 code = socket.close_code
                 complain(f"connection lost ({code})")
