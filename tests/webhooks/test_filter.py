@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.apps.app import Filter
+from engine.protocol.channel import channel_kind
 from engine.webhooks.filter import MEMBER_EVENTS, OCCUPANCY_EVENTS, channel_types, matches, wants
 from tests.webhooks.making import make_app, make_endpoint
 
@@ -32,6 +35,13 @@ from tests.webhooks.making import make_app, make_endpoint
 )
 def test_channel_types(channel: str, types: set[str]) -> None:
     assert channel_types(channel) == types
+
+
+@given(st.lists(st.sampled_from(["private-", "presence-", "cache-", "encrypted-", "x", "-", "Private-"])).map("".join))
+def test_channel_types_agree_with_the_rest_of_the_engine(channel: str) -> None:
+    kind = channel_kind(channel)
+    expected = {kind.base} | ({"encrypted"} if kind.is_encrypted else set()) | ({"cache"} if kind.is_cache else set())
+    assert channel_types(channel) == expected
 
 
 @pytest.mark.parametrize(

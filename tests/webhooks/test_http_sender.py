@@ -175,17 +175,19 @@ def test_a_certificate_that_nobody_vouches_for() -> None:
 
 
 @contextmanager
-def raw_server(answer: bytes, close: bool = True) -> Iterator[tuple[str, list[int]]]:
-    """Answers every request with the same bytes; the list grows by one for each connection."""
-    connections: list[int] = []
+def raw_server(answer: bytes, close: bool = True) -> Iterator[tuple[str, list[list[bytes]]]]:
+    """Answers every request with the same bytes; the list holds the requests of each connection."""
+    connections: list[list[bytes]] = []
     transports: list[asyncio.WriteTransport] = []
     ready: queue.Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(1)
+        connections.append([])
+        requests = connections[-1]
         transports.append(writer.transport)
         with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while await reader.readuntil(b"]}"):
+            while True:
+                requests.append(await reader.readuntil(b"]}"))
                 writer.write(answer)
                 await writer.drain()
                 if close:
@@ -227,6 +229,15 @@ def test_what_becomes_of_the_body_changes_nothing() -> None:
         send(url, timeout_s=0.1)
     with raw_server(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc") as (url, _):
         send(url)
+
+
+def test_no_cookie_travels_from_one_request_to_another() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: of=another; Path=/\r\nContent-Length: 0\r\n\r\n"
+    with raw_server(answer, close=False) as (url, connections):
+        send(url.replace("127.0.0.1", "localhost"), fresh_job(), fresh_job())
+        requests = [request for connection in connections for request in connection]
+    assert len(requests) == 2
+    assert not any(b"cookie" in request.lower() for request in requests)
 
 
 def test_a_short_answer_keeps_the_connection_and_an_endless_one_does_not() -> None:
