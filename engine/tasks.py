@@ -6,11 +6,14 @@ A worker without its reporter, sweep or leader loop would look alive and be wron
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
 #: Key in the loop's exception context that marks the death of a background task.
 FATAL = "fatal"
+#: Time for a cancelled task to clean up before it is cancelled again.
+CANCEL_AGAIN_S = 0.25
 
 
 def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -22,9 +25,12 @@ def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
 
 async def cancel(task: asyncio.Task[None] | None, timeout_s: float = 1.0) -> None:
     """Cancel a background task and wait until it has ended, at most `timeout_s`."""
-    if task is not None and not task.done():
+    end = time.monotonic() + timeout_s
+    while task is not None and not task.done() and (left_s := end - time.monotonic()) > 0:
+        # More than once: before Python 3.12, asyncio.wait_for (redis-py sends through it) swallows a cancellation that
+        # arrives as its work is done, and the task would go on.
         task.cancel()
-        await asyncio.wait([task], timeout=timeout_s)
+        await asyncio.wait([task], timeout=min(left_s, CANCEL_AGAIN_S))
 
 
 def _on_done(task: asyncio.Task[None]) -> None:

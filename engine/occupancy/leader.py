@@ -97,7 +97,7 @@ class Leader:
         self._audit_at = 0.0
         #: Dead workers whose purge has begun.
         self._burying: set[str] = set()
-        self._lost = False
+        self._lost = self._stopping = False
         self.leading = False
 
     async def start(self) -> None:
@@ -105,8 +105,11 @@ class Leader:
 
     async def stop(self) -> None:
         """Tell what is due, then let another worker lead."""
+        self._stopping = True
+        self._woken.set()
         await cancel(self._task)
         if not self.leading:
+            await self._delivery.stop()
             return
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
@@ -126,7 +129,7 @@ class Leader:
     # --- the loop
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             # Before looking, so that a wake during the look leads to the next one.
             self._woken.clear()
             await self._wait(await self._look())

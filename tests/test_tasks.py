@@ -1,0 +1,68 @@
+"""Background tasks: their death is told, and cancelling one ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from engine.tasks import FATAL, cancel, spawn
+
+
+def test_a_task_that_dies_is_reported_as_fatal() -> None:
+    async def run() -> list[dict[str, Any]]:
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+        async def die() -> None:
+            raise ZeroDivisionError
+
+        task = spawn(die(), "mayfly")
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+        return told
+
+    [context] = asyncio.run(run())
+    assert context[FATAL]
+    assert "mayfly" in context["message"]
+
+
+def test_a_task_that_overhears_a_cancellation_is_cancelled_again() -> None:
+    async def run() -> None:
+        async def deaf() -> None:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                await asyncio.sleep(3600)
+
+        task = spawn(deaf(), "deaf")
+        await asyncio.sleep(0)
+        await cancel(task, 5.0)
+        assert task.cancelled()
+        await cancel(task)
+        await cancel(None)
+
+    asyncio.run(run())
+
+
+def test_a_task_that_will_not_end_is_not_waited_for_longer_than_asked() -> None:
+    async def run() -> None:
+        ended = asyncio.Event()
+
+        async def stubborn() -> None:
+            while not ended.is_set():
+                try:
+                    await ended.wait()
+                except asyncio.CancelledError:
+                    continue
+
+        task = spawn(stubborn(), "stubborn")
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        await cancel(task, 0.1)
+        assert 0.05 < loop.time() - start < 5
+        assert not task.done()
+        ended.set()
+        await asyncio.wait([task])
+
+    asyncio.run(run())
