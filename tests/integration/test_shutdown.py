@@ -55,7 +55,7 @@ def test_unused_engine_ends_quickly_and_leaves_only_its_data(tmp_path: Path) -> 
         assert engine.terminate() == 0
         assert time.monotonic() - started < 5
         left = {path.name for path in engine.folder.iterdir()}
-    assert left <= {"config.json", "log", "data"}
+    assert left <= {"config.json", "log", "data", "tmp"}
 
 
 def test_port_in_use_is_told() -> None:

@@ -160,13 +160,14 @@ def running(
     :param noise: what must not stand in its log at the end; None for tests that provoke it.
     """
     folder = Path(tempfile.mkdtemp(prefix="engine-"))
+    (folder / "tmp").mkdir()
     merged = _merge(basic_config(), config or {})
     (folder / "config.json").write_text(json.dumps(merged, indent=1))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [PYTHON, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
             cwd=folder,
-            env=environment() | dict(env or {}),
+            env=environment() | {"TMPDIR": str(folder / "tmp")} | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -199,7 +200,7 @@ def basic_config() -> dict[str, Any]:
 
 def environment() -> dict[str, str]:
     """Ours without what would configure the engine; with the source's folder, unless an installed package is tried."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}
     source = {"PYTHONPATH": str(ROOT)} if sys.executable == PYTHON else {}
     return kept | source | {"PYTHONUNBUFFERED": "1"}
 
@@ -219,6 +220,8 @@ def _end_cleanly(engine: Engine, noise: re.Pattern[str] | None) -> None:
         status = engine.terminate()
         assert status == 0, f"exit status {status}\n{engine.log()}"
     wait_until(lambda: not engine.processes(), 5, lambda: f"no process left; there are {engine.processes()}")
+    left = [path.name for path in (engine.folder / "tmp").iterdir()]
+    assert not left, f"temporary files left behind: {left}"
     if noise is not None:
         found = [line for line in engine.log().splitlines() if noise.search(line)]
         assert not found, f"the log should be quiet: {found}"
