@@ -17,6 +17,7 @@ from typing import Any, cast
 from aiohttp import web
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined] # not in its stub
 
+from engine._fast.facade import Facade
 from engine.metrics import Metrics
 from engine.tasks import cancel, spawn
 
@@ -143,7 +144,7 @@ class Listener:
             READ_BUFFER_BYTES,
         )
         transport.set_protocol(protocol)
-        protocol.connection_made(transport)
+        protocol.connection_made(Facade(transport))
         view = memoryview(data)
         while view and not transport.is_closing():
             space = protocol.get_buffer(len(view))

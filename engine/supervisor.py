@@ -41,6 +41,8 @@ START_TIMEOUT_S = 60.0
 RESPAWN_MIN_S, RESPAWN_MAX_S = 0.1, 10.0
 #: A worker that has lived so long has not failed at start; the next respawn is at once again.
 STEADY_S = 10.0
+#: A second signal so long after the first ends everything at once.
+IMPATIENCE_S = 1.0
 #: Beyond the grace period, for what comes after the connections are closed.
 DRAIN_EXTRA_S = 5.0
 
@@ -69,6 +71,7 @@ class Supervisor:
         self._config = loaded.config
         self._workers = workers
         self._stopping = 0
+        self._stopped_at = -IMPATIENCE_S
         self._slots: list[Slot] = []
         self._valkey: EmbeddedValkey | None = None
         self._cluster: Cluster | None = None
@@ -145,7 +148,10 @@ class Supervisor:
             end.setblocking(False)
 
         def on_stop(number: int, frame: FrameType | None) -> None:
-            self._stopping += 1
+            # One Ctrl-C may reach us twice, as from a shell and from make.
+            if time.monotonic() - self._stopped_at > IMPATIENCE_S:
+                self._stopping += 1
+                self._stopped_at = time.monotonic()
 
         handled: list[tuple[int, Callable[[int, FrameType | None], None]]] = [
             (signal.SIGTERM, on_stop),

@@ -2,7 +2,7 @@
 
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
-from picows.picows cimport WSFrame, WSListener, WSTransport
+from picows.picows cimport MemoryBuffer, WSFrame, WSListener, WSTransport
 
 from engine._fast.outbox cimport Outbox
 
@@ -23,6 +23,8 @@ cdef class Turn:
     cdef bint _scheduled
     cdef readonly long long slow_consumers
     cdef readonly size_t max_waiting_bytes
+    cdef MemoryBuffer write_buffer  # one for all connections, where picows would keep one for each
+    cdef object ended
     cdef int push(self, Connection connection) except -1
     cpdef flush(self)
 
@@ -59,6 +61,7 @@ cdef class Connection(WSListener):
     cdef int put(self, PyObject* frame) except -1
     cdef int flush(self) except -1
     cdef int _slow(self) except -1
+    cdef int _slim(self, WSTransport transport) except -1
     cdef int find_slot(self, object channel) except -2
     cdef int add_slot(self, object channel, uint32_t index) except -1
     cdef int remove_slot(self, uint32_t slot) except -1

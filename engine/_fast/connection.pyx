@@ -8,8 +8,9 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport errno
-from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows cimport MemoryBuffer, WSFrame, WSListener, WSMsgType, WSTransport
 
+from engine._fast.facade cimport Facade
 from engine._fast.frame cimport close_frame, pong_frame
 from engine._fast.outbox cimport outbox_clear, outbox_free, outbox_join, outbox_put, outbox_view
 
@@ -66,6 +67,14 @@ cdef class Traffic:
         self.app_id = app_id
 
 
+class Ended:
+    """Stands for the future of an end that nobody waits for."""
+
+    @staticmethod
+    def done():
+        return True
+
+
 @cython.final
 cdef class Turn:
     """Collects the connections that have something to write and flushes them once, at the end of the loop turn.
@@ -78,6 +87,8 @@ cdef class Turn:
         self._call_soon = call_soon
         self._flush_callback = self.flush
         self.max_waiting_bytes = max_waiting_bytes
+        self.write_buffer = MemoryBuffer(1024)
+        self.ended = Ended()
 
     def __dealloc__(self):
         cdef Py_ssize_t i
@@ -155,9 +166,7 @@ cdef class Connection(WSListener):
 
     cpdef on_ws_connected(self, WSTransport transport):
         self._transport = transport
-        # The request has been read by ws/accept; kept, it would cost a kilobyte for as long as the client stays.
-        transport.request = None
-        transport.response = None
+        self._slim(transport)
         self._buffered = <size_t>transport.underlying_transport.get_write_buffer_size() > 0
         if not transport.is_secure:
             self._fd = transport._socket
@@ -241,6 +250,24 @@ cdef class Connection(WSListener):
             self._closing = True
             self.flush()
         self._transport.underlying_transport.close()
+
+    cdef int _slim(self, WSTransport transport) except -1:
+        """Let go of what picows keeps for uses that the engine does not make of it: half of a connection's memory."""
+        cdef Facade facade
+        if isinstance(transport.underlying_transport, Facade):
+            facade = <Facade>transport.underlying_transport
+            transport.underlying_transport = facade.transport
+            transport._tr_write = facade.transport.write
+            transport._tr_get_write_buffer_size = facade.transport.get_write_buffer_size
+        # Read by ws/accept already.
+        transport.request = None
+        transport.response = None
+        # Frames are built and written by the outbox; picows itself only writes a rare close frame, at once.
+        transport._write_buffer = self._turn.write_buffer
+        # Nobody waits for the end of a server's connection, or measures its round trips.
+        transport.disconnected_future = self._turn.ended
+        transport.listener_proxy = None
+        return 0
 
     # --- called by the engine
 

@@ -208,7 +208,7 @@ class Leader:
         dead = [name for name in await self._store.expired(self._node_timeout_ms) if name != self._me]
         for name in dead:
             if name not in self._burying:
-                _log.warning("worker %s is dead; giving up what it held", name)
+                _log.info("worker %s is gone; giving up what it still held", name)
                 self._burying.add(name)
                 await self._delivery.worker_died(name)
             for _ in range(PURGE_SLICES):

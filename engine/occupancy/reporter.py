@@ -132,7 +132,7 @@ class Reporter:
 
     async def settled(self) -> None:
         """Return when everything held so far has been told."""
-        while self._dirty or self._telling:
+        while self._dirty or self._telling or not self._joined:
             self._told.clear()
             await self._told.wait()
 

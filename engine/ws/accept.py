@@ -6,8 +6,9 @@ see the status of a failed upgrade (C-6); only a path that is no WebSocket endpo
 
 from __future__ import annotations
 
-import secrets
-from urllib.parse import parse_qs, unquote
+import os
+import re
+from urllib.parse import unquote
 
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
@@ -20,11 +21,16 @@ from engine.protocol.origin import origin_allowed
 from engine.ws.handlers import Handlers
 from engine.ws.state import ConnectionState
 
-SUPPORTED_PROTOCOLS = (5, 6, 7)
+SUPPORTED_PROTOCOLS = ("5", "6", "7")
 #: Each half of a socket id (C-14).
 MAX_ID_PART = 10**10
+#: Of the WebSocket protocol (RFC 6455).
+VERSION = "13"
 #: Counters of connections that belong to no app.
 NO_APP = ""
+
+_PROTOCOL = re.compile(r"(?:^|&)protocol=([^&]*)")
+_NUMBER = re.compile(r"[0-9]+\Z")
 
 
 class Acceptor:
@@ -58,6 +64,9 @@ class Acceptor:
         path, _, query = target.partition("?")
         if not path.startswith(self._prefix) or "/" in path[len(self._prefix) :]:
             return None
+        if request.headers.get("Sec-WebSocket-Version") != VERSION:
+            # RFC 6455 section 4.4; picows would take drafts that browsers gave up in 2011.
+            return WSUpgradeResponseWithListener(_upgrade_required(), None)
         _normalize(request)
         key = unquote(path[len(self._prefix) :])
         app = self._apps.by_key(key)
@@ -80,11 +89,11 @@ class Acceptor:
             return PusherError(CloseCode.APP_DISABLED, "The app is not enabled.")
         if self.draining:
             return PusherError(CloseCode.RECONNECT, "The server is going away; connect again")
-        versions = parse_qs(query, keep_blank_values=True).get("protocol")
-        if versions is not None:
-            if not versions[0].isascii() or not versions[0].isdigit():
+        version = _PROTOCOL.search(query)
+        if version is not None and version[1] not in SUPPORTED_PROTOCOLS:
+            if not _NUMBER.match(version[1]):
                 return PusherError(CloseCode.INVALID_VERSION, "Invalid protocol version")
-            if int(versions[0][:9]) not in SUPPORTED_PROTOCOLS:
+            if version[1].lstrip("0") not in SUPPORTED_PROTOCOLS:
                 return PusherError(CloseCode.UNSUPPORTED_VERSION, "Unsupported protocol version")
         if app.allowed_origins and not origin_allowed(app.allowed_origins, origin):
             return PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed")
@@ -94,7 +103,9 @@ class Acceptor:
 
     def _socket_id(self) -> str:
         while True:
-            socket_id = f"{secrets.randbelow(MAX_ID_PART)}.{secrets.randbelow(MAX_ID_PART)}"
+            # More random bits than the range needs, so that the remainder is even enough.
+            chance = int.from_bytes(os.urandom(16))
+            socket_id = f"{chance % MAX_ID_PART}.{(chance >> 64) % MAX_ID_PART}"
             if self._hub.get(socket_id) is None:
                 return socket_id
 
@@ -104,6 +115,13 @@ def _normalize(request: WSUpgradeRequest) -> None:
     tokens = [token.strip().lower() for value in request.headers.getall("Connection", ()) for token in value.split(",")]
     if "upgrade" in tokens:
         request.headers["Connection"] = "Upgrade"
+
+
+def _upgrade_required() -> WSUpgradeResponse:
+    response: WSUpgradeResponse = WSUpgradeResponse.create_error_response(
+        426, b"Upgrade Required", [("Sec-WebSocket-Version", VERSION)]
+    )
+    return response
 
 
 def _response(request: WSUpgradeRequest) -> WSUpgradeResponse:

@@ -1,0 +1,25 @@
+"""The replaceable parts of the engine, as types.
+
+Types only: no behaviour lives here. A use case takes the interface; `parts.py` hands it the driver that the
+configuration names. Every driver passes the contract tests of its interface (`tests/contract/`).
+"""
+
+from engine.interfaces.adapter import Adapter as Adapter
+from engine.interfaces.adapter import Message as Message
+from engine.interfaces.apps import AppManager as AppManager
+from engine.interfaces.occupancy import Answer as Answer
+from engine.interfaces.occupancy import Due as Due
+from engine.interfaces.occupancy import MemberChange as MemberChange
+from engine.interfaces.occupancy import MemberReport as MemberReport
+from engine.interfaces.occupancy import OccupancyStore as OccupancyStore
+from engine.interfaces.occupancy import Report as Report
+from engine.interfaces.occupancy import Transition as Transition
+from engine.interfaces.occupancy import Wanted as Wanted
+from engine.interfaces.stores import CacheStore as CacheStore
+from engine.interfaces.stores import RateDecision as RateDecision
+from engine.interfaces.stores import RateLimiter as RateLimiter
+from engine.interfaces.webhooks import Backlog as Backlog
+from engine.interfaces.webhooks import Job as Job
+from engine.interfaces.webhooks import Reserved as Reserved
+from engine.interfaces.webhooks import WebhookQueue as WebhookQueue
+from engine.interfaces.webhooks import WebhookSender as WebhookSender

@@ -1,0 +1,48 @@
+"""What carries events between workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+
+class Message(NamedTuple):
+    """A finished frame for the subscribers of one channel.
+
+    :param except_socket_id: the connection that gets nothing, or "".
+    """
+
+    app_id: str
+    channel: str
+    frame: bytes
+    except_socket_id: str = ""
+
+
+class Adapter(Protocol):
+    """Carries finished frames to every worker that has subscribers of a channel, this one included.
+
+    What arrives goes straight to the hub (`_fast/hub.pyx`)."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    @property
+    def connected(self) -> bool: ...
+
+    def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
+        """This worker has a first subscriber; `done` is called when nothing published from then on is missed."""
+
+    def unsubscribe(self, app_id: str, channel: str) -> None:
+        """This worker's last subscriber has left."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Send messages in order; returns when every live worker will get them.
+
+        Raises StoreUnavailable where that cannot be promised and the configuration forbids local delivery."""
+
+    def send(self, message: Message) -> None:
+        """The same for one message whose sender waits for nothing (client events). Order with `publish` is kept."""
+
+    async def terminate(self, app_id: str, user_id: str) -> None:
+        """Close every connection signed in as the user, anywhere."""

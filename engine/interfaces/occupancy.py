@@ -1,0 +1,182 @@
+"""Who holds what: the occupancy store, what it is told and what it answers.
+
+The memory driver is the model of the others: same answers, same transitions for the same history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class MemberReport:
+    """One member of a presence channel as this worker holds it now.
+
+    :param count: connections of this member here, absolute; 0 says that the last one left.
+    :param user_info: JSON text, "" when the subscription had none.
+    :param socket_id: the connection that caused the change, for the webhook.
+    :param data: the subscription's channel_data, for the member_added webhook.
+    :param limit: members allowed in the channel; only a user who is new to the whole channel can exceed it.
+        0 is no limit.
+    """
+
+    user_id: str
+    count: int
+    user_info: str = ""
+    socket_id: str = ""
+    data: str = ""
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one worker holds in one channel now. Absolute facts: reporting the same again changes nothing.
+
+    :param count: this worker's subscriptions to the channel, absolute.
+    :param limit: subscriptions allowed in the whole cluster (0 is no limit); a report that would raise the total
+        above it is not applied at all and answered with `Answer.refused`.
+    :param watched: whether some webhook of the app wants occupied or vacated of this channel.
+    :param members_watched: the same for member_added and member_removed.
+    :param settle_ms: how long vacated and member_removed wait for a return.
+    :param roster: whether the answer must carry version and members (presence channels).
+    """
+
+    app_id: str
+    channel: str
+    count: int
+    limit: int = 0
+    watched: bool = False
+    members_watched: bool = False
+    settle_ms: int = 0
+    roster: bool = False
+    members: tuple[MemberReport, ...] = ()
+
+
+@dataclass(slots=True)
+class Answer:
+    """The state of one reported channel right after the report was applied.
+
+    :param total: subscriptions in the whole cluster.
+    :param version: grows with every membership change of the channel; 0 when no roster was asked for.
+    :param roster: user id -> user_info JSON text, when asked for.
+    :param refused: the report's `limit` would have been exceeded; nothing was applied.
+    :param refused_members: user ids that would have exceeded their `limit`; all else was applied.
+    """
+
+    total: int
+    version: int = 0
+    roster: dict[str, str] | None = None
+    refused: bool = False
+    refused_members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of occupancy or membership that some webhook wants, decided once.
+
+    :param id: the driver's own handle, given back to `OccupancyStore.commit`.
+    :param name: channel_occupied, channel_vacated, member_added or member_removed.
+    :param seq: grows with every transition of the same channel; also its time in microseconds.
+    :param time_ms: when the change happened. :param due_ms: when it may be told.
+    """
+
+    id: bytes
+    name: str
+    app_id: str
+    channel: str
+    seq: int
+    time_ms: int
+    due_ms: int
+    user_id: str = ""
+    socket_id: str = ""
+    data: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Transitions that may be told now, in order, and when the next one will be (None: nothing waits)."""
+
+    transitions: Sequence[Transition]
+    next_due_in_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """A member joined or left a presence channel, somewhere in the cluster; told to all workers at once."""
+
+    app_id: str
+    channel: str
+    version: int
+    added: bool
+    user_id: str
+    user_info: str
+
+
+class OccupancyStore(Protocol):
+    """The truth about who occupies what. Every method may raise StoreUnavailable.
+
+    The memory driver is the model of the others: same answers, same transitions for the same history.
+    """
+
+    async def join(self, incarnation: str) -> None:
+        """Make an incarnation known and alive. Must come before its first report."""
+
+    async def heartbeat(self, incarnation: str) -> bool:
+        """Note that it is alive; False when the cluster has given it up."""
+
+    async def leave(self, incarnation: str) -> None:
+        """Declare it dead at once: the leader then purges what it held."""
+
+    async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
+        """Apply all reports atomically, in order. Raises IncarnationGone when given up."""
+
+    async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
+        """What the store believes it holds: (app, channel, None) -> subscriptions, (app, channel, user) -> members."""
+
+    async def channels(self, app_id: str, prefix: str = "") -> dict[str, int]:
+        """Occupied channels and their subscriptions; server-owned channels (`#...`) are left out."""
+
+    async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
+        """(subscriptions, members) of each channel, 0 where nobody is."""
+
+    async def members(self, app_id: str, channel: str) -> dict[str, str]:
+        """user id -> user_info JSON text."""
+
+    async def acquire(self, incarnation: str, ttl_ms: int) -> bool:
+        """Take or renew the leader's lease; True while this incarnation is the leader."""
+
+    async def release(self, incarnation: str) -> None:
+        """Give the lease back, if held."""
+
+    async def expired(self, timeout_ms: int) -> list[str]:
+        """Incarnations that left, were declared dead, or sent no heartbeat for so long; a started purge included."""
+
+    async def purge(self, leader: str, dead: str, wanted: Wanted, limit: int) -> bool:
+        """Undo up to `limit` facts of a dead incarnation, as if its clients had left; True while more remains."""
+
+    async def due(self, limit: int) -> Due:
+        """Up to `limit` transitions whose time has come, in order."""
+
+    @property
+    def pushes_jobs(self) -> bool:
+        """Whether `commit` takes jobs; if not, they must be in the queue before."""
+
+    async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
+        """Remove told transitions and push jobs ((Redis list, payload)), both or neither.
+
+        False, with nothing done, when `leader` no longer holds the lease or one of the transitions was cancelled
+        meanwhile by a return."""
+
+    async def audit(self, leader: str, apps: Sequence[str], wanted: Wanted, limit: int) -> int:
+        """Compare the next `limit` shared figures with the facts they are made of; how many had to be mended.
+
+        :param apps: ids of the apps whose channels are looked at."""
+
+
+class Wanted(Protocol):
+    """Answers for a dead worker's channel what its own reports would have said."""
+
+    def __call__(self, app_id: str, channel: str) -> tuple[bool, bool, int]:
+        """(watched, members_watched, settle_ms) as in `Report`."""
