@@ -13,8 +13,9 @@ from typing import Protocol
 
 from redis.asyncio import Redis
 
-from engine._fast.connection import Traffic, Turn
+from engine._fast.connection import Turn
 from engine._fast.hub import Hub
+from engine._fast.traffic import Traffic
 from engine.adapter.local import LocalAdapter
 from engine.adapter.redis import RedisAdapter
 from engine.apps.memory import MemoryAppManager

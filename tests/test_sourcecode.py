@@ -54,8 +54,9 @@ def test_no_file_is_long() -> None:
 
 
 def test_package_files_are_empty() -> None:
+    """But for the interfaces, whose package file is their table of contents."""
     full = [str(path.relative_to(ROOT)) for path in _written() if path.name == "__init__.py" and path.stat().st_size]
-    assert not full
+    assert full == ["engine/interfaces/__init__.py"]
 
 
 def test_every_module_can_be_imported_alone() -> None:

@@ -5,13 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from picows.picows cimport MemoryBuffer, WSFrame, WSListener, WSTransport
 
 from engine._fast.outbox cimport Outbox
-
-
-cdef class Traffic:
-    # What one application's connections of this worker have done; plain counters that only grow, but for `connections`.
-    cdef readonly str app_id
-    cdef public long long connections, opened, closed
-    cdef public long long received_bytes, received_messages, sent_bytes, sent_messages
+from engine._fast.traffic cimport Traffic
 
 
 cdef class Turn:
@@ -68,6 +62,3 @@ cdef class Connection(WSListener):
     cpdef send(self, bytes frame)
     cpdef close(self, int code, str reason)
     cpdef abort(self)
-
-
-cpdef uint32_t monotonic_s() noexcept

@@ -1,21 +1,12 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from engine._fast.traffic import Traffic
+
 class Handler(Protocol):
     def opened(self, connection: Connection) -> None: ...
     def message(self, connection: Connection, payload: bytes) -> None: ...
     def closed(self, connection: Connection, code: int, reason: str) -> None: ...
-
-class Traffic:
-    app_id: str
-    connections: int
-    opened: int
-    closed: int
-    received_bytes: int
-    received_messages: int
-    sent_bytes: int
-    sent_messages: int
-    def __init__(self, app_id: str) -> None: ...
 
 class Turn:
     slow_consumers: int
@@ -42,5 +33,3 @@ class Connection:
     def ping(self, frame: bytes) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
     def abort(self) -> None: ...
-
-def monotonic_s() -> int: ...

@@ -10,6 +10,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport errno
 from picows.picows cimport MemoryBuffer, WSFrame, WSListener, WSMsgType, WSTransport
 
+from engine._fast.clock cimport monotonic_ns, monotonic_s
 from engine._fast.facade cimport Facade
 from engine._fast.frame cimport close_frame, pong_frame
 from engine._fast.outbox cimport outbox_clear, outbox_free, outbox_join, outbox_put, outbox_view
@@ -20,14 +21,6 @@ cdef extern from "sys/socket.h" nogil:
     ssize_t c_send "send"(int fd, const void* buffer, size_t length, int flags)
     int MSG_NOSIGNAL
     int MSG_DONTWAIT
-
-cdef extern from "time.h" nogil:
-    cdef struct timespec:
-        long tv_sec
-        long tv_nsec
-    int clock_gettime(int clock, timespec* out)
-    int CLOCK_MONOTONIC
-    int CLOCK_MONOTONIC_COARSE
 
 cdef enum:
     #: A flush that has written for this long lets the loop breathe; pings, timers and the lease must not wait for
@@ -44,27 +37,6 @@ cdef enum:
     OVER_CAPACITY = 4100
 
 _log = logging.getLogger(__name__)
-
-
-cpdef uint32_t monotonic_s() noexcept:
-    """Whole seconds of the coarse monotonic clock."""
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
-    return <uint32_t>now.tv_sec
-
-
-cdef inline long long _monotonic_ns() noexcept:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <long long>now.tv_sec * 1000000000 + now.tv_nsec
-
-
-@cython.final
-cdef class Traffic:
-    """Counters of one application in this worker."""
-
-    def __init__(self, str app_id not None):
-        self.app_id = app_id
 
 
 class Ended:
@@ -117,7 +89,7 @@ cdef class Turn:
 
     cpdef flush(self):
         """Write what is due to every touched connection; yields to the loop when that takes long."""
-        cdef long long deadline = _monotonic_ns() + FLUSH_BUDGET_NS
+        cdef long long deadline = monotonic_ns() + FLUSH_BUDGET_NS
         cdef Py_ssize_t done = 0, rest
         cdef Connection connection
         while done < self._count:
@@ -126,7 +98,7 @@ cdef class Turn:
             done += 1
             connection._dirty = False
             connection.flush()
-            if done % FLUSH_CHECK == 0 and done < self._count and _monotonic_ns() > deadline:
+            if done % FLUSH_CHECK == 0 and done < self._count and monotonic_ns() > deadline:
                 break
         rest = self._count - done
         for i in range(rest):

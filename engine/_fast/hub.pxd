@@ -3,7 +3,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
-from engine._fast.connection cimport Connection, Traffic, Turn
+from engine._fast.connection cimport Connection, Turn
 
 
 cdef struct Entry:

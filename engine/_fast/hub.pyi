@@ -1,4 +1,5 @@
-from engine._fast.connection import Connection, Traffic, Turn
+from engine._fast.connection import Connection, Turn
+from engine._fast.traffic import Traffic
 
 class Channel:
     app_id: str

@@ -8,7 +8,9 @@ cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 
-from engine._fast.connection cimport Connection, Traffic, Turn, monotonic_s
+from engine._fast.clock cimport monotonic_s
+from engine._fast.connection cimport Connection, Turn
+from engine._fast.traffic cimport Traffic
 
 cdef enum:
     #: Frames held for one subscription while Redis confirms it; more than that means a stalled confirmation on a

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from engine._fast.connection import Connection, monotonic_s
+from engine._fast.clock import monotonic_s
+from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine._fast.hub import Hub
 from engine.errors import CloseCode

@@ -92,7 +92,8 @@ REQUESTS: list[tuple[bytes, int | None]] = [
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x99" * 64, 400),  # TLS where plain HTTP is spoken
     (b"GET\r\n\r\n", 400),
     (b"GET / HTTP/9.9\r\n\r\n", 400),
-    (b"GET /app/app-key HTTP/1.1\r\nHost: x\r\n\r\n", 400),  # no upgrade
+    (b"GET /app/app-key HTTP/1.1\r\nHost: x\r\n\r\n", 426),  # no upgrade
+    (HANDSHAKE.replace(b"Version: 13", b"Version: 8"), 426),
     (b"POST /app/app-key HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 404),
     (HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: carrier-pigeon"), 400),
     (HANDSHAKE.replace(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b""), 400),

@@ -1,0 +1,24 @@
+"""The monotonic clock for code that runs once a frame."""
+
+from libc.stdint cimport uint32_t
+
+cdef extern from "time.h" nogil:
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec* out)
+    int CLOCK_MONOTONIC
+    int CLOCK_MONOTONIC_COARSE
+
+
+cpdef uint32_t monotonic_s() noexcept:
+    """Whole seconds of the coarse monotonic clock."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
+    return <uint32_t>now.tv_sec
+
+
+cdef long long monotonic_ns() noexcept:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <long long>now.tv_sec * 1000000000 + now.tv_nsec

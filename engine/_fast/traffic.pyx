@@ -1,0 +1,11 @@
+"""Counters of one application in this worker: plain numbers, moved to the metrics once a second."""
+
+cimport cython
+
+
+@cython.final
+cdef class Traffic:
+    """All but `connections` only grow."""
+
+    def __init__(self, str app_id not None):
+        self.app_id = app_id
