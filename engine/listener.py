@@ -1,8 +1,8 @@
-"""The gate: the first bytes of a connection choose who serves it, picows or aiohttp, on one port.
+"""The gate: the first bytes of a connection choose who serves it, on one port.
 
-`GET {prefix}/app/…` goes to picows once its head is complete; everything else goes to aiohttp with its bytes unread.
-(Publishes will get a road of their own between the two.) An upgrade that comes later on a connection of aiohttp's
-is handed over by `take_over`.
+`GET {prefix}/app/…` goes to picows once its head is complete, `POST {prefix}/apps/…` to the publish fast path, which
+hands on whatever is no publish; everything else goes to aiohttp with its bytes unread. An upgrade that comes later on a
+connection of aiohttp's is handed over by `take_over`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from aiohttp import web
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined] # not in its stub
 
+from engine._fast.clock import monotonic_s
 from engine._fast.facade import Facade
+from engine._fast.http_publish import PublishProtocol
 from engine.metrics import Metrics
 from engine.tasks import cancel, spawn
 
@@ -29,7 +31,13 @@ MAX_HEAD_BYTES = 16 * 1024
 READ_BUFFER_BYTES = 2048
 BACKLOG = 4096
 
+#: A connection of the fast path that says nothing for so long is closed; aiohttp closes its own (http/application.py).
+KEEPALIVE_TIMEOUT_S = 75
+#: What a drain gives the publishes under way.
+PUBLISH_TIMEOUT_S = 5.0
+
 Accept = Callable[[Any], Any]
+Answer = Callable[[bytes, bytes], Coroutine[Any, Any, bytes]]
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +71,7 @@ class Listener:
 
     :param sockets: bound, listening sockets; closed by `finish_requests`.
     :param accept: picows' listener factory (`ws/accept.py`).
+    :param publish: answers a publish read by the fast path; None sends all requests to aiohttp.
     :param runner: of the HTTP API; the upgrade route is added to its application here.
     """
 
@@ -71,8 +80,10 @@ class Listener:
         sockets: list[socket.socket],
         accept: Accept,
         runner: web.AppRunner,
+        publish: Answer | None,
         path_prefix: str,
         max_message_bytes: int,
+        max_body_bytes: int,
         tls: ssl.SSLContext | None,
         metrics: Metrics,
     ) -> None:
@@ -81,11 +92,17 @@ class Listener:
         self._tls = tls
         self._max_message_bytes = max_message_bytes
         self._faults = ProtocolFaults(metrics)
+        self._publish = publish
+        self._prefix = path_prefix
+        self._max_body_bytes = max_body_bytes
+        self._publishing: set[PublishProtocol] = set()
         self.websocket_head = f"GET {path_prefix}/app/".encode()
+        self.publish_head = f"POST {path_prefix}/apps/".encode()
         self._runner = runner
         runner.app.router.add_get(f"{path_prefix}/app/{{key:.*}}", self.take_over)
         self._servers: list[asyncio.AbstractServer] = []
         self._undecided: dict[Gate, float] = {}
+        self._published = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -105,6 +122,15 @@ class Listener:
         self._servers.clear()
         for gate in list(self._undecided):
             gate.abort()
+        for connection in list(self._publishing):
+            connection.close()
+        while self._publishing:
+            self._published.clear()
+            try:
+                await asyncio.wait_for(self._published.wait(), PUBLISH_TIMEOUT_S)
+            except TimeoutError:
+                _log.warning("%d publishes were not answered in time", len(self._publishing))
+                break
         await self._runner.cleanup()
 
     async def stop(self) -> None:
@@ -124,6 +150,22 @@ class Listener:
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
+
+    def to_publish(self, transport: asyncio.Transport, data: bytes) -> None:
+        if self._publish is None:
+            self.to_http(transport, data)
+            return
+        protocol = PublishProtocol(
+            self._publish, self.to_http, spawn, self._on_published, self._prefix, self._max_body_bytes
+        )
+        self._publishing.add(protocol)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
+
+    def _on_published(self, protocol: PublishProtocol) -> None:
+        self._publishing.discard(protocol)
+        self._published.set()
 
     def to_websocket(self, transport: asyncio.Transport, data: bytes) -> None:
         protocol = WSProtocol(
@@ -178,6 +220,10 @@ class Listener:
                 if deadline > now:
                     break
                 gate.abort()
+            idle_since = monotonic_s() - KEEPALIVE_TIMEOUT_S
+            for connection in list(self._publishing):
+                if not connection.busy and connection.last_activity < idle_since:
+                    connection.close()
 
 
 class Gate(asyncio.Protocol):
@@ -196,13 +242,14 @@ class Gate(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._data = data = self._data + data if self._data else data
-        head = self._listener.websocket_head
-        if not data.startswith(head):
-            if len(data) < len(head) and head.startswith(data):
-                return
-            self._hand_over(self._listener.to_http)
+        listener = self._listener
+        if data.startswith(listener.publish_head):
+            self._hand_over(listener.to_publish)
+        elif not data.startswith(listener.websocket_head):
+            if not listener.publish_head.startswith(data) and not listener.websocket_head.startswith(data):
+                self._hand_over(listener.to_http)
         elif b"\r\n\r\n" in data or len(data) > MAX_HEAD_BYTES:
-            self._hand_over(self._listener.to_websocket)
+            self._hand_over(listener.to_websocket)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.decided(self)

@@ -25,6 +25,7 @@ from engine.config.build import build_apps
 from engine.config.server import SslConfig
 from engine.health import Health
 from engine.http.application import build_api, build_application, build_runner
+from engine.http.publishing import Publishing
 from engine.interfaces import Adapter, Answer, CacheStore, MemberChange, OccupancyStore, RateLimiter, WebhookQueue
 from engine.listener import Listener
 from engine.metrics import Metrics
@@ -151,8 +152,11 @@ class Parts:
             listening,
             self.acceptor.accept,
             build_runner(application, self.metrics),
+            # A limit of requests of one address needs aiohttp's reading of who that is.
+            None if api.limits_addresses else Publishing(api, config.cors).answer,
             config.path_prefix,
             max_message_bytes,
+            config.http_api.request_limit_bytes,
             _tls(config.ssl),
             self.metrics,
         )

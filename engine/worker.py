@@ -95,6 +95,7 @@ class Worker:
         parts.health.draining = True
         parts.acceptor.draining = True
         await parts.listener.finish_requests()
+        await parts.adapter.settle()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._config.shutdown_grace_period
         connections = parts.hub.connections()

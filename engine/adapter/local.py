@@ -26,6 +26,9 @@ class LocalAdapter:
     async def stop(self) -> None:
         """Nothing to end."""
 
+    async def settle(self) -> None:
+        """Nothing is ever on its way."""
+
     def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
         done()
 

@@ -21,6 +21,8 @@ from engine.redis.pubsub import SubscribeLink
 
 #: How long a publish waits for Redis before it counts as not taken.
 PUBLISH_TIMEOUT_S = 3.0
+#: How long a drain waits for what is on its way from other workers.
+SETTLE_TIMEOUT_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +78,9 @@ class RedisAdapter:
     async def stop(self) -> None:
         await self._publisher.stop()
         await self._subscriber.stop()
+
+    async def settle(self) -> None:
+        await self._subscriber.settle(SETTLE_TIMEOUT_S)
 
     def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
         topic = self._topic(app_id, channel)

@@ -30,6 +30,9 @@ class Adapter(Protocol):
     @property
     def connected(self) -> bool: ...
 
+    async def settle(self) -> None:
+        """Return when all that any worker had published before this call was handed to the hub; bounded."""
+
     def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
         """This worker has a first subscriber; `done` is called when nothing published from then on is missed."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +15,7 @@ from engine.redis.client import RedisLink
 
 #: Topics per SUBSCRIBE when all are renewed after a reconnect, so that no command grows without bound.
 RENEW_AT_ONCE = 500
-RENEWED = b"renewed"
+RENEWED, SETTLED = b"renewed", b"settled"
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class SubscribeLink(RedisLink):
         self._topics: dict[bytes, _Topic] = {}
         #: Connected, and subscribed again to everything of before.
         self.renewed = False
+        self._settled = asyncio.Event()
 
     def subscribe(self, topic: bytes, done: Callable[[], None] | None = None) -> None:
         """`done` is called once Redis has confirmed; at once if it had, or if there is no connection: then this worker
@@ -79,6 +82,15 @@ class SubscribeLink(RedisLink):
             self.send(b"UNSUBSCRIBE", topic)
         if not entry.outstanding:
             del self._topics[topic]
+
+    async def settle(self, timeout_s: float) -> None:
+        """Return when everything published before this call has been passed on, or when that cannot be known."""
+        if not self.connected:
+            return
+        self._settled = asyncio.Event()
+        self.send(b"PING", SETTLED)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), timeout_s)
 
     def on_connected(self) -> None:
         topics = []
@@ -112,6 +124,8 @@ class SubscribeLink(RedisLink):
                 # Replies come in order: every subscription of before is in force again.
                 self.renewed = True
                 self.tell_change(True)
+            case [b"pong", bytes(text)] | bytes(text) if text == SETTLED:
+                self._settled.set()
             case [b"unsubscribe", _, _] | [b"pong", _] | b"PONG":
                 return
             case hiredis.ReplyError():

@@ -45,8 +45,10 @@ def test_python_triggers(engine: Engine, unique: Callable[[str], str]) -> None:
                 {"channel": one, "name": "second", "data": {"n": 2}, "socket_id": sender.socket_id},
             ]
             assert await asyncio.to_thread(sdk.trigger_batch, batch) == {}
-            assert [(f["event"], f["data"]) for f in await client.settle()] == [("first", "1"), ("second", '{"n": 2}')]
-            assert [f["event"] for f in await sender.settle()] == ["first"]
+            assert (await client.next("first", one))["data"] == "1"
+            assert (await client.next("second", one))["data"] == '{"n": 2}'
+            await sender.next("first", one)
+            assert await sender.settle() == []
 
     asyncio.run(scenario())
 
