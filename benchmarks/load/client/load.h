@@ -1,0 +1,142 @@
+/* The load client's vocabulary: options, connections, and what its processes share.
+ *
+ * main.c forks one worker for each process asked for; every worker has its own epoll and its own share of the
+ * connections, and tells the parent through shared memory only. Loopback IPv4 only.
+ */
+#ifndef LOAD_H
+#define LOAD_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mode {
+    MODE_PUBLISH, /* replay signed HTTP requests; every subscriber of the channel gets each event */
+    MODE_CHAT,    /* connections send client events to each other */
+    MODE_CHURN,   /* members join and leave presence channels before observers */
+    MODE_PLAIN,   /* no Pusher protocol: upgrade, then count frames */
+};
+
+enum phase { PHASE_CONNECT, PHASE_HOLD, PHASE_LOAD, PHASE_MEASURE, PHASE_DRAIN, PHASE_END };
+
+enum state {
+    STATE_DIALING,
+    STATE_UPGRADING,
+    STATE_GREETED, /* upgraded; connection_established is due */
+    STATE_SUBSCRIBING,
+    STATE_READY,
+    STATE_LEAVING, /* churn: unsubscribed; an observer has not heard of it yet */
+    STATE_HTTP,
+    STATE_GONE,
+};
+
+enum { MAX_DEPTH = 64, MAX_PROCESSES = 64, READ_BYTES = 256 * 1024 };
+
+typedef struct {
+    enum mode mode;
+    int port, publish_port;
+    uint32_t conns, channels, pubs, depth, processes, window, observers;
+    int subscribe; /* 0: connect only */
+    double rate;   /* per second over all processes; 0: as fast as answers come */
+    double warmup_s, seconds, connect_timeout_s;
+    const char *path, *prefix, *requests, *key, *secret;
+    const char *event_data; /* chat: padding of an event's data */
+} options_t;
+
+typedef struct {
+    int fd;
+    enum state state;
+    int writable_wanted;
+    uint32_t index, channel;
+    uint32_t seq_at;  /* where "seq" stood in the last frame: it stands there in the next one */
+    uint64_t since;   /* ns: when it was dialed, or when it last asked to join or leave */
+    char socket_id[40];
+    char *rest;       /* input of which the end is missing */
+    uint32_t rest_len, rest_cap;
+    char *out;        /* output the kernel has not taken */
+    uint32_t out_len, out_cap;
+    uint16_t *seen;   /* how often each event of its channel arrived */
+    uint32_t joins;   /* churner: how often it joined, and what all observers were told of it */
+    uint32_t told_added, told_removed;
+    uint32_t inflight[MAX_DEPTH], inflight_first, inflight_count; /* publisher: requests without an answer */
+} conn_t;
+
+/* Log-linear: 128 steps for each power of two of nanoseconds, so below 1 % off anywhere. */
+enum { STEP_BITS = 7, BUCKETS = (42 << STEP_BITS) };
+typedef struct {
+    uint64_t count, max;
+    uint64_t bucket[BUCKETS];
+} histogram_t;
+
+/* What one worker tells; written by it alone. */
+typedef struct {
+    _Atomic uint64_t ready, deliveries, sent, answered, rejected, redials, lost, reads, bytes_in, unanswered;
+    uint64_t missing, duplicates; /* set at the end */
+    histogram_t delivery;         /* event sent -> event received */
+    histogram_t answer;           /* request -> answer: publish, subscribe, or dial -> subscribed while connecting */
+} __attribute__((aligned(64))) stats_t;
+
+typedef struct {
+    _Atomic int phase;
+    _Atomic uint64_t measure_from; /* ns */
+    stats_t stats[MAX_PROCESSES];
+} shared_t;
+
+/* main.c */
+extern options_t opt;
+extern shared_t *shared;
+extern uint32_t slots;            /* events that differ; slot s belongs to channel s % channels */
+extern _Atomic uint64_t *sent_at; /* slot -> ns when it was last due */
+extern _Atomic uint32_t *sent;    /* slot -> how often it was sent */
+uint64_t now_ns(void);
+void die(const char *what) __attribute__((noreturn));
+
+/* worker.c */
+extern stats_t *mine;
+extern uint32_t process;
+extern conn_t **by_index; /* of the whole run; NULL where another process has it */
+void worker(uint32_t number) __attribute__((noreturn));
+void dial(conn_t *c, int port);
+void hang_up(conn_t *c);
+int put(conn_t *c, const char *data, size_t size); /* -1: the peer is gone */
+int measuring(void);
+int sending(void);
+
+/* websocket.c: both answer how much of the input they used up, or -1 when the connection is to be closed */
+int ws_connected(conn_t *c);
+long ws_input(conn_t *c, char *data, size_t size, uint64_t now);
+int ws_text(conn_t *c, const char *text, size_t size);
+int ws_subscribe(conn_t *c);
+int ws_unsubscribe(conn_t *c);
+void ws_count(uint64_t *missing, uint64_t *duplicates);
+
+/* publish.c */
+void publish_load(const char *path);
+void publish_start(void);
+void publish_due(uint64_t now); /* open loop: send what is due */
+long publish_input(conn_t *c, char *data, size_t size, uint64_t now);
+void publish_reopened(conn_t *c);
+void publish_closed(conn_t *c);
+
+/* chat.c */
+void chat_start(void);
+void chat_due(uint64_t now);
+void chat_received(conn_t *c, uint32_t slot);
+
+/* churn.c */
+int churn_is_observer(const conn_t *c);
+void churn_start(void);
+void churn_due(uint64_t now);
+void churn_joined(conn_t *c, uint64_t now);
+void churn_member(conn_t *observer, int added, uint32_t user, uint64_t now);
+void churn_count(uint64_t *missing, uint64_t *duplicates);
+
+/* stats.c */
+void record(histogram_t *h, uint64_t ns);
+void merge(histogram_t *into, const histogram_t *from);
+double percentile_us(const histogram_t *h, double share);
+
+/* sha256.c */
+void hmac_sha256_hex(const char *key, const char *text, size_t size, char out[65]);
+
+#endif
