@@ -1,0 +1,112 @@
+"""Subscribers on real sockets in this process, read by the compiled load client in another.
+
+Used by the micro-benchmarks and the instruction counts. The loop turn's flush is called by hand, so a broadcast can be
+timed until the last outbox is empty, without an event loop's own work in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvloop
+from picows import WSUpgradeRequest, ws_create_server
+
+from benchmarks.load.client import Client, connected
+from engine._fast.connection import Connection, Turn
+from engine._fast.hub import Channel, Hub, Pending
+
+APP = "app"
+MAX_WAITING_BYTES = 1 << 20
+MAX_MESSAGE_BYTES = 64 * 1024
+TIMEOUT_S = 30.0
+
+
+class Sockets:
+    """:ivar channel: has every connection as its subscriber."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._due: list[Callable[[], None]] = []
+        self.hub = Hub(Turn(self._due.append, MAX_WAITING_BYTES))
+        self.channel: Channel = self.hub.open(APP, "bench-0")
+        self.opened_ = 0
+        self.closed_ = 0
+        self._sent = 0
+
+    # --- what is measured
+
+    def broadcast(self, frame: bytes) -> None:
+        """One event to everybody, until it has been written to the last socket."""
+        self.channel.broadcast(frame)
+        while self._due:
+            self._due.pop()()
+        self._sent += 1
+
+    # --- around it
+
+    def all_arrived(self, client: Client) -> bool:
+        """Wait until every event has reached every subscriber; False when one does not."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while client.count() < self._sent * len(self.channel):
+            if time.monotonic() > deadline:
+                return False
+            self.loop.run_until_complete(asyncio.sleep(0.005))
+        return client.count() == self._sent * len(self.channel) and self.hub.turn.slow_consumers == 0
+
+    def accept(self, _: WSUpgradeRequest) -> Connection:
+        number = self.opened_ + self.closed_ + len(self.hub)
+        connection = Connection(f"1.{number}", None, self.hub.traffic(APP), self, self.hub.turn, MAX_MESSAGE_BYTES)
+        self.hub.add(connection)
+        return connection
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Let the loop run until the condition holds."""
+
+        async def until() -> None:
+            async with asyncio.timeout(TIMEOUT_S):
+                while not condition():  # noqa: ASYNC110 (nobody signals)
+                    await asyncio.sleep(0.005)
+
+        self.loop.run_until_complete(until())
+
+    # --- a Connection's handler
+
+    def opened(self, connection: Connection) -> None:
+        self.opened_ += 1
+        Pending(self.channel, connection).activate(0, [])
+
+    def message(self, connection: Connection, payload: bytes) -> None:
+        """The client says nothing."""
+
+    def closed(self, connection: Connection, code: int, reason: str) -> None:
+        self.closed_ += 1
+        self.hub.leave(connection, self.channel)
+
+
+@contextmanager
+def sockets(count: int) -> Iterator[tuple[Sockets, Client]]:
+    """So many subscribers, each on a socket of its own."""
+    cores = sorted(os.sched_getaffinity(0))
+    loop = uvloop.new_event_loop()
+    made = Sockets(loop)
+    server = loop.run_until_complete(
+        ws_create_server(made.accept, "127.0.0.1", 0, use_aiofastnet=False, enable_auto_pong=False, backlog=4096)
+    )
+    port = server.sockets[0].getsockname()[1]
+    if len(cores) > 1:
+        os.sched_setaffinity(0, {cores[0]})
+    try:
+        with connected(set(cores[1:]), {"mode": "plain", "port": port, "conns": count, "window": 100}) as client:
+            made.wait(lambda: made.opened_ == count)
+            client.wait_for("ready")
+            yield made, client
+        made.wait(lambda: made.closed_ == count)
+    finally:
+        os.sched_setaffinity(0, cores)
+        server.close()
+        loop.run_until_complete(server.wait_closed())
+        loop.close()

@@ -1,0 +1,180 @@
+"""A whole worker in this process, without sockets: requests go in at the gate, answers come out at a transport of ours.
+
+Used by the micro-benchmarks and the instruction counts, so that they follow whatever road a publish takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvloop
+
+from benchmarks.load.servers.base import APP_ID, KEY, SECRET
+from engine._fast.connection import Connection
+from engine._fast.hub import Hub, Pending
+from engine.adapter.local import LocalAdapter
+from engine.apps.memory import MemoryAppManager
+from engine.cache.memory import NoCache
+from engine.config.build import build_apps
+from engine.config.load import load
+from engine.health import Health
+from engine.http.application import build_api
+from engine.http.routes import Api
+from engine.listener import Gate
+from engine.metrics import Metrics
+from engine.occupancy.cluster import MemoryCluster
+from engine.occupancy.memory import MemoryOccupancy
+from engine.parts import Parts
+from engine.publisher import Publisher
+from engine.rate_limiter.memory import MemoryRateLimiter
+from engine.spec import WorkerSpec
+
+_APPS = [{"id": APP_ID, "key": KEY, "secret": SECRET, "enable_client_messages": True}]
+
+
+class Transport(asyncio.Transport):
+    """Takes what is written and counts it."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.protocol: Any = None
+        self.written = 0
+        self.wanted = 0
+        self.last = b""
+        self.enough: Callable[[], None] = lambda: None
+
+    def write(self, data: Any) -> None:
+        self.last = bytes(data)
+        self.written += self.last.count(b"HTTP/1.1 ")
+        if self.written >= self.wanted:
+            self.enough()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        """Everything has been read already."""
+
+    def resume_reading(self) -> None:
+        """Nothing more comes by itself."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    abort = close
+
+
+class Worker:
+    """:ivar parts: everything that a worker consists of."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, parts: Parts) -> None:
+        self.loop = loop
+        self.parts = parts
+        self._transport = Transport()
+
+    def connect(self) -> None:
+        """A back end's keep-alive connection. Called in the loop."""
+        gate = Gate(self.parts.listener)
+        self._transport.set_protocol(gate)
+        gate.connection_made(self._transport)
+
+    def serve(self, requests: bytes, count: int) -> bytes:
+        """Feed pipelined requests and let the loop run until all are answered; the last write."""
+        transport = self._transport
+        transport.written, transport.wanted = 0, count
+        transport.enough = self.loop.stop
+        self.loop.call_soon(self._feed, requests)
+        self.loop.run_forever()
+        return transport.last
+
+    def _feed(self, requests: bytes) -> None:
+        self._transport.protocol.data_received(requests)
+
+
+def subscribe(hub: Hub, channel: str, count: int) -> None:
+    """Subscribers without a socket: what is sent to them goes nowhere, as cheaply as can be."""
+    for number in range(count):
+        connection = Connection(f"1.{number}", None, hub.traffic(APP_ID), None, hub.turn, 65536)  # type: ignore[arg-type]
+        hub.add(connection)
+        Pending(hub.open(APP_ID, channel), connection).activate(0, [])
+
+
+def local_api(hub: Hub) -> Api:
+    """The HTTP API alone, before a hub without other workers."""
+    config = load(None, {}, 1, {"app_manager.array.apps": _APPS}).config
+    metrics, cache = Metrics(), NoCache()
+    adapter = LocalAdapter(hub, lambda app_id, user_id: None)
+    return build_api(
+        apps=MemoryAppManager(build_apps(config)),
+        publisher=Publisher(adapter, cache, metrics),
+        occupancy=MemoryOccupancy(MemoryCluster(lambda change: None, lambda: None)),
+        adapter=adapter,
+        cache=cache,
+        limiter=MemoryRateLimiter(),
+        health=Health(),
+        metrics=metrics,
+        path_prefix="",
+        config=config.http_api,
+        limit=config.rate_limiter.api_rate_limit,
+    )
+
+
+@contextmanager
+def worker() -> Iterator[Worker]:
+    """A started worker; it is stopped at the end."""
+    loop = uvloop.new_event_loop()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        loaded = load(None, {}, 1, {"app_manager.array.apps": _APPS})
+
+        async def start() -> Parts:
+            parts = Parts(WorkerSpec(loaded, None, 1, folder), 0, [])
+            for part in parts.in_order:
+                await part.start()
+            return parts
+
+        async def stop(parts: Parts) -> None:
+            for part in reversed(parts.in_order):
+                await part.stop()
+
+        parts = loop.run_until_complete(start())
+        made = Worker(loop, parts)
+        loop.call_soon(made.connect)
+        try:
+            yield made
+        finally:
+            loop.run_until_complete(stop(parts))
+            loop.close()
+
+
+def publish_request(channel: str, data: str = "x" * 100, timestamp: int | None = None) -> bytes:
+    """A signed publish, head and body."""
+    body = f'{{"name":"tick","channels":["{channel}"],"data":"{data}"}}'.encode()
+    target = publish_target(body, timestamp)
+    return (
+        f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+def publish_target(body: bytes, timestamp: int | None = None) -> str:
+    """Path and signed query of a publish."""
+    path = f"/apps/{APP_ID}/events"
+    query = (
+        f"auth_key={KEY}&auth_timestamp={timestamp or int(time.time())}&auth_version=1.0"
+        f"&body_md5={hashlib.md5(body).hexdigest()}"
+    )
+    signature = hmac.digest(SECRET.encode(), f"POST\n{path}\n{query}".encode(), "sha256").hex()
+    return f"{path}?{query}&auth_signature={signature}"
