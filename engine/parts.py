@@ -26,7 +26,16 @@ from engine.config.server import SslConfig
 from engine.health import Health
 from engine.http.application import build_api, build_application, build_runner
 from engine.http.publishing import Publishing
-from engine.interfaces import Adapter, Answer, CacheStore, MemberChange, OccupancyStore, RateLimiter, WebhookQueue
+from engine.interfaces import (
+    Adapter,
+    Answer,
+    CacheStore,
+    MemberChange,
+    OccupancyStore,
+    RateLimiter,
+    TotalChange,
+    WebhookQueue,
+)
 from engine.listener import Listener
 from engine.metrics import Metrics
 from engine.occupancy.cluster import MemoryCluster
@@ -35,6 +44,7 @@ from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Reporter
 from engine.prometheus.values import MappedValues
+from engine.protocol.channel import WATCH_PREFIX
 from engine.publisher import Publisher
 from engine.rate_limiter.memory import MemoryRateLimiter
 from engine.rate_limiter.redis import RedisRateLimiter
@@ -46,17 +56,19 @@ from engine.webhooks.batcher import Batcher
 from engine.webhooks.delivery import Delivery
 from engine.webhooks.emitter import Emitter
 from engine.webhooks.flush import Flush
-from engine.webhooks.http_sender import HttpSender
 from engine.webhooks.queue_memory import MemoryQueue
 from engine.webhooks.queue_redis import RedisQueue
+from engine.webhooks.senders import build_senders
 from engine.webhooks.wishes import WebhookWishes
 from engine.ws.accept import Acceptor
 from engine.ws.client_events import ClientEvents
+from engine.ws.counts import SubscriptionCounts
 from engine.ws.handlers import Handlers
 from engine.ws.keepalive import Keepalive
 from engine.ws.rosters import Rosters
 from engine.ws.signin import Signin
 from engine.ws.subscriptions import Subscriptions
+from engine.ws.watchlists import Watchlists
 
 #: Time-out of one command to Redis; a lost Redis is noticed within this time.
 REDIS_TIMEOUT_S = 2.5
@@ -84,20 +96,24 @@ class Parts:
         self._redis = connect(spec.redis) if spec.redis is not None else None
         self.users = Users(self.hub)
         self.rosters = Rosters(self.hub)
+        self.counts = SubscriptionCounts(self.hub)
         self._adapter_was_up = self._adapter_missed = False
         self._wanted = WebhookWishes(self.apps, config.webhooks.settle_ms)
 
         self.store = self._occupancy()
-        heartbeat_s = config.adapter.cluster_health.heartbeat_interval_ms / 1000
+        health = config.adapter.cluster_health
+        # A worker that is well must be heard several times before it counts as dead.
+        heartbeat_s = min(health.heartbeat_interval_ms, health.node_timeout_ms / 4) / 1000
         self.reporter = Reporter(self.store, self._wanted, self._on_store, self._on_doubt, self._on_roster, heartbeat_s)
         self.adapter = self._adapter()
+        self.watchlists = Watchlists(self.hub, self.adapter, self.store)
         cache = self._cache()
         limiter = self._limiter()
         self.queue = self._queue()
         batcher = Batcher(self.queue, config.webhooks.batching, self.metrics)
         emitter = Emitter(batcher)
-        sender = HttpSender(allow_private_targets=config.webhooks.allow_private_targets)
-        attempts = Attempts(self.queue, self.apps, {"http": sender}, self.metrics)
+        senders = build_senders(self.apps.all(), allow_private_targets=config.webhooks.allow_private_targets)
+        attempts = Attempts(self.queue, self.apps, senders, self.metrics)
         delivery = Delivery(self.queue, attempts, self.metrics, concurrency=config.queue.redis.concurrency)
         self.leader = Leader(
             self.store,
@@ -115,14 +131,15 @@ class Parts:
         )
         publisher = Publisher(self.adapter, cache, self.metrics)
         self.subscriptions = Subscriptions(
-            self.hub, self.adapter, self.reporter, self.rosters, cache, emitter, self.metrics
+            self.hub, self.adapter, self.reporter, self.rosters, self.counts, cache, emitter, self.metrics
         )
         keepalive = Keepalive(self.hub, config.activity_timeout)
         self.handlers = handlers = Handlers(
             self.hub,
             self.reporter,
             self.subscriptions,
-            Signin(self.subscriptions),
+            Signin(self.subscriptions, self.watchlists),
+            self.watchlists,
             ClientEvents(self.subscriptions, publisher, emitter),
             keepalive,
             emitter,
@@ -168,9 +185,10 @@ class Parts:
             self.reporter,
             self.queue,
             batcher,
-            sender,
+            *senders.values(),
             self.leader,
             keepalive,
+            self.watchlists,
             self.listener,
         ]
 
@@ -178,7 +196,9 @@ class Parts:
 
     def _occupancy(self) -> OccupancyStore:
         if self._drivers.adapter == "local":
-            return MemoryOccupancy(MemoryCluster(self._on_member_change, self._on_wake))
+            return MemoryOccupancy(
+                MemoryCluster(self._on_member_change, self._on_wake, on_total_change=self._on_total_change)
+            )
         return RedisOccupancy(
             self._client(), self._config.database.redis.key_prefix, self._config.adapter.redis.prefix, REDIS_TIMEOUT_S
         )
@@ -193,6 +213,7 @@ class Parts:
             self._config.adapter.redis.prefix,
             self._config.adapter.fallback_to_local,
             on_member_change=self._on_member_change,
+            on_total_change=self._on_total_change,
             on_terminate=self.users.terminate,
             on_wake=self._on_wake,
             on_change=self._on_adapter,
@@ -227,6 +248,12 @@ class Parts:
     def _on_member_change(self, change: MemberChange) -> None:
         self.rosters.changed(change)
 
+    def _on_total_change(self, change: TotalChange) -> None:
+        if change.channel.startswith(WATCH_PREFIX):
+            self.watchlists.changed(change)
+        else:
+            self.counts.changed(change)
+
     def _on_wake(self) -> None:
         self.leader.wake()
 
@@ -247,9 +274,14 @@ class Parts:
 
     def _on_doubt(self, doubtful: bool) -> None:
         self.rosters.doubtful = doubtful
+        if not doubtful:
+            self.watchlists.resync()
 
     def _on_roster(self, app_id: str, channel: str, answer: Answer, final: bool) -> None:
-        self.rosters.resync(app_id, channel, answer.roster or {}, answer.version, final)
+        if answer.roster is not None:
+            self.rosters.resync(app_id, channel, answer.roster, answer.version, final)
+        elif final and not channel.startswith("#"):
+            self.counts.resync(app_id, channel, answer.total)
 
     def _note(self, well: bool, who: str, reason: str) -> None:
         if well:
