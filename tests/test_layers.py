@@ -31,8 +31,10 @@ LAYERS = {
     "engine.protocol": 1,
     "engine.redis": 1,
     "engine.webhooks.addresses": 1,
+    "engine.webhooks.aws": 1,
     "engine.webhooks.event": 1,
     "engine.webhooks.filter": 1,
+    "engine.webhooks.headers": 1,
     "engine.webhooks.job": 1,
     # 2: drivers
     "engine.adapter": 2,
@@ -65,6 +67,7 @@ LAYERS = {
     "engine.sockets": 6,
     "engine.spec": 6,
     "engine.webhooks.flush": 6,
+    "engine.webhooks.senders": 6,
     "engine.supervisor": 6,
     "engine.worker": 6,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from hashlib import sha1
+from urllib.parse import urlsplit
 
 from engine._fast.signature import Signer
 from engine.apps.app import App, Endpoint, Filter, LambdaTarget, RetryPolicy
@@ -16,6 +17,9 @@ from engine.config.apps import AppConfig
 from engine.config.root import Config
 from engine.config.targets import FilterConfig, LambdaConfig, RetryOverrides, WebhookConfig
 from engine.config.webhooks import Retry, WebhooksConfig
+
+#: The region that a function's ARN names wins over the configured one: it is the only one where the function is.
+_FUNCTION_ARN = re.compile(r"arn:[^:]+:lambda:([a-z0-9-]+):")
 
 
 def build_apps(config: Config) -> tuple[App, ...]:
@@ -59,9 +63,9 @@ def _endpoints(webhooks: tuple[WebhookConfig, ...], defaults: WebhooksConfig) ->
     endpoints = []
     for webhook in webhooks:
         function = None if webhook.url is not None else _function(webhook.function, webhook.lambda_function)
-        target = webhook.url if function is None else _lambda_name(function)
+        target = _without_user(webhook.url or "") if function is None else _lambda_name(function)
         # Two webhooks with one target stay two endpoints; the first keeps its id when the second is removed.
-        stem = sha1(str(target).encode(), usedforsecurity=False).hexdigest()[:12]
+        stem = sha1(target.encode(), usedforsecurity=False).hexdigest()[:12]
         seen[stem] += 1
         endpoints.append(
             Endpoint(
@@ -79,16 +83,24 @@ def _endpoints(webhooks: tuple[WebhookConfig, ...], defaults: WebhooksConfig) ->
     return tuple(endpoints)
 
 
+def _without_user(url: str) -> str:
+    """Who we are to the target is no part of it, and a secret: an endpoint's id is written to queues and metrics."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def _lambda_name(function: LambdaTarget) -> str:
     return f"{function.region}:{function.function_name}:{function.qualifier or ''}"
 
 
 def _function(config: LambdaConfig | None, short: str | None) -> LambdaTarget:
     config = config or LambdaConfig()
+    name = config.function_name or short or ""
+    arn = _FUNCTION_ARN.match(name)
     invocation = config.invocation_type or ("RequestResponse" if config.asynchronous is False else "Event")
     return LambdaTarget(
-        function_name=config.function_name or short or "",
-        region=config.region,
+        function_name=name,
+        region=config.region if arn is None else arn[1],
         invocation_type=invocation,
         qualifier=config.qualifier,
         endpoint_url=config.endpoint_url,

@@ -6,6 +6,7 @@ values. A value of a wrong type is not a finding here: `report.py` tells it.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import Any
 
@@ -23,6 +24,7 @@ def check(document: Document, workers: int, mistakes: Mistakes) -> None:
     _redis(document, mistakes)
     _tls(document, mistakes)
     _unix_socket(document, mistakes)
+    _aws(document, mistakes)
     for key in ("id", "key"):
         _distinct(document, key, mistakes)
     for path, app in objects(document, APPS):
@@ -95,6 +97,18 @@ def _unix_socket(document: Document, mistakes: Mistakes) -> None:
     value = get(document, path)
     if to_flag(get(document, ("unix_socket", "enabled"))) and isinstance(value, str) and not os.path.isabs(value):
         mistakes.add(path, "is not an absolute path", value)
+
+
+def _aws(document: Document, mistakes: Mistakes) -> None:
+    """What goes to AWS needs a library that a plain installation leaves out."""
+    if importlib.util.find_spec("aiobotocore") is not None:
+        return
+    needs = "needs a library that is not installed; pip install 'engine[aws]'"
+    for path, app in objects(document, APPS):
+        for inner, webhook in objects(app, ("webhooks",)):
+            for key in ("lambda", "lambda_function"):
+                if webhook.get(key) is not None:
+                    mistakes.add((*path, *inner, key), needs)
 
 
 def _distinct(document: Document, key: str, mistakes: Mistakes) -> None:

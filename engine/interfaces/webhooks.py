@@ -137,10 +137,11 @@ class WebhookQueue(Protocol):
 
 
 class WebhookSender(Protocol):
-    """Sends one signed request to one endpoint, as attempt `job.attempt` + 1. Raises DeliveryError with one line."""
+    """Sends one signed request to one endpoint, as attempt `job.attempt` + 1."""
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
-    async def send(self, app: App, endpoint: Endpoint, job: Job) -> None: ...
+    async def send(self, app: App, endpoint: Endpoint, job: Job) -> str:
+        """How it was taken, in one line such as "status 200". Raises DeliveryError, also with one line."""

@@ -14,8 +14,9 @@ from engine.apps.app import App, Endpoint
 from engine.errors import DeliveryError
 from engine.interfaces import Job
 from engine.webhooks.addresses import BoundedResolver, PrivateTarget, refuse_private
+from engine.webhooks.headers import request_headers
 
-USER_AGENT = "engine-webhooks"
+HEADERS = {"Accept": "application/json", "User-Agent": "engine-webhooks"}
 #: Of an answer's body so much is read, to use the connection again; after a longer one the connection is closed.
 MAX_BODY_BYTES = 64 * 1024
 #: Shorter than the 5 s after which common servers close an idle connection, so that none is closed under a request.
@@ -52,7 +53,7 @@ class HttpSender:
             await self._session.close()
             self._session = None
 
-    async def send(self, app: App, endpoint: Endpoint, job: Job) -> None:
+    async def send(self, app: App, endpoint: Endpoint, job: Job) -> str:
         assert self._session is not None and endpoint.url is not None
         body = job.body.encode()
         try:
@@ -62,7 +63,7 @@ class HttpSender:
             async with self._session.post(
                 url,
                 data=body,
-                headers=self._headers(app, endpoint, job, body),
+                headers=request_headers(app, endpoint, job, body, HEADERS),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=endpoint.timeout_s),
             ) as response:
@@ -72,20 +73,7 @@ class HttpSender:
             raise DeliveryError(_reason(error, endpoint.timeout_s)) from error
         if not 200 <= status <= 299:
             raise DeliveryError(f"status {status}" + (", redirects are not followed" if 300 <= status <= 399 else ""))
-
-    def _headers(self, app: App, endpoint: Endpoint, job: Job, body: bytes) -> dict[str, str]:
-        digest = app.signer.hex(body)
-        ours = {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "User-Agent": USER_AGENT,
-            "X-Pusher-Key": app.key,
-            "X-Pusher-Signature": digest if endpoint.signature_format == "hex" else f"sha256={digest}",
-            "X-Webhook-Id": job.id,
-            "X-Webhook-Attempt": str(job.attempt + 1),
-        }
-        reserved = {name.lower() for name in ours} | {"content-length", "transfer-encoding", "connection"}
-        return {name: value for name, value in endpoint.headers.items() if name.lower() not in reserved} | ours
+        return f"status {status}"
 
 
 async def _discard(response: aiohttp.ClientResponse) -> None:
@@ -120,6 +108,9 @@ def _reason(error: Exception, timeout_s: float) -> str:
             return "connection closed before an answer"
         case aiohttp.ClientResponseError():
             return f"no HTTP answer: {error.message.partition(chr(10))[0]}"
+        case aiohttp.InvalidURL():
+            # Its text would show the whole URL, in which there may be a password.
+            return "the URL cannot be used"
         case aiohttp.ClientError() | OSError() | ValueError():
             return f"{type(error).__name__}: {error}"
         case _:

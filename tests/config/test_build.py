@@ -11,6 +11,8 @@ from engine.apps.app import App, Endpoint, Filter, LambdaTarget
 from engine.config.build import build_apps
 from tests.config.support import HOOK, apps, hooks, loaded
 
+ARN = "arn:aws:lambda:eu-west-3:123456789012:function:f"
+
 
 def app(document: dict[str, Any]) -> App:
     (built,) = build_apps(loaded(document).config)
@@ -152,6 +154,9 @@ def test_filter_headers_and_events() -> None:
             LambdaTarget("f", "us-east-1", "RequestResponse", endpoint_url="http://127.0.0.1:1"),
         ),
         ({"lambda_function": "f", "lambda": {"async": True}}, LambdaTarget("f", "us-east-1", "Event")),
+        # An ARN says where the function is.
+        ({"lambda": {"function_name": ARN}}, LambdaTarget(ARN, "eu-west-3", "Event")),
+        ({"lambda": {"function_name": ARN, "region": "us-east-1"}}, LambdaTarget(ARN, "eu-west-3", "Event")),
     ],
 )
 def test_lambda_targets(webhook: dict[str, Any], target: LambdaTarget) -> None:
@@ -167,3 +172,5 @@ def test_endpoint_ids_follow_the_target_alone() -> None:
     assert ids == [first, second, f"{first}-2", sha1(HOOK["url"].encode()).hexdigest()[:12], f"{first}-3"]
     changed = url | {"headers": {"A": "b"}, "event_types": ["client_event"], "signature_format": "hex"}
     assert endpoint(hooks(changed)).id == first
+    # Who we are there is a secret, and queues and metrics show ids.
+    assert endpoint(hooks(url | {"url": "https://user:password@a.example/1"})).id == first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,26 @@ def test_a_long_value_is_cut() -> None:
     with pytest.raises(ConfigError) as caught:
         loaded({"port": "9" * 5000})
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("document", "places"),
+    [
+        (hook(url=None, lambda_function="f"), [f"{W}.lambda_function"]),
+        (hook(url=None, **{"lambda": {"function_name": "f"}}), [f"{W}.lambda"]),
+        (hook(), []),
+    ],
+)
+def test_what_goes_to_aws_needs_its_library(monkeypatch: pytest.MonkeyPatch, document: Any, places: list[str]) -> None:
+    loaded(document)
+    monkeypatch.setitem(sys.modules, "aiobotocore", None)
+    expected = [f"{place}: needs a library that is not installed; pip install 'engine[aws]'" for place in places]
+    if not expected:
+        loaded(document)
+        return
+    with pytest.raises(ConfigError) as caught:
+        loaded(document)
+    assert str(caught.value).splitlines() == expected
 
 
 @pytest.mark.parametrize("option", [name for name in REFUSED if "[]" not in name])

@@ -1,0 +1,34 @@
+"""The headers of a webhook request: whose it is, its signature, its id, and what the configuration adds.
+
+Called by every sender, whatever carries the request. Pure; the only place where a webhook is signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.apps.app import App, Endpoint
+from engine.interfaces import Job
+
+#: Configured headers of these names are left out: they belong to the transport.
+_TRANSPORT = frozenset({"content-length", "transfer-encoding", "connection"})
+
+
+def request_headers(
+    app: App, endpoint: Endpoint, job: Job, body: bytes, extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Configured headers first; ours (W-1, D-8) and the sender's `extra` ones are never replaced by them.
+
+    :param body: the exact bytes that are sent.
+    """
+    digest = app.signer.hex(body)
+    ours = {
+        "Content-Type": "application/json",
+        **(extra or {}),
+        "X-Pusher-Key": app.key,
+        "X-Pusher-Signature": digest if endpoint.signature_format == "hex" else f"sha256={digest}",
+        "X-Webhook-Id": job.id,
+        "X-Webhook-Attempt": str(job.attempt + 1),
+    }
+    reserved = _TRANSPORT.union(name.lower() for name in ours)
+    return {name: value for name, value in endpoint.headers.items() if name.lower() not in reserved} | ours
