@@ -4,6 +4,7 @@
     0x02  member added    u64 version · u16 length, user id · user_info JSON text
     0x03  member removed  u64 version · u16 length, user id
     0x04  terminate       nothing; the topic names the user
+    0x05  total           u64 version · u32 subscriptions of the topic's channel, or of the user that it watches
 
 All integers are big-endian. Bytes from Redis are not trusted: whatever does not fit is dropped and counted.
 """
@@ -19,6 +20,7 @@ cdef enum:
     MEMBER_ADDED = 2
     MEMBER_REMOVED = 3
     TERMINATE = 4
+    TOTAL = 5
 
 
 def pack_event(bytes except_socket_id not None, bytes frame not None) -> bytes:
@@ -78,6 +80,16 @@ def parse_member_change(bytes envelope not None):
     if size < 11 + length:
         raise ValueError("membership envelope cut short")
     return data[0] == MEMBER_ADDED, version, envelope[11:11 + length].decode(), envelope[11 + length:].decode()
+
+
+def parse_total(bytes envelope not None):
+    """(version, total) of a total envelope; None when it is of another kind. Raises ValueError as the others do."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope)
+    if size < 1 or envelope[0] != TOTAL:
+        return None
+    if size != 13:
+        raise ValueError("total envelope of a wrong size")
+    return int.from_bytes(envelope[1:9], "big"), int.from_bytes(envelope[9:], "big")
 
 
 def is_terminate(bytes envelope not None) -> bool:

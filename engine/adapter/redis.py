@@ -10,11 +10,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from engine._fast.envelope import deliver_event, is_terminate, pack_event, pack_terminate, parse_member_change
+from engine._fast.envelope import (
+    deliver_event,
+    is_terminate,
+    pack_event,
+    pack_terminate,
+    parse_member_change,
+    parse_total,
+)
 from engine._fast.hub import Channel, Hub
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
-from engine.interfaces import MemberChange, Message
+from engine.interfaces import MemberChange, Message, TotalChange
 from engine.protocol.channel import user_channel, user_of
 from engine.redis.client import PublishLink
 from engine.redis.pubsub import SubscribeLink
@@ -33,6 +40,7 @@ class RedisAdapter:
     :param topic_prefix: put before ``app/channel``.
     :param fallback_to_local: with Redis gone, deliver to this worker's own subscribers instead of refusing.
     :param on_member_change: called for every membership change of a channel that this worker subscribes to.
+    :param on_total_change: called for every announced total of one.
     :param on_terminate: called with (app id, user id).
     :param on_wake: called when the leader has something to do.
     :param on_change: called when the adapter gets or loses its connections.
@@ -46,6 +54,7 @@ class RedisAdapter:
         fallback_to_local: bool,
         *,
         on_member_change: Callable[[MemberChange], None],
+        on_total_change: Callable[[TotalChange], None],
         on_terminate: Callable[[str, str], None],
         on_wake: Callable[[], None],
         on_change: Callable[[bool], None],
@@ -54,6 +63,7 @@ class RedisAdapter:
         self._prefix = topic_prefix.encode()
         self._fallback = fallback_to_local
         self._on_member_change = on_member_change
+        self._on_total_change = on_total_change
         self._on_terminate = on_terminate
         self._on_wake = on_wake
         self._on_change = on_change
@@ -152,6 +162,8 @@ class RedisAdapter:
             if change is not None:
                 added, version, user_id, user_info = change
                 self._on_member_change(MemberChange(channel.app_id, channel.name, version, added, user_id, user_info))
+            elif (total := parse_total(message)) is not None:
+                self._on_total_change(TotalChange(channel.app_id, channel.name, *total))
             elif is_terminate(message) and (user_id := user_of(channel.name) or ""):
                 self._on_terminate(channel.app_id, user_id)
             else:

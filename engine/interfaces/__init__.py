@@ -13,8 +13,10 @@ from engine.interfaces.occupancy import MemberChange as MemberChange
 from engine.interfaces.occupancy import MemberReport as MemberReport
 from engine.interfaces.occupancy import OccupancyStore as OccupancyStore
 from engine.interfaces.occupancy import Report as Report
+from engine.interfaces.occupancy import TotalChange as TotalChange
 from engine.interfaces.occupancy import Transition as Transition
 from engine.interfaces.occupancy import Wanted as Wanted
+from engine.interfaces.occupancy import Wishes as Wishes
 from engine.interfaces.stores import CacheStore as CacheStore
 from engine.interfaces.stores import RateDecision as RateDecision
 from engine.interfaces.stores import RateLimiter as RateLimiter

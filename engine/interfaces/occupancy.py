@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,24 @@ class MemberReport:
     limit: int = 0
 
 
+class Wishes(NamedTuple):
+    """What has to be told of one channel's occupancy, and to whom.
+
+    :param watched: whether some webhook of the app wants occupied or vacated of this channel.
+    :param members_watched: the same for member_added and member_removed.
+    :param settle_ms: how long vacated and member_removed wait for a return.
+    :param announced: whether workers are told of its total: of a user's own channel when it becomes or ceases to be
+        occupied (on `watch_channel`), of any other channel every change (on the channel itself).
+    :param counted: whether some webhook of the app wants its subscription_count (N-36).
+    """
+
+    watched: bool = False
+    members_watched: bool = False
+    settle_ms: int = 0
+    announced: bool = False
+    counted: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one worker holds in one channel now. Absolute facts: reporting the same again changes nothing.
@@ -37,9 +55,7 @@ class Report:
     :param count: this worker's subscriptions to the channel, absolute.
     :param limit: subscriptions allowed in the whole cluster (0 is no limit); a report that would raise the total
         above it is not applied at all and answered with `Answer.refused`.
-    :param watched: whether some webhook of the app wants occupied or vacated of this channel.
-    :param members_watched: the same for member_added and member_removed.
-    :param settle_ms: how long vacated and member_removed wait for a return.
+    :param watched: this and the next four as in `Wishes`.
     :param roster: whether the answer must carry version and members (presence channels).
     """
 
@@ -50,6 +66,8 @@ class Report:
     watched: bool = False
     members_watched: bool = False
     settle_ms: int = 0
+    announced: bool = False
+    counted: bool = False
     roster: bool = False
     members: tuple[MemberReport, ...] = ()
 
@@ -74,12 +92,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A change of occupancy or membership that some webhook wants, decided once.
+    """A change of occupancy or membership, or a new count, that some webhook wants, decided once.
 
     :param id: the driver's own handle, given back to `OccupancyStore.commit`.
-    :param name: channel_occupied, channel_vacated, member_added or member_removed.
+    :param name: channel_occupied, channel_vacated, member_added, member_removed or subscription_count.
     :param seq: grows with every transition of the same channel; also its time in microseconds.
     :param time_ms: when the change happened. :param due_ms: when it may be told.
+    :param data: channel_data of a member_added, the number of a subscription_count.
     """
 
     id: bytes
@@ -114,6 +133,20 @@ class MemberChange:
     user_info: str
 
 
+@dataclass(frozen=True, slots=True)
+class TotalChange:
+    """The subscriptions of an announced channel have changed; told to the workers that subscribe to `channel`.
+
+    :param channel: the channel itself or, for a user's own channel, its `watch_channel`.
+    :param version: grows with every change in the cluster.
+    """
+
+    app_id: str
+    channel: str
+    version: int
+    total: int
+
+
 class OccupancyStore(Protocol):
     """The truth about who occupies what. Every method may raise StoreUnavailable.
 
@@ -140,6 +173,10 @@ class OccupancyStore(Protocol):
 
     async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
         """(subscriptions, members) of each channel, 0 where nobody is."""
+
+    async def totals(self, app_id: str, channels: Sequence[str]) -> tuple[int, list[int]]:
+        """Subscriptions of server-owned channels, all at one moment, and the version of that moment: every
+        `TotalChange` up to it is in them, every later one is not."""
 
     async def members(self, app_id: str, channel: str) -> dict[str, str]:
         """user id -> user_info JSON text."""
@@ -178,5 +215,4 @@ class OccupancyStore(Protocol):
 class Wanted(Protocol):
     """Answers for a dead worker's channel what its own reports would have said."""
 
-    def __call__(self, app_id: str, channel: str) -> tuple[bool, bool, int]:
-        """(watched, members_watched, settle_ms) as in `Report`."""
+    def __call__(self, app_id: str, channel: str) -> Wishes: ...

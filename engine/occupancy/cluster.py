@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from engine.errors import IncarnationGone
-from engine.interfaces import Answer, MemberChange, MemberReport, Report, Wanted
+from engine.interfaces import Answer, MemberChange, MemberReport, Report, TotalChange, Wanted
 from engine.occupancy.transition_log import SequenceClock, TransitionLog
+from engine.protocol.channel import USER_PREFIX, watch_channel
 
 
 class Worker:
@@ -41,6 +42,7 @@ class MemoryCluster:
     :param on_member_change: called with every membership change, from within the report that makes it.
     :param on_wake: called when the leader has something to do, at most once for each report.
     :param now_us: the clock, microseconds since the epoch.
+    :param on_total_change: called with every change of an announced total, as `on_member_change`.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class MemoryCluster:
         on_member_change: Callable[[MemberChange], None],
         on_wake: Callable[[], None],
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        on_total_change: Callable[[TotalChange], None] = lambda _: None,
     ) -> None:
         self._on_member_change = on_member_change
+        self._on_total_change = on_total_change
         self._on_wake = on_wake
         self._now_us = now_us
         self._clock = SequenceClock(now_us)
@@ -101,6 +105,11 @@ class MemoryCluster:
     def channel(self, app_id: str, name: str) -> Channel | None:
         channels = self.apps.get(app_id)
         return channels.get(name) if channels is not None else None
+
+    @property
+    def version(self) -> int:
+        """Of the last change."""
+        return self._clock.last
 
     # --- the leader
 
@@ -199,6 +208,18 @@ class MemoryCluster:
                 del self.apps[app_id]
             if watched:
                 self.log.tell_gone(self._clock.next(), "channel_vacated", app_id, name, report.settle_ms, "", "")
+        if report.announced:
+            self._announce(app_id, name, before, after)
+        if report.counted and not name.startswith("#"):
+            self.log.tell_count(self._clock.next(), app_id, name, after)
+
+    def _announce(self, app_id: str, name: str, before: int, after: int) -> None:
+        """Workers hear of every new total, and of a user only that it came or went."""
+        if not name.startswith("#"):
+            self._on_total_change(TotalChange(app_id, name, self._clock.next(), after))
+        elif name.startswith(USER_PREFIX) and bool(before) != bool(after):
+            watchers = watch_channel(name.removeprefix(USER_PREFIX))
+            self._on_total_change(TotalChange(app_id, watchers, self._clock.next(), after))
 
     def _set_member(self, worker: Worker, report: Report, member: MemberReport) -> bool:
         """False when the member limit refuses a user new to the channel."""
@@ -242,5 +263,4 @@ class MemoryCluster:
 
 
 def _undo(app_id: str, channel: str, count: int, wanted: Wanted) -> Report:
-    watched, members_watched, settle_ms = wanted(app_id, channel)
-    return Report(app_id, channel, count, watched=watched, members_watched=members_watched, settle_ms=settle_ms)
+    return Report(app_id, channel, count, 0, *wanted(app_id, channel))

@@ -59,6 +59,10 @@ class MemoryOccupancy:
         found = [self._cluster.channel(app_id, name) for name in channels]
         return [(channel.total, len(channel.members)) if channel is not None else (0, 0) for channel in found]
 
+    async def totals(self, app_id: str, channels: Sequence[str]) -> tuple[int, list[int]]:
+        found = [self._cluster.channel(app_id, name) for name in channels]
+        return self._cluster.version, [channel.total if channel is not None else 0 for channel in found]
+
     async def members(self, app_id: str, channel: str) -> dict[str, str]:
         found = self._cluster.channel(app_id, channel)
         return {user: info for user, (_, info) in found.members.items()} if found is not None else {}

@@ -31,6 +31,7 @@ _JOIN = load("occupancy_join", common=_COMMON)
 _LEAVE = load("occupancy_leave", common=_COMMON)
 _LEASE = load("occupancy_lease", common=_COMMON)
 _DUE = load("occupancy_due", common=_COMMON)
+_TOTALS = load("occupancy_totals", common=_COMMON)
 _COMMIT = load("occupancy_commit", common=_COMMON)
 _AUDIT = load("occupancy_audit", common=_COMMON)
 
@@ -127,6 +128,10 @@ class RedisOccupancy:
                 pipe.hlen(self._keys.members(app_id, channel))
             raw = await pipe.execute()
         return [(wire.count_of(total), members) for total, members in zip(raw[::2], raw[1::2], strict=True)]
+
+    async def totals(self, app_id: str, channels: Sequence[str]) -> tuple[int, list[int]]:
+        version, *totals = await self._run(_TOTALS, app_id, *channels)
+        return int(version), [wire.count_of(total) for total in totals]
 
     async def members(self, app_id: str, channel: str) -> dict[str, str]:
         async with bounded("members", self._timeout_s):
@@ -259,16 +264,7 @@ class RedisOccupancy:
 
 
 def _undo(app_id: str, channel: str, count: int, wanted: Wanted, members: tuple[MemberReport, ...] = ()) -> Report:
-    watched, members_watched, settle_ms = wanted(app_id, channel)
-    return Report(
-        app_id,
-        channel,
-        count,
-        watched=watched,
-        members_watched=members_watched,
-        settle_ms=settle_ms,
-        members=members,
-    )
+    return Report(app_id, channel, count, 0, *wanted(app_id, channel), members=members)
 
 
 def _glob_escape(text: str) -> str:

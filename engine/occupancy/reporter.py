@@ -51,7 +51,7 @@ Done = Callable[[Answer, bool], None]
 class _Held:
     """One channel as this worker holds it.
 
-    `refresh` asks for the members though nobody waits for them; `told` is the count that the store last took;
+    `refresh` asks for members and total though nobody waits for them; `told` is the count that the store last took;
     `changed` are members whose connections changed since the last report (the last one to leave is kept for the
     webhook's socket_id).
     """
@@ -71,11 +71,12 @@ class _Held:
 class Reporter:
     """This worker's side of the occupancy store.
 
-    :param wanted: what webhooks want of a channel, and how long a departure settles.
+    :param wanted: what clients and webhooks want of a channel, and how long a departure settles.
     :param on_change: called with False when the store is lost and True when it is back.
     :param on_doubt: called with True when the store may lack what other workers hold, False when that is over.
-    :param on_roster: called with (app id, channel, answer, final) for each presence channel after trouble: once when
-        the store answers again, and finally when every worker has had the time to announce what it holds.
+    :param on_roster: called with (app id, channel, answer, final) for each presence or announced channel after
+        trouble: once when the store answers again, and finally when every worker has had the time to announce what it
+        holds.
     """
 
     def __init__(
@@ -254,21 +255,19 @@ class Reporter:
             held.told = report.count
             if held.refresh:
                 held.refresh = False
-                self._on_roster(held.app_id, held.channel, answer, final)
+                if report.roster or report.announced:
+                    self._on_roster(held.app_id, held.channel, answer, final)
             for user_id, done in waiting:
                 done(answer, user_id in answer.refused_members)
             self._forget_if_empty(held)
 
     def _report(self, held: _Held) -> Report:
-        watched, members_watched, settle_ms = self._wanted(held.app_id, held.channel)
         return Report(
-            app_id=held.app_id,
-            channel=held.channel,
-            count=held.count,
-            limit=held.limit,
-            watched=watched,
-            members_watched=members_watched,
-            settle_ms=settle_ms,
+            held.app_id,
+            held.channel,
+            held.count,
+            held.limit,
+            *self._wanted(held.app_id, held.channel),
             roster=held.roster and (held.refresh or bool(held.waiting)),
             members=tuple(_member_report(held, member) for member in held.changed.values()),
         )
@@ -293,7 +292,7 @@ class Reporter:
         """Everything held is told again: the store may know nothing of it."""
         for held in self._held.values():
             held.told = 0
-            held.refresh = held.roster
+            held.refresh = True
             for user_id, connections in held.members.items():
                 held.changed.setdefault(user_id, connections[0])
             self._touch(held)

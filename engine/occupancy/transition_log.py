@@ -12,6 +12,9 @@ from engine.interfaces import Due, Transition
 
 #: Entries kept while they cannot be told, as when the webhook queue is full; then the oldest go, and are counted.
 MAX_ENTRIES = 100_000
+#: Above so many subscriptions, their number is told at most once in so long (N-36).
+COUNT_AT_ONCE = 100
+COUNT_EVERY_S = 5
 
 
 class SequenceClock:
@@ -52,12 +55,14 @@ class TransitionLog:
         self._entries: dict[int, tuple[int, Transition]] = {}
         #: (app, channel, user or "") -> seq of the vacated or member_removed that still settles.
         self._pending: dict[tuple[str, str, str], int] = {}
+        #: (app, channel) -> (microsecond from which its last count may be told, seq).
+        self._counts: dict[tuple[str, str], tuple[int, int]] = {}
         #: Transitions ever appended, and those given up for want of room.
         self.appended = self.dropped = 0
 
     def tell_gone(self, seq: int, name: str, app_id: str, channel: str, settle_ms: int, user: str, socket: str) -> None:
         """channel_vacated or member_removed."""
-        self._append(seq, settle_ms, name, app_id, channel, user, socket, "")
+        self._append(seq, settle_ms * 1000, name, app_id, channel, user, socket, "")
         if settle_ms > 0:
             self._pending[app_id, channel, user] = seq
 
@@ -68,6 +73,22 @@ class TransitionLog:
             self._remove(opposite[1].seq)
             return
         self._append(seq, 0, name, app_id, channel, user, socket, data)
+
+    def tell_count(self, seq: int, app_id: str, channel: str, total: int) -> None:
+        """subscription_count: one that still waits for its time is replaced."""
+        due_us, last = self._counts.get((app_id, channel), (0, 0))
+        waits = due_us > seq
+        if waits:
+            self._remove(last)
+        if total <= COUNT_AT_ONCE:
+            due_us = seq
+        elif not waits:
+            due_us = max(seq, due_us + COUNT_EVERY_S * 1_000_000)
+        self._append(seq, due_us - seq, "subscription_count", app_id, channel, "", "", str(total))
+        if total:
+            self._counts[app_id, channel] = (due_us, seq)
+        else:
+            self._counts.pop((app_id, channel), None)
 
     def due(self, limit: int) -> Due:
         now = self._clock.now_us()
@@ -87,9 +108,9 @@ class TransitionLog:
         return True
 
     def _append(
-        self, seq: int, settle_ms: int, name: str, app_id: str, channel: str, user: str, socket: str, data: str
+        self, seq: int, wait_us: int, name: str, app_id: str, channel: str, user: str, socket: str, data: str
     ) -> None:
-        due_us = seq + settle_ms * 1000
+        due_us = seq + wait_us
         time_ms = self._clock.time_ms()
         transition = Transition(b"%016d" % seq, name, app_id, channel, seq, time_ms, due_us // 1000, user, socket, data)
         self._entries[seq] = (due_us, transition)

@@ -15,9 +15,9 @@ from engine.interfaces import Answer, Report, Transition
 #: In place of a count: leave the subscriptions as they are.
 UNCHANGED = -1
 
-_WATCHED, _MEMBERS_WATCHED, _ROSTER = 1, 2, 4
+_WATCHED, _MEMBERS_WATCHED, _ROSTER, _ANNOUNCED, _COUNTED = 1, 2, 4, 8, 16
 _SEQ_DIGITS = 16
-_NAMES = frozenset(("channel_occupied", "channel_vacated", "member_added", "member_removed"))
+_NAMES = frozenset(("channel_occupied", "channel_vacated", "member_added", "member_removed", "subscription_count"))
 
 
 def encode_reports(reports: Iterable[Report]) -> list[str | int]:
@@ -28,6 +28,8 @@ def encode_reports(reports: Iterable[Report]) -> list[str | int]:
             (_WATCHED if report.watched else 0)
             | (_MEMBERS_WATCHED if report.members_watched else 0)
             | (_ROSTER if report.roster else 0)
+            | (_ANNOUNCED if report.announced else 0)
+            | (_COUNTED if report.counted else 0)
         )
         args += (report.app_id, report.channel, report.count, report.limit, flags, report.settle_ms)
         args.append(len(report.members))
@@ -70,6 +72,8 @@ def decode_transition(entry: Any, score: Any) -> Transition | None:
         name, app_id, channel, time_ms, user_id, socket_id, data = orjson.loads(entry[_SEQ_DIGITS:])
         texts = (app_id, channel, user_id, socket_id, data)
         if name not in _NAMES or not isinstance(time_ms, int) or not all(isinstance(text, str) for text in texts):
+            return None
+        if name == "subscription_count" and not (data.isascii() and data.isdecimal()):
             return None
         seq, due_ms = int(entry[:_SEQ_DIGITS]), int(float(score)) // 1000
         return Transition(entry, name, app_id, channel, seq, time_ms, due_ms, user_id, socket_id, data)

@@ -14,6 +14,9 @@ SOCKET_ID = re.compile(r"[0-9]{1,64}\.[0-9]{1,64}\Z")
 #: The channel of one signed-in user begins so (U-8).
 USER_PREFIX = "#server-to-user-"
 
+#: Workers that must know whether a user is online listen here for it; nobody can subscribe to it (U-14).
+WATCH_PREFIX = "#watch-"
+
 #: Every connection of an app holds a subscription to this server-owned channel: how a quota is counted cluster-wide.
 CONNECTIONS = "#connections"
 
@@ -77,6 +80,11 @@ def valid_channel_name(name: str, max_length: int) -> bool:
 def user_channel(user_id: str) -> str:
     """The channel of a signed-in user's own messages (U-8)."""
     return USER_PREFIX + user_id
+
+
+def watch_channel(user_id: str) -> str:
+    """Where the user's coming and going is told to the workers of its watchers."""
+    return WATCH_PREFIX + user_id
 
 
 def user_of(name: str) -> str | None:

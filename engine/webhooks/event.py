@@ -58,9 +58,11 @@ class WebhookEvent:
 
 
 def from_transition(transition: Transition) -> WebhookEvent:
-    """channel_occupied, channel_vacated, member_added or member_removed (W-9..W-12, D-8)."""
+    """channel_occupied, channel_vacated, member_added, member_removed or subscription_count (W-9..W-12, W-15, D-8)."""
     t = transition
     fields: dict[str, Any] = {"name": t.name, "channel": t.channel}
+    if t.name == SUBSCRIPTION_COUNT:
+        fields["subscription_count"] = int(t.data)
     if t.name in (MEMBER_ADDED, MEMBER_REMOVED):
         fields["user_id"] = t.user_id
         fields["socket_id"] = t.socket_id
@@ -92,12 +94,6 @@ def cache_miss(app_id: str, channel: str, time_ms: int) -> WebhookEvent:
     """Someone subscribed to a cache channel that remembers nothing (W-14)."""
     fields = {"name": CACHE_MISS, "channel": channel, "time_ms": time_ms}
     return WebhookEvent(app_id, CACHE_MISS, channel, _serialize(fields), channel)
-
-
-def subscription_count(app_id: str, channel: str, count: int, time_ms: int) -> WebhookEvent:
-    """The number of subscriptions to a channel has changed (W-15)."""
-    fields = {"name": SUBSCRIPTION_COUNT, "channel": channel, "subscription_count": count, "time_ms": time_ms}
-    return WebhookEvent(app_id, SUBSCRIPTION_COUNT, channel, _serialize(fields), channel)
 
 
 def connection_established(app_id: str, socket_id: str, time_ms: int) -> WebhookEvent:

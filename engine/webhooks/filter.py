@@ -7,11 +7,18 @@ endpoint when jobs are made (`matches`). Pure.
 from __future__ import annotations
 
 from engine.apps.app import App, Endpoint, Filter
-from engine.webhooks.event import CHANNEL_OCCUPIED, CHANNEL_VACATED, MEMBER_ADDED, MEMBER_REMOVED
+from engine.webhooks.event import (
+    CHANNEL_OCCUPIED,
+    CHANNEL_VACATED,
+    MEMBER_ADDED,
+    MEMBER_REMOVED,
+    SUBSCRIPTION_COUNT,
+)
 
 #: For `wants`: the events that a subscription or its end can cause.
 OCCUPANCY_EVENTS = frozenset({CHANNEL_OCCUPIED, CHANNEL_VACATED})
 MEMBER_EVENTS = frozenset({MEMBER_ADDED, MEMBER_REMOVED})
+COUNT_EVENTS = frozenset({SUBSCRIPTION_COUNT})
 
 #: Values of `Filter.channel_type`.
 CHANNEL_TYPES = ("public", "private", "presence", "encrypted", "cache")

@@ -1,9 +1,11 @@
-"""What webhooks want of a channel's occupancy and members, as the occupancy store is told with every report."""
+"""What clients and webhooks want of a channel's occupancy and members, as the store is told with every report."""
 
 from __future__ import annotations
 
-from engine.interfaces import AppManager
-from engine.webhooks.filter import MEMBER_EVENTS, OCCUPANCY_EVENTS, wants
+from engine.apps.app import App
+from engine.interfaces import AppManager, Wishes
+from engine.protocol.channel import USER_PREFIX, channel_kind
+from engine.webhooks.filter import COUNT_EVENTS, MEMBER_EVENTS, OCCUPANCY_EVENTS, wants
 
 
 class WebhookWishes:
@@ -16,8 +18,24 @@ class WebhookWishes:
         self._apps = apps
         self._settle_ms = settle_ms
 
-    def __call__(self, app_id: str, channel: str) -> tuple[bool, bool, int]:
+    def __call__(self, app_id: str, channel: str) -> Wishes:
         app = self._apps.by_id(app_id)
-        if app is None or not app.endpoints:
-            return False, False, self._settle_ms
-        return wants(app, OCCUPANCY_EVENTS, channel), wants(app, MEMBER_EVENTS, channel), self._settle_ms
+        if app is None:
+            return Wishes(settle_ms=self._settle_ms)
+        announced = _announced(app, channel)
+        if not app.endpoints:
+            return Wishes(settle_ms=self._settle_ms, announced=announced)
+        return Wishes(
+            wants(app, OCCUPANCY_EVENTS, channel),
+            wants(app, MEMBER_EVENTS, channel),
+            self._settle_ms,
+            announced,
+            announced and wants(app, COUNT_EVENTS, channel),
+        )
+
+
+def _announced(app: App, channel: str) -> bool:
+    """Of a user its coming and going (U-14), of all others but presence their number (N-36)."""
+    if channel.startswith("#"):
+        return app.watchlist_events and channel.startswith(USER_PREFIX)
+    return app.subscription_count and not channel_kind(channel).is_presence

@@ -24,6 +24,7 @@ from engine.ws.keepalive import Keepalive
 from engine.ws.signin import Signin
 from engine.ws.state import ConnectionState
 from engine.ws.subscriptions import Subscriptions
+from engine.ws.watchlists import Watchlists
 
 #: Messages kept for a connection that is not admitted yet (C-13); no library sends more than two.
 MAX_WAITING = 16
@@ -38,6 +39,7 @@ class Handlers:
         reporter: Reporter,
         subscriptions: Subscriptions,
         signin: Signin,
+        watchlists: Watchlists,
         client_events: ClientEvents,
         keepalive: Keepalive,
         emitter: Emitter,
@@ -48,6 +50,7 @@ class Handlers:
         self._reporter = reporter
         self._subscriptions = subscriptions
         self._signin = signin
+        self._watchlists = watchlists
         self._client_events = client_events
         self._keepalive = keepalive
         self._emitter = emitter
@@ -112,6 +115,8 @@ class Handlers:
         if state.refusal is not None:
             return
         app: App = connection.app
+        if state.user is not None:
+            self._watchlists.drop(connection)
         self._subscriptions.drop(connection)
         if app.max_connections:
             self._reporter.remove(app.id, CONNECTIONS, None, state.counting)

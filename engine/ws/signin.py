@@ -12,13 +12,15 @@ from engine.protocol.channel import user_channel
 from engine.protocol.messages import SigninRequest
 from engine.ws.state import ConnectionState, Joining, User
 from engine.ws.subscriptions import Subscriptions
+from engine.ws.watchlists import Watchlists
 
 
 class Signin:
     """Signs connections in (section 4.1)."""
 
-    def __init__(self, subscriptions: Subscriptions) -> None:
+    def __init__(self, subscriptions: Subscriptions, watchlists: Watchlists) -> None:
         self._subscriptions = subscriptions
+        self._watchlists = watchlists
 
     def sign_in(self, connection: Connection, request: SigninRequest) -> None:
         """Success is told once the connection is reachable as the user. Raises PusherError when refused (U-4)."""
@@ -34,9 +36,17 @@ class Signin:
             if not state.joining or name not in state.joining:
                 connection.send(succeeded)
             return
-        state.user = User(data.id, data.user_info, request.user_data, data.watchlist)
+        state.user = User(data.id, data.user_info, request.user_data)
 
         def on_live(joining: Joining, answer: Answer) -> None:
             self._subscriptions.go_live(joining, answer.version, [succeeded])
+            if app.watchlist_events and data.watchlist:
+                self._watch(connection, data.watchlist)
 
         self._subscriptions.join(connection, name, None, on_live)
+
+    def _watch(self, connection: Connection, watchlist: tuple[str, ...]) -> None:
+        if len(watchlist) > auth.MAX_WATCHLIST:
+            problem = f"Only the first {auth.MAX_WATCHLIST} users of the watchlist are watched"
+            connection.send(text_frame(messages.error(CloseCode.WATCHLIST_LIMIT, problem)))
+        self._watchlists.watch(connection, watchlist[: auth.MAX_WATCHLIST])

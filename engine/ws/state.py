@@ -17,7 +17,6 @@ class User:
     id: str
     user_info: str
     data: str
-    watchlist: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from engine.protocol.channel import channel_kind, user_of, valid_channel_name
 from engine.protocol.messages import SubscribeRequest
 from engine.tasks import spawn
 from engine.webhooks.emitter import Emitter
+from engine.ws.counts import SubscriptionCounts
 from engine.ws.rosters import Rosters
 from engine.ws.state import ConnectionState, Joining
 
@@ -35,6 +36,7 @@ class Subscriptions:
         adapter: Adapter,
         reporter: Reporter,
         rosters: Rosters,
+        counts: SubscriptionCounts,
         cache: CacheStore,
         emitter: Emitter,
         metrics: Metrics,
@@ -43,6 +45,7 @@ class Subscriptions:
         self._adapter = adapter
         self._reporter = reporter
         self._rosters = rosters
+        self._counts = counts
         self._cache = cache
         self._emitter = emitter
         self._metrics = metrics
@@ -74,8 +77,8 @@ class Subscriptions:
     def unsubscribe(self, connection: Connection, name: str) -> None:
         """pusher:unsubscribe; unknown channels are passed over in silence (N-24)."""
         state: ConnectionState = connection.state
-        if user_of(name) is not None:
-            return  # a signed-in connection stays reachable for its user's messages
+        if name.startswith("#"):
+            return  # a signed-in connection stays reachable for its user's messages, and a watcher watches on
         joining = state.joining.pop(name, None) if state.joining else None
         if joining is not None:
             self._abandon(connection, joining)
@@ -229,6 +232,7 @@ class Subscriptions:
     def _close_if_empty(self, channel: Channel) -> None:
         if self._hub.close_if_empty(channel):
             self._rosters.forget(channel)
+            self._counts.forget(channel)
             self._adapter.unsubscribe(channel.app_id, channel.name)
 
     @staticmethod

@@ -14,7 +14,7 @@ from engine._fast.frame import text_frame
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
-from engine.interfaces import MemberChange, Message
+from engine.interfaces import MemberChange, Message, TotalChange
 from engine.protocol.channel import user_channel
 from tests._fast.pair import Bench, bench
 from tests.support.valkey import ValkeyServer
@@ -26,6 +26,7 @@ class Node:
     def __init__(self, hub_bench: Bench, url: str, prefix: str, fallback: bool = True) -> None:
         self.bench = hub_bench
         self.members: list[MemberChange] = []
+        self.totals: list[TotalChange] = []
         self.terminated: list[tuple[str, str]] = []
         self.wakes = 0
         self.states: list[bool] = []
@@ -35,6 +36,7 @@ class Node:
             prefix,
             fallback,
             on_member_change=self.members.append,
+            on_total_change=self.totals.append,
             on_terminate=lambda app, user: self.terminated.append((app, user)),
             on_wake=self._wake,
             on_change=self.states.append,

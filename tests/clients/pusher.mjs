@@ -7,10 +7,10 @@ import { Inbox } from "./inbox.mjs";
 const clients = new Map();
 
 /** Options of a pusher-js that talks to our server; the back end's signatures are made in this process. */
-export function options({ app, port, member, user, tls = false, more = {} }) {
+export function options({ app, host = "127.0.0.1", port, member, user, tls = false, more = {} }) {
   return {
     cluster: "",
-    wsHost: "127.0.0.1",
+    wsHost: host,
     wsPort: port,
     wssPort: port,
     forceTLS: tls,
@@ -33,6 +33,8 @@ export async function connect({ client, app, ...rest }) {
   clients.set(client, { pusher, inbox });
   pusher.bind_global((event, data) => inbox.put({ kind: "global", event, data }));
   pusher.user.bind_global((event, data) => inbox.put({ kind: "user", event, data }));
+  for (const name of ["online", "offline"])
+    pusher.user.watchlist.bind(name, ({ user_ids }) => inbox.put({ kind: "watchlist", name, users: user_ids }));
   pusher.connection.bind("state_change", ({ current }) => inbox.put({ kind: "state", state: current }));
   pusher.connection.bind("error", (e) => inbox.put({ kind: "error", code: (e?.error?.data ?? e?.data)?.code ?? null }));
   await inbox.take({ kind: "state", state: "connected" });

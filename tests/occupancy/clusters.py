@@ -13,8 +13,8 @@ from typing import Protocol
 
 import redis.asyncio
 
-from engine._fast.envelope import parse_member_change
-from engine.interfaces import MemberChange, OccupancyStore
+from engine._fast.envelope import parse_member_change, parse_total
+from engine.interfaces import MemberChange, OccupancyStore, TotalChange
 from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.keys import Keys
 from engine.occupancy.memory import MemoryOccupancy
@@ -33,8 +33,9 @@ class Cluster(Protocol):
     async def pass_ms(self, ms: int) -> None:
         """Let the clock of transitions move on."""
 
-    async def heard(self) -> tuple[list[MemberChange], int]:
-        """Membership changes published since the last call, in order, and how often the leader was woken."""
+    async def heard(self) -> tuple[list[MemberChange | TotalChange], int]:
+        """What was published since the last call: changes of members and of announced totals, in order, and how often
+        the leader was woken."""
 
     async def close(self) -> None: ...
 
@@ -43,9 +44,9 @@ class InMemory:
     def __init__(self) -> None:
         self.beat_s = 0.0
         self.now_us = time.time_ns() // 1000
-        self._changes: list[MemberChange] = []
+        self._changes: list[MemberChange | TotalChange] = []
         self._wakes = 0
-        self.cluster = MemoryCluster(self._changes.append, self._on_wake, self._tick)
+        self.cluster = MemoryCluster(self._changes.append, self._on_wake, self._tick, self._changes.append)
 
     def store(self) -> MemoryOccupancy:
         return MemoryOccupancy(self.cluster, lambda: self.beat_s)
@@ -53,7 +54,7 @@ class InMemory:
     async def pass_ms(self, ms: int) -> None:
         self.now_us += ms * 1000
 
-    async def heard(self) -> tuple[list[MemberChange], int]:
+    async def heard(self) -> tuple[list[MemberChange | TotalChange], int]:
         changes, self._changes[:] = list(self._changes), []
         wakes, self._wakes = self._wakes, 0
         return changes, wakes
@@ -95,8 +96,9 @@ class InRedis:
         await self._pubsub.psubscribe(self.topic_prefix + "*")
         self._subscribed = True
 
-    async def heard(self) -> tuple[list[MemberChange], int]:
-        changes, wakes = [], 0
+    async def heard(self) -> tuple[list[MemberChange | TotalChange], int]:
+        changes: list[MemberChange | TotalChange] = []
+        wakes = 0
         await self.client.publish(self.topic_prefix + "end", b"")
         while True:
             message = await self._pubsub.get_message(ignore_subscribe_messages=True, timeout=10)
@@ -108,10 +110,14 @@ class InRedis:
             if topic == "wake":
                 wakes += 1
                 continue
+            place = topic.split("/", 1)
+            if (total := parse_total(message["data"])) is not None:
+                changes.append(TotalChange(*place, *total))
+                continue
             parsed = parse_member_change(message["data"])
             assert parsed is not None
             added, version, user_id, user_info = parsed
-            changes.append(MemberChange(*topic.split("/", 1), version, added, user_id, user_info))
+            changes.append(MemberChange(*place, version, added, user_id, user_info))
 
     async def close(self) -> None:
         await self._pubsub.aclose()

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from engine.interfaces import OccupancyStore, Report, WebhookQueue
+from engine.interfaces import OccupancyStore, Report, WebhookQueue, Wishes
 from engine.metrics import Metrics
 from engine.occupancy.leader import Leader
 from engine.webhooks.queue_memory import MemoryQueue
@@ -49,7 +49,7 @@ class Made:
         self.metrics = Metrics()
         apps = options.pop("apps", Apps(make_app(make_endpoint(), app_id="app")))
         batches = options.pop("batches", Batches(duration=1))
-        wanted = options.pop("wanted", lambda *_: (True, True, 0))
+        wanted = options.pop("wanted", lambda *_: Wishes(True, True))
         options = {"node_timeout_ms": 10_000_000, "look_every_s": FOREVER_S, **options}
         self.leader = Leader(
             store,

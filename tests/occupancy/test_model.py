@@ -16,26 +16,28 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from engine.errors import IncarnationGone
-from engine.interfaces import MemberReport, OccupancyStore, Report, Transition
+from engine.interfaces import MemberChange, MemberReport, OccupancyStore, Report, TotalChange, Transition, Wishes
 from tests.occupancy.clusters import InMemory, InRedis
 
 T = TypeVar("T")
 
 SETTLE_MS = 60_000
+USER = "#server-to-user-1/2"
 FOREVER_MS = 10**10
 HEARTBEAT_MS = 4_000
-#: channel -> (watched, members_watched, settle_ms), the same for all workers as with one configuration.
+#: The same for all workers, as with one configuration.
 CHANNELS = {
-    "room": (False, False, 0),
-    "presence-settled": (True, True, SETTLE_MS),
-    "presence-at-once": (True, True, 0),
-    "presence-occupancy-only": (True, False, SETTLE_MS),
-    "#server-to-user-1/2": (True, True, SETTLE_MS),
+    "room": Wishes(),
+    "counted": Wishes(True, False, SETTLE_MS, announced=True, counted=True),
+    "presence-settled": Wishes(True, True, SETTLE_MS),
+    "presence-at-once": Wishes(True, True),
+    "presence-occupancy-only": Wishes(True, False, SETTLE_MS),
+    USER: Wishes(True, True, SETTLE_MS, announced=True, counted=True),
 }
 USERS = ("u", "v/w")
 WORKERS = 2
 #: Most of what can go wrong happens in the settled one.
-OFTEN = ("presence-settled", "presence-settled", "presence-settled", *CHANNELS)
+OFTEN = ("presence-settled", "presence-settled", "presence-settled", "counted", *CHANNELS)
 
 members = st.builds(
     lambda user, count, limit: (user, count, limit),
@@ -57,7 +59,7 @@ reports = st.builds(
 workers = st.integers(0, WORKERS - 1)
 
 
-def wanted(_: str, channel: str) -> tuple[bool, bool, int]:
+def wanted(_: str, channel: str) -> Wishes:
     return CHANNELS[channel]
 
 
@@ -200,6 +202,7 @@ class TwoDrivers(RuleBasedStateMachine):
         assert {channel: total for channel, (total, _) in zip(CHANNELS, counts, strict=True)} == totals
         for channel in CHANNELS:
             self.both(lambda store, channel=channel: store.members("app", channel))
+        assert [self.run(store.totals("app", [USER, "#nobody"]))[1] for store in self.stores] == [[totals[USER], 0]] * 2
 
     @invariant()
     def nothing_waits_for_what_is_told(self) -> None:
@@ -212,7 +215,7 @@ class TwoDrivers(RuleBasedStateMachine):
         (model, model_wakes), (real, real_wakes) = (self.run(c.heard()) for c in (self.model, self.redis))
         assert (model_wakes > 0) == (real_wakes > 0)
         assert [c.version for c in real] == sorted({c.version for c in real})
-        plain = [[(c.channel, c.added, c.user_id, c.user_info) for c in changes] for changes in (model, real)]
+        plain = [list(map(_news, changes)) for changes in (model, real)]
         if self.reordered:
             plain = [sorted(changes) for changes in plain]
         assert plain[0] == plain[1]
@@ -277,7 +280,11 @@ class TwoDrivers(RuleBasedStateMachine):
             self.told += transitions
         assert (await real.due(1)).next_due_in_ms is None
         last: dict[tuple[str, str], Transition] = {}
+        counts: dict[str, int] = {}
         for transition in self.told:
+            if transition.name == "subscription_count":
+                counts[transition.channel] = int(transition.data)
+                continue
             before = last.get(_subject(transition))
             come = transition.name in ("channel_occupied", "member_added")
             assert come == (before is None or before.name in ("channel_vacated", "member_removed"))
@@ -285,12 +292,23 @@ class TwoDrivers(RuleBasedStateMachine):
             last[_subject(transition)] = transition
         come_now = {key for key, t in last.items() if t.name in ("channel_occupied", "member_added")}
         truth = set()
-        for channel, (watched, members_watched, _) in CHANNELS.items():
-            if channel in await model.channels("app") and watched:
+        occupied = await model.channels("app")
+        assert {channel: n for channel, n in counts.items() if n} == {
+            c: occupied[c] for c in occupied if c == "counted"
+        }
+        for channel, wishes in CHANNELS.items():
+            if channel in occupied and wishes.watched:
                 truth.add((channel, ""))
-            if members_watched and not channel.startswith("#"):
+            if wishes.members_watched and not channel.startswith("#"):
                 truth |= {(channel, user) for user in await model.members("app", channel)}
         assert come_now == truth
+
+
+def _news(change: MemberChange | TotalChange) -> tuple[str, ...]:
+    """All but the version, in one form for both kinds."""
+    if isinstance(change, TotalChange):
+        return change.channel, "total", str(change.total)
+    return change.channel, str(change.added), change.user_id, change.user_info
 
 
 def _subject(transition: Transition) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from engine.errors import StoreUnavailable
-from engine.interfaces import Answer, MemberChange, Report
+from engine.interfaces import Answer, MemberChange, Report, Wishes
 from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.reporter import Member, Reporter
@@ -56,7 +56,7 @@ class World:
         self.rosters: list[tuple[str, list[str], bool]] = []
         self.reporter = Reporter(
             self.store,
-            lambda app, channel: (True, True, 0),
+            lambda app, channel: Wishes(True, True),
             self.states.append,
             self.doubts.append,
             lambda app, channel, answer, final: self.rosters.append((channel, sorted(answer.roster or ()), final)),
@@ -174,7 +174,7 @@ def test_an_incarnation_given_up_is_replaced_and_everything_announced() -> None:
         await world.added("presence-x", ANN)
         await world.store.leave(before)
         await world.store.acquire("leader", 1000)
-        while await world.store.purge("leader", before, lambda app, channel: (True, True, 0), 10):
+        while await world.store.purge("leader", before, lambda app, channel: Wishes(True, True), 10):
             pass
         assert await world.totals() == {}
         await world.added("other")
@@ -224,7 +224,7 @@ def test_a_heartbeat_notices_that_the_incarnation_is_gone() -> None:
         await world.added("room")
         await world.store.leave(before)
         await world.store.acquire("leader", 1000)
-        while await world.store.purge("leader", before, lambda app, channel: (True, True, 0), 10):
+        while await world.store.purge("leader", before, lambda app, channel: Wishes(True, True), 10):
             pass
         await until(lambda: world.reporter.incarnation != before)
         await world.reporter.settled()

@@ -59,8 +59,8 @@ def transition(name: str, channel: str, **fields: str) -> event.WebhookEvent:
             '{"name":"cache_miss","channel":"cache-room","time_ms":1678886400000}',
         ),
         (
-            event.subscription_count("a", "room", 3, T_MS),
-            '{"name":"subscription_count","channel":"room","subscription_count":3,"time_ms":1678886400000}',
+            transition("subscription_count", "room", data="3"),
+            '{"name":"subscription_count","channel":"room","subscription_count":3,"time_ms":1678886400000,"seq":77}',
         ),
         (
             event.connection_established("a", "1.2", T_MS),

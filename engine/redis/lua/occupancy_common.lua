@@ -10,6 +10,7 @@
 --   members:<P>                   hash    user -> "<workers that hold the member> <user_info>"
 --   transitions                   zset    sequence number and JSON, scored by the microsecond it may be told
 --   pending                       hash    P or P/user -> its vacated or member_removed entry that still settles
+--   counts                        hash    P -> "<microsecond> <entry>": its last subscription_count, and when that is due
 --   clock                         string  "<last sequence number> <skew>"
 --   workers                       zset    incarnation -> last heartbeat in ms; 0 when it left
 --   purging                       set     incarnations that are being undone
@@ -105,9 +106,29 @@ local function tell_come(seq, field, name, r, user, socket, data)
   append(seq, 0, name, r, user, socket, data)
 end
 
+-- subscription_count: above 100 at most once in 5 s (N-36); one that still waits for its time is replaced.
+local function tell_count(r, total)
+  local key, seq = base .. 'counts', next_seq()
+  local due, last = string.match(call('HGET', key, r.field) or '', '^(%d+) (.*)$')
+  due = count(due)
+  local waits = due > seq
+  if waits then call('ZREM', base .. 'transitions', last) end
+  if total <= 100 then
+    due = seq
+  elseif not waits then
+    due = math.max(seq, due + 5000000)
+  end
+  local entry = append(seq, due - seq, 'subscription_count', r, '', '', fmt('%.0f', total))
+  if total > 0 then
+    call('HSET', key, r.field, fmt('%.0f ', due) .. entry)
+  else
+    call('HDEL', key, r.field)
+  end
+end
+
 -- Members --------------------------------------------------------------------------------------------------------
 
-local ADDED, REMOVED = 2, 3 -- first byte of the envelope; engine/_fast/envelope.pyx reads it
+local ADDED, REMOVED, TOTAL = 2, 3, 5 -- first byte of the envelope; engine/_fast/envelope.pyx reads it
 
 local function publish(kind, r, version, user, info)
   redis.call('PUBLISH', topic .. r.field, struct.pack('>BI8I2', kind, version, #user) .. user .. info)
@@ -163,7 +184,7 @@ end
 
 -- Reports --------------------------------------------------------------------------------------------------------
 -- A report in ARGV: app, channel, subscriptions (-1: as they are), limit, flags (1 watched, 2 members watched,
--- 4 roster), settle ms, number of members, then for each: user, connections, user_info, socket, data, limit.
+-- 4 roster, 8 announced, 16 counted), settle ms, number of members, then for each: user, connections, user_info, socket, data, limit.
 
 local function read_report(at)
   local app, channel, flags = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 4])
@@ -176,7 +197,11 @@ local function read_report(at)
     limit = tonumber(ARGV[at + 3]),
     watched = not internal and flags % 2 == 1,
     members_watched = not internal and flags % 4 >= 2,
-    roster = flags >= 4,
+    roster = flags % 8 >= 4,
+    announced = flags % 16 >= 8,
+    counted = not internal and flags >= 16,
+    user = internal and string.match(channel, '^#server%-to%-user%-(.+)$'),
+    internal = internal,
     settle_us = tonumber(ARGV[at + 5]) * 1000,
     totals_key = base .. (internal and 'internal:' or 'channels:') .. app,
     members_key = base .. 'members:' .. app .. '/' .. channel,
@@ -198,6 +223,16 @@ local function read_report(at)
   return r, at
 end
 
+-- Workers hear of every new total, and of a user only that it came or went.
+local function announce(r, before, after)
+  local heard_on = r.field
+  if r.internal then
+    if not r.user or (before == 0) == (after == 0) then return end
+    heard_on = r.app .. '/#watch-' .. r.user
+  end
+  redis.call('PUBLISH', topic .. heard_on, struct.pack('>BI8I4', TOTAL, next_seq(), math.min(after, 2 ^ 32 - 1)))
+end
+
 local function change_total(r, before, after)
   if after == before then return end
   if after == 0 then
@@ -207,6 +242,8 @@ local function change_total(r, before, after)
     call('HSET', r.totals_key, r.channel, after)
     if before == 0 and r.watched then tell_come(next_seq(), r.field, 'channel_occupied', r, '', '', '') end
   end
+  if r.announced then announce(r, before, after) end
+  if r.counted then tell_count(r, after) end
 end
 
 local function set_total(who, r, raw, before, after)

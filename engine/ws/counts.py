@@ -1,0 +1,70 @@
+"""pusher_internal:subscription_count: subscribers are told how many they are, for apps that want it (N-36).
+
+Fed by the adapter with every new total of the cluster. Large channels are told seldom, and the last number always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine._fast.frame import text_frame
+from engine._fast.hub import Channel, Hub
+from engine.interfaces import TotalChange
+from engine.protocol import messages
+
+#: Above so many subscriptions their number is told at most once in so long.
+AT_ONCE = 100
+EVERY_S = 5.0
+
+
+class _Count:
+    __slots__ = ("timer", "told", "told_at", "total")
+
+    def __init__(self) -> None:
+        self.total = self.told = 0
+        self.told_at = float("-inf")
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class SubscriptionCounts:
+    """The numbers of this worker's channels, as told."""
+
+    def __init__(self, hub: Hub, every_s: float = EVERY_S) -> None:
+        self._hub = hub
+        self._every_s = every_s
+        self._known: dict[tuple[str, str], _Count] = {}
+
+    def changed(self, change: TotalChange) -> None:
+        """The cluster-wide number of subscriptions to a channel is another one."""
+        self.resync(change.app_id, change.channel, change.total)
+
+    def resync(self, app_id: str, name: str, total: int) -> None:
+        """The number as it is, whether or not it was told before."""
+        channel = self._hub.channel(app_id, name)
+        if channel is None:
+            return
+        count = self._known.get((app_id, name))
+        if count is None:
+            count = self._known[app_id, name] = _Count()
+        count.total = total
+        loop = asyncio.get_running_loop()
+        due = loop.time() if total <= AT_ONCE else count.told_at + self._every_s
+        if due <= loop.time():
+            self._tell(channel, count)
+        elif count.timer is None:
+            count.timer = loop.call_at(due, self._tell, channel, count)
+
+    def forget(self, channel: Channel) -> None:
+        """This worker has no subscriber of the channel any more."""
+        count = self._known.pop((channel.app_id, channel.name), None)
+        if count is not None and count.timer is not None:
+            count.timer.cancel()
+
+    @staticmethod
+    def _tell(channel: Channel, count: _Count) -> None:
+        if count.timer is not None:
+            count.timer.cancel()
+            count.timer = None
+        if count.total != count.told:
+            count.told, count.told_at = count.total, asyncio.get_running_loop().time()
+            channel.broadcast(text_frame(messages.subscription_count(channel.name, count.total)))

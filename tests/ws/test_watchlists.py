@@ -1,0 +1,176 @@
+"""Watchlists of one worker: what is told when the store is slow, away, or had missed something."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+import uvloop
+
+from engine._fast.connection import Connection
+from engine.adapter.local import LocalAdapter
+from engine.errors import StoreUnavailable
+from engine.interfaces import Report, TotalChange
+from engine.occupancy.cluster import MemoryCluster
+from engine.occupancy.memory import MemoryOccupancy
+from engine.protocol.channel import user_channel, watch_channel
+from engine.ws import watchlists
+from engine.ws.watchlists import Watchlists
+from tests._fast.pair import Bench, Peer, bench
+from tests.webhooks.making import make_app
+
+ONLINE, OFFLINE = "online", "offline"
+
+
+class Store(MemoryOccupancy):
+    """Can be out of reach, and answers only when it may."""
+
+    there = True
+
+    def __init__(self, cluster: MemoryCluster) -> None:
+        super().__init__(cluster)
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.asked: list[list[str]] = []
+
+    async def totals(self, app_id: str, channels: Sequence[str]) -> tuple[int, list[int]]:
+        self.asked.append(list(channels))
+        answer = await super().totals(app_id, channels)
+        await self.may_answer.wait()
+        if not self.there:
+            raise StoreUnavailable("away")
+        return answer
+
+
+class World:
+    def __init__(self, made: Bench) -> None:
+        self.bench = made
+        self.app = make_app(app_id="app")
+        self.deaf = False
+        self.cluster = MemoryCluster(lambda _: None, lambda: None, on_total_change=self._changed)
+        self.store = Store(self.cluster)
+        self.watchlists = Watchlists(made.hub, LocalAdapter(made.hub, lambda *_: None), self.store)
+
+    async def sign_in(self, user: str, there: bool = True) -> None:
+        """Somewhere else in the cluster, or the end of it."""
+        self.cluster.report("other", [Report("app", user_channel(user), int(there), announced=True)])
+
+    async def watcher(self, *users: str) -> tuple[Connection, Peer]:
+        connection, peer = await self.bench.connect()
+        connection.app = self.app
+        self.watchlists.watch(connection, users)
+        return connection, peer
+
+    def _changed(self, change: TotalChange) -> None:
+        if not self.deaf:
+            self.watchlists.changed(change)
+
+
+def run(scene: Callable[[World], Awaitable[None]]) -> None:
+    async def play() -> None:
+        async with bench() as made:
+            world = World(made)
+            world.cluster.join("other")
+            await world.watchlists.start()
+            try:
+                await scene(world)
+            finally:
+                await world.watchlists.stop()
+
+    uvloop.run(play())
+
+
+async def heard(peer: Peer, count: int) -> list[list[tuple[str, list[str]]]]:
+    await peer.until(lambda: len(peer.texts) >= count)
+    frames = [json.loads(json.loads(text)["data"])["events"] for text in peer.texts]
+    return [[(event["name"], event["user_ids"]) for event in events] for events in frames]
+
+
+def test_a_change_while_the_store_is_asked_is_told_once() -> None:
+    async def scene(world: World) -> None:
+        world.store.may_answer.clear()
+        _, peer = await world.watcher("ada", "bob")
+        await _until(lambda: world.store.asked)
+        # The answer under way is older than this.
+        await world.sign_in("ada")
+        world.store.may_answer.set()
+        assert await heard(peer, 1) == [[(ONLINE, ["ada"]), (OFFLINE, ["bob"])]]
+        await world.sign_in("bob")
+        assert (await heard(peer, 2))[1:] == [[(ONLINE, ["bob"])]]
+
+    run(scene)
+
+
+def test_a_user_watched_here_already_is_not_asked_about() -> None:
+    async def scene(world: World) -> None:
+        await world.sign_in("ada")
+        _, first = await world.watcher("ada")
+        await heard(first, 1)
+        _, second = await world.watcher("ada")
+        assert await heard(second, 1) == [[(ONLINE, ["ada"])]]
+        _, third = await world.watcher("ada", "bob")
+        assert await heard(third, 1) == [[(ONLINE, ["ada"]), (OFFLINE, ["bob"])]]
+        assert world.store.asked == [[user_channel("ada")], [user_channel("bob")]]
+
+    run(scene)
+
+
+def test_without_the_store_online_is_who_is_here_and_the_rest_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchlists, "RETRY_S", 0.01)
+
+    async def scene(world: World) -> None:
+        world.store.there = False
+        await world.sign_in("ada")
+        world.bench.hub.open("app", user_channel("bob"))
+        _, peer = await world.watcher("ada", "bob")
+        assert await heard(peer, 1) == [[(ONLINE, ["bob"]), (OFFLINE, ["ada"])]]
+        world.store.there = True
+        assert sorted((await heard(peer, 3))[1:]) == [[(OFFLINE, ["bob"])], [(ONLINE, ["ada"])]]
+
+    run(scene)
+
+
+def test_what_was_missed_is_told_by_asking_again() -> None:
+    async def scene(world: World) -> None:
+        await world.sign_in("ada")
+        _, peer = await world.watcher("ada", "bob", "carol")
+        await heard(peer, 1)
+        world.deaf = True
+        await world.sign_in("ada", there=False)
+        await world.sign_in("bob")
+        world.deaf = False
+        world.watchlists.resync()
+        assert sorted((await heard(peer, 3))[1:]) == [[(OFFLINE, ["ada"])], [(ONLINE, ["bob"])]]
+
+    run(scene)
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["while it waits", "later"])
+def test_nothing_is_kept_of_who_is_gone(answered: bool) -> None:
+    async def scene(world: World) -> None:
+        if not answered:
+            world.store.may_answer.clear()
+        (one, peer), (two, _) = await world.watcher("ada", "bob"), await world.watcher("ada")
+        if answered:
+            await heard(peer, 1)
+        await _until(lambda: world.store.asked)
+        world.watchlists.drop(one)
+        assert world.bench.hub.channel("app", watch_channel("bob")) is None
+        assert world.bench.hub.channel("app", watch_channel("ada")) is not None
+        world.watchlists.drop(two)
+        assert world.bench.hub.channels() == []
+        assert not world.watchlists._watched
+        world.store.may_answer.set()
+        await world.sign_in("ada")
+        _, peer = await world.watcher("ada")
+        assert await heard(peer, 1) == [[(ONLINE, ["ada"])]]
+
+    run(scene)
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
