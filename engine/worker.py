@@ -79,6 +79,7 @@ class Worker:
             for part in reversed(started):
                 await self._stop(part)
             await cancel(beat)
+            parts.sync_metrics()
         return self._status
 
     async def _beat(self, parts: Parts) -> None:

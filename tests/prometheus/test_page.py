@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine.config.server import MetricsConfig, PrometheusConfig
 from engine.metrics import Metrics
 from engine.prometheus.server import MetricsServer
-from engine.prometheus.values import MappedValues
+from engine.prometheus.values import BufferedValues, MappedValues
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,13 +88,29 @@ def test_numbers_of_a_killed_process_are_there(tmp_path: Path) -> None:
     """Nothing has to be flushed or closed for the page to be right."""
     program = (
         "import os, sys\nfrom pathlib import Path\nfrom engine.metrics import Metrics\n"
-        "from engine.prometheus.values import MappedValues\n"
+        "from engine.prometheus.values import BufferedValues, MappedValues\n"
         "metrics = Metrics(MappedValues(Path(sys.argv[1]), 3))\n"
         "for _ in range(1000): metrics.broadcast('a')\n"
         "os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, cwd=ROOT, timeout=30)
     assert samples(tmp_path)['sockudo_broadcast_messages_total{app_id="a",port="6001"}'] == "1000"
+
+
+def test_buffered_numbers_are_passed_on_once(tmp_path: Path) -> None:
+    values = BufferedValues(MappedValues(tmp_path, 0))
+    metrics = Metrics(values)
+    for _ in range(3):
+        metrics.client_event("a")
+    metrics.set_redis_connected(True)
+    assert 'sockudo_client_events_total{app_id="a",port="6001"}' not in samples(tmp_path)
+    values.flush()
+    values.flush()
+    metrics.client_event("a")
+    assert metrics.value("client_events_total", "a") == 4
+    assert samples(tmp_path)['sockudo_client_events_total{app_id="a",port="6001"}'] == "4"
+    assert samples(tmp_path)['sockudo_redis_connected_workers{port="6001"}'] == "1"
+    values.close()
 
 
 def test_files_grow_with_the_number_of_series(tmp_path: Path, worker: Worker) -> None:
