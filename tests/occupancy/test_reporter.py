@@ -54,16 +54,23 @@ class World:
         self.states: list[bool] = []
         self.doubts: list[bool] = []
         self.rosters: list[tuple[str, list[str], bool]] = []
+        self.totals: list[tuple[str, int, bool]] = []
         self.reporter = Reporter(
             self.store,
-            lambda app, channel: Wishes(True, True),
+            lambda app, channel: Wishes(True, True, announced=channel.startswith("counted")),
             self.states.append,
             self.doubts.append,
-            lambda app, channel, answer, final: self.rosters.append((channel, sorted(answer.roster or ()), final)),
+            self._on_roster,
             heartbeat_s,
             reconcile_s,
             converge_s=0.05,
         )
+
+    def _on_roster(self, app_id: str, channel: str, answer: Answer, final: bool) -> None:
+        if answer.roster is None:
+            self.totals.append((channel, answer.total, final))
+        else:
+            self.rosters.append((channel, sorted(answer.roster), final))
 
     async def added(self, channel: str, member: Member | None = None, limit: int = 0) -> tuple[Answer, bool]:
         future: asyncio.Future[tuple[Answer, bool]] = asyncio.get_running_loop().create_future()
@@ -201,6 +208,18 @@ def test_without_the_store_it_answers_alone_and_tells_all_later() -> None:
         assert await world.totals() == {"presence-x": 2}
         await until(lambda: world.doubts[-1:] == [False])
         assert world.rosters == [("presence-x", ["ann", "bob"], False), ("presence-x", ["ann", "bob"], True)]
+
+    run(scene)
+
+
+def test_after_trouble_the_totals_of_announced_channels_are_told() -> None:
+    async def scene(world: World) -> None:
+        for channel in ("room", "counted", "counted", "presence-x"):
+            await world.added(channel, ANN if channel == "presence-x" else None)
+        world.reporter.refresh()
+        await until(lambda: world.doubts[-1:] == [False])
+        assert world.totals == [("counted", 2, False), ("counted", 2, True)]
+        assert world.rosters == [("presence-x", ["ann"], False), ("presence-x", ["ann"], True)]
 
     run(scene)
 
