@@ -54,7 +54,7 @@ class World:
         self.states: list[bool] = []
         self.doubts: list[bool] = []
         self.rosters: list[tuple[str, list[str], bool]] = []
-        self.totals: list[tuple[str, int, bool]] = []
+        self.numbers: list[tuple[str, int, bool]] = []
         self.reporter = Reporter(
             self.store,
             lambda app, channel: Wishes(True, True, announced=channel.startswith("counted")),
@@ -68,7 +68,7 @@ class World:
 
     def _on_roster(self, app_id: str, channel: str, answer: Answer, final: bool) -> None:
         if answer.roster is None:
-            self.totals.append((channel, answer.total, final))
+            self.numbers.append((channel, answer.total, final))
         else:
             self.rosters.append((channel, sorted(answer.roster), final))
 
@@ -218,7 +218,7 @@ def test_after_trouble_the_totals_of_announced_channels_are_told() -> None:
             await world.added(channel, ANN if channel == "presence-x" else None)
         world.reporter.refresh()
         await until(lambda: world.doubts[-1:] == [False])
-        assert world.totals == [("counted", 2, False), ("counted", 2, True)]
+        assert world.numbers == [("counted", 2, False), ("counted", 2, True)]
         assert world.rosters == [("presence-x", ["ann"], False), ("presence-x", ["ann"], True)]
 
     run(scene)
