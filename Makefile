@@ -14,7 +14,8 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest debug-test install-test lint format compile debug annotate clean
+.PHONY: help run test quicktest conformance debug-test install-test bench bench-load bench-micro bench-page instructions
+.PHONY: lint format compile debug annotate clean
 
 help: ## Show these words
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -26,7 +27,10 @@ test: compile $(NODE_MODULES) ## Run everything: linters, types, unit, contract 
 	$(PYTEST) $(ARGS)
 
 quicktest: compile ## Run the tests that start no engine process
-	$(PYTEST) --ignore tests/integration $(ARGS)
+	$(PYTEST) --ignore tests/integration --ignore tests/conformance $(ARGS)
+
+conformance: compile $(NODE_MODULES) ## Print the table of protocol rules, each with its result; ARGS='--url …' asks another server
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 debug-test: debug ## Run the tests of the compiled modules on the debug build
 	$(PYTEST) tests/_fast $(ARGS)
@@ -35,6 +39,22 @@ debug-test: debug ## Run the tests of the compiled modules on the debug build
 install-test: compile ## Install the package into a fresh venv and run the first steps with it
 	rm -rf build/venv && $(PYTHON) -m venv build/venv && build/venv/bin/python -m pip install -q .
 	ENGINE_TEST_PYTHON=$(CURDIR)/build/venv/bin/python $(PYTEST) $(addprefix tests/integration/test_,getting_started.py cli.py) $(ARGS)
+
+bench: bench-micro bench-load bench-page ## Measure everything and render docs/benchmarks.md (40 minutes)
+
+bench-load: compile $(VENV)/.bench ## Measure the server under load beside its peers; ARGS='--list' names the scenarios
+	$(BIN)/python -m benchmarks.load $(ARGS)
+
+bench-micro: compile $(VENV)/.bench ## Time single functions at 1 to 10,000 subscribers
+	mkdir -p build/bench
+	$(BIN)/python -m pytest -c benchmarks/micro/pytest.ini benchmarks/micro --benchmark-json=build/bench/micro.json
+	$(BIN)/python -m benchmarks.micro.store build/bench/micro.json
+
+bench-page: $(VENV)/.installed ## Render docs/benchmarks.md from the stored results
+	$(BIN)/python -m benchmarks.page
+
+instructions: compile ## Count the hot functions' instructions against the stored ones; ARGS=--update stores them
+	$(BIN)/python -m benchmarks.instructions $(ARGS)
 
 lint: $(VENV)/.installed ## Check style, format and types
 	$(BIN)/ruff check .
@@ -53,9 +73,16 @@ annotate: $(VENV)/.installed ## Write build/release/engine/_fast/*.html: which l
 	ENGINE_ANNOTATE=1 $(BIN)/python setup.py -q build_ext --inplace --force --parallel 2
 
 clean: ## Remove everything that was built or installed here
-	rm -rf $(VENV) build dist *.egg-info tests/clients/node_modules
+	rm -rf $(VENV) build dist *.egg-info tests/clients/node_modules benchmarks/peers/soketi/node_modules
 	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache
-	find engine tests -name '*.so' -delete -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	find engine tests benchmarks -name '*.so' -delete -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What only benchmarks need.
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
+	  > $(VENV)/bench-requirements.txt
+	$(BIN)/python -m pip install -q -r $(VENV)/bench-requirements.txt && touch $@
 
 # The build requirements go into the venv too, so that a change in _fast is compiled in seconds, without isolation.
 $(VENV)/.installed: pyproject.toml setup.py

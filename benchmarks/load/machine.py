@@ -56,7 +56,8 @@ def load_average() -> float:
 
 
 def command_line() -> str:
-    arguments = " ".join(sys.argv[1:])
+    """What was typed, but for where the result went (``--output=FILE``)."""
+    arguments = " ".join(argument for argument in sys.argv[1:] if not argument.startswith("--output"))
     return f"python -m benchmarks.load {arguments}".strip()
 
 

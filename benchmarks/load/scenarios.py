@@ -134,6 +134,15 @@ SCENARIOS = (
         webhooks=True,
     ),
     Scenario(
+        "webhooks-flat",
+        "Webhooks, flat out",
+        "The same with the next client event sent when the last has arrived; webhooks that lag behind are waited for.",
+        SPEAKERS,
+        {"mode": "chat", "conns": 100, "channels": 50, "prefix": "private-bench-", "event_data": "x" * 70},
+        event_bytes=0,
+        webhooks=True,
+    ),
+    Scenario(
         "two-workers",
         "Two workers",
         "50 publishes/s to 1,000 subscribers, who are spread over two workers; all processes together on one core.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,15 @@ from engine.rate_limiter.memory import MemoryRateLimiter
 from engine.spec import WorkerSpec
 
 _APPS = [{"id": APP_ID, "key": KEY, "secret": SECRET, "enable_client_messages": True}]
+
+
+UPGRADE = (
+    b"GET /app/app-key?protocol=7&client=js&version=8.4.0 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+_SUBSCRIBE = b'{"event":"pusher:subscribe","data":{"channel":"bench-0"}}'
+#: As a client's frame, masked with zeros.
+SUBSCRIBE = bytes((0x81, 0x80 | len(_SUBSCRIBE), 0, 0, 0, 0)) + _SUBSCRIBE
 
 
 class Transport(asyncio.Transport):
@@ -77,6 +87,36 @@ class Transport(asyncio.Transport):
     abort = close
 
 
+class ClientTransport(Transport):
+    """One end of a pair of sockets; frames are written to its descriptor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ours, self.theirs = socket.socketpair()
+        self.ours.setblocking(False)
+        self.theirs.setblocking(False)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.ours if name == "socket" else super().get_extra_info(name, default)
+
+    def write(self, data: Any) -> None:
+        self.ours.send(data)
+
+    def read(self) -> bytes:
+        """What has been sent to the client so far."""
+        try:
+            return self.theirs.recv(65536)
+        except BlockingIOError:
+            return b""
+
+    def lose(self) -> None:
+        """The client goes away."""
+        if self.protocol is not None:
+            self.protocol.connection_lost(None)
+        self.ours.close()
+        self.theirs.close()
+
+
 class Worker:
     """:ivar parts: everything that a worker consists of."""
 
@@ -99,6 +139,35 @@ class Worker:
         self.loop.call_soon(self._feed, requests)
         self.loop.run_forever()
         return transport.last
+
+    def connect_and_subscribe(self, transports: list[ClientTransport]) -> None:
+        """Each a new client, from its upgrade request until it is told that it is subscribed."""
+
+        async def run() -> None:
+            for transport in transports:
+                gate = Gate(self.parts.listener)
+                transport.set_protocol(gate)
+                gate.connection_made(transport)
+                gate.data_received(UPGRADE)
+                feed(transport.protocol, SUBSCRIBE)
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(run())
+
+    def lose(self, transports: list[ClientTransport]) -> None:
+        """They all go away. Raises RuntimeError when one of them was not subscribed."""
+        told = [transport.read() for transport in transports]
+
+        async def run() -> None:
+            for transport in transports:
+                transport.lose()
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(run())
+        if not all(b"subscription_succeeded" in each for each in told):
+            raise RuntimeError(f"not subscribed: {told[0]!r}")
 
     def _feed(self, requests: bytes) -> None:
         self._transport.protocol.data_received(requests)
@@ -130,6 +199,13 @@ def local_api(hub: Hub) -> Api:
         config=config.http_api,
         limit=config.rate_limiter.api_rate_limit,
     )
+
+
+def feed(protocol: Any, data: bytes) -> None:
+    """Bytes that a buffered protocol has been sent."""
+    view = protocol.get_buffer(len(data))
+    view[: len(data)] = data
+    protocol.buffer_updated(len(data))
 
 
 @contextmanager

@@ -174,9 +174,9 @@ static void run(void) {
     drain();
     shared->phase = PHASE_END;
     while (waitpid(-1, NULL, 0) > 0) {}
-    printf("{\"event\":\"done\",\"wall_s\":%.4f,\"sent\":%lu,\"answered\":%lu,\"deliveries\":%lu,\"bytes_in\":%lu,"
+    printf("{\"event\":\"done\",\"wall_s\":%.4f,\"sent_in_all\":%lu,\"sent\":%lu,\"answered\":%lu,\"deliveries\":%lu,\"bytes_in\":%lu,"
            "\"reads\":%lu,\"rejected\":%lu,\"redials\":%lu,\"lost\":%lu,\"missing\":%lu,\"duplicates\":%lu",
-           wall, (unsigned long)(sent1 - sent0), (unsigned long)(answered1 - answered0),
+           wall, (unsigned long)SUM(sent), (unsigned long)(sent1 - sent0), (unsigned long)(answered1 - answered0),
            (unsigned long)(deliveries1 - deliveries0), (unsigned long)(bytes1 - bytes0),
            (unsigned long)(reads1 - reads0), (unsigned long)SUM(rejected), (unsigned long)SUM(redials),
            (unsigned long)SUM(lost), (unsigned long)SUM(missing), (unsigned long)SUM(duplicates));

@@ -1,0 +1,53 @@
+"""Counts what a function executes, between marks that callgrind sees. Used inside valgrind only, by hot.py."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+from collections.abc import Callable
+from itertools import repeat
+from pathlib import Path
+
+#: Runs before counting begins: caches, free lists and lazily made objects belong to nobody's cost.
+WARM_UP = 20
+
+
+class Marks:
+    """:param library: the compiled marks.c."""
+
+    def __init__(self, library: Path) -> None:
+        self._marks = ctypes.CDLL(str(library))
+        self._marks.marks_store.argtypes = [ctypes.c_char_p]
+
+    def begin(self) -> None:
+        """From here on valgrind is slow."""
+        gc.collect()
+        gc.disable()
+        self._marks.marks_begin()
+
+    def count(
+        self, name: str, times: int, work: Callable[[], object], between: Callable[[], object] | None = None
+    ) -> None:
+        """Store under `name` what `times` calls of `work` execute.
+
+        :param between: called after each call, without being counted.
+        """
+        for _ in repeat(None, WARM_UP):
+            work()
+            if between is not None:
+                between()
+        if between is None:
+            self._marks.marks_count()
+            for _ in repeat(None, times):
+                work()
+        else:
+            for _ in repeat(None, times - 1):
+                self._marks.marks_count()
+                work()
+                self._marks.marks_count()
+                between()
+            self._marks.marks_count()
+            work()
+        self._marks.marks_store(f"{name}:{times}".encode())
+        if between is not None:
+            between()

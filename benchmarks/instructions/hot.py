@@ -1,0 +1,139 @@
+"""The hot functions on fixed inputs, run inside valgrind by `python -m benchmarks.instructions`.
+
+A case whose name ends in @N does its work for N subscribers; what one more of them costs is the difference of two.
+"""
+
+from __future__ import annotations
+
+import hmac
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.instructions.counting import Marks
+from benchmarks.micro.sockets import sockets
+from benchmarks.micro.worker import (
+    ClientTransport,
+    Worker,
+    local_api,
+    publish_request,
+    publish_target,
+    subscribe,
+    worker,
+)
+from engine._fast.connection import Connection, Turn
+from engine._fast.envelope import deliver_event, pack_event
+from engine._fast.frame import spliced_frame, text_frame
+from engine._fast.hub import Hub, Pending
+from engine._fast.signature import Signer
+from engine.protocol import messages
+
+#: Fewer than the 64 after which a flush looks at the clock, which is no fixed input.
+FEW, MORE = 10, 60
+PIPELINED = 16
+CLIENTS = 10
+SECRET = "7ad3773142a6692b25b8"
+DATA = '{"message":"' + "x" * 80 + '"}'
+SUBSCRIBE = b'{"event":"pusher:subscribe","data":{"channel":"private-bench-0","auth":"app-key:' + b"0" * 64 + b'"}}'
+SIGNED = b"POST\n/apps/app-id/events\nauth_key=app-key&auth_timestamp=1700000000&auth_version=1.0&body_md5=" + b"0" * 32
+
+
+def main(library: Path) -> None:
+    marks = Marks(library)
+    with sockets(FEW) as few, sockets(MORE) as more, worker() as made:
+        frame = text_frame(messages.channel_event("tick", "bench-0", DATA))
+        marks.begin()
+        for name, times, work in small_cases():
+            marks.count(name, times, work)
+        for subscribers in (FEW, MORE):
+            marks.count(f"deliver@{subscribers}", 100, deliver_case(subscribers, frame))
+        for served, client in (few, more):
+            count = len(served.channel)
+            marks.count(f"broadcast@{count}", 100, lambda served=served: served.broadcast(frame), client.count)
+        count_connects(marks, made)
+        subscribe(made.parts.hub, "bench-0", 1)
+        requests = publish_request("bench-0") * PIPELINED
+        marks.count("publish_from_gate_x16", 20, lambda: made.serve(requests, PIPELINED))
+
+
+def count_connects(marks: Marks, made: Worker) -> None:
+    """From an upgrade request to the acknowledged subscription, ten at a time."""
+    clients: list[ClientTransport] = []
+
+    def connect() -> None:
+        made.connect_and_subscribe(clients)
+
+    def renew() -> None:
+        if clients:
+            made.lose(clients)
+        clients[:] = [ClientTransport() for _ in range(CLIENTS)]
+
+    renew()
+    marks.count(f"connect_and_subscribe_x{CLIENTS}", 20, connect, renew)
+    for client in clients:
+        client.lose()
+
+
+def small_cases() -> list[tuple[str, int, Callable[[], object]]]:
+    signer = Signer(SECRET)
+    signature = hmac.digest(SECRET.encode(), SIGNED, "sha256").hex()
+    hub = Hub(Turn(lambda callback: None, 1 << 20))
+    channel = hub.open("app", "bench-0")
+    newcomer = Connection("1.1", None, hub.traffic("app"), None, hub.turn, 65536)  # type: ignore[arg-type]
+
+    def build_frame() -> bytes:
+        prefix, suffix = messages.channel_event_parts("tick", DATA)
+        return spliced_frame(prefix, messages.json_string("bench-0"), suffix)
+
+    def come_and_go() -> None:
+        Pending(channel, newcomer).activate(0, [])
+        hub.leave(newcomer, channel)
+
+    return [
+        ("frame", 1000, build_frame),
+        ("signature", 1000, lambda: signer.verify(SIGNED, signature)),
+        ("parse_subscribe", 1000, lambda: messages.parse(SUBSCRIBE)),
+        ("subscribe_and_leave", 1000, come_and_go),
+        ("pack_envelope", 1000, lambda: pack_event(b"1.1", SIGNED)),
+        ("publish_api", 100, api_case()),
+    ]
+
+
+def api_case() -> Callable[[], object]:
+    """Signature, digest, body and frame of a publish; nobody else is waited for."""
+    due: list[Any] = []
+    hub = Hub(Turn(due.append, 1 << 20))
+    subscribe(hub, "bench-0", 1)
+    api = local_api(hub)
+    body = b'{"name":"tick","channels":["bench-0"],"data":"' + b"x" * 100 + b'"}'
+    target = publish_target(body).encode()
+
+    def handle() -> None:
+        try:
+            api.handle("POST", target, body).send(None)
+        except StopIteration as done:
+            assert done.value.status == 200
+        due.pop()()
+
+    return handle
+
+
+def deliver_case(subscribers: int, frame: bytes) -> Callable[[], object]:
+    """An envelope to subscribers without sockets."""
+    due: list[Any] = []
+    hub = Hub(Turn(due.append, 1 << 20))
+    subscribe(hub, "bench-0", subscribers)
+    channel = hub.open("app-id", "bench-0")
+    envelope = pack_event(b"", frame)
+
+    def deliver() -> None:
+        deliver_event(hub, channel, envelope)
+        while due:
+            due.pop()()
+
+    return deliver
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
