@@ -5,8 +5,8 @@ import Pusher from "pusher";
 const backends = new Map();
 
 /** A back end of one app; kept, so that its connections are too. */
-export function backend({ app, port = 1 }) {
-  const name = JSON.stringify([app, port]);
+export function backend({ app, host = "127.0.0.1", port = 1, tls = false }) {
+  const name = JSON.stringify([app, host, port, tls]);
   if (!backends.has(name)) {
     backends.set(
       name,
@@ -14,9 +14,9 @@ export function backend({ app, port = 1 }) {
         appId: app.id,
         key: app.key,
         secret: app.secret,
-        host: "127.0.0.1",
+        host,
         port: String(port),
-        useTLS: false,
+        useTLS: tls,
         encryptionMasterKeyBase64: app.masterKey,
       }),
     );
@@ -35,9 +35,9 @@ export function signUser(app, socketId, user) {
 }
 
 /** Call a method of pusher-http-node; answers `{status, body}`, for refusals too. */
-export async function call({ app, port, method, args }) {
+export async function call({ app, host, port, tls, method, args }) {
   try {
-    const answer = await backend({ app, port })[method](...args);
+    const answer = await backend({ app, host, port, tls })[method](...args);
     return { status: answer.status, body: await answer.json() };
   } catch (error) {
     if (error.name !== "PusherRequestError") throw error;

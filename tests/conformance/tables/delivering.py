@@ -1,0 +1,283 @@
+"""Sections 2.5 to 2.8: cache channels, encrypted channels, counting and delivery (N-28 to N-40)."""
+
+from __future__ import annotations
+
+from tests.conformance.match import ABSENT, JsonText, Number
+from tests.conformance.rule import (
+    COUNTED,
+    Gets,
+    Leave,
+    Next,
+    Silent,
+    Subscribe,
+    connect,
+    get,
+    gets,
+    joins,
+    post,
+    publish,
+    rule,
+    send,
+    succeeded,
+)
+
+CACHE = "cache-~"
+MISS = {"event": "pusher:cache_miss", "data": "{}"}
+COUNT = "pusher_internal:subscription_count"
+SEALED = '{"nonce":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","ciphertext":"c2VhbGVk+/=="}'
+
+
+def last(channel: str, event: str, data: str) -> Next:
+    return Next("a", (succeeded(channel), {"event": event, "channel": channel, "data": data}))
+
+
+def missed(channel: str) -> Next:
+    return Next("a", (succeeded(channel), MISS | {"channel": channel}))
+
+
+def count(who: str, subscribers: int, channel: str = "~") -> Gets:
+    return gets(who, COUNT, JsonText({"subscription_count": subscribers}), channel=channel)
+
+
+RULES = (
+    rule(
+        "N-28",
+        "the last of several events is kept",
+        connect("a"),
+        publish(CACHE, "e", "1"),
+        publish(CACHE, "f", "2"),
+        Subscribe("a", CACHE),
+        last(CACHE, "f", "2"),
+    ),
+    rule(
+        "N-28",
+        "empty data is kept too",
+        connect("a"),
+        publish(CACHE, "e", ""),
+        Subscribe("a", CACHE),
+        last(CACHE, "e", ""),
+        free=True,
+    ),
+    rule(
+        "N-28",
+        "a batch is kept",
+        connect("a"),
+        post("/batch_events", {"batch": [{"name": n, "channel": CACHE, "data": n} for n in ("e", "f")]}),
+        Subscribe("a", CACHE),
+        last(CACHE, "f", "f"),
+    ),
+    rule(
+        "N-28",
+        "client events are not",
+        connect("a", "b"),
+        joins("b", "private-cache-~"),
+        gets("b", "pusher:cache_miss"),
+        send("b", "client-x", {}, "private-cache-~"),
+        Silent("b"),
+        Subscribe("a", "private-cache-~"),
+        missed("private-cache-~"),
+        needs="client messages",
+    ),
+    rule(
+        "N-29",
+        "it outlives the last subscriber",
+        connect("a", "b"),
+        joins("b", CACHE),
+        publish(CACHE, "e", "kept"),
+        gets("b", "e"),
+        Leave("b"),
+        get(f"/channels/{CACHE}", {"occupied": False}, eventually=True),
+        Subscribe("a", CACHE),
+        last(CACHE, "e", "kept"),
+    ),
+    rule(
+        "N-29",
+        "its time to live is told",
+        publish(CACHE, "e", "kept"),
+        get(f"/channels/{CACHE}", {"cache": {"data": "kept", "ttl": Number(1, 3600)}}, info="cache"),
+    ),
+    rule(
+        "N-30",
+        "only the one who subscribes gets it",
+        connect("a", "b"),
+        joins("b", CACHE),
+        gets("b", "pusher:cache_miss"),
+        publish(CACHE, "e", "1"),
+        gets("b", "e"),
+        Subscribe("a", CACHE),
+        last(CACHE, "e", "1"),
+        Silent("b"),
+    ),
+    rule("N-30", "without one: a miss with data", connect("a"), Subscribe("a", CACHE), missed(CACHE), Silent("a")),
+    rule(
+        "N-31",
+        "every subscriber that misses is told",
+        connect("a", "b"),
+        Subscribe("a", CACHE),
+        missed(CACHE),
+        joins("b", CACHE),
+        Gets("b", MISS),
+        free=True,
+    ),
+    rule(
+        "N-32",
+        "a presence cache channel has both",
+        connect("a"),
+        publish("presence-cache-~", "e", "1"),
+        joins("a", "presence-cache-~", {"user_id": "u"}),
+        gets("a", "e", "1"),
+    ),
+    rule(
+        "N-32",
+        "an encrypted one keeps the ciphertext",
+        connect("a"),
+        publish("private-encrypted-cache-~", "e", SEALED),
+        Subscribe("a", "private-encrypted-cache-~"),
+        last("private-encrypted-cache-~", "e", SEALED),
+    ),
+    rule(
+        "N-32",
+        "an event that was not for its sender is kept all the same",
+        connect("a", "b"),
+        joins("b", CACHE),
+        gets("b", "pusher:cache_miss"),
+        publish(CACHE, "e", "1", socket_id="<b>"),
+        Subscribe("a", CACHE),
+        last(CACHE, "e", "1"),
+        Silent("b"),
+    ),
+    rule(
+        "N-33",
+        "encrypted data arrives byte for byte",
+        connect("a"),
+        joins("a", "private-encrypted-~", data="{}"),
+        publish("private-encrypted-~", "e", SEALED),
+        gets("a", "e", SEALED),
+    ),
+    rule(
+        "N-33",
+        "a miss on an encrypted cache channel has data {}",
+        connect("a"),
+        Subscribe("a", "private-encrypted-cache-~"),
+        missed("private-encrypted-cache-~"),
+    ),
+    rule(
+        "N-35",
+        "client events pass on encrypted channels",
+        connect("a", "b"),
+        joins("a", "private-encrypted-~"),
+        joins("b", "private-encrypted-~"),
+        send("b", "client-x", {"n": 1}, "private-encrypted-~"),
+        gets("a", "client-x", {"n": 1}),
+        free=True,
+        needs="client messages",
+    ),
+    rule(
+        "N-36",
+        "counting is off by default",
+        connect("a", "b"),
+        joins("a", "~"),
+        joins("b", "~"),
+        Silent("a"),
+        Silent("b"),
+        free=True,
+    ),
+    rule(
+        "N-36",
+        "subscribers get the count, the newcomer too",
+        connect("a", "b"),
+        joins("a", "~"),
+        count("a", 1),
+        joins("b", "~"),
+        count("b", 2),
+        count("a", 2),
+        app=COUNTED,
+    ),
+    rule(
+        "N-36",
+        "also when one leaves",
+        connect("a", "b"),
+        joins("a", "~"),
+        count("a", 1),
+        joins("b", "~"),
+        count("a", 2),
+        Leave("b"),
+        count("a", 1),
+        app=COUNTED,
+    ),
+    rule(
+        "N-36",
+        "not on presence channels",
+        connect("a"),
+        joins("a", "presence-~", {"user_id": "u"}),
+        Silent("a"),
+        app=COUNTED,
+    ),
+    rule(
+        "N-37",
+        "under the internal name, after subscription_succeeded",
+        connect("a"),
+        Subscribe("a", "~"),
+        Next("a", (succeeded("~"), {"event": COUNT, "channel": "~", "data": JsonText({"subscription_count": 1})})),
+        app=COUNTED,
+    ),
+    rule(
+        "N-38",
+        "everybody but the excluded one gets it",
+        connect("a", "b", "c"),
+        joins("a", "~"),
+        joins("b", "~"),
+        joins("c", "~"),
+        publish("~", "e", "d", socket_id="<b>"),
+        gets("a", "e", "d", channel="~"),
+        gets("c", "e", "d"),
+        Silent("b"),
+    ),
+    rule(
+        "N-38",
+        "there is no user_id in a published event",
+        connect("a"),
+        joins("a", "presence-~", {"user_id": "u"}),
+        publish("presence-~"),
+        gets("a", "e", "{}", user_id=ABSENT),
+    ),
+    rule("N-39", "pusher: names are not published", publish("~", "pusher:forged", statuses=(400,)), free=True),
+    rule(
+        "N-39", "nor pusher_internal: names", publish("~", "pusher_internal:member_added", statuses=(400,)), free=True
+    ),
+    rule(
+        "N-39",
+        "nor in a batch",
+        post("/batch_events", {"batch": [{"name": "pusher:x", "channel": "~", "data": ""}]}, 400),
+        free=True,
+    ),
+    rule(
+        "N-40",
+        "publishes after each other arrive in order",
+        connect("a", "b"),
+        joins("a", "~"),
+        joins("b", "~"),
+        *(publish("~", f"e{n}") for n in range(5)),
+        *(Next(who, tuple({"event": f"e{n}"} for n in range(5))) for who in ("a", "b")),
+    ),
+    rule(
+        "N-40",
+        "a batch arrives in the order of its array",
+        connect("a", "b"),
+        joins("a", "~"),
+        joins("b", "~"),
+        post("/batch_events", {"batch": [{"name": f"e{n}", "channel": "~", "data": str(n)} for n in range(10)]}),
+        *(Next(who, tuple({"event": f"e{n}", "data": str(n)} for n in range(10))) for who in ("a", "b")),
+    ),
+    rule(
+        "N-40",
+        "one in several channels gets it once for each",
+        connect("a"),
+        joins("a", "one-~"),
+        joins("a", "two-~"),
+        publish(["one-~", "two-~"]),
+        gets("a", "e", channel="one-~"),
+        gets("a", "e", channel="two-~"),
+        Silent("a"),
+    ),
+)

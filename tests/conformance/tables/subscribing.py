@@ -1,0 +1,257 @@
+"""Sections 2.2 and 2.4: subscribing, signatures, refusals and leaving (N-7 to N-17, N-24 to N-27)."""
+
+from __future__ import annotations
+
+from tests.conformance.match import Matches
+from tests.conformance.rule import (
+    Call,
+    Gets,
+    Leave,
+    Next,
+    Rule,
+    Signed,
+    Silent,
+    Subscribe,
+    connect,
+    get,
+    gets,
+    joins,
+    publish,
+    refused_subscription,
+    rule,
+    send,
+    succeeded,
+)
+
+ROOM = "private-~"
+DATA = '{"user_id":"u1","user_info":{"name":"Alice"}}'
+
+
+def bad_auth(words: str, auth: object, channel: str = ROOM, member: str | None = None) -> Rule:
+    return rule(
+        "N-8",
+        f"not with {words}",
+        connect("a"),
+        Subscribe("a", channel, member, auth),
+        refused_subscription("a", channel),
+        Silent("a"),
+        free=True,
+    )
+
+
+def counted(channel: str, count: int) -> Call:
+    return get(
+        f"/channels/{channel}",
+        {"occupied": count > 0, "subscription_count": count},
+        info="subscription_count",
+        eventually=True,
+    )
+
+
+RULES = (
+    rule(
+        "N-7",
+        "an empty auth on a public channel is normal",
+        connect("a"),
+        Subscribe("a", "~", auth=""),
+        Gets("a", succeeded("~")),
+    ),
+    rule(
+        "N-7",
+        "data may come as text",
+        connect("a"),
+        send("a", "pusher:subscribe", '{"channel":"~"}'),
+        Gets("a", succeeded("~")),
+        free=True,
+    ),
+    rule(
+        "N-8",
+        "private: socket_id:channel",
+        connect("a"),
+        Subscribe("a", ROOM, auth=Signed("<a>:private-~")),
+        Gets("a", succeeded(ROOM)),
+    ),
+    rule(
+        "N-8",
+        "presence: socket_id:channel:channel_data",
+        connect("a"),
+        Subscribe("a", "presence-~", DATA, Signed(f"<a>:presence-~:{DATA}")),
+        gets("a", "pusher_internal:subscription_succeeded", channel="presence-~"),
+    ),
+    bad_auth("another socket's signature", Signed("1.1:private-~")),
+    bad_auth("another channel's signature", Signed("<a>:private-~2")),
+    bad_auth("another secret", Signed("<a>:private-~", secret="guessed")),
+    bad_auth("another key in front", Signed("<a>:private-~", key="other")),
+    bad_auth("upper-case digits", Signed("<a>:private-~", upper=True)),
+    bad_auth("a signature cut short", "<key>:abcdef"),
+    bad_auth("no colon", "<key>"),
+    bad_auth(
+        "a blank more in channel_data", Signed(f"<a>:presence-~:{DATA}"), "presence-~", DATA.replace(":", ": ", 1)
+    ),
+    bad_auth("a private channel's signature on a cache channel", Signed("<a>:private-~"), "private-cache-~"),
+    rule(
+        "N-9",
+        "the key must be the connection's",
+        connect("a"),
+        Subscribe("a", ROOM, auth=Signed("<a>:private-~", key="other")),
+        refused_subscription("a", ROOM, error=Matches("Invalid key in subscription auth data: '.*'")),
+        free=True,
+    ),
+    rule(
+        "N-9",
+        "a private channel may be signed with channel_data",
+        connect("a"),
+        Subscribe("a", ROOM, '{"x":1}', Signed('<a>:private-~:{"x":1}')),
+        Gets("a", succeeded(ROOM)),
+        free=True,
+    ),
+    rule(
+        "N-9",
+        "or without",
+        connect("a"),
+        Subscribe("a", ROOM, '{"x":1}', Signed("<a>:private-~")),
+        Gets("a", succeeded(ROOM)),
+        free=True,
+    ),
+    rule("N-10", "success has data {}", connect("a"), Subscribe("a", ROOM), Next("a", (succeeded(ROOM),))),
+    rule(
+        "N-13",
+        "success comes first, then the cached event",
+        connect("a"),
+        publish("cache-~", "e", "last"),
+        Subscribe("a", "cache-~"),
+        Next("a", (succeeded("cache-~"), {"event": "e", "channel": "cache-~", "data": "last"})),
+    ),
+    rule(
+        "N-13",
+        "or the miss",
+        connect("a"),
+        Subscribe("a", "cache-~"),
+        Next("a", (succeeded("cache-~"), {"event": "pusher:cache_miss", "channel": "cache-~", "data": "{}"})),
+    ),
+    rule(
+        "N-14",
+        "a bad signature: what should have been signed is told",
+        connect("a"),
+        Subscribe("a", ROOM, auth="<key>:" + "0" * 64),
+        refused_subscription(
+            "a", ROOM, error=Matches("Invalid signature: Expected HMAC SHA256 hex digest of .*, but got 0+")
+        ),
+        free=True,
+    ),
+    rule(
+        "N-15",
+        "a refusal is a subscription_error with status 401",
+        connect("a"),
+        Subscribe("a", ROOM, auth=""),
+        refused_subscription("a", ROOM, 401),
+        Silent("a"),
+        free=True,
+    ),
+    rule(
+        "N-16",
+        "and another try with a good signature succeeds",
+        connect("a"),
+        Subscribe("a", ROOM, auth=""),
+        refused_subscription("a", ROOM),
+        joins("a", ROOM),
+        free=True,
+    ),
+    rule(
+        "N-17",
+        "a second subscription is told and stays open",
+        connect("a"),
+        joins("a", "~"),
+        Subscribe("a", "~"),
+        gets("a", "pusher:error", {"code": None, "message": Matches("Existing subscription to channel .*")}),
+        Silent("a"),
+        free=True,
+    ),
+    rule(
+        "N-17",
+        "it never counts twice",
+        connect("a", "b"),
+        joins("a", "~"),
+        Subscribe("a", "~"),
+        joins("b", "~"),
+        counted("~", 2),
+    ),
+    rule(
+        "N-17",
+        "and every event comes once",
+        connect("a"),
+        joins("a", "~"),
+        Subscribe("a", "~"),
+        publish("~"),
+        gets("a", "e"),
+        send("a", "pusher:unsubscribe", {"channel": "~"}),
+        counted("~", 0),
+    ),
+    rule(
+        "N-24",
+        "after unsubscribing nothing comes",
+        connect("a", "b"),
+        joins("a", "~"),
+        joins("b", "~"),
+        send("a", "pusher:unsubscribe", {"channel": "~"}),
+        counted("~", 1),
+        publish("~"),
+        gets("b", "e"),
+        Silent("a"),
+    ),
+    rule(
+        "N-24",
+        "unsubscribing is not acknowledged",
+        connect("a"),
+        joins("a", "~"),
+        send("a", "pusher:unsubscribe", {"channel": "~"}),
+        Silent("a"),
+    ),
+    rule(
+        "N-24",
+        "an unknown channel is passed over",
+        connect("a"),
+        send("a", "pusher:unsubscribe", {"channel": "~"}),
+        Silent("a"),
+        free=True,
+    ),
+    rule(
+        "N-24",
+        "one may come back",
+        connect("a"),
+        joins("a", "~"),
+        send("a", "pusher:unsubscribe", {"channel": "~"}),
+        joins("a", "~"),
+        publish("~"),
+        gets("a", "e"),
+    ),
+    rule(
+        "N-26",
+        "closing leaves every channel",
+        connect("a"),
+        joins("a", "~"),
+        joins("a", ROOM),
+        counted("~", 1),
+        Leave("a"),
+        counted("~", 0),
+        counted(ROOM, 0),
+    ),
+    rule(
+        "N-27",
+        "unsubscribed before it was acknowledged",
+        connect("a"),
+        Subscribe("a", "presence-~", {"user_id": "u"}),
+        send("a", "pusher:unsubscribe", {"channel": "presence-~"}),
+        get("/channels/presence-~/users", {"users": []}, eventually=True),
+        counted("presence-~", 0),
+    ),
+    rule(
+        "N-27",
+        "closed before it was acknowledged",
+        connect("a"),
+        Subscribe("a", "presence-~", {"user_id": "u"}),
+        Leave("a"),
+        get("/channels/presence-~/users", {"users": []}, eventually=True),
+        counted("presence-~", 0),
+    ),
+)
