@@ -23,18 +23,26 @@ Headers = Sequence[tuple[str, str]]
 class Call:
     """A request as it was sent.
 
-    :ivar path: still percent-encoded, without the query.
+    :ivar path: still percent-encoded, without the query. :ivar raw_query: the query as sent.
     :ivar app_id: of the application that it names, once that is known to exist; "" before.
     """
 
-    __slots__ = ("app_id", "body", "method", "path", "query")
+    __slots__ = ("_query", "app_id", "body", "method", "path", "raw_query")
 
-    def __init__(self, method: str, path: str, query: Query, body: bytes) -> None:
+    def __init__(self, method: str, path: str, raw_query: str, body: bytes) -> None:
         self.method = method
         self.path = path
-        self.query = query
+        self.raw_query = raw_query
         self.body = body
         self.app_id = ""
+        self._query: Query | None = None
+
+    @property
+    def query(self) -> Query:
+        """The parameters, parsed when first asked for: a plainly signed publish never asks."""
+        if self._query is None:
+            self._query = Query(self.raw_query)
+        return self._query
 
 
 class Answer(NamedTuple):

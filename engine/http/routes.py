@@ -20,7 +20,6 @@ from engine.http.health import HealthPages
 from engine.http.users import UserConnections
 from engine.interfaces import RateLimiter
 from engine.metrics import Metrics
-from engine.protocol.api_auth import Query
 
 _Handler = Callable[..., Awaitable[Answer]]
 
@@ -76,7 +75,7 @@ class Api:
         :param address: of the caller, for the limit of requests; "" is not limited.
         """
         path, _, query = target.decode("utf-8", "replace").partition("?")
-        call = Call(method, path, Query(query), body)
+        call = Call(method, path, query, body)
         try:
             answer = await self._route(call, address)
         except ApiError as error:
