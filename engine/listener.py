@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, cast
 
 from aiohttp import web
@@ -36,7 +37,7 @@ KEEPALIVE_TIMEOUT_S = 75
 #: What a drain gives the publishes under way.
 PUBLISH_TIMEOUT_S = 5.0
 
-Accept = Callable[[Any], Any]
+Accept = Callable[..., Any]
 Answer = Callable[[bytes, bytes], Coroutine[Any, Any, bytes]]
 
 _log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Listener:
 
     :param sockets: bound, listening sockets; closed by `finish_requests`.
     :param accept: picows' listener factory (`ws/accept.py`).
+    :param names_transport: whether `accept` wants the transport as its second argument.
     :param publish: answers a publish read by the fast path; None sends all requests to aiohttp.
     :param runner: of the HTTP API; the upgrade route is added to its application here.
     """
@@ -86,9 +88,11 @@ class Listener:
         max_body_bytes: int,
         tls: ssl.SSLContext | None,
         metrics: Metrics,
+        names_transport: bool = False,
     ) -> None:
         self._sockets = sockets
         self._accept = accept
+        self._names_transport = names_transport
         self._tls = tls
         self._max_message_bytes = max_message_bytes
         self._faults = ProtocolFaults(metrics)
@@ -172,7 +176,7 @@ class Listener:
             None,
             None,
             False,
-            self._accept,
+            partial(self._accept, transport=transport) if self._names_transport else self._accept,
             self._faults,
             True,
             None,  # the gate has waited for the whole head already

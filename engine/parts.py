@@ -65,6 +65,7 @@ from engine.ws.client_events import ClientEvents
 from engine.ws.counts import SubscriptionCounts
 from engine.ws.handlers import Handlers
 from engine.ws.keepalive import Keepalive
+from engine.ws.limits import AddressLimit
 from engine.ws.rosters import Rosters
 from engine.ws.signin import Signin
 from engine.ws.subscriptions import Subscriptions
@@ -142,13 +143,24 @@ class Parts:
             self.watchlists,
             ClientEvents(self.subscriptions, publisher, emitter),
             keepalive,
+            AddressLimit(limiter, config.rate_limiter.websocket_rate_limit, self.metrics),
             emitter,
             self.metrics,
             config.activity_timeout,
         )
+        per_address = config.rate_limiter.websocket_rate_limit
+        limits_addresses = config.rate_limiter.enabled and per_address.enabled and per_address.max_requests > 0
         max_message_bytes = int(config.websocket_max_payload_kb * 1024)
         self.acceptor = Acceptor(
-            self.apps, self.hub, handlers, config.path_prefix, max_message_bytes, config.max_connections
+            self.apps,
+            self.hub,
+            handlers,
+            config.path_prefix,
+            max_message_bytes,
+            config.max_connections,
+            tls=config.ssl.enabled,
+            trust_proto=config.ssl.trust_forwarded_proto,
+            trust_hops=per_address.trust_hops if limits_addresses else None,
         )
         limit = config.rate_limiter.api_rate_limit
         api = build_api(
@@ -176,6 +188,7 @@ class Parts:
             config.http_api.request_limit_bytes,
             _tls(config.ssl),
             self.metrics,
+            names_transport=limits_addresses,
         )
         self._told: dict[str, tuple[int, ...]] = {}
         self._told_slow = self._told_drift = 0

@@ -79,7 +79,10 @@ class App:
     secret: str = field(repr=False)
     signer: Signer = field(repr=False, compare=False)
     enabled: bool = True
+    tls_only: bool = False
     max_connections: int = 0
+    #: Of one connection.
+    max_channels: int = 0
     client_messages: bool = False
     max_client_events_per_second: int = 0
     max_backend_events_per_second: int = 0
@@ -97,4 +100,8 @@ class App:
     subscription_count: bool = False
     cache_ttl_s: int = 3600
     allowed_origins: tuple[str, ...] = ()
+    #: Messages of one connection in each window, and whether too many of them close it.
+    max_messages: int = 0
+    message_window_s: int = 1
+    close_on_message_limit: bool = False
     endpoints: tuple[Endpoint, ...] = ()

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.config.base import Flag, Limit, Section, listed, text, whole, word
-from engine.config.limits import Kilobytes, NameLength
+from engine.config.limits import Kilobytes, MessageRateLimit, NameLength
 from engine.config.targets import WebhookConfig
 
 _ID = "1 to 128 letters, digits or _ . : @ = -"
@@ -23,13 +23,18 @@ Origin = Annotated[str, text(r"\*|(?:[a-z][a-z0-9+.-]*://)?[^\s/?#,]+", "an orig
 
 
 class AppConfig(Section):
-    """One application. A null limit is the server-wide one of `limits.py`; rates are per second, 0 is no limit."""
+    """One application. A null limit is the server-wide one of `limits.py`; rates are per second, 0 is no limit.
+
+    :param tls_only: clients that connect without TLS are sent away with 4000.
+    """
 
     id: AppId
     key: AppKey
     secret: AppSecret = Field(repr=False)
     enabled: Flag = True
+    tls_only: Flag = False
     max_connections: Limit = 0
+    max_channels_per_connection: Limit = 0
     enable_client_messages: Flag = False
     max_client_events_per_second: Limit = 0
     max_backend_events_per_second: Limit = 0
@@ -45,6 +50,7 @@ class AppConfig(Section):
     enable_watchlist_events: Flag = False
     enable_subscription_count: Flag = False
     allowed_origins: Annotated[tuple[Origin, ...], listed(split=True)] = ()
+    message_rate_limit: MessageRateLimit = MessageRateLimit()
     webhooks: Annotated[tuple[WebhookConfig, ...], listed()] = ()
 
 

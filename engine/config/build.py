@@ -36,7 +36,9 @@ def build_app(entry: AppConfig, config: Config) -> App:
         secret=entry.secret,
         signer=Signer(entry.secret),
         enabled=entry.enabled,
+        tls_only=entry.tls_only,
         max_connections=entry.max_connections,
+        max_channels=entry.max_channels_per_connection,
         client_messages=entry.enable_client_messages,
         max_client_events_per_second=entry.max_client_events_per_second,
         max_backend_events_per_second=entry.max_backend_events_per_second,
@@ -54,6 +56,9 @@ def build_app(entry: AppConfig, config: Config) -> App:
         subscription_count=entry.enable_subscription_count,
         cache_ttl_s=config.channel_limits.cache_ttl,
         allowed_origins=entry.allowed_origins,
+        max_messages=entry.message_rate_limit.max_attempts if entry.message_rate_limit.enabled else 0,
+        message_window_s=entry.message_rate_limit.decay_seconds,
+        close_on_message_limit=entry.message_rate_limit.terminate_on_limit,
         endpoints=_endpoints(entry.webhooks, config.webhooks),
     )
 

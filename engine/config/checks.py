@@ -25,6 +25,7 @@ def check(document: Document, workers: int, mistakes: Mistakes) -> None:
     _tls(document, mistakes)
     _unix_socket(document, mistakes)
     _aws(document, mistakes)
+    _tls_only(document, mistakes)
     for key in ("id", "key"):
         _distinct(document, key, mistakes)
     for path, app in objects(document, APPS):
@@ -90,6 +91,19 @@ def _tls(document: Document, mistakes: Mistakes) -> None:
             mistakes.add(path, "is missing; ssl.enabled needs a certificate and its key, as PEM files")
         elif isinstance(value, str) and not (os.path.isfile(value) and os.access(value, os.R_OK)):
             mistakes.add(path, "is not a file that can be read", value)
+
+
+def _tls_only(document: Document, mistakes: Mistakes) -> None:
+    """An application that nobody could ever connect to."""
+    if any(to_flag(get(document, ("ssl", key))) for key in ("enabled", "trust_forwarded_proto")):
+        return
+    for path, app in objects(document, APPS):
+        if to_flag(app.get("tls_only")):
+            mistakes.add(
+                (*path, "tls_only"),
+                "needs ssl.enabled or, behind a proxy that ends TLS, ssl.trust_forwarded_proto",
+                app["tls_only"],
+            )
 
 
 def _unix_socket(document: Document, mistakes: Mistakes) -> None:

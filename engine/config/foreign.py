@@ -77,7 +77,6 @@ IGNORED: dict[str, str] = {
     f"{_APP}.policy": "",
     f"{_APP}.decay_seconds": "",
     f"{_APP}.terminate_on_limit": "",
-    f"{_APP}.message_rate_limit": "",
     f"{_APP}.idempotency": "",
     f"{_APP}.connection_recovery": "",
     f"{_APP}.channel_delta_compression": "",

@@ -51,6 +51,18 @@ class RateLimit(Section):
     trust_hops: Annotated[int, whole(0, 100)] = 0
 
 
+class MessageRateLimit(Section):
+    """At most `max_attempts` messages of one connection, of whatever kind, in `decay_seconds`; more are dropped.
+
+    :param terminate_on_limit: close the connection instead, with 4100.
+    """
+
+    enabled: Flag = False
+    max_attempts: Annotated[int, whole(1, 1_000_000)] = 100
+    decay_seconds: Annotated[int, whole(1, 86_400)] = 1
+    terminate_on_limit: Flag = False
+
+
 class RateLimiterRedis(Section):
     prefix: Prefix = "sockudo_rl:"
 

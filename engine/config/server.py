@@ -22,12 +22,16 @@ class WebSocketConfig(Section):
 
 
 class SslConfig(Section):
-    """TLS on the main port. The certificate file holds the whole chain, the leaf first (PEM)."""
+    """TLS on the main port. The certificate file holds the whole chain, the leaf first (PEM).
+
+    :param trust_forwarded_proto: a proxy in front ends TLS; its X-Forwarded-Proto tells whether a client uses it.
+    """
 
     enabled: Flag = False
     cert_path: str = ""
     key_path: str = ""
     passphrase: OptionalText = Field(default=None, repr=False)
+    trust_forwarded_proto: Flag = False
 
 
 class UnixSocketConfig(Section):

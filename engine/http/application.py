@@ -18,7 +18,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig
 from engine.errors import ApiError
-from engine.http.address import caller_address
 from engine.http.auth import Access
 from engine.http.call import Answer, failed, invalid
 from engine.http.channels import Channels
@@ -29,6 +28,7 @@ from engine.http.routes import Api
 from engine.http.users import UserConnections
 from engine.interfaces import Adapter, AppManager, CacheStore, OccupancyStore, RateLimiter
 from engine.metrics import Metrics
+from engine.protocol.address import caller_address
 from engine.publisher import Publisher
 
 #: A caller has this long to send its whole body.

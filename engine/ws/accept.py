@@ -6,6 +6,7 @@ see the status of a failed upgrade (C-6); only a path that is no WebSocket endpo
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from urllib.parse import unquote
@@ -17,6 +18,7 @@ from engine._fast.hub import Hub
 from engine.apps.app import App
 from engine.errors import CloseCode, PusherError
 from engine.interfaces import AppManager
+from engine.protocol.address import caller_address
 from engine.protocol.origin import origin_allowed
 from engine.ws.handlers import Handlers
 from engine.ws.state import ConnectionState
@@ -38,6 +40,9 @@ class Acceptor:
 
     :param path_prefix: before ``/app/{key}``; "" or "/prefix".
     :param max_connections: of this worker; 0 is no limit. More are told to come later (4100).
+    :param tls: whether this worker's own sockets speak TLS. :param trust_proto: whether X-Forwarded-Proto is believed.
+    :param trust_hops: how many entries of X-Forwarded-For are, when connections of an address are limited; None when
+        they are not.
     """
 
     def __init__(
@@ -48,6 +53,10 @@ class Acceptor:
         path_prefix: str,
         max_message_bytes: int,
         max_connections: int,
+        *,
+        tls: bool,
+        trust_proto: bool,
+        trust_hops: int | None,
     ) -> None:
         self._apps = apps
         self._hub = hub
@@ -55,11 +64,19 @@ class Acceptor:
         self._prefix = f"{path_prefix}/app/"
         self._max_message_bytes = max_message_bytes
         self._max_connections = max_connections
+        self._tls = tls
+        self._trust_proto = trust_proto
+        self._trust_hops = trust_hops
         #: While draining, newcomers are sent to another worker (C-8).
         self.draining = False
 
-    def accept(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener | None:
-        """picows' listener factory. None answers 404."""
+    def accept(
+        self, request: WSUpgradeRequest, transport: asyncio.Transport | None = None
+    ) -> WSUpgradeResponseWithListener | None:
+        """picows' listener factory. None answers 404.
+
+        :param transport: given when connections of an address are limited.
+        """
         target = request.path.decode("latin-1")
         path, _, query = target.partition("?")
         if not path.startswith(self._prefix) or "/" in path[len(self._prefix) :]:
@@ -79,14 +96,18 @@ class Acceptor:
             self._max_message_bytes,
         )
         connection.state = state = ConnectionState()
-        state.refusal = self._refusal(app, key, query, request.headers.get("Origin"))
+        state.refusal = self._refusal(app, key, query, request)
+        if self._trust_hops is not None and transport is not None:
+            state.address = _address(request, transport, self._trust_hops) or None
         return WSUpgradeResponseWithListener(_response(request), connection)
 
-    def _refusal(self, app: App | None, key: str, query: str, origin: str | None) -> PusherError | None:
+    def _refusal(self, app: App | None, key: str, query: str, request: WSUpgradeRequest) -> PusherError | None:
         if app is None:
             return PusherError(CloseCode.UNKNOWN_APP, f"App key {key[:64]} does not exist.")
         if not app.enabled:
             return PusherError(CloseCode.APP_DISABLED, "The app is not enabled.")
+        if app.tls_only and not self._secure(request):
+            return PusherError(CloseCode.TLS_ONLY, "The app takes connections with TLS only")
         if self.draining:
             return PusherError(CloseCode.RECONNECT, "The server is going away; connect again")
         version = _PROTOCOL.search(query)
@@ -95,11 +116,19 @@ class Acceptor:
                 return PusherError(CloseCode.INVALID_VERSION, "Invalid protocol version")
             if version[1].lstrip("0") not in SUPPORTED_PROTOCOLS:
                 return PusherError(CloseCode.UNSUPPORTED_VERSION, "Unsupported protocol version")
-        if app.allowed_origins and not origin_allowed(app.allowed_origins, origin):
+        if app.allowed_origins and not origin_allowed(app.allowed_origins, request.headers.get("Origin")):
             return PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed")
         if self._max_connections and len(self._hub) >= self._max_connections:
             return PusherError(CloseCode.OVER_CAPACITY, "The server is over capacity")
         return None
+
+    def _secure(self, request: WSUpgradeRequest) -> bool:
+        """Whether the client uses TLS, as far as we or a proxy in front can see."""
+        if self._tls or not self._trust_proto:
+            return self._tls
+        # The last entry is that of the nearest proxy.
+        told = ",".join(request.headers.getall("X-Forwarded-Proto", ())).rpartition(",")[2]
+        return told.strip().lower() in ("https", "wss")
 
     def _socket_id(self) -> str:
         while True:
@@ -115,6 +144,12 @@ def _normalize(request: WSUpgradeRequest) -> None:
     tokens = [token.strip().lower() for value in request.headers.getall("Connection", ()) for token in value.split(",")]
     if "upgrade" in tokens:
         request.headers["Connection"] = "Upgrade"
+
+
+def _address(request: WSUpgradeRequest, transport: asyncio.Transport, trust_hops: int) -> str:
+    peer = transport.get_extra_info("peername")
+    own = peer[0] if isinstance(peer, tuple) else None  # a unix socket has none
+    return caller_address(own, request.headers.getall("X-Forwarded-For", ()), trust_hops)
 
 
 def _upgrade_required() -> WSUpgradeResponse:

@@ -21,6 +21,7 @@ from engine.protocol.messages import ClientMessage
 from engine.webhooks.emitter import Emitter
 from engine.ws.client_events import ClientEvents
 from engine.ws.keepalive import Keepalive
+from engine.ws.limits import AddressLimit, count_message
 from engine.ws.signin import Signin
 from engine.ws.state import ConnectionState
 from engine.ws.subscriptions import Subscriptions
@@ -42,6 +43,7 @@ class Handlers:
         watchlists: Watchlists,
         client_events: ClientEvents,
         keepalive: Keepalive,
+        addresses: AddressLimit,
         emitter: Emitter,
         metrics: Metrics,
         activity_timeout_s: int,
@@ -53,6 +55,7 @@ class Handlers:
         self._watchlists = watchlists
         self._client_events = client_events
         self._keepalive = keepalive
+        self._addresses = addresses
         self._emitter = emitter
         self._metrics = metrics
         self._activity_timeout_s = activity_timeout_s
@@ -74,15 +77,13 @@ class Handlers:
         if isinstance(state.refusal, PusherError):
             self._fail(connection, state.refusal)
             return
-        app: App = connection.app
         self._hub.add(connection)
         self._empty.clear()
-        if not app.max_connections:
-            self._admit(connection)
+        if state.address is None:
+            self._count(connection)
             return
         state.waiting = []
-        state.counting = functools.partial(self._on_counted, connection)
-        self._reporter.add(app.id, CONNECTIONS, None, state.counting, app.max_connections)
+        self._addresses.check(state.address, functools.partial(self._on_address, connection))
 
     def message(self, connection: Connection, payload: bytes) -> None:
         state: ConnectionState = connection.state
@@ -95,6 +96,8 @@ class Handlers:
         if state.refusal is not None:
             return
         try:
+            if connection.app.max_messages and not count_message(connection):
+                return
             message = messages.parse(payload)
             handler = self._table.get(message.event)
             if handler is not None:
@@ -113,6 +116,9 @@ class Handlers:
             self._empty.set()
         self._keepalive.forget(connection)
         if state.refusal is not None:
+            return
+        if state.address is not None:
+            state.address = None
             return
         app: App = connection.app
         if state.user is not None:
@@ -150,29 +156,54 @@ class Handlers:
 
     # --- helpers
 
+    def _on_address(self, connection: Connection, refusal: PusherError | None) -> None:
+        state: ConnectionState = connection.state
+        if state.address is None:
+            return  # it left meanwhile
+        state.address = None
+        if refusal is not None:
+            state.refusal, state.waiting = refusal, None
+            self._fail(connection, refusal)
+            return
+        self._count(connection)
+
+    def _count(self, connection: Connection) -> None:
+        """Admit it, once it is known that the app may have one connection more."""
+        app: App = connection.app
+        state: ConnectionState = connection.state
+        if not app.max_connections:
+            self._admit(connection)
+            return
+        if state.waiting is None:
+            state.waiting = []
+        state.counting = functools.partial(self._on_counted, connection)
+        self._reporter.add(app.id, CONNECTIONS, None, state.counting, app.max_connections)
+
     def _on_counted(self, connection: Connection, _: Answer, refused: bool) -> None:
         """The app's connections of the whole cluster were counted with this one among them (4004)."""
         state: ConnectionState = connection.state
         if state.counting is None:
             return  # it left meanwhile and was taken back then
         state.counting = None
-        waiting, state.waiting = state.waiting or [], None
         if refused:
+            state.waiting = None
             self._reporter.remove(connection.app.id, CONNECTIONS, None)
             state.refusal = PusherError(CloseCode.OVER_QUOTA, "The app is over its connection quota")
             self._fail(connection, state.refusal)
             return
         self._admit(connection)
-        for payload in waiting:
-            self.message(connection, payload)
 
     def _admit(self, connection: Connection) -> None:
         app: App = connection.app
+        state: ConnectionState = connection.state
+        waiting, state.waiting = state.waiting, None
         established = messages.connection_established(connection.socket_id, self._activity_timeout_s)
         connection.send(text_frame(established))
         if app.user_authentication:
             self._keepalive.expect_authorization(connection, app.user_authentication_timeout_s)
         self._emitter.connection_established(app, connection.socket_id)
+        for payload in waiting or ():
+            self.message(connection, payload)
 
     def _fail(self, connection: Connection, error: PusherError) -> None:
         app_id = connection.traffic.app_id

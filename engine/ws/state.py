@@ -32,13 +32,26 @@ class Joining:
 class ConnectionState:
     """Mutable state of one connection; containers are made when first needed."""
 
-    __slots__ = ("counting", "event_count", "event_window_s", "joining", "members", "refusal", "user", "waiting")
+    __slots__ = (
+        "address",
+        "counting",
+        "event_count",
+        "event_window_s",
+        "joining",
+        "members",
+        "messages",
+        "refusal",
+        "user",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         #: Why the connection was accepted only to be refused (C-6).
         self.refusal: Exception | None = None
         #: Messages that came before the connection was admitted, in order (C-13); None once it is.
         self.waiting: list[bytes] | None = None
+        #: Where it comes from, while the connections of that address are being counted.
+        self.address: str | None = None
         #: The callback by which it is admitted, while the app's connections are being counted.
         self.counting: Callable[[Answer, bool], None] | None = None
         self.user: User | None = None
@@ -48,3 +61,5 @@ class ConnectionState:
         #: Client events in the current second, for the limit of E-8.
         self.event_window_s = 0
         self.event_count = 0
+        #: The window of the app's limit of messages, and how many there were in it.
+        self.messages: list[int] | None = None

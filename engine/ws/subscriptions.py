@@ -23,6 +23,7 @@ from engine.protocol.messages import SubscribeRequest
 from engine.tasks import spawn
 from engine.webhooks.emitter import Emitter
 from engine.ws.counts import SubscriptionCounts
+from engine.ws.limits import check_channels
 from engine.ws.rosters import Rosters
 from engine.ws.state import ConnectionState, Joining
 
@@ -67,6 +68,7 @@ class Subscriptions:
             raise SubscriptionError(name, "The channel name is not allowed.", status=CloseCode.UNAUTHORIZED)
         if self.is_in(connection, name) or (state.joining and name in state.joining):
             raise PusherError(None, f"Existing subscription to channel {name}")
+        check_channels(self._hub, connection, name)
         kind = channel_kind(name)
         if kind.needs_auth:
             auth.verify_channel_auth(app, connection.socket_id, name, request.auth, request.channel_data)

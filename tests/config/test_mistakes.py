@@ -33,6 +33,11 @@ def hook(**changes: Any) -> dict[str, Any]:
 
 
 CASES: list[tuple[Any, str]] = [
+    # an app that nobody could connect to
+    (
+        apps(APP | {"tls_only": True}),
+        f"{A}.tls_only: true needs ssl.enabled or, behind a proxy that ends TLS, ssl.trust_forwarded_proto",
+    ),
     # wrong types
     ({"port": "abc"}, 'port: "abc" is not a whole number; allowed: 0 to 65535'),
     ({"port": True}, "port: true is not a whole number; allowed: 0 to 65535"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.http.address import caller_address
+from engine.protocol.address import caller_address
 
 
 @pytest.mark.parametrize(

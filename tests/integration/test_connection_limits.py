@@ -1,0 +1,175 @@
+"""What an app or the server refuses to a connection: each with its code, told on an open socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from tests.support.client import PusherClient, connected
+from tests.support.engine import APP, Engine, running
+
+APPS: list[dict[str, Any]] = [
+    APP | {"max_channels_per_connection": 3},
+    APP | {"id": "tls", "key": "tls-key", "tls_only": True},
+    APP
+    | {"id": "few", "key": "few-key", "message_rate_limit": {"enabled": True, "max_attempts": 5, "decay_seconds": 60}},
+    APP
+    | {
+        "id": "cut",
+        "key": "cut-key",
+        "message_rate_limit": {"enabled": True, "max_attempts": 5, "decay_seconds": 60, "terminate_on_limit": True},
+    },
+    APP | {"id": "off", "key": "off-key", "enabled": False},
+    APP | {"id": "origin", "key": "origin-key", "allowed_origins": ["https://a.example", "*.b.example"]},
+]
+LIMIT = {"max_requests": 3, "window_seconds": 60, "trust_hops": 1}
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["1-worker", "2-workers"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    config = {"app_manager": {"array": {"apps": APPS}}, "ssl": {"trust_forwarded_proto": True}}
+    with running(config, request.param) as started:
+        yield started
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["1-worker", "2-workers"])
+def limited(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Three connections of one address a minute; both apps count their connections too."""
+    apps = [APP | {"max_connections": 100}]
+    config = {"app_manager": {"array": {"apps": apps}}, "rate_limiter": {"websocket_rate_limit": LIMIT}}
+    with running(config, request.param) as started:
+        yield started
+
+
+async def refused(client: PusherClient) -> int:
+    error = await client.next("pusher:error")
+    assert error["data"]["message"]
+    code = await client.wait_closed()
+    assert code == error["data"]["code"]
+    return code
+
+
+@pytest.mark.parametrize(
+    ("key", "headers", "code"),
+    [
+        ("off-key", {}, 4003),
+        ("origin-key", {}, 4009),
+        ("origin-key", {"Origin": "http://a.example"}, 4009),
+        ("origin-key", {"Origin": "https://a.example.evil"}, 4009),
+        ("tls-key", {}, 4000),
+        ("tls-key", {"X-Forwarded-Proto": "http"}, 4000),
+        ("tls-key", {"X-Forwarded-Proto": "https, http"}, 4000),
+    ],
+)
+def test_refused(engine: Engine, key: str, headers: dict[str, str], code: int) -> None:
+    async def scenario() -> None:
+        async with connected(engine.ws_url, key, headers=headers, wait=False) as client:
+            assert await refused(client) == code
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("key", "headers"),
+    [
+        ("origin-key", {"Origin": "https://A.example"}),
+        ("origin-key", {"Origin": "http://deep.sub.b.example"}),
+        ("tls-key", {"X-Forwarded-Proto": "https"}),
+        ("tls-key", {"X-Forwarded-Proto": "http, HTTPS"}),
+        ("tls-key", {"X-Forwarded-Proto": "wss"}),
+    ],
+)
+def test_accepted(engine: Engine, key: str, headers: dict[str, str]) -> None:
+    async def scenario() -> None:
+        async with connected(engine.ws_url, key, headers=headers) as client:
+            await client.subscribe("room")
+
+    asyncio.run(scenario())
+
+
+def test_channels_of_a_connection(engine: Engine, unique: Callable[[str], str]) -> None:
+    names = [unique("room") for _ in range(5)]
+
+    async def scenario() -> None:
+        async with connected(engine.ws_url) as client:
+            await client.signin(unique("user"), watchlist=[unique("friend") for _ in range(9)])
+            await client.next("pusher_internal:watchlist_events")
+            # All at once: those on their way count too.
+            for name in names[:4]:
+                await client.send("pusher:subscribe", {"channel": name})
+            error = await client.next("pusher:subscription_error")
+            assert (error["channel"], error["data"]["type"], error["data"]["status"]) == (
+                names[3],
+                "LimitReached",
+                4100,
+            )
+            for name in names[:3]:
+                await client.next("pusher_internal:subscription_succeeded", name)
+            await client.unsubscribe(names[0])
+            await client.subscribe(names[4])
+            assert await client.settle() == []
+
+    asyncio.run(scenario())
+
+
+def test_messages_of_a_connection(engine: Engine, unique: Callable[[str], str]) -> None:
+    channel = unique("room")
+
+    async def scenario() -> None:
+        async with connected(engine.ws_url, "few-key") as client, connected(engine.ws_url, "few-key") as other:
+            for _ in range(5):
+                await client.send("pusher:ping", {})
+            for n in range(20):
+                await client.send("pusher:subscribe", {"channel": f"{channel}-{n}"})
+            error = await client.next("pusher:error")
+            assert error["data"]["code"] == 4301
+            await other.subscribe(channel)
+            assert [frame["event"] for frame in client.frames] == ["pusher:pong"] * 5
+            assert client.close_code is None
+        async with connected(engine.ws_url, "cut-key") as client:
+            for _ in range(8):
+                await client.send("pusher:ping", {})
+            assert await refused(client) == 4100
+
+    asyncio.run(scenario())
+
+
+def test_connections_of_an_address(limited: Engine) -> None:
+    async def scenario(address: str) -> None:
+        headers = {"X-Forwarded-For": f"10.9.9.9, {address}"}
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                client = await stack.enter_async_context(connected(limited.ws_url, headers=headers))
+                await client.subscribe("room")
+            for _ in range(2):
+                late = await stack.enter_async_context(connected(limited.ws_url, headers=headers, wait=False))
+                assert await refused(late) == 4100
+            # What is sent before the answer waits for it.
+            other = {"X-Forwarded-For": address + "1"}
+            early = await stack.enter_async_context(connected(limited.ws_url, headers=other, wait=False))
+            await early.send("pusher:ping", "")
+            first = await early.take(lambda _: True)
+            assert first["event"] == "pusher:connection_established"
+            assert json.loads(first["data"])["socket_id"]
+            await early.next("pusher:pong")
+
+    asyncio.run(scenario("192.0.2.1"))
+
+
+def test_who_leaves_before_the_answer_leaves_nothing(limited: Engine) -> None:
+    async def scenario() -> None:
+        for n in range(40):
+            headers = {"X-Forwarded-For": f"198.51.100.{n}"}
+            async with connected(limited.ws_url, headers=headers, wait=False) as client:
+                client.abort()
+        async with connected(limited.ws_url, headers={"X-Forwarded-For": "203.0.113.1"}) as client:
+            await client.subscribe("room")
+
+    asyncio.run(scenario())
+    usage = limited.request("GET", "/channels", params={"filter_by_prefix": "ro"})
+    assert usage.status == 200
