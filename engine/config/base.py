@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -143,6 +144,21 @@ def listed(split: bool = False) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def http_url(value: Any) -> str:
+    """An http:// or https:// address."""
+    form = "an address such as https://example.com/webhooks"
+    if not isinstance(value, str):
+        raise ValueError(f"is not text; {form}")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[\s\x00-\x1f\x7f\\]", value):
+        raise ValueError(f"is not a usable URL; {form}")
+    return value
+
+
 def did_you_mean(given: str, known: Sequence[str]) -> str:
     """`; did you mean "x"?` for the nearest known word, or nothing."""
     near = get_close_matches(given, known, n=1, cutoff=0.6)
@@ -167,5 +183,7 @@ Port = Annotated[int, whole(0, 65535)]
 Limit = Annotated[int, whole(1, 2**31 - 1, unlimited=True)]
 Host = Annotated[str, text(r"[^\s/]+", "a host name or address")]
 OptionalText = Annotated[str | None, _optional()]
+#: Of AWS.
+Region = Annotated[str, text(r"[a-z0-9-]+", "a region such as us-east-1")]
 #: Start of every shared key or pub/sub channel of one kind.
 Prefix = Annotated[str, text(r"[^\s{}]{1,128}", "1 to 128 characters without white space, { and }")]

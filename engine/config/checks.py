@@ -118,6 +118,8 @@ def _aws(document: Document, mistakes: Mistakes) -> None:
     if importlib.util.find_spec("aiobotocore") is not None:
         return
     needs = "needs a library that is not installed; pip install 'engine[aws]'"
+    if get(document, ("queue", "driver")) == "sqs":
+        mistakes.add(("queue", "driver"), needs, "sqs")
     for path, app in objects(document, APPS):
         for inner, webhook in objects(app, ("webhooks",)):
             for key in ("lambda", "lambda_function"):

@@ -44,7 +44,6 @@ IGNORED: dict[str, str] = {
     "database.surrealdb": "",
     "database_pooling": "",
     "queue.redis_cluster": "",
-    "queue.sqs": "",
     "queue.iggy": "",
     "rate_limiter.api_rate_limit.identifier": "",
     "rate_limiter.websocket_rate_limit.identifier": "",

@@ -24,7 +24,7 @@ class Resolved:
 
     adapter: Literal["local", "redis"]
     cache: Literal["memory", "redis", "none"]
-    queue: Literal["memory", "redis"]
+    queue: Literal["memory", "redis", "sqs"]
     rate_limiter: Literal["memory", "redis"]
     redis: RedisOptions | None
 

@@ -7,9 +7,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from engine.config.base import Flag, Host, OptionalText, Port, Prefix, Section, text, whole, word
+from engine.config.base import (
+    Flag,
+    Host,
+    OptionalText,
+    Port,
+    Prefix,
+    Region,
+    Section,
+    http_url,
+    text,
+    whole,
+    word,
+)
 from engine.config.redis import RedisUrl
 
 _CLUSTERED = ("redis-cluster", "redis-sentinel")
@@ -110,18 +122,40 @@ class QueueRedis(Section):
     prefix: Prefix = "sockudo_queue:"
 
 
+class QueueSqs(Section):
+    """:param queue_url_prefix: of the queues' addresses; `default` (`default.fifo`) and `failed` follow it. Without one
+        they are found by their names in the account that the credentials belong to.
+    :param visibility_timeout: seconds after which jobs of a worker that died come again (W-35).
+    :param wait_time_seconds: how long one look waits for messages.
+    :param concurrency: webhook requests at one time to one endpoint.
+    :param message_group_id: start of each endpoint's message group in a FIFO queue.
+    """
+
+    region: Region = "us-east-1"
+    queue_url_prefix: Annotated[str, BeforeValidator(http_url)] | None = None
+    visibility_timeout: Annotated[int, whole(1, 43_200)] = 30
+    endpoint_url: Annotated[str, BeforeValidator(http_url)] | None = None
+    max_messages: Annotated[int, whole(1, 10)] = 10
+    wait_time_seconds: Annotated[int, whole(0, 20)] = 5
+    concurrency: Annotated[int, whole(1, 1_000)] = 5
+    fifo: Flag = False
+    message_group_id: Annotated[str, text(r"[A-Za-z0-9_.:-]{1,80}", "1 to 80 letters, digits or _ . : -")] = "default"
+
+
 class QueueConfig(Section):
     """Where webhook jobs wait for delivery."""
 
     driver: (
         Annotated[
-            Literal["memory", "redis"],
+            Literal["memory", "redis", "sqs"],
             word(
                 "memory",
                 "redis",
-                elsewhere=(*_CLUSTERED, "sqs", "none", "sync", "sns", "nats", "kafka", "rabbitmq", "pulsar", "iggy"),
+                "sqs",
+                elsewhere=(*_CLUSTERED, "none", "sync", "sns", "nats", "kafka", "rabbitmq", "pulsar", "iggy"),
             ),
         ]
         | None
     ) = None
     redis: QueueRedis = QueueRedis()
+    sqs: QueueSqs = QueueSqs()

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from engine.config.base import Flag, OptionalText, Section, text, word
+from engine.config.base import Flag, OptionalText, Region, Section, http_url, text, word
 from engine.config.webhooks import Attempts, BackoffMs, RequestTimeoutMs, SignatureFormat
 
 #: Section 6.2 of the protocol reference.
@@ -46,20 +45,6 @@ RESERVED_HEADERS = frozenset(
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\uffff]*\Z")
-
-
-def _url(value: Any) -> str:
-    form = "an address such as https://example.com/webhooks"
-    if not isinstance(value, str):
-        raise ValueError(f"is not text; {form}")
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"[\s\x00-\x1f\x7f\\]", value):
-        raise ValueError(f"is not a usable URL; {form}")
-    return value
 
 
 def _pattern(value: str) -> str:
@@ -103,13 +88,13 @@ class LambdaConfig(Section):
     """An AWS Lambda function (W-37). `async: false` is the older spelling of `invocation_type: RequestResponse`."""
 
     function_name: Annotated[str, text(r"[a-zA-Z0-9:_$-]{1,256}", "a function's name or ARN")] | None = None
-    region: Annotated[str, text(r"[a-z0-9-]+", "a region such as us-east-1")] = "us-east-1"
+    region: Region = "us-east-1"
     invocation_type: (
         Annotated[Literal["Event", "RequestResponse"], word("Event", "RequestResponse", elsewhere=("DryRun",))] | None
     ) = None
     asynchronous: Flag | None = Field(default=None, alias="async")
     qualifier: OptionalText = None
-    endpoint_url: Annotated[str, BeforeValidator(_url)] | None = None
+    endpoint_url: Annotated[str, BeforeValidator(http_url)] | None = None
 
 
 class FilterConfig(Section):
@@ -134,7 +119,7 @@ class RetryOverrides(Section):
 class WebhookConfig(Section):
     """Exactly one of `url`, `lambda` and `lambda_function` says where it goes (W-21)."""
 
-    url: Annotated[str, BeforeValidator(_url)] | None = None
+    url: Annotated[str, BeforeValidator(http_url)] | None = None
     function: LambdaConfig | None = Field(default=None, alias="lambda")
     lambda_function: Annotated[str, text(r"[a-zA-Z0-9:_$-]{1,256}", "a function's name or ARN")] | None = None
     event_types: tuple[EventType, ...]

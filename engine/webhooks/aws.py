@@ -1,7 +1,7 @@
 """Clients of one AWS service: made when first used, and every failure of a call told in one line.
 
-Called by the Lambda sender and the SQS queue. It imports aiobotocore, an optional dependency, so it must itself be imported
-only where the configuration asks for AWS.
+Called by the Lambda sender and the SQS queue. It imports aiobotocore, an optional dependency, so it must itself be
+imported only where the configuration asks for AWS.
 """
 
 from __future__ import annotations

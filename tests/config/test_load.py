@@ -25,6 +25,9 @@ SAMPLES = {
     "UNIX_SOCKET_PERMISSION_MODE": "600",
     "CLUSTER_HEALTH_HEARTBEAT_INTERVAL": "1500",
     "CLUSTER_HEALTH_NODE_TIMEOUT": "9000",
+    "QUEUE_SQS_QUEUE_URL_PREFIX": "https://sqs.a.example/1/chat-",
+    "QUEUE_SQS_ENDPOINT_URL": "http://127.0.0.1:1",
+    "QUEUE_SQS_MAX_MESSAGES": "3",
 }
 #: What lets any single variable be set alone.
 NEEDED = {"DATABASE_REDIS_HOST": "h", "SSL_CERT_PATH": __file__, "SSL_KEY_PATH": __file__}
