@@ -26,7 +26,10 @@ def program(name: str) -> Path:
     newest = max(path.stat().st_mtime for path in [*SOURCES[name], *_HEADERS])
     if not target.exists() or target.stat().st_mtime < newest:
         BUILD.mkdir(parents=True, exist_ok=True)
-        subprocess.run([*compiler(), *FLAGS, "-o", str(target), *map(str, SOURCES[name])], check=True)
+        # Under a name of its own first: others may be compiling or running it.
+        fresh = target.with_suffix(f".{os.getpid()}")
+        subprocess.run([*compiler(), *FLAGS, "-o", str(fresh), *map(str, SOURCES[name])], check=True)
+        fresh.replace(target)
     return target
 
 
