@@ -78,6 +78,8 @@ class App:
     key: str
     secret: str = field(repr=False)
     signer: Signer = field(repr=False, compare=False)
+    #: Of the secret that is being replaced; signatures by it are accepted too, nothing is signed with it.
+    previous_signer: Signer | None = field(default=None, repr=False, compare=False)
     enabled: bool = True
     tls_only: bool = False
     max_connections: int = 0
@@ -105,3 +107,9 @@ class App:
     message_window_s: int = 1
     close_on_message_limit: bool = False
     endpoints: tuple[Endpoint, ...] = ()
+
+    def signed(self, data: bytes, signature: str) -> bool:
+        """Whether this is the signature of `data` by a secret of the application."""
+        if self.signer.verify(data, signature):
+            return True
+        return self.previous_signer is not None and self.previous_signer.verify(data, signature)

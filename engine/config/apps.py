@@ -25,12 +25,14 @@ Origin = Annotated[str, text(r"\*|(?:[a-z][a-z0-9+.-]*://)?[^\s/?#,]+", "an orig
 class AppConfig(Section):
     """One application. A null limit is the server-wide one of `limits.py`; rates are per second, 0 is no limit.
 
+    :param previous_secret: during a rotation, signatures by it are accepted too; webhooks are signed with `secret`.
     :param tls_only: clients that connect without TLS are sent away with 4000.
     """
 
     id: AppId
     key: AppKey
     secret: AppSecret = Field(repr=False)
+    previous_secret: AppSecret | None = Field(default=None, repr=False)
     enabled: Flag = True
     tls_only: Flag = False
     max_connections: Limit = 0

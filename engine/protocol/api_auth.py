@@ -102,7 +102,7 @@ def _signed(app: App, method: str, path: str, prefix: str, query: Query, signatu
     forms = list(query.signed_forms())
     for candidate in _paths(path, prefix):
         for form in forms:
-            if app.signer.verify(f"{method}\n{candidate}\n{form}".encode(), signature):
+            if app.signed(f"{method}\n{candidate}\n{form}".encode(), signature):
                 return True
     return False
 

@@ -46,9 +46,9 @@ def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, chann
     key, colon, signature = auth.partition(":")
     if not colon or key != app.key:
         raise SubscriptionError(channel, f"Invalid key in subscription auth data: '{_cut(auth)}'")
-    if app.signer.verify(signed.encode(), signature):
+    if app.signed(signed.encode(), signature):
         return
-    if not channel_kind(channel).is_presence and app.signer.verify(plain.encode(), signature):
+    if not channel_kind(channel).is_presence and app.signed(plain.encode(), signature):
         return
     expected = f"Invalid signature: Expected HMAC SHA256 hex digest of {_cut(signed)}, but got {_cut(signature)}"
     raise SubscriptionError(channel, expected)
@@ -80,7 +80,7 @@ def parse_channel_data(app: App, channel: str, channel_data: str | None) -> tupl
 def verify_signin(app: App, socket_id: str, auth: str, user_data: str) -> None:
     """Check the `auth` of a sign-in (U-1). Raises PusherError, which closes with 4009 as soketi does (U-4)."""
     key, _, signature = auth.partition(":")
-    if key != app.key or not app.signer.verify(f"{socket_id}::user::{user_data}".encode(), signature):
+    if key != app.key or not app.signed(f"{socket_id}::user::{user_data}".encode(), signature):
         raise PusherError(CloseCode.UNAUTHORIZED, "Connection not authorized.")
 
 

@@ -33,6 +33,10 @@ def hook(**changes: Any) -> dict[str, Any]:
 
 
 CASES: list[tuple[Any, str]] = [
+    (
+        apps(APP | {"previous_secret": "old\0"}),
+        f"{A}.previous_secret: the value (not shown) is not valid; 1 to 1024 characters",
+    ),
     # an app that nobody could connect to
     (
         apps(APP | {"tls_only": True}),
