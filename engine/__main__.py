@@ -1,4 +1,4 @@
-"""The command line: `python -m engine` serves; `trigger`, `listen` and `apps` help to try it. No logic lives here."""
+"""The command line: `python -m engine` serves; `trigger`, `listen`, `apps` and `config` help. No logic lives here."""
 
 from __future__ import annotations
 
@@ -54,6 +54,15 @@ def _parser() -> argparse.ArgumentParser:
     listen.add_argument("channels", metavar="channel", nargs="+")
     listen.add_argument("--user-id", metavar="U", default="cli", help="who to be in presence channels (default: cli)")
     _command(commands, "apps", _apps, "list the applications, without their secrets", url=False)
+    config = _command(commands, "config", _check, "check a configuration, or convert one of soketi", url=False)
+    actions = config.add_subparsers(title="actions", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="say OK, or name every mistake")
+    check.set_defaults(run=_check)
+    check.add_argument("file", metavar="FILE", type=Path)
+    convert = actions.add_parser("convert", help="turn soketi's JSON into ours")
+    convert.set_defaults(run=_convert)
+    convert.add_argument("file", metavar="FILE", type=Path)
+    convert.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to (default: standard output)")
     return parser
 
 
@@ -105,6 +114,18 @@ def _apps(args: argparse.Namespace) -> int:
     from engine.cli.apps import show_apps
 
     return show_apps(_config_and_apps(args)[1])
+
+
+def _check(args: argparse.Namespace) -> int:
+    from engine.cli.config import check_config
+
+    return check_config(args.file, os.environ, args.workers)
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from engine.cli.config import convert_config
+
+    return convert_config(args.file, args.output)
 
 
 def _config_and_apps(args: argparse.Namespace) -> tuple[Config, Sequence[App]]:

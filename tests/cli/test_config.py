@@ -1,0 +1,73 @@
+"""`python -m engine config check` and `config convert`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.__main__ import main
+
+
+def write(path: Path, value: Any) -> str:
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOST", "PORT", "DEBUG", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_check_says_ok(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app = {"id": "1", "key": "k", "secret": "s"}
+    path = write(tmp_path / "good.json", {"app_manager": {"array": {"apps": [app]}}, "instance": {"process_id": 1}})
+    assert main(["config", "check", path]) == 0
+    told = capsys.readouterr()
+    assert told.out == "OK\n"
+    assert "instance" in told.err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [({"prot": 1}, "prot: unknown key"), ("{", "not valid JSON"), ({"port": "x"}, "port:")]
+)
+def test_check_names_the_mistakes(content: Any, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "check", write(tmp_path / "bad.json", content)]) == 2
+    output = capsys.readouterr()
+    assert told in output.err
+    assert output.out == ""
+
+
+def test_convert_writes_a_file_that_passes_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    apps = [{"id": "1", "key": "k", "secret": "s", "maxConnections": 100, "webhooks": []}]
+    theirs = write(tmp_path / "soketi.json", {"port": 7001, "appManager.array.apps": apps, "cluster": {"port": 1}})
+    ours = tmp_path / "config.json"
+    assert main(["config", "convert", theirs, "-o", str(ours)]) == 0
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "not converted: cluster: has no counterpart; workers need no discovery\n"
+    assert main(["config", "check", str(ours)]) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("OK\n", "")
+    assert json.loads(ours.read_text())["webhooks"]["signature_format"] == "hex"
+
+
+def test_convert_writes_to_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "convert", write(tmp_path / "soketi.json", {"port": 7001})]) == 0
+    assert json.loads(capsys.readouterr().out)["port"] == 7001
+
+
+@pytest.mark.parametrize("content", ["{", "[]", {"appManager.array.apps": "{"}, {"appManager.array.apps": 7}])
+def test_convert_refuses_what_is_none(content: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "convert", write(tmp_path / "soketi.json", content)]) == 2
+    assert "soketi.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("args", [["config"], ["config", "dance"], ["config", "check"]])
+def test_misuse(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(args)
+    assert ended.value.code == 2
