@@ -1,0 +1,151 @@
+"""pusher-js where it lives: in a browser, with a page and an auth endpoint served as an application serves them.
+
+Skipped where there is no Chromium. Screenshots are left in ``build/screenshots``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pusher
+import pytest
+from aiohttp import web
+
+from tests.integration.conftest import HEX_APP
+from tests.support import browser, node
+from tests.support.engine import APP, ROOT, Engine, running
+from tests.support.node import CLIENTS
+from tests.support.waiting import free_port
+
+SCREENSHOTS = ROOT / "build" / "screenshots"
+SCRIPTS = CLIENTS / "node_modules" / "pusher-js" / "dist" / "web"
+MASTER_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+CHANNELS = ["private-room", "presence-room", "private-encrypted-room", "cache-room"]
+ESTABLISHED = "01"
+
+pytestmark = pytest.mark.skipif(bool(browser.missing() or node.missing()), reason=browser.missing() or node.missing())
+
+
+def test_a_page_receives_on_every_kind_of_channel_and_survives_its_worker() -> None:
+    with running(workers=2) as engine:
+        asyncio.run(_survive(engine))
+
+
+async def _survive(engine: Engine) -> None:
+    back_end = _back_end(engine)
+    trigger = back_end.trigger
+    await asyncio.to_thread(trigger, "cache-room", "price", {"n": 0})
+    async with _served(back_end) as url, browser.browser_page() as page:
+        query = urlencode([("key", APP["key"]), ("port", engine.port), *(("channel", name) for name in CHANNELS)])
+        await page.open(f"{url}/page.html?{query}")
+        await page.wait(f"page.subscribed.length == {len(CHANNELS)}")
+        assert await page.value("page.members") == ["ada"]
+        assert await page.wait(_last("cache-room")) == {"channel": "cache-room", "event": "price", "data": {"n": 0}}
+
+        for name in CHANNELS:
+            await asyncio.to_thread(trigger, name, "greeting", {"text": f"Zoë ☃ in {name}"})
+            await page.wait(f'{_last(name)}.data?.text == "Zoë ☃ in {name}"')
+
+        victim = _worker_with_a_connection(engine)
+        os.kill(victim, signal.SIGKILL)
+        await page.wait(f"page.subscribed.length == {2 * len(CHANNELS)}")
+        # The cached event comes once more to whoever subscribes once more.
+        await page.wait(f'{_last("cache-room")}.data?.text == "Zoë ☃ in cache-room"')
+        for name in CHANNELS:
+            await asyncio.to_thread(trigger, name, "again", {"text": "after the worker's death"})
+            await page.wait(f'{_last(name)}.event == "again"')
+        assert await page.value("page.members") == ["ada"]
+        states = await page.value("page.states")
+        assert (states[0], states[-1], states.count("connected")) == ("connected", "connected", 2)
+        greetings = 'page.received.filter(({event}) => event == "greeting").length'
+        assert await page.value(greetings) == len(CHANNELS) + 1, "none lost, none doubled, the cached one twice"
+        await page.screenshot(SCREENSHOTS / "pusher-js.png")
+
+
+def test_the_page_of_the_readme_shows_an_event() -> None:
+    """As it is, but for the script, which comes from here, and the port."""
+    with running({"app_manager": {"array": {"apps": [APP, HEX_APP]}}}) as engine:
+        asyncio.run(_first_steps(engine))
+
+
+async def _first_steps(engine: Engine) -> None:
+    text = (ROOT / "docs" / "getting-started" / "index.html").read_text()
+    text = text.replace("https://js.pusher.com/8.4.0/pusher.min.js", "/pusher.js")
+    text = text.replace("wsPort: 6001", f"wsPort: {engine.port}")
+    assert "js.pusher.com" not in text
+    async with _served(_back_end(engine), text) as url, browser.browser_page() as page:
+        await page.open(f"{url}/index.html")
+        await page.wait('document.body.innerText.includes("pusher:subscription_succeeded")')
+        assert await page.value('document.getElementById("state").textContent') == "connected"
+        await asyncio.to_thread(engine.trigger, "test-channel", "greeting", json.dumps({"text": "hello"}))
+        await page.wait("""document.getElementById("events").innerText.includes('greeting: {"text":"hello"}')""")
+        await page.screenshot(SCREENSHOTS / "getting-started.png")
+
+
+def _back_end(engine: Engine) -> pusher.Pusher:
+    return pusher.Pusher(
+        APP["id"],
+        APP["key"],
+        APP["secret"],
+        host="127.0.0.1",
+        port=engine.port,
+        ssl=False,
+        encryption_master_key_base64=MASTER_KEY,
+    )
+
+
+@asynccontextmanager
+async def _served(back_end: pusher.Pusher, index: str = "") -> AsyncIterator[str]:
+    """The application: its pages, pusher-js, and the endpoint that signs subscriptions."""
+
+    async def auth(request: web.Request) -> web.Response:
+        form = await request.post()
+        channel, socket_id = str(form["channel_name"]), str(form["socket_id"])
+        member = {"user_id": "ada", "user_info": {"name": "Ada"}} if channel.startswith("presence-") else None
+        signed = back_end.authenticate(channel, socket_id, member)
+        # The library gives the shared secret of an encrypted channel as bytes.
+        return web.json_response(text=json.dumps(signed, default=bytes.decode))
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text=index, content_type="text/html")
+
+    def file(path: Path) -> web.RouteDef:
+        async def send(_: web.Request) -> web.FileResponse:
+            return web.FileResponse(path)
+
+        return web.get("/pusher.js" if path.suffix == ".js" else f"/{path.name}", send)
+
+    application = web.Application()
+    script, own_page = SCRIPTS / "pusher-with-encryption.min.js", CLIENTS / "page.html"
+    application.add_routes([file(script), file(own_page), web.get("/index.html", page), web.post("/auth", auth)])
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
+
+
+def _last(channel: str) -> str:
+    """JavaScript: the last thing the page received on the channel."""
+    return f"page.received.findLast((each) => each.channel == {json.dumps(channel)})"
+
+
+def _worker_with_a_connection(engine: Engine) -> int:
+    """The worker that holds the page's connection, the only one that is open."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ports = [
+        int(row[2].rpartition(":")[2], 16)
+        for row in rows
+        if int(row[1].rpartition(":")[2], 16) == engine.port and row[3] == ESTABLISHED
+    ]
+    return next(pid for port in ports if (pid := engine.worker_of(port)) in engine.workers())
