@@ -38,6 +38,7 @@ KEEPALIVE_TIMEOUT_S = 75
 PUBLISH_TIMEOUT_S = 5.0
 
 Accept = Callable[..., Any]
+Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 Answer = Callable[[bytes, bytes], Coroutine[Any, Any, bytes]]
 
 _log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Listener:
     :param accept: picows' listener factory (`ws/accept.py`).
     :param names_transport: whether `accept` wants the transport as its second argument.
     :param publish: answers a publish read by the fast path; None sends all requests to aiohttp.
+    :param spawn_publish: runs what answers it.
     :param runner: of the HTTP API; the upgrade route is added to its application here.
     """
 
@@ -83,6 +85,7 @@ class Listener:
         accept: Accept,
         runner: web.AppRunner,
         publish: Answer | None,
+        spawn_publish: Spawn,
         path_prefix: str,
         max_message_bytes: int,
         max_body_bytes: int,
@@ -97,6 +100,7 @@ class Listener:
         self._max_message_bytes = max_message_bytes
         self._faults = ProtocolFaults(metrics)
         self._publish = publish
+        self._spawn_publish = spawn_publish
         self._prefix = path_prefix
         self._max_body_bytes = max_body_bytes
         self._publishing: set[PublishProtocol] = set()
@@ -160,7 +164,7 @@ class Listener:
             self.to_http(transport, data)
             return
         protocol = PublishProtocol(
-            self._publish, self.to_http, spawn, self._on_published, self._prefix, self._max_body_bytes
+            self._publish, self.to_http, self._spawn_publish, self._on_published, self._prefix, self._max_body_bytes
         )
         self._publishing.add(protocol)
         transport.set_protocol(protocol)

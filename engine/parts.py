@@ -43,13 +43,14 @@ from engine.occupancy.leader import Leader
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Reporter
-from engine.prometheus.values import MappedValues
+from engine.prometheus.values import BufferedValues, MappedValues
 from engine.protocol.channel import WATCH_PREFIX
 from engine.publisher import Publisher
 from engine.rate_limiter.memory import MemoryRateLimiter
 from engine.rate_limiter.redis import RedisRateLimiter
 from engine.redis.pool import connect
 from engine.spec import WorkerSpec
+from engine.tasks import spawn, spawn_eagerly
 from engine.users import Users
 from engine.webhooks.attempts import Attempts
 from engine.webhooks.batcher import Batcher
@@ -59,6 +60,7 @@ from engine.webhooks.flush import Flush
 from engine.webhooks.queue_memory import MemoryQueue
 from engine.webhooks.queue_redis import RedisQueue
 from engine.webhooks.senders import build_senders
+from engine.webhooks.sqs_outbox import MemoryOutbox, RedisOutbox
 from engine.webhooks.wishes import WebhookWishes
 from engine.ws.accept import Acceptor
 from engine.ws.client_events import ClientEvents
@@ -90,7 +92,8 @@ class Parts:
         self._spec = spec
         self._config = config = spec.loaded.config
         self._drivers = spec.loaded.resolved
-        self.metrics = Metrics(MappedValues(Path(spec.metrics_dir), slot))
+        self._values = BufferedValues(MappedValues(Path(spec.metrics_dir), slot))
+        self.metrics = Metrics(self._values)
         self.health = Health()
         self.apps = MemoryAppManager(build_apps(config))
         self.hub = Hub(Turn(asyncio.get_running_loop().call_soon, config.websocket.max_backpressure))
@@ -115,7 +118,8 @@ class Parts:
         emitter = Emitter(batcher)
         senders = build_senders(self.apps.all(), allow_private_targets=config.webhooks.allow_private_targets)
         attempts = Attempts(self.queue, self.apps, senders, self.metrics)
-        delivery = Delivery(self.queue, attempts, self.metrics, concurrency=config.queue.redis.concurrency)
+        queue = config.queue.sqs if self._drivers.queue == "sqs" else config.queue.redis
+        delivery = Delivery(self.queue, attempts, self.metrics, concurrency=queue.concurrency)
         self.leader = Leader(
             self.store,
             self.queue,
@@ -183,6 +187,8 @@ class Parts:
             build_runner(application, self.metrics),
             # A limit of requests of one address needs aiohttp's reading of who that is.
             None if api.limits_addresses else Publishing(api, config.cors).answer,
+            # With nothing but memory behind it a publish never waits.
+            spawn if self._drivers.redis_needed else spawn_eagerly,
             config.path_prefix,
             max_message_bytes,
             config.http_api.request_limit_bytes,
@@ -248,8 +254,16 @@ class Parts:
         return MemoryRateLimiter()
 
     def _queue(self) -> WebhookQueue:
+        config = self._config.queue
         if self._drivers.queue == "redis":
-            return RedisQueue(self._client(), self._config.queue.redis.prefix, self.reporter.incarnation)
+            return RedisQueue(self._client(), config.redis.prefix, self.reporter.incarnation)
+        if self._drivers.queue == "sqs":
+            # Imported only here: it costs a process 45 MiB.
+            from engine.webhooks.queue_sqs import SqsQueue
+
+            name = config.redis.prefix + "outbox"
+            local = self._drivers.adapter == "local"
+            return SqsQueue(config.sqs, MemoryOutbox() if local else RedisOutbox(self._client(), name))
         return MemoryQueue()
 
     def _client(self) -> Redis:
@@ -323,6 +337,7 @@ class Parts:
         self.metrics.add_slow_consumers(slow - self._told_slow)
         self.metrics.add_drift(drift - self._told_drift)
         self._told_slow, self._told_drift = slow, drift
+        self._values.flush()
 
 
 class RedisClient:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+import types
+from collections.abc import Coroutine, Generator
+from functools import partial
 from typing import Any
 
 #: Key in the loop's exception context that marks the death of a background task.
@@ -23,6 +25,18 @@ def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     return task
 
 
+def spawn_eagerly(work: Coroutine[Any, Any, None], name: str) -> None:
+    """`spawn`, but begun at once; what never has to wait never becomes a task.
+
+    Only for work that uses nothing that needs a current task (such as `asyncio.timeout`) before it first waits.
+    """
+    try:
+        waits_for = work.send(None)
+    except StopIteration:
+        return
+    spawn(_finish(work, waits_for), name)
+
+
 async def cancel(task: asyncio.Task[None] | None, timeout_s: float = 1.0) -> None:
     """Cancel a background task and wait until it has ended, at most `timeout_s`."""
     end = time.monotonic() + timeout_s
@@ -31,6 +45,25 @@ async def cancel(task: asyncio.Task[None] | None, timeout_s: float = 1.0) -> Non
         # arrives as its work is done, and the task would go on.
         task.cancel()
         await asyncio.wait([task], timeout=min(left_s, CANCEL_AGAIN_S))
+
+
+async def _finish(work: Coroutine[Any, Any, None], waits_for: Any) -> None:
+    await _go_on(work, waits_for)
+
+
+@types.coroutine
+def _go_on(work: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    while True:
+        try:
+            value = yield waits_for
+        except BaseException as error:  # noqa: BLE001 (handed to the work, cancellation included)
+            step = partial(work.throw, error)
+        else:
+            step = partial(work.send, value)
+        try:
+            waits_for = step()
+        except StopIteration:
+            return
 
 
 def _on_done(task: asyncio.Task[None]) -> None:

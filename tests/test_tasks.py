@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from engine.tasks import FATAL, cancel, spawn
+from engine.tasks import FATAL, cancel, spawn, spawn_eagerly
 
 
 def test_a_task_that_dies_is_reported_as_fatal() -> None:
@@ -66,3 +66,31 @@ def test_a_task_that_will_not_end_is_not_waited_for_longer_than_asked() -> None:
         await asyncio.wait([task])
 
     asyncio.run(run())
+
+
+def test_eager_work_is_done_at_once_or_goes_on_as_a_task() -> None:
+    async def run() -> list[str]:
+        done: list[str] = []
+        gate = asyncio.get_running_loop().create_future()
+
+        async def work(name: str, waits: bool) -> None:
+            done.append(f"{name} begun")
+            if waits:
+                done.append(await gate)
+                await asyncio.sleep(0)
+                try:
+                    async with asyncio.timeout(0):
+                        await asyncio.sleep(3600)
+                except TimeoutError:
+                    done.append("late")
+            done.append(f"{name} done")
+
+        spawn_eagerly(work("quick", False), "quick")
+        spawn_eagerly(work("slow", True), "slow")
+        assert done == ["quick begun", "quick done", "slow begun"]
+        gate.set_result("open")
+        while "slow done" not in done:
+            await asyncio.sleep(0)
+        return done
+
+    assert asyncio.run(run())[3:] == ["open", "late", "slow done"]
