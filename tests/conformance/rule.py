@@ -12,7 +12,7 @@ from typing import Any
 from tests.conformance.match import ANY, JsonText
 
 #: Applications that rules are played on; `topologies.py` configures them, another server has ``main`` only.
-MAIN, LIMITED, QUIET, DISABLED, ORIGINS, COUNTED, FULL, PAUSED = (
+MAIN, LIMITED, QUIET, DISABLED, ORIGINS, COUNTED, FULL, PAUSED, SECURE = (
     "main",
     "limited",
     "quiet",
@@ -21,6 +21,7 @@ MAIN, LIMITED, QUIET, DISABLED, ORIGINS, COUNTED, FULL, PAUSED = (
     "counted",
     "full",
     "paused",
+    "secure",
 )
 NO_DATA = object()
 

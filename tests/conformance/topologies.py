@@ -34,6 +34,7 @@ APPS: dict[str, dict[str, Any]] = {
     rule.ORIGINS: {"allowed_origins": ["https://a.example", "b.example:8080", "*.c.example", "https://*.d.example"]},
     rule.COUNTED: _USUAL | {"enable_subscription_count": True},
     rule.FULL: {"max_connections": 1},
+    rule.SECURE: {"tls_only": True},
     rule.PAUSED: {"max_backend_events_per_second": 2, "max_read_requests_per_second": 2},
 }
 
@@ -44,7 +45,7 @@ def config() -> dict[str, Any]:
         {"id": str(n), "key": f"{name}-key", "secret": f"{name}-secret", **own}
         for n, (name, own) in enumerate(APPS.items(), 1)
     ]
-    return {"activity_timeout": 2, "app_manager": {"array": {"apps": apps}}}
+    return {"activity_timeout": 2, "ssl": {"trust_forwarded_proto": True}, "app_manager": {"array": {"apps": apps}}}
 
 
 @contextmanager

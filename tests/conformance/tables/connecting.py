@@ -8,6 +8,7 @@ from tests.conformance.rule import (
     ESTABLISHED,
     FULL,
     ORIGINS,
+    SECURE,
     Closed,
     Silent,
     Upgrade,
@@ -79,6 +80,10 @@ RULES = (
         connect("a", first=ESTABLISHED | {"data": JsonText({"activity_timeout": Number(1, 86400)})}),
     ),
     rule("C-26", "a long unknown key leaves the close reason short enough", turned_away(4001, key="k" * 300)),
+    rule("C-27", "4000: the app is for TLS only", turned_away(4000), app=SECURE),
+    rule(
+        "C-27", "unless the proxy in front says that it is", connect("a", **{"X-Forwarded-Proto": "https"}), app=SECURE
+    ),
     rule("C-27", "4001: unknown key", turned_away(4001, key="nobody-has-this-key")),
     rule("C-27", "4003: the app is disabled", turned_away(4003), app=DISABLED),
     rule(

@@ -1,0 +1,61 @@
+"""What the pages in docs/ name exists: rules of the conformance table, and options of the configuration."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.config.apps import AppConfig
+from engine.config.base import Section
+from engine.config.report import _section_in
+from engine.config.root import Config
+from engine.config.targets import FilterConfig, WebhookConfig
+from tests.conformance.table import ELSEWHERE, RULES
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = sorted(DOCS.glob("migrating-from-*.md"))
+OPTION = re.compile(r"`([a-z_]+(?:\.[a-z_*]+)*)`")
+#: Names in the column of ours that are no options.
+OTHER = frozenset({"a.example"})
+
+
+def test_rules_that_are_named_exist() -> None:
+    known = {each.id for each in RULES} | set(ELSEWHERE)
+    named = set(re.findall(r"`([CNEUH]-\d+)`", (DOCS / "compatibility.md").read_text()))
+    assert len(named) > 30
+    assert named <= known, named - known
+
+
+def test_every_row_says_yes_or_no() -> None:
+    rows = [line for line in (DOCS / "compatibility.md").read_text().splitlines() if line.startswith("| ")]
+    answers = [row.split("|")[2].strip() for row in rows if "| here |" not in row]
+    assert len(answers) > 50
+    assert {*answers} <= {"yes", "no"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_options_that_are_named_exist(page: Path) -> None:
+    """In the tables' column of ours; single words may be anything."""
+    rows = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| ")]
+    named = {name for row in rows for name in OPTION.findall(row[2]) if "." in name or "_" in name}
+    assert len(named) > 3
+    unknown = {name for name in named - OTHER if not _exists(name)}
+    assert not unknown
+
+
+def _exists(option: str) -> bool:
+    """Whether it is an option of the server, or of an application, webhook or filter."""
+    return any(_in_section(section, option) for section in (Config, AppConfig, WebhookConfig, FilterConfig))
+
+
+def _in_section(section: type[Section] | None, option: str) -> bool:
+    for name in option.split("."):
+        if section is None:
+            return False
+        fields = {field.alias or key: field for key, field in section.model_fields.items()}
+        if name not in fields:
+            return False
+        section = _section_in(fields[name].annotation)
+    return True
