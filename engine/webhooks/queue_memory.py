@@ -84,7 +84,10 @@ class MemoryQueue:
         due: list[Job] = []
         now = self._clock()
         while self._parked and self._parked[0][0] <= now and len(due) < limit:
-            due.append(heapq.heappop(self._parked)[2])
+            job = heapq.heappop(self._parked)[2]
+            # Another job than the one that was parked: a repeated `retry` of that one, whose first answer was lost,
+            # must not find it here.
+            due.append(replace(job, errors=list(job.errors)))
         # In front: they are older than whatever else of their channels is held.
         self._reserved = {id(job): job for job in (*due, *self._reserved.values())}
         jobs: list[Job] = list(due)
