@@ -104,7 +104,7 @@ def compare(counts: dict[str, int], stored: dict[str, object]) -> int:
     tolerance = float(stored["tolerance"]) if same else TOLERANCE_ELSEWHERE  # type: ignore[arg-type]
     if not same:
         print(f"stored with {stored['versions']}, here {versions()}: {tolerance:.0%} are tolerated")
-    dearer = []
+    dearer, cheaper = [], []
     print(f"{'instructions of one call':<34}{'stored':>10}{'now':>10}")
     for name in sorted(known.keys() | counts.keys()):
         before, now = known.get(name), counts.get(name)
@@ -113,7 +113,11 @@ def compare(counts: dict[str, int], stored: dict[str, object]) -> int:
         if before is None or now is None or now > before * (1 + tolerance):
             dearer.append(name)
             note += "  <-"
+        elif now < before * (1 - tolerance):
+            cheaper.append(name)
         print(f"{name:<34}{before or '-':>10}{now or '-':>10}{note}")
+    if cheaper:
+        print(f"cheaper than stored: {', '.join(cheaper)}; make instructions ARGS=--update keeps it so")
     if dearer:
         print(f"dearer than stored, or not stored: {', '.join(dearer)}")
         print("If that is meant, store the new counts: make instructions ARGS=--update")

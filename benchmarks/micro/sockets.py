@@ -26,7 +26,7 @@ TIMEOUT_S = 30.0
 
 
 class Sockets:
-    """:ivar channel: has every connection as its subscriber."""
+    """:ivar channel: has every connection as its subscriber. :ivar sent: broadcasts so far."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -35,7 +35,7 @@ class Sockets:
         self.channel: Channel = self.hub.open(APP, "bench-0")
         self.opened_ = 0
         self.closed_ = 0
-        self._sent = 0
+        self.sent = 0
 
     # --- what is measured
 
@@ -44,18 +44,18 @@ class Sockets:
         self.channel.broadcast(frame)
         while self._due:
             self._due.pop()()
-        self._sent += 1
+        self.sent += 1
 
     # --- around it
 
     def all_arrived(self, client: Client) -> bool:
         """Wait until every event has reached every subscriber; False when one does not."""
         deadline = time.monotonic() + TIMEOUT_S
-        while client.count() < self._sent * len(self.channel):
+        while client.count() < self.sent * len(self.channel):
             if time.monotonic() > deadline:
                 return False
             self.loop.run_until_complete(asyncio.sleep(0.005))
-        return client.count() == self._sent * len(self.channel) and self.hub.turn.slow_consumers == 0
+        return client.count() == self.sent * len(self.channel) and self.hub.turn.slow_consumers == 0
 
     def accept(self, _: WSUpgradeRequest) -> Connection:
         number = self.opened_ + self.closed_ + len(self.hub)

@@ -35,10 +35,11 @@ def _figures(benchmark: dict[str, Any]) -> dict[str, Any]:
     stats, info = benchmark["stats"], benchmark["extra_info"]
     calls = info.get("per_round", 1)
     name, _, parameter = benchmark["name"].removeprefix("bench_").partition("[")
+    parameter = str(info.get("subscribers", info.get("channels", parameter.rstrip("]"))))
     return {
         "file": Path(benchmark["fullname"].partition("::")[0]).stem.removeprefix("bench_"),
         "name": name,
-        "parameter": parameter.rstrip("]"),
+        "parameter": parameter,
         "rounds": stats["rounds"],
         **{f"{key}_us": float(f"{stats[key] / calls * 1e6:.4g}") for key in ("min", "median", "mean", "stddev")},
     }
