@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.aws import MotoAws, moto_aws
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
 
@@ -27,4 +28,11 @@ def redis_url(redis_server: ValkeyServer) -> str:
 def receiver() -> Iterator[WebhookReceiver]:
     """A webhook endpoint on 127.0.0.1 that records what it is sent."""
     with WebhookReceiver() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[MotoAws]:
+    """Lambda and SQS on 127.0.0.1 that all tests of this test process share."""
+    with moto_aws() as started:
         yield started

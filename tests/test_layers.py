@@ -47,6 +47,11 @@ LAYERS = {
     "engine.webhooks.queue_memory": 2,
     "engine.webhooks.queue_redis": 2,
     "engine.webhooks.queue_sqs": 2,
+    "engine.webhooks.sqs": 2,
+    "engine.webhooks.sqs_held": 2,
+    "engine.webhooks.sqs_letters": 2,
+    "engine.webhooks.sqs_messages": 2,
+    "engine.webhooks.sqs_outbox": 2,
     # 3: use cases
     "engine.occupancy.leader": 3,
     "engine.occupancy.reporter": 3,

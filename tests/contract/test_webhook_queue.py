@@ -12,14 +12,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from engine.config.shared import QueueSqs
 from engine.interfaces import Job, WebhookQueue
+from engine.webhooks import sqs_letters
 from engine.webhooks.queue_memory import MemoryQueue
 from engine.webhooks.queue_redis import RedisQueue
+from engine.webhooks.queue_sqs import SqsQueue
+from tests.support.aws import REGION, use_credentials
 from tests.webhooks.making import plain_job
 
 Opener = Callable[[], AbstractAsyncContextManager[WebhookQueue]]
 Scenario = Callable[[WebhookQueue], Coroutine[None, None, None]]
 LINE = "app-1/e1"
+#: SQS keeps what is set aside, parked and failed in the consumer, which gives it back like new.
+NOT_IN_SQS = {
+    "test_what_is_given_back_stays_before_what_was_set_aside",
+    "test_detaching_gives_back_in_the_old_order",
+}
+#: A FIFO queue gives out nothing more of a line while some of it is held.
+NOT_IN_FIFO = {
+    "test_limit_and_depth",
+    "test_a_retry_returns_when_it_is_due_with_its_history",
+    "test_lines_without_room_are_set_aside_in_order",
+    "test_dead_letters",
+}
 
 
 @asynccontextmanager
@@ -39,15 +55,39 @@ def redis_opener(url: str) -> Opener:
     return open_queue
 
 
-@pytest.fixture(params=["memory", "redis"])
-def run(request: pytest.FixtureRequest, redis_url: str) -> Callable[[Scenario], None]:
-    opener = memory_queue if request.param == "memory" else redis_opener(redis_url)
+def sqs_opener(url: str, *, fifo: bool) -> Opener:
+    @asynccontextmanager
+    async def open_queue() -> AsyncIterator[WebhookQueue]:
+        prefix = f"{url}/123456789012/q{uuid4().hex}-"
+        yield SqsQueue(QueueSqs(endpoint_url=url, region=REGION, queue_url_prefix=prefix, fifo=fifo))
+
+    return open_queue
+
+
+@pytest.fixture(params=["memory", "redis", "sqs", "sqs-fifo"])
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
+    """Plays a scenario on every driver. SQS in what it promises: see `NOT_IN_SQS`."""
+    test = request.node.originalname
+    match request.param:
+        case "memory":
+            opener = memory_queue
+        case "redis":
+            opener = redis_opener(request.getfixturevalue("redis_url"))
+        case driver:
+            if test in NOT_IN_SQS or (driver == "sqs-fifo" and test in NOT_IN_FIFO):
+                pytest.skip("SQS does not promise this")
+            use_credentials(monkeypatch.setenv)
+            # One server knows at once that there is nothing more.
+            monkeypatch.setattr(sqs_letters, "WAIT_S", 0)
+            opener = sqs_opener(request.getfixturevalue("aws").url, fifo=driver == "sqs-fifo")
 
     async def scenario_in_queue(scenario: Scenario) -> None:
         async with opener() as queue:
             await queue.start()
-            await scenario(queue)
-            await queue.stop()
+            try:
+                await scenario(queue)
+            finally:
+                await queue.stop()
 
     return lambda scenario: asyncio.run(scenario_in_queue(scenario))
 

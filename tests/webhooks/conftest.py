@@ -1,4 +1,4 @@
-"""AWS for the tests of senders and queues. Started once per test process, when the first test asks for it."""
+"""Fixtures of the webhook tests."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.aws import FailingLambda, MotoAws, failing_lambda, moto_aws
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[MotoAws]:
-    with moto_aws() as started:
-        yield started
+from tests.support.aws import FailingLambda, failing_lambda
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import Any
 from uuid import uuid4
 
@@ -156,9 +155,7 @@ def test_faults_on_the_way(receiver: WebhookReceiver) -> None:
     path = "/2015-03-31/functions/handler/invocations"
     receiver.answer("drop", "hang", path=path)
     assert reason(endpoint(receiver.url), a_job()) == "the connection to lambda's endpoint_url was lost"
-    before = time.monotonic()
-    assert reason(endpoint(receiver.url, timeout_s=0.3), a_job()) == "no answer within 0.3 s"
-    assert time.monotonic() - before < 3
+    assert reason(endpoint(receiver.url, timeout_s=1), a_job()) == "no answer within 1 s"
     assert reason(endpoint("http://127.0.0.1:9"), a_job()) == "cannot connect to lambda's endpoint_url"
     assert len(receiver.requests) == 2
 
