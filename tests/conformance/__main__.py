@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with ExitStack() as stack:
             node = None if missing() else stack.enter_context(Node())
             apps = main_app(args.app_id, args.key, args.secret)
-            given = Target("given", (args.url.rstrip("/"),), apps, True, node, missing())
+            given = Target("given", (args.url.rstrip("/"),), apps, True, frozenset(args.has), node, missing())
             return _print(["given"], [asyncio.run(_play_all(given, rows))], args.rule)
     results = []
     for topology in TOPOLOGIES:
@@ -42,6 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--app-id", default="app-id")
     parser.add_argument("--key", default="app-key")
     parser.add_argument("--secret", default="app-secret")
+    needed = sorted(
+        {part for rules in SECTIONS.values() for each in rules for part in each.needs.split(" and ")} - {""}
+    )
+    parser.add_argument(
+        "--with", dest="has", action="append", default=[], choices=needed, help="what it is configured for"
+    )
     parser.add_argument("--rule", metavar="ID", help="only the rows of this rule, such as C-10")
     return parser
 

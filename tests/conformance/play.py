@@ -58,6 +58,7 @@ class Target:
 
     :param urls: of its nodes, such as ``http://127.0.0.1:6001``. Client ``a`` goes to the first, all else to the last.
     :param apps: by the names of `rule.py`. :param foreign: it was not started for this.
+    :param has: what of the rules' `needs` it is configured for all the same.
     :param node: the JavaScript libraries; None where they cannot run, for the reason in `no_node`.
     """
 
@@ -65,6 +66,7 @@ class Target:
     urls: tuple[str, ...]
     apps: dict[str, App] = field(repr=False)
     foreign: bool = False
+    has: frozenset[str] = frozenset()
     node: Node | None = None
     no_node: str = ""
 
@@ -77,7 +79,7 @@ def why_skipped(rule: Rule, target: Target) -> str:
     """Why the rule cannot be played there; "" when it can."""
     if rule.app not in target.apps:
         return f"needs an app configured as {rule.app!r} in topologies.py"
-    if target.foreign and rule.needs:
+    if target.foreign and not set(rule.needs.split(" and ")) <= target.has | {""}:
         return f"needs {rule.needs}"
     uses_node = any(isinstance(step, Library) and not step.name.startswith("python") for step in rule.steps)
     return target.no_node if uses_node and target.node is None else ""
