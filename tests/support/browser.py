@@ -101,7 +101,8 @@ async def browser_page() -> AsyncIterator[Page]:
     finally:
         process.terminate()
         await asyncio.to_thread(_end, process)
-        await asyncio.to_thread(shutil.rmtree, folder, True)
+        # Its children write on for a moment after it has ended.
+        await wait_until_async(lambda: _removed(folder), 10, f"{folder} is removed")
 
 
 def _start(folder: Path) -> subprocess.Popen[bytes]:
@@ -134,6 +135,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _removed(folder: Path) -> bool:
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def _write(path: Path, content: bytes) -> None:
