@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.aws import MotoAws, moto_aws
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
+
+# How long an example takes on a busy machine says nothing about the code.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
