@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     listen.add_argument("channels", metavar="channel", nargs="+")
     listen.add_argument("--user-id", metavar="U", default="cli", help="who to be in presence channels (default: cli)")
     _command(commands, "apps", _apps, "list the applications, without their secrets", url=False)
+    _add_webhooks(
+        _command(commands, "webhooks", _failed, "operate the webhooks: dead letters, test requests", url=False)
+    )
     config = _command(commands, "config", _check, "check a configuration, or convert one of soketi", url=False)
     actions = config.add_subparsers(title="actions", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="say OK, or name every mistake")
@@ -64,6 +67,23 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("file", metavar="FILE", type=Path)
     convert.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to (default: standard output)")
     return parser
+
+
+def _add_webhooks(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+    failed = actions.add_parser("failed", help="list dead letters, newest first, with what went wrong")
+    failed.set_defaults(run=_failed)
+    failed.add_argument("--limit", metavar="N", type=_count, default=20, help="at most so many (default: 20)")
+    failed.add_argument("--json", action="store_true", help="one JSON object a line, for scripts")
+    retry = actions.add_parser("retry", help="send dead letters again")
+    retry.set_defaults(run=_retry)
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("ids", metavar="ID", nargs="*", default=[])
+    which.add_argument("--all", action="store_true", help="every one of them")
+    actions.add_parser("purge", help="forget all dead letters").set_defaults(run=_purge)
+    test = actions.add_parser("test", help="send a signed test event to each webhook of an application")
+    test.set_defaults(run=_test)
+    test.add_argument("--app", metavar="ID", help="application (default: the first of the configuration)")
 
 
 def _command(
@@ -114,6 +134,32 @@ def _apps(args: argparse.Namespace) -> int:
     from engine.cli.apps import show_apps
 
     return show_apps(_config_and_apps(args)[1])
+
+
+def _failed(args: argparse.Namespace) -> int:
+    from engine.cli.webhooks import show_failed
+
+    return show_failed(*_config_and_apps(args), args.limit, as_json=args.json)
+
+
+def _retry(args: argparse.Namespace) -> int:
+    from engine.cli.webhooks import retry
+
+    return retry(_config_and_apps(args)[0], args.ids, every=args.all)
+
+
+def _purge(args: argparse.Namespace) -> int:
+    from engine.cli.webhooks import purge
+
+    return purge(_config_and_apps(args)[0])
+
+
+def _test(args: argparse.Namespace) -> int:
+    from engine.cli.target import choose_app
+    from engine.cli.webhooks import try_out
+
+    config, apps = _config_and_apps(args)
+    return try_out(config, choose_app(apps, args.app))
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from engine.apps.app import App
+from engine.cli.target import describe
 from engine.config.root import Config
 
 
@@ -24,9 +25,8 @@ def show(config: Config, apps: Sequence[App], where: str, workers: int, out: Tex
         out.write(f"metrics on http://{config.metrics.host}:{config.metrics.port}/metrics\n")
     for app in apps:
         for endpoint in app.endpoints:
-            target = endpoint.url or (endpoint.function.function_name if endpoint.function is not None else "")
             form = "sha256=<hex>" if endpoint.signature_format == "prefixed" else "<hex>, as official SDKs verify it"
-            out.write(f"webhook of app {app.id} to {target} sends X-Pusher-Signature: {form}\n")
+            out.write(f"webhook of app {app.id} to {describe(endpoint)} sends X-Pusher-Signature: {form}\n")
     out.write(
         "try next, in another terminal:\n"
         "  python -m engine apps\n"

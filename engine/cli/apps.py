@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
-from engine.apps.app import App, Endpoint
+from engine.apps.app import App
+from engine.cli.target import describe
 from engine.cli.text import one_line, say
 
 _HEAD = ("ID", "KEY", "SECRET", "ENABLED", "CLIENT EVENTS", "CONNECTIONS", "WEBHOOKS")
@@ -19,7 +19,7 @@ def show_apps(apps: Sequence[App]) -> int:
     for app, row in zip(apps, rows[1:], strict=True):
         say(_joined(row, widths))
         for endpoint in app.endpoints:
-            say(f"    {_target(endpoint)}: {', '.join(sorted(endpoint.event_types))}")
+            say(f"    {describe(endpoint)}: {', '.join(sorted(endpoint.event_types))}")
     return 0
 
 
@@ -31,11 +31,3 @@ def _row(app: App) -> tuple[str, ...]:
 
 def _joined(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _target(endpoint: Endpoint) -> str:
-    """Where a webhook goes, without user name, password and query, which may be secrets too."""
-    if endpoint.function is not None:
-        return one_line(f"lambda {endpoint.function.function_name} ({endpoint.function.region})")
-    parts = urlsplit(endpoint.url or "")
-    return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
-from engine.apps.app import App
+from engine.apps.app import App, Endpoint
+from engine.cli.text import one_line
 from engine.config.root import Config
 from engine.errors import ConfigError
 
@@ -36,3 +38,11 @@ def http_url(config: Config, given: str | None) -> str:
 def ws_url(config: Config, given: str | None) -> str:
     """The same server's ``ws://`` or ``wss://`` address."""
     return http_url(config, given).replace("http", "ws", 1)
+
+
+def describe(endpoint: Endpoint) -> str:
+    """Where a webhook goes, without user name, password and query, which may be secrets."""
+    if endpoint.function is not None:
+        return one_line(f"lambda {endpoint.function.function_name} ({endpoint.function.region})")
+    parts = urlsplit(endpoint.url or "")
+    return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")

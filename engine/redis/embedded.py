@@ -25,6 +25,7 @@ START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 10.0
 #: A Unix socket's path has at most 107 bytes; a longer data folder gets its socket in a temporary one.
 MAX_SOCKET_PATH = 100
+SOCKET = "valkey.sock"
 PR_SET_PDEATHSIG = 1
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class EmbeddedValkey:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
         self._socket_dir: tempfile.TemporaryDirectory[str] | None = None
-        self._socket = str(self._data_dir / "valkey.sock")
+        self._socket = str(self._data_dir / SOCKET)
 
     @property
     def options(self) -> RedisOptions:
@@ -76,6 +77,7 @@ class EmbeddedValkey:
         if self._socket_dir is not None:
             self._socket_dir.cleanup()
             self._socket_dir = None
+            (self._data_dir / SOCKET).unlink(missing_ok=True)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -92,7 +94,10 @@ class EmbeddedValkey:
             raise ConfigError(f"{key}: {self._data_dir} cannot be used: {error.strerror}") from error
         if len(os.fsencode(self._socket)) > MAX_SOCKET_PATH:
             self._socket_dir = tempfile.TemporaryDirectory(prefix="engine-")
-            self._socket = f"{self._socket_dir.name}/valkey.sock"
+            self._socket = f"{self._socket_dir.name}/{SOCKET}"
+            # So that it is found from the folder.
+            (self._data_dir / SOCKET).unlink(missing_ok=True)
+            (self._data_dir / SOCKET).symlink_to(self._socket)
 
     def _spawn(self) -> None:
         settings = {
@@ -136,6 +141,12 @@ class EmbeddedValkey:
         finally:
             client.close()
         raise EngineError(f"the embedded Valkey does not answer; see {self._data_dir / 'valkey.log'}")
+
+
+def find_socket(data_dir: Path) -> Path | None:
+    """Where the server over this folder listens; None when no server has one there."""
+    path = data_dir.absolute() / SOCKET
+    return path.resolve() if path.is_socket() else None
 
 
 def _die_with_parent() -> None:
