@@ -85,10 +85,27 @@ class Server(ABC):
             try:
                 publish_port = launch.publish_port or port
                 for each in {port, publish_port}:
-                    _wait_for(each, process, Path(log.name))
+                    self._wait_for(each, process, Path(log.name))
                 yield Started(process.pid, port, publish_port)
             finally:
                 _stop(process, self.stop_signal)
+
+    def is_up(self, port: int) -> bool:
+        """Whether it answers on that port."""
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def _wait_for(self, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while process.poll() is None and time.monotonic() < deadline:
+            if self.is_up(port):
+                return
+            time.sleep(0.05)
+        said = log.read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"the server is not up on port {port}; it says:\n{said}")
 
 
 def free_port() -> int:
@@ -96,19 +113,6 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(
-        f"the server does not listen on port {port}; it says:\n{log.read_text(errors='replace')[-2000:]}"
-    )
 
 
 def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
@@ -30,6 +31,17 @@ class Engine(Server):
         (folder / "config.json").write_text(json.dumps(_config(port, need)))
         command = [sys.executable, "-m", "engine", "--workers", str(self.workers), "--config", "config.json"]
         return Launch(command, {"PYTHONPATH": str(ROOT)})
+
+    def is_up(self, port: int) -> bool:
+        """The supervisor listens before its workers can serve; /ready tells when they do."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        try:
+            connection.request("GET", "/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
 
 def _config(port: int, need: Need) -> dict[str, Any]:
