@@ -19,7 +19,8 @@ def show_apps(apps: Sequence[App]) -> int:
     for app, row in zip(apps, rows[1:], strict=True):
         say(_joined(row, widths))
         for endpoint in app.endpoints:
-            say(f"    {describe(endpoint)}: {', '.join(sorted(endpoint.event_types))}")
+            # The id is what metrics and queues call it.
+            say(f"    {endpoint.id}  {describe(endpoint)}: {', '.join(sorted(endpoint.event_types))}")
     return 0
 
 

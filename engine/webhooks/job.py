@@ -78,6 +78,8 @@ def encode(job: Job, *, parked: bool = False, dead_ms: int | None = None) -> byt
         "app_id": job.app_id,
         "endpoint_id": job.endpoint_id,
         "id": job.id,
+        # For whoever looks at `redis-cli monitor`.
+        "kind": "webhook",
         "time_ms": job.time_ms,
         "channels": job.channels,
         "attempt": job.attempt,

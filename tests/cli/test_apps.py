@@ -20,8 +20,8 @@ def test_apps_and_their_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0][:4] == ["ID", "KEY", "SECRET", "ENABLED"]
     assert lines[1] == ["1", "key-1", "********", "yes", "yes", "unlimited", "2"]
-    assert lines[2] == ["https://a.example/hook:", "cache_miss,", "member_added"]
-    assert lines[3] == ["lambda", "handler", "(eu-west-1):", "client_event"]
+    assert lines[2] == ["e1", "https://a.example/hook:", "cache_miss,", "member_added"]
+    assert lines[3] == ["e2", "lambda", "handler", "(eu-west-1):", "client_event"]
     assert lines[4] == ["shop\\x1b[2J", "key-2", "********", "no", "no", "500", "0"]
 
 
