@@ -1,0 +1,137 @@
+"""Runs one seed from its troubles to the end, and demands that everything comes right: nothing lost, nothing twice.
+
+Beside the checks after every script (`oracle.py`), these look at what an outsider sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.occupancy.keys import fact as name_of
+from tests.simulation.oracle import Fact, Violation
+from tests.simulation.plan import APP, CALM_S, TROUBLE_S, Plan
+from tests.simulation.server import Mutation
+from tests.simulation.trouble import Trouble
+from tests.simulation.wire import Weather
+from tests.simulation.world import World
+from tests.support.stories import Belief, read
+
+#: How long it must stay right.
+STEADY_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one seed came to: scripts run, events told, virtual seconds until all was right."""
+
+    scripts: int
+    told: int
+    recovery_s: float
+
+
+def play(plan: Plan, path: str, mutation: Mutation | None = None, say: Callable[[str], None] | None = None) -> Outcome:
+    """Raises Violation.
+
+    :param path: unix socket of a Valkey that is the simulation's own. :param say: gets the schedule, line by line.
+    """
+    with World(plan, path, mutation, say) as world:
+        Trouble(world).start()
+        world.run(world.now + TROUBLE_S)
+        recovery_s = _calm_down(world)
+        for node in world.living():
+            for subscription in list(node.subscriptions):
+                node.unsubscribe(subscription)
+        _until_right(world)
+        _check_end(world)
+        return Outcome(world.steps, len(world.oracle.history), recovery_s)
+
+
+def _calm_down(world: World) -> float:
+    world.note("calm")
+    world.calm = True
+    world.wire.weather = Weather()
+    return _until_right(world)
+
+
+def _until_right(world: World) -> float:
+    """Wait until what is known and what was told is the truth, and see that it stays so."""
+    began = world.now
+    if not world.run(world.now + CALM_S, lambda: not _wrong(world)):
+        raise Violation(f"after {CALM_S:g} s of calm still {_wrong(world)}")
+    took_s = world.now - began
+    world.run(world.now + STEADY_S)
+    if wrong := _wrong(world):
+        raise Violation(f"all was right, and then {wrong}")
+    _check_stories(world)
+    _check_keys(world)
+    return took_s
+
+
+def _wrong(world: World) -> str:
+    """What is not as it should be; "" if all is."""
+    if world.wire.down or any(node.stopped or node.cut or not node.serving for node in world.nodes) or not world.nodes:
+        return "trouble"
+    living = {node.reporter.incarnation: node for node in world.nodes}
+    if strangers := world.oracle.facts.keys() - living:
+        return f"facts of {strangers}"
+    for name, node in living.items():
+        known = {fact: n for fact, n in world.oracle.facts.get(name, {}).items() if n}
+        if known != node.facts():
+            return f"{node.name} holds {node.facts()}, known is {known}"
+    if world.oracle.waiting():
+        return f"not told yet: {world.oracle.waiting()}"
+    return ""
+
+
+def _check_stories(world: World) -> None:
+    belief, faults = read(world.oracle.history, repeats=world.emptied)
+    if faults:
+        raise Violation("; ".join(faults))
+    told = _facts_of(belief)
+    true = {fact for node in world.nodes for fact in node.facts() if fact[0].startswith(("room-", "presence-"))}
+    missed, stale = true - told, told - true - world.excused
+    if missed or stale:
+        raise Violation(f"never told: {missed}; told and not so any more: {stale}")
+
+
+def _facts_of(belief: Belief) -> set[Fact]:
+    members = {(channel, user) for channel, users in belief.members.items() for user in users}
+    return {(channel, "") for channel in belief.occupied} | members
+
+
+def _check_keys(world: World) -> None:
+    """Every key of the server, against the truth."""
+    found = world.server.dump()
+    expected: dict[str, Any] = {}
+    totals: dict[str, int] = {}
+    holders: dict[str, dict[str, int]] = {}
+    for node in world.nodes:
+        for (channel, user), n in node.facts().items():
+            kind = "worker-members" if user else "worker"
+            key = f"{kind}:{node.reporter.incarnation}"
+            expected.setdefault(key, {})[name_of(APP, channel, user).encode()] = str(n).encode()
+            if user:
+                holders.setdefault(channel, {})[user] = holders.get(channel, {}).get(user, 0) + 1
+            else:
+                totals[channel] = totals.get(channel, 0) + n
+    for channel, n in totals.items():
+        kind = "internal" if channel.startswith("#") else "channels"
+        expected.setdefault(f"{kind}:{APP}", {})[channel.encode()] = str(n).encode()
+    for channel, users in holders.items():
+        expected[f"members:{APP}/{channel}"] = {user.encode(): b'%d {"n":1}' % n for user, n in users.items()}
+    names = {node.reporter.incarnation.encode() for node in world.nodes}
+    if set(found.pop("workers", ())) != names or not found.pop("turns", {}).keys() <= names:
+        raise Violation(f"the server knows of workers that are no more; there are {names}")
+    for key in ("clock", "lease"):
+        found.pop(key, None)
+    if found != expected:
+        wrong = {key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)}
+        raise Violation(f"keys {[(key, found.get(key), expected.get(key)) for key in sorted(wrong)]} (is, should be)")
+
+
+def _check_end(world: World) -> None:
+    told = _facts_of(read(world.oracle.history, repeats=world.emptied)[0]) - world.excused
+    if told:
+        raise Violation(f"everybody has left, and still told as there: {told}")

@@ -1,0 +1,91 @@
+"""What one seed stands for: how many workers, which times, which misfortunes and how often. Nothing else is random.
+
+Not every seed has every kind of fault: some faults hide behind others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from tests.simulation.wire import Weather
+from tests.webhooks.making import Batches
+
+APP = "app"
+PREFIX = "sim:"
+TOPICS = "topic:"
+JOBS = "jobs"
+#: Channels that some webhook wants, one that none wants, one that clients never see.
+PLAIN = ("room-a", "room-b", "quiet-c", "#server-to-user-7")
+PRESENCE = ("presence-x", "presence-y")
+USERS = ("u1", "u2", "u3", "u4")
+#: Seconds of trouble; after it everything must come right.
+TROUBLE_S = 12.0
+#: Within so long: a dead worker's silence, a lease, the settling time, a command that comes late, a reconciliation.
+CALM_S = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """:param every_s: mean time between actions. :param weights: action -> how often, relatively.
+    :param fatal: chance that the sender of a script is killed while it is under way. :param stopping: that it is
+    stopped, for longer than its lease. :param empties: whether the server loses its data now and then.
+    """
+
+    seed: int
+    nodes: int
+    settle_ms: int
+    batching: Batches
+    weather: Weather
+    every_s: float
+    weights: dict[str, float]
+    fatal: float
+    stopping: float
+    empties: bool
+    limit: int
+    member_limit: int
+    heartbeat_s: float = 0.5
+    node_timeout_ms: int = 3000
+    lease_ms: int = 2000
+    look_every_s: float = 0.5
+    reconcile_s: float = 5.0
+    converge_s: float = 2.0
+
+    @classmethod
+    def of(cls, seed: int, *, empties: bool | None = None) -> Plan:
+        """:param empties: demand it, or forbid it; left to the seed if None."""
+        chance = Random(f"plan {seed}")
+
+        def sometimes(value: float) -> float:
+            return value * chance.random() if chance.random() < 0.5 else 0.0
+
+        emptied = chance.random() < 0.2
+        if empties is not None:
+            emptied = empties
+        weights = {
+            "subscribe": 10.0,
+            "unsubscribe": 9.0,
+            "move": 4.0,
+            "kill": sometimes(1.0),
+            "drain": sometimes(0.5),
+            "stop": sometimes(1.5),
+            "cut": sometimes(1.5),
+            "down": sometimes(0.5),
+            "expire_lease": sometimes(1.0),
+            "step_clock": sometimes(0.3),
+            "empty": 0.4 if emptied else 0.0,
+        }
+        return cls(
+            seed=seed,
+            nodes=chance.choice([1, 2, 2, 3, 3, 4]),
+            settle_ms=chance.choice([0, 0, 100, 500, 3000]),
+            batching=Batches(chance.random() < 0.5, chance.choice([0, 10, 50]), chance.choice([1, 2, 100])),
+            weather=Weather(*(sometimes(0.02) for _ in range(3)), slow=sometimes(0.3)),
+            every_s=chance.choice([0.02, 0.05, 0.1]),
+            weights=weights,
+            fatal=sometimes(0.01),
+            stopping=sometimes(0.01),
+            empties=emptied,
+            limit=chance.choice([0, 0, 3]),
+            member_limit=chance.choice([0, 0, 2]),
+        )

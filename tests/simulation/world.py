@@ -1,0 +1,260 @@
+"""The simulated cluster: one clock, one queue of events, one source of chance. Runs workers, network and server.
+
+Given the same seed and the same source, everything happens again exactly.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+from engine.apps.app import Filter
+from engine.occupancy import reporter
+from engine.redis import scripts
+from engine.webhooks.wishes import WebhookWishes
+from tests.simulation.node import Node
+from tests.simulation.oracle import Fact, Oracle, Violation
+from tests.simulation.plan import APP, JOBS, PREFIX, TOPICS, Plan
+from tests.simulation.server import COMMON, NAMES, Mutation, Server
+from tests.simulation.wire import Client, Peer, Wire
+from tests.webhooks.making import Apps, make_app, make_endpoint
+
+START_S = 1000.0
+#: Between virtual seconds and the server's clock.
+EPOCH_US = 1_700_000_000_000_000
+BASE = PREFIX + "{0}:"
+#: Time from the death of a worker to its supervisor's word, and until another one has started.
+OBITUARY_S = (0.01, 0.4)
+RESPAWN_S = (0.1, 2.0)
+
+
+class World:
+    """:param path: the unix socket of a Valkey of the simulation's own. :param say: gets each line of the schedule."""
+
+    def __init__(
+        self, plan: Plan, path: str, mutation: Mutation | None = None, say: Callable[[str], None] | None = None
+    ) -> None:
+        self.plan = plan
+        self.now = START_S
+        self.chance = random.Random(f"world {plan.seed}")
+        self.oracle = Oracle()
+        self.nodes: list[Node] = []
+        self.calm = False
+        self.emptied = False
+        #: Facts whose only witness died before the server, emptied, could be told again.
+        self.excused: set[Fact] = set()
+        self.steps = 0
+        self._owed: dict[str, set[Fact]] = {}
+        self._say = say
+        self._clock_step_us = 0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._names = (f"w{n}" for n in itertools.count(1))
+        self._incarnations = (f"i{n}" for n in itertools.count(1))
+        self.server = Server(path, BASE, TOPICS, JOBS, mutation)
+        self._shas = {script.source: script.sha for script in (scripts.load(name, common=COMMON) for name in NAMES)}
+        self.wire = Wire(self, self.chance, self.server.names)
+        self.wire.weather = plan.weather
+        endpoint = make_endpoint(filter=Filter(channel_pattern=re.compile("^(room|presence)-")))
+        self._apps = Apps(make_app(endpoint, app_id=APP))
+        self._wanted = WebhookWishes(self._apps, plan.settle_ms)
+
+    def __enter__(self) -> World:
+        self._state = random.getstate()
+        # The engine jitters its waits, and names its incarnations, by chance.
+        random.seed(f"engine {self.plan.seed}")
+        self._patch = mock.patch.object(reporter, "_new_incarnation", lambda: next(self._incarnations))
+        self._patch.start()
+        for _ in range(self.plan.nodes):
+            self.spawn()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.stop()
+        random.setstate(self._state)
+        for node in self.nodes:
+            node.loop.forget()
+        self.server.close()
+
+    # --- time
+
+    def at(self, delay_s: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.now + delay_s, next(self._numbers), action))
+
+    def run(self, until_s: float, done: Callable[[], bool] | None = None) -> bool:
+        """Let things happen until then, or until `done`; whether it was."""
+        while True:
+            for node in self.nodes:
+                if not node.stopped and not node.dead:
+                    node.loop.run()
+                    if node.loop.errors:
+                        raise Violation(f"{node.name}: {node.loop.errors[0]}")
+            self._bury()
+            if done is not None and done():
+                return True
+            next_s = self._next()
+            if next_s > until_s:
+                self.now = until_s
+                return False
+            self.now = max(self.now, next_s)
+            while self._events and self._events[0][0] <= self.now:
+                heapq.heappop(self._events)[2]()
+
+    def note(self, text: str) -> None:
+        if self._say is not None:
+            self._say(f"{self.now - START_S:9.4f}  {text}")
+
+    def _next(self) -> float:
+        times = [self._events[0][0]] if self._events else []
+        for node in self.nodes:
+            if not node.stopped and not node.dead and (timer := node.loop.next_timer()) is not None:
+                times.append(timer)
+        return min(times, default=float("inf"))
+
+    # --- the server
+
+    def script(self, who: str, name: str, args: tuple[Any, ...]) -> Any:
+        self.steps += 1
+        done = self.server.run(name, self.now, int(self.now * 1e6) + EPOCH_US + self._clock_step_us, args)
+        if self._say is not None:
+            self.note(f"{who}: {name.removeprefix('occupancy_')} {_shown(done.args[1:])} -> {done.reply}")
+        self.oracle.check(done)
+        for topic, _ in done.pushed:
+            if topic == f"{TOPICS}wake".encode():
+                for node in self.living():
+                    self.at(self.chance.expovariate(2000), lambda node=node: self._push(node))
+        return done.reply
+
+    def plain(self, *command: Any) -> Any:
+        return self.server.plain(self.now, *command)
+
+    def sent(self, peer: Peer, name: str) -> None:
+        """The worst moment for its sender: the script is under way."""
+        if self.calm or not isinstance(peer, Node):
+            return
+        if self.chance.random() < self.plan.fatal:
+            self.note(f"{peer.name} dies with {name} under way")
+            self.at(0, lambda: self.kill(peer))
+        elif self.chance.random() < self.plan.stopping:
+            self.stop(peer, self.chance.uniform(0.8, 2.0) * self.plan.lease_ms / 1000)
+
+    def _push(self, node: Node) -> None:
+        if not (node.dead or node.cut or self.wire.down):
+            node.wake()
+
+    # --- workers
+
+    def living(self) -> list[Node]:
+        return [node for node in self.nodes if not node.dead]
+
+    def spawn(self) -> None:
+        node = Node(
+            next(self._names),
+            self.plan,
+            self._apps,
+            self._wanted,
+            lambda peer: Client(self.wire, peer, self._shas),
+            lambda: self.now,
+        )
+        self.note(f"{node.name} starts as {node.reporter.incarnation}")
+        self.nodes.append(node)
+        node.start()
+
+    def kill(self, node: Node) -> None:
+        if node.dead:
+            return
+        self.note(f"{node.name} is killed holding {node.facts()}")
+        if self.emptied:
+            self.excused |= self._owed.get(node.name, set()) | node.facts().keys()
+        node.dead = True
+
+    def stop(self, node: Node, seconds: float) -> None:
+        if node.stopped or node.dead:
+            return
+        self.note(f"{node.name} is stopped for {seconds:.2f} s")
+        node.stopped = True
+
+        def resume() -> None:
+            self.note(f"{node.name} goes on")
+            node.stopped = False
+
+        self.at(seconds, resume)
+
+    def cut(self, node: Node, seconds: float) -> None:
+        if node.cut:
+            return
+        self.note(f"{node.name} is cut off for {seconds:.2f} s")
+        node.cut = True
+
+        def heal() -> None:
+            self.note(f"{node.name} is back on the network")
+            node.cut = False
+            node.reconnected()
+
+        self.at(seconds, heal)
+
+    def _bury(self) -> None:
+        """What a supervisor does when its worker has ended."""
+        for node in [node for node in self.nodes if node.dead]:
+            self.nodes.remove(node)
+            node.loop.forget()
+            self.note(f"{node.name} has ended")
+            if self.chance.random() < 0.7:
+                self.at(self.chance.uniform(*OBITUARY_S), lambda node=node: self._declare_dead(node))
+            if not self.calm or not self.nodes:
+                self.at(self.chance.uniform(*RESPAWN_S), self.spawn)
+
+    def _declare_dead(self, node: Node) -> None:
+        if not self.wire.down:
+            self.script(f"supervisor of {node.name}", "occupancy_leave", (TOPICS, node.known_as))
+
+    # --- the server's troubles
+
+    def take_down(self, seconds: float) -> None:
+        if self.wire.down:
+            return
+        self.note(f"the server is down for {seconds:.2f} s")
+        self.wire.down = True
+        self.wire.forget_scripts()
+
+        def bring_back() -> None:
+            self.note("the server is back")
+            self.wire.down = False
+            for node in self.nodes:
+                node.reconnected()
+
+        self.at(seconds, bring_back)
+
+    def empty(self, seconds: float) -> None:
+        """It comes back without data. Whoever was to be given up, nobody remembers."""
+        self.take_down(seconds)
+        living = {node.reporter.incarnation: node for node in self.living()}
+        known = self.oracle.facts.items()
+        self.excused |= {fact for name, facts in known if name not in living for fact, n in facts.items() if n}
+        self.excused |= {told.fact for told in self.oracle.waiting() if told.by not in living}
+        for name, node in living.items():
+            owed = {fact for fact, n in self.oracle.facts.get(name, {}).items() if n}
+            owed |= {told.fact for told in self.oracle.waiting() if told.by == name}
+            self._owed[node.name] = self._owed.get(node.name, set()) | owed
+        self.note("the server has lost all data")
+        self.emptied = True
+        self.server.empty()
+        self.oracle.emptied()
+
+    def expire_lease(self) -> None:
+        self.note("the lease is lost")
+        self.server.expire_lease()
+
+    def step_clock(self, seconds: float) -> None:
+        self.note(f"the server's clock steps by {seconds:.1f} s")
+        self._clock_step_us += int(seconds * 1e6)
+
+
+def _shown(args: tuple[bytes, ...]) -> str:
+    text = b" ".join(args).decode("utf-8", "replace")
+    return text if len(text) < 200 else text[:200] + "..."
