@@ -153,8 +153,10 @@ class OccupancyStore(Protocol):
     The memory driver is the model of the others: same answers, same transitions for the same history.
     """
 
-    async def join(self, incarnation: str) -> None:
-        """Make an incarnation known and alive. Must come before its first report."""
+    async def join(self, incarnation: str) -> str:
+        """Make an incarnation known and alive. Must come before its first report.
+
+        Returns the epoch: another one than before says that the store has lost data since."""
 
     async def heartbeat(self, incarnation: str) -> bool:
         """Note that it is alive; False when the cluster has given it up."""
@@ -164,6 +166,10 @@ class OccupancyStore(Protocol):
 
     async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
         """Apply all reports atomically, in order. Raises IncarnationGone when given up."""
+
+    async def retell(self, reports: Sequence[Report]) -> None:
+        """Data was lost, and with it the knowledge of what was told last: tell of these channels (where `watched`) and
+        members (where `members_watched`) how it is now, at once, whether or not that has changed."""
 
     async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
         """What the store believes it holds: (app, channel, None) -> subscriptions, (app, channel, user) -> members."""

@@ -24,8 +24,9 @@ class MemoryOccupancy:
         self._silence = Silence(clock)
         self._judged: dict[str, int] = {}
 
-    async def join(self, incarnation: str) -> None:
+    async def join(self, incarnation: str) -> str:
         self._cluster.join(incarnation)
+        return "1"
 
     async def heartbeat(self, incarnation: str) -> bool:
         return self._cluster.heartbeat(incarnation)
@@ -35,6 +36,9 @@ class MemoryOccupancy:
 
     async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
         return self._cluster.report(incarnation, reports)
+
+    async def retell(self, reports: Sequence[Report]) -> None:
+        """Never needed: this store loses nothing but with the process."""
 
     async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
         worker = self._cluster.workers.get(incarnation) or self._cluster.purging.get(incarnation)

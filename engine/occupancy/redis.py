@@ -26,6 +26,7 @@ SCAN_COUNT = 1000
 
 _COMMON = "occupancy_common"
 _REPORT = load("occupancy_report", common=_COMMON)
+_RETELL = load("occupancy_retell", common=_COMMON)
 _PURGE = load("occupancy_purge", common=_COMMON)
 _JOIN = load("occupancy_join", common=_COMMON)
 _LEAVE = load("occupancy_leave", common=_COMMON)
@@ -66,34 +67,43 @@ class RedisOccupancy:
         self._judged: dict[str, str] = {}
         self._audit = Audit(self._keys, self._scan, self.counts)
         self._turn = 0
+        #: Whose report was answered last, and its number.
+        self._answered = ("", 0)
         #: Replies of Redis, or parts of them, that could not be read; a metric.
         self.malformed = 0
 
     # --- workers
 
-    async def join(self, incarnation: str) -> None:
-        if not await self._run(_JOIN, incarnation, 1):
+    async def join(self, incarnation: str) -> str:
+        epoch = await self._run(_JOIN, incarnation, 1, self._last_answered(incarnation))
+        if not isinstance(epoch, bytes):
             raise IncarnationGone(incarnation)
+        return epoch.decode("utf-8", "replace")
 
     async def heartbeat(self, incarnation: str) -> bool:
-        return bool(await self._run(_JOIN, incarnation, 0))
+        return bool(await self._run(_JOIN, incarnation, 0, self._last_answered(incarnation)))
 
     async def leave(self, incarnation: str) -> None:
         await self._run(_LEAVE, incarnation)
 
     async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
         # Grows from call to call, also over a restart of this driver: see occupancy_report.lua.
-        self._turn = max(self._turn + 1, time.time_ns() // 1000)
-        raw = await self._run(_REPORT, incarnation, self._turn, *wire.encode_reports(reports))
+        turn = self._turn = max(self._turn + 1, time.time_ns() // 1000)
+        answered = self._last_answered(incarnation)
+        raw = await self._run(_REPORT, incarnation, turn, answered, *wire.encode_reports(reports))
         if raw is None:
             raise IncarnationGone(incarnation)
         if raw == 0:
             raise StoreUnavailable("a newer report was applied before this one")
+        self._answered = (incarnation, turn)
         answers = [wire.decode_answer(answer) for answer in raw] if isinstance(raw, list) else []
         if len(answers) != len(reports) or None in answers:
             self._note_malformed("answer to a report")
             raise StoreUnavailable("the answer to a report could not be read")
         return answers  # type: ignore[return-value]
+
+    async def retell(self, reports: Sequence[Report]) -> None:
+        await self._run(_RETELL, *wire.encode_reports(reports))
 
     async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
         facts: dict[tuple[str, str, str | None], int] = {}
@@ -199,6 +209,11 @@ class RedisOccupancy:
         return max(0, int(await self._run(_AUDIT, leader, *wire.encode_reports(reports))))
 
     # --- helpers
+
+    def _last_answered(self, incarnation: str) -> int:
+        """Should Redis not know this report any more, it has lost data."""
+        name, turn = self._answered
+        return turn if name == incarnation else 0
 
     async def _run(self, script: Script, *args: str | bytes | int) -> Any:
         return await run(self._client, script, (self._keys.base,), (self._topic_prefix, *args), self._timeout_s)

@@ -12,10 +12,12 @@ import logging
 import math
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from engine.errors import IncarnationGone, StoreUnavailable
-from engine.interfaces import Answer, MemberReport, OccupancyStore, Report, Wanted
+from engine.interfaces import Answer, OccupancyStore, Report, Wanted
+from engine.occupancy.departures import Departures
+from engine.occupancy.held import Done, Held
+from engine.occupancy.held import Member as Member
 from engine.tasks import cancel, spawn
 
 #: Channels in one report, so that no script holds Redis up for long.
@@ -27,45 +29,6 @@ RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
 CONVERGE_S = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Who a presence subscription is, with what the webhook and the other members are told.
-
-    :param limit: members the channel may have.
-    """
-
-    user_id: str
-    user_info: str = ""
-    socket_id: str = ""
-    data: str = ""
-    limit: int = 0
-
-
-#: Called with the store's answer, and whether the subscription was refused for a limit.
-Done = Callable[[Answer, bool], None]
-
-
-@dataclass(slots=True)
-class _Held:
-    """One channel as this worker holds it.
-
-    `refresh` asks for members and total though nobody waits for them; `told` is the count that the store last took;
-    `changed` are members whose connections changed since the last report (the last one to leave is kept for the
-    webhook's socket_id).
-    """
-
-    app_id: str
-    channel: str
-    count: int = 0
-    told: int = 0
-    limit: int = 0
-    roster: bool = False
-    refresh: bool = False
-    members: dict[str, list[Member]] = field(default_factory=dict)
-    changed: dict[str, Member] = field(default_factory=dict)
-    waiting: list[tuple[str | None, Done]] = field(default_factory=list)
 
 
 class Reporter:
@@ -99,12 +62,17 @@ class Reporter:
         self._reconcile_s = reconcile_s
         self._converge_s = converge_s
         self._converged_at = math.inf
-        self._held: dict[tuple[str, str], _Held] = {}
-        self._dirty: dict[tuple[str, str], _Held] = {}
+        self._held: dict[tuple[str, str], Held] = {}
+        self._dirty: dict[tuple[str, str], Held] = {}
         self._wake = asyncio.Event()
         self._told = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._joined = False
+        self._epoch = ""
+        #: The store has lost data; what it was not yet told since, of all that was held when that was noticed.
+        self._lost = False
+        self._unannounced: set[tuple[str, str]] = set()
+        self._departures = Departures(lambda: asyncio.get_running_loop().time())
         self._telling = False
         self.incarnation = _new_incarnation()
         self.connected = False
@@ -113,8 +81,7 @@ class Reporter:
 
     async def start(self) -> None:
         """Make this worker known to the cluster. Raises StoreUnavailable."""
-        await self._store.join(self.incarnation)
-        self._joined = True
+        await self._join()
         self._set_connected(True)
         self._task = spawn(self._run(), "occupancy-reporter")
 
@@ -144,9 +111,7 @@ class Reporter:
 
         :param limit: subscriptions the channel may have in the whole cluster; 0 is no limit.
         """
-        held = self._held.get((app_id, channel))
-        if held is None:
-            held = self._held[app_id, channel] = _Held(app_id, channel)
+        held = self._place(app_id, channel)
         held.count += 1
         held.limit = limit
         if member is not None:
@@ -180,7 +145,13 @@ class Reporter:
         self._announce()
         self._converged_at = asyncio.get_running_loop().time() + self._converge_s
 
-    def _touch(self, held: _Held) -> None:
+    def _place(self, app_id: str, channel: str) -> Held:
+        held = self._held.get((app_id, channel))
+        if held is None:
+            held = self._held[app_id, channel] = Held(app_id, channel)
+        return held
+
+    def _touch(self, held: Held) -> None:
         self._dirty[held.app_id, held.channel] = held
         self._wake.set()
 
@@ -193,14 +164,17 @@ class Reporter:
         while True:
             try:
                 if not self._joined:
-                    await self._store.join(self.incarnation)
-                    self._joined = True
+                    await self._join()
                     self.refresh()
+                if self._lost and not self._unannounced:
+                    await self._retell()
                 now = loop.time()
                 if now >= next_beat:
                     next_beat = now + self._heartbeat_s
                     if not await self._store.heartbeat(self.incarnation):
                         raise IncarnationGone(self.incarnation)
+                    if not self._lost:
+                        self._departures.forget_old()
                 if self._dirty:
                     await self._tell()
                 elif now >= self._converged_at:
@@ -211,8 +185,7 @@ class Reporter:
                     await self._reconcile()
             except IncarnationGone:
                 _log.warning("the cluster gave incarnation %s up; announcing everything as a new one", self.incarnation)
-                self.incarnation = _new_incarnation()
-                self._joined = False
+                self._rename()
                 continue
             except StoreUnavailable as error:
                 await self._serve_alone(error)
@@ -224,6 +197,16 @@ class Reporter:
                     next_s = min(next_beat, next_reconcile, self._converged_at) - loop.time()
                     await asyncio.wait_for(self._wake.wait(), max(0.0, next_s))
 
+    async def _join(self) -> None:
+        epoch = await self._store.join(self.incarnation)
+        if self._epoch not in ("", epoch):
+            _log.warning("shared state has lost data; telling again who is here, and whose places were left lately")
+            self._lost = True
+        self._epoch, self._joined = epoch, True
+
+    def _rename(self) -> None:
+        self.incarnation, self._joined = _new_incarnation(), False
+
     async def _tell_final(self) -> None:
         while self._dirty:
             await self._tell(final=True)
@@ -232,7 +215,7 @@ class Reporter:
 
     async def _tell(self, final: bool = False) -> None:
         batch = [self._dirty.pop(key) for key in list(self._dirty)[:MAX_REPORTS]]
-        reports = [self._report(held) for held in batch]
+        reports = [held.report(self._wanted) for held in batch]
         told = [(held.changed, held.waiting) for held in batch]
         for held in batch:
             held.changed, held.waiting = {}, []
@@ -248,11 +231,13 @@ class Reporter:
             raise
         finally:
             self._telling = False
-        for held, report, answer, (_, waiting) in zip(batch, reports, answers, told, strict=True):
+        for held, report, answer, (changed, waiting) in zip(batch, reports, answers, told, strict=True):
             if answer.refused:
-                self._on_refused(held, report, answer, waiting)
+                self._on_refused(held, report, answer, changed, waiting)
                 continue
             held.told = report.count
+            self._unannounced.discard((held.app_id, held.channel))
+            self._departures.note(report)
             if held.refresh:
                 held.refresh = False
                 if report.roster or report.announced:
@@ -261,19 +246,16 @@ class Reporter:
                 done(answer, user_id in answer.refused_members)
             self._forget_if_empty(held)
 
-    def _report(self, held: _Held) -> Report:
-        return Report(
-            held.app_id,
-            held.channel,
-            held.count,
-            held.limit,
-            *self._wanted(held.app_id, held.channel),
-            roster=held.roster and (held.refresh or bool(held.waiting)),
-            members=tuple(_member_report(held, member) for member in held.changed.values()),
-        )
-
-    def _on_refused(self, held: _Held, report: Report, answer: Answer, waiting: list[tuple[str | None, Done]]) -> None:
+    def _on_refused(
+        self,
+        held: Held,
+        report: Report,
+        answer: Answer,
+        changed: dict[str, Member],
+        waiting: list[tuple[str | None, Done]],
+    ) -> None:
         """The latest that are too many are refused; the others are reported again without them."""
+        held.changed = changed | held.changed
         excess = answer.total - held.told + report.count - report.limit
         keep = max(0, len(waiting) - max(1, excess))
         held.waiting = waiting[:keep] + held.waiting
@@ -281,7 +263,7 @@ class Reporter:
         for _, done in waiting[keep:]:
             done(answer, True)
 
-    def _forget_if_empty(self, held: _Held) -> None:
+    def _forget_if_empty(self, held: Held) -> None:
         key = (held.app_id, held.channel)
         if held.count <= 0 and key not in self._dirty and self._held.get(key) is held:
             del self._held[key]
@@ -296,6 +278,18 @@ class Reporter:
             for user_id, connections in held.members.items():
                 held.changed.setdefault(user_id, connections[0])
             self._touch(held)
+        self._unannounced = set(self._dirty)
+
+    async def _retell(self) -> None:
+        """All that is held was told. Now, how it is where somebody left lately: what was told of that may be lost."""
+        reports = self._departures.reports(self._wanted, self._member_here)
+        for at in range(0, len(reports), MAX_REPORTS):
+            await self._store.retell(reports[at : at + MAX_REPORTS])
+        self._lost = False
+
+    def _member_here(self, app_id: str, channel: str, user_id: str) -> Member | None:
+        held = self._held.get((app_id, channel))
+        return held.members[user_id][0] if held is not None and user_id in held.members else None
 
     async def _serve_alone(self, error: StoreUnavailable) -> None:
         """Without the store: answer from what is held here, until it is back."""
@@ -312,14 +306,18 @@ class Reporter:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), left_s)
             try:
-                self._joined = await self._store.heartbeat(self.incarnation)
+                if not self._joined:
+                    # The answer to an earlier try may have been lost, and with it the epoch.
+                    await self._join()
+                elif not await self._store.heartbeat(self.incarnation):
+                    raise IncarnationGone(self.incarnation)
+                self.refresh()
+                break
+            except IncarnationGone:
+                self._rename()
                 break
             except StoreUnavailable:
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
-        if self._joined:
-            self.refresh()
-        else:
-            self.incarnation = _new_incarnation()
         self._set_connected(True)
         _log.warning("shared state is back; announcing %d channels", len(self._held))
 
@@ -340,13 +338,13 @@ class Reporter:
             mine[app_id, channel, None] = held.count
             for user_id, connections in held.members.items():
                 mine[app_id, channel, user_id] = len(connections)
-        for fact in believed.keys() | mine.keys():
+        for fact in believed | mine:
             if believed.get(fact, 0) != mine.get(fact, 0):
                 self._repair(*fact)
 
     def _repair(self, app_id: str, channel: str, user_id: str | None) -> None:
         self.drift += 1
-        held = self._held.get((app_id, channel)) or self._dirty.get((app_id, channel)) or _Held(app_id, channel)
+        held = self._place(app_id, channel)
         if user_id is not None:
             connections = held.members.get(user_id, [])
             held.changed[user_id] = connections[0] if connections else Member(user_id)
@@ -356,19 +354,6 @@ class Reporter:
         if connected != self.connected:
             self.connected = connected
             self._on_change(connected)
-
-
-def _member_report(held: _Held, member: Member) -> MemberReport:
-    connections = held.members.get(member.user_id, [])
-    shown = connections[0] if connections else member
-    return MemberReport(
-        user_id=shown.user_id,
-        count=len(connections),
-        user_info=shown.user_info,
-        socket_id=shown.socket_id if connections else member.socket_id,
-        data=shown.data,
-        limit=shown.limit,
-    )
 
 
 def _new_incarnation() -> str:

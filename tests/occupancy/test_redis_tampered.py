@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.errors import IncarnationGone
 from engine.interfaces import MemberReport, Report
 from engine.occupancy.redis import RedisOccupancy
 from tests.occupancy.stores import everything, opened, presence
@@ -69,7 +70,6 @@ def test_garbage_in_redis_is_left_out(redis_url: str) -> None:
         "transitions",
         "pending",
         "clock",
-        "turns",
         "lease",
     ],
 )
@@ -89,6 +89,24 @@ def test_a_key_overwritten_with_another_type_starts_anew(redis_url: str, name: s
             assert await store.channels("app") == {"presence-x": 1}
             assert await store.members("app", "presence-x") == {"u": "i"}
             await store.due(10)
+
+    asyncio.run(run())
+
+
+def test_a_worker_whose_answered_report_is_unknown_is_given_up_and_the_epoch_ends(redis_url: str) -> None:
+    """As after a fail-over to a replica that had not heard of it."""
+
+    async def run() -> None:
+        async with opened(redis_url) as (cluster, store):
+            epoch = await store.join("a")
+            await store.report("a", [presence(1, MemberReport("u", 1, "i"))])
+            assert await store.heartbeat("a")
+            await cluster.client.hincrby(cluster.keys.base + "turns", "a", -1)
+            with pytest.raises(IncarnationGone):
+                await store.report("a", [presence(0)])
+            assert await store.members("app", "presence-x") == {"u": "i"}, "until the leader has undone it"
+            assert not await store.heartbeat("a")
+            assert await store.join("a2") not in ("", epoch)
 
     asyncio.run(run())
 

@@ -34,9 +34,9 @@ class Flaky(MemoryOccupancy):
         await self._look()
         return await super().heartbeat(incarnation)
 
-    async def join(self, incarnation: str) -> None:
+    async def join(self, incarnation: str) -> str:
         await self._look()
-        await super().join(incarnation)
+        return await super().join(incarnation)
 
     async def _look(self) -> None:
         await asyncio.sleep(0)
@@ -208,6 +208,25 @@ def test_without_the_store_it_answers_alone_and_tells_all_later() -> None:
         assert await world.totals() == {"presence-x": 2}
         await until(lambda: world.doubts[-1:] == [False])
         assert world.rosters == [("presence-x", ["ann", "bob"], False), ("presence-x", ["ann", "bob"], True)]
+
+    run(scene)
+
+
+def test_who_was_let_in_without_the_store_stays_in_beyond_the_limit() -> None:
+    async def scene(world: World) -> None:
+        await world.added("presence-x", ANN)
+        await world.added("presence-x", BOB)
+        world.store.there = False
+        eve = Member("eve", "", "1.3", "", 2)
+        assert not (await world.added("presence-x", eve))[1]
+        for _ in range(2):
+            assert not (await world.added("room", None, 1))[1]
+        world.store.there = True
+        await until(lambda: world.states == [True, False, True])
+        await asyncio.wait_for(world.reporter.settled(), 5)
+        assert sorted(await world.store.members("app", "presence-x")) == ["ann", "bob", "eve"]
+        assert await world.totals() == {"presence-x": 3, "room": 2}
+        assert (await world.added("presence-x", Member("zoe", "", "1.4", "", 2)))[1]
 
     run(scene)
 

@@ -12,6 +12,7 @@
 --   pending                       hash    P or P/user -> its vacated or member_removed entry that still settles
 --   counts                        hash    P -> "<microsecond> <entry>": its last subscription_count, and when that is due
 --   clock                         string  "<last sequence number> <skew>"
+--   epoch                         string  another one after each loss of data
 --   workers                       zset    incarnation -> last heartbeat in ms; 0 when it left
 --   purging                       set     incarnations that are being undone
 --   turns                         hash    incarnation -> number of its newest report
@@ -297,4 +298,28 @@ end
 local function finish()
   if clock_changed then call('SET', base .. 'clock', fmt('%.0f %.0f', last_seq, skew_us)) end
   if appended then wake_leader() end
+end
+
+-- Loss of data -----------------------------------------------------------------------------------------------------
+
+local function newest_report(who)
+  return count(call('HGET', base .. 'turns', who))
+end
+
+local function new_epoch()
+  read_clock()
+  local epoch = fmt('%.0f', clock_us)
+  call('SET', base .. 'epoch', epoch)
+  return epoch
+end
+
+-- Whether a report that was answered is not known any more, because Redis failed over to a replica that lagged. Then
+-- the worker is given up, so that it tells everything anew.
+local function went_back(who, newest, answered)
+  if newest >= tonumber(answered) then return false end
+  new_epoch()
+  finish()
+  call('ZADD', base .. 'workers', 0, who)
+  wake_leader()
+  return true
 end

@@ -1,0 +1,146 @@
+"""Redis loses its data, all of it or what was written lately: what may not have been told, or not be known, is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from engine.interfaces import Answer, MemberReport, Report, Wishes
+from engine.occupancy.departures import KEPT_S, Departures
+from engine.occupancy.held import Member
+from engine.occupancy.redis import RedisOccupancy
+from engine.occupancy.reporter import Reporter
+from tests.occupancy.clusters import InRedis
+from tests.occupancy.stores import everything, opened, presence
+
+ROOM = "presence-x"
+ANN, BOB = Member("ann", "{}", "1.1", "data of ann"), Member("bob", "{}", "1.2", "data of bob")
+
+
+class Worker:
+    """One worker's reporter over a cluster in Redis."""
+
+    def __init__(self, cluster: InRedis) -> None:
+        self.cluster = cluster
+        self.store: RedisOccupancy = cluster.store()
+        self.reporter = Reporter(
+            self.store, everything, lambda _: None, lambda _: None, lambda *_: None, heartbeat_s=0.02
+        )
+
+    async def come(self, member: Member) -> bool:
+        """Whether it was let in."""
+        answered: asyncio.Future[tuple[Answer, bool]] = asyncio.get_running_loop().create_future()
+        self.reporter.add("app", ROOM, member, lambda *answer: answered.set_result(answer))
+        return not (await asyncio.wait_for(answered, 5))[1]
+
+    async def go(self, member: Member) -> None:
+        self.reporter.remove("app", ROOM, member)
+        await self.reporter.settled()
+
+    async def told(self) -> list[tuple[str, str, str]]:
+        """(name, user, data) of what waits to be told."""
+        return [(t.name, t.user_id, t.data) for t in (await self.store.due(1000)).transitions]
+
+    async def lose_everything(self) -> None:
+        async for key in self.cluster.client.scan_iter(f"{self.cluster.name}-key:*"):
+            await self.cluster.client.delete(key)
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(10):
+            while not await condition():
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def working(url: str) -> AsyncIterator[Worker]:
+    cluster = InRedis(url)
+    worker = Worker(cluster)
+    try:
+        await worker.reporter.start()
+        yield worker
+    finally:
+        await worker.reporter.stop()
+        await cluster.close()
+
+
+def test_who_left_shortly_before_is_told_to_have_left(redis_url: str) -> None:
+    async def run() -> None:
+        async with working(redis_url) as worker:
+            await worker.come(ANN)
+            await worker.go(ANN)
+            await worker.lose_everything()
+
+            async def told() -> bool:
+                return bool(await worker.told())
+
+            await worker.until(told)
+            assert await worker.told() == [("member_removed", "ann", ""), ("channel_vacated", "", "")]
+
+    asyncio.run(run())
+
+
+def test_who_is_here_is_told_again_and_who_was_replaced_to_have_left(redis_url: str) -> None:
+    async def run() -> None:
+        async with working(redis_url) as worker:
+            await worker.come(ANN)
+            await worker.come(BOB)
+            await worker.go(ANN)
+            await worker.lose_everything()
+
+            async def told() -> bool:
+                return ("member_removed", "ann", "") in await worker.told()
+
+            await worker.until(told)
+            assert await worker.told() == [
+                ("channel_occupied", "", ""),
+                ("member_added", "bob", "data of bob"),
+                ("member_removed", "ann", ""),
+            ]
+
+    asyncio.run(run())
+
+
+def test_retelling_says_how_it_is_at_once_and_once(redis_url: str) -> None:
+    """A departure that settles is told now: what it would be cancelled by may contradict what was told before."""
+
+    async def run() -> None:
+        async with opened(redis_url) as (_, store):
+            await store.report("a", [presence(2, MemberReport("ann", 1), MemberReport("bob", 1))])
+            await store.report("a", [presence(1, MemberReport("ann", 0), settle_ms=60_000)])
+            before = len((await store.due(10)).transitions)
+            both = (MemberReport("ann", 0), MemberReport("bob", 0, data="data of bob"))
+            await store.retell([Report("app", ROOM, 0, watched=True, members_watched=True, members=both)])
+            due = await store.due(10)
+            assert [(t.name, t.user_id, t.data) for t in due.transitions[before:]] == [
+                ("channel_occupied", "", ""),
+                ("member_removed", "ann", ""),
+                ("member_added", "bob", "data of bob"),
+            ]
+            assert due.next_due_in_ms is None
+            assert await store.counts("app", [ROOM]) == [(1, 1)], "no fact was changed"
+
+    asyncio.run(run())
+
+
+def test_departures_are_forgotten_in_time_but_only_when_told_to() -> None:
+    now = [0.0]
+    departures = Departures(lambda: now[0], max_kept=3)
+
+    def kept(wanted: Callable[[str, str], Wishes] = everything) -> list[tuple[str, bool, list[str]]]:
+        reports = departures.reports(wanted, lambda *_: None)
+        return [(r.channel, r.watched, [m.user_id for m in r.members if r.members_watched]) for r in reports]
+
+    departures.note(Report("app", "a", 0, watched=True, settle_ms=1000))
+    now[0] = 1.0
+    members = (MemberReport("u", 0), MemberReport("v", 1))
+    departures.note(Report("app", "b", 1, members_watched=True, settle_ms=1000, members=members))
+    departures.note(Report("app", "c", 0))
+    assert kept() == [("a", True, []), ("b", False, ["u"])]
+    now[0] = KEPT_S + 1.0
+    assert len(kept()) == 2
+    departures.forget_old()
+    assert kept() == [("b", False, ["u"])]
+    for n in range(5):
+        departures.note(Report("app", f"d{n}", 0, watched=True))
+    assert [channel for channel, _, _ in kept()] == ["d2", "d3", "d4"]
