@@ -119,6 +119,10 @@ class Node:
         """The adapter's subscriber connection is back, and may have missed something: as in parts.py."""
         self.loop.call_soon(self._reconnected)
 
+    @property
+    def in_trouble(self) -> bool:
+        return self.dead or self.stopped or self.cut or self.draining or not (self.serving and self.reporter.connected)
+
     def facts(self) -> dict[Fact, int]:
         """What it truly holds."""
         facts: dict[Fact, int] = {}

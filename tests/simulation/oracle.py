@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from engine.interfaces import MemberReport, Report
+from engine.occupancy import wire
 from engine.occupancy.wire import decode_transition
 from tests.simulation.server import Done
 
@@ -41,6 +43,10 @@ class Told:
     by: str
 
 
+#: Facts, and the transitions that wait.
+State = tuple[dict[str, dict[Fact, int]], dict[bytes, Told]]
+
+
 @dataclass(slots=True)
 class Oracle:
     """:ivar facts: incarnation -> (channel, user or "") -> how many. :ivar history: events in the order of jobs."""
@@ -49,10 +55,13 @@ class Oracle:
     history: list[dict[str, Any]] = field(default_factory=list)
     _log: dict[bytes, Told] = field(default_factory=dict)
 
-    def emptied(self) -> None:
-        """The server has lost everything; what has been told stays told."""
-        self.facts.clear()
-        self._log.clear()
+    def state(self) -> State:
+        """What the server knows now."""
+        return deepcopy((self.facts, self._log))
+
+    def lost(self, state: State) -> None:
+        """The server knows no more than this; what has been told stays told."""
+        self.facts, self._log = deepcopy(state)
 
     def waiting(self) -> list[Told]:
         """What has been decided and not told yet."""
@@ -78,13 +87,16 @@ class Oracle:
         answers: list[Any] = []
         match done.name:
             case "occupancy_report" if isinstance(done.reply, list):
-                reports, answers = decode_reports(done.args[3:]), done.reply
+                reports, answers = decode_reports(done.args[4:]), done.reply
                 worker = done.args[1].decode()
             case "occupancy_purge" if done.reply >= 0:
                 reports = decode_reports(done.args[4:])
                 worker = done.args[2].decode()
             case "occupancy_commit" if done.reply == 1:
                 self._check_commit(done)
+                return
+            case "occupancy_retell":
+                self._check_log(done, list(self._retold(decode_reports(done.args[1:]), done.clock_us)))
                 return
             case "occupancy_audit" if done.reply > 0:
                 raise Violation(f"the audit found {done.reply} figures wrong")
@@ -136,12 +148,26 @@ class Oracle:
             settles = report.settle_ms > 0
             expected.append(Told(GONE[kind], fact, clock_us + report.settle_ms * 1000, settles, worker))
             return
-        pending = [told for told in self._log.values() if told.fact == fact and told.settles]
-        if pending and clock_us < pending[-1].due_us:
-            # Somebody is back in time: neither is told.
-            pending[-1].name = ""
-        else:
-            expected.append(Told(COME[kind], fact, clock_us, False, worker))
+        # At most one settles: it is told in the end, or somebody is back in time, or somebody was back too late.
+        pending = next((told for told in self._log.values() if told.fact == fact and told.settles), None)
+        if pending is not None and clock_us < pending.due_us:
+            pending.name = ""
+            return
+        if pending is not None:
+            pending.settles = False
+        expected.append(Told(COME[kind], fact, clock_us, False, worker))
+
+    def _retold(self, reports: list[Report], clock_us: int) -> Iterator[Told]:
+        for report in reports:
+            facts = [(report.channel, member.user_id) for member in report.members if report.members_watched]
+            if report.watched:
+                facts.insert(0 if self.total(report.channel) else len(facts), (report.channel, ""))
+            for fact in facts:
+                for told in self._log.values():
+                    if told.fact == fact and told.settles:
+                        told.name = ""
+                names = COME if self.holders(fact) else GONE
+                yield Told(names["u" if fact[1] else ""], fact, clock_us, False, "")
 
     # --- comparison
 
@@ -201,7 +227,7 @@ class Oracle:
 
 
 def decode_reports(args: tuple[bytes, ...]) -> list[Report]:
-    """The opposite of `wire.encode_reports`."""
+    """The opposite of `wire.encode_reports`; which answers are wanted is left out."""
     reports, at = [], 0
     while at < len(args):
         app, channel = args[at].decode(), args[at + 1].decode()
@@ -216,7 +242,14 @@ def decode_reports(args: tuple[bytes, ...]) -> list[Report]:
             at += 6
         reports.append(
             Report(
-                app, channel, count, limit, bool(flags & 1), bool(flags & 2), settle_ms, bool(flags & 4), (*members,)
+                app,
+                channel,
+                count,
+                limit,
+                watched=bool(flags & wire._WATCHED),
+                members_watched=bool(flags & wire._MEMBERS_WATCHED),
+                settle_ms=settle_ms,
+                members=tuple(members),
             )
         )
     return reports

@@ -41,7 +41,7 @@ class Plan:
     weights: dict[str, float]
     fatal: float
     stopping: float
-    empties: bool
+    loses: bool
     limit: int
     member_limit: int
     heartbeat_s: float = 0.5
@@ -52,16 +52,15 @@ class Plan:
     converge_s: float = 2.0
 
     @classmethod
-    def of(cls, seed: int, *, empties: bool | None = None) -> Plan:
-        """:param empties: demand it, or forbid it; left to the seed if None."""
+    def of(cls, seed: int, *, loses: bool | None = None) -> Plan:
+        """:param loses: demand that the server loses data, or that it does not; left to the seed if None."""
         chance = Random(f"plan {seed}")
 
         def sometimes(value: float) -> float:
             return value * chance.random() if chance.random() < 0.5 else 0.0
 
-        emptied = chance.random() < 0.2
-        if empties is not None:
-            emptied = empties
+        if loses is None:
+            loses = chance.random() < 0.25
         weights = {
             "subscribe": 10.0,
             "unsubscribe": 9.0,
@@ -72,8 +71,10 @@ class Plan:
             "cut": sometimes(1.5),
             "down": sometimes(0.5),
             "expire_lease": sometimes(1.0),
-            "step_clock": sometimes(0.3),
-            "empty": 0.4 if emptied else 0.0,
+            # A clock that steps back while the last sequence number is forgotten would give old numbers again.
+            "step_clock": 0.0 if loses else sometimes(0.3),
+            "empty": sometimes(0.8) if loses else 0.0,
+            "fail_over": sometimes(0.8) if loses else 0.0,
         }
         return cls(
             seed=seed,
@@ -85,7 +86,7 @@ class Plan:
             weights=weights,
             fatal=sometimes(0.01),
             stopping=sometimes(0.01),
-            empties=emptied,
+            loses=loses,
             limit=chance.choice([0, 0, 3]),
             member_limit=chance.choice([0, 0, 2]),
         )

@@ -7,7 +7,7 @@ the engine knows of that.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,14 @@ class Done:
     clock_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Keys and their values, and when the lease among them ends. An empty one is a server without data."""
+
+    values: Sequence[tuple[bytes, bytes]] = ()
+    lease_until: float | None = None
+
+
 class Server:
     """:param path: of the unix socket. The server is the simulation's own: it is flushed at will.
 
@@ -74,11 +82,16 @@ class Server:
     def close(self) -> None:
         self._socket.close()
 
-    def empty(self) -> None:
-        """As after a restart without data, scripts included."""
-        self._call(("FLUSHALL",), ("SCRIPT", "FLUSH"))
-        self._load()
-        self._lease_until = None
+    def snapshot(self) -> Snapshot:
+        """What a replica has now."""
+        keys = self._call(("KEYS", "*"))[0][0]
+        values = self._call(*(("DUMP", key) for key in keys))[0]
+        return Snapshot(list(zip(keys, values, strict=True)), self._lease_until)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Become that replica."""
+        self._call(("FLUSHALL",), *(("RESTORE", key, 0, value) for key, value in snapshot.values))
+        self._lease_until = snapshot.lease_until
 
     def expire_lease(self) -> None:
         self._call(("DEL", self._base + "lease"))

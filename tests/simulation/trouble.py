@@ -48,7 +48,7 @@ class Trouble:
         user = subscription.member.user_id if subscription.member else ""
 
         def come_back() -> None:
-            if other := self._some_node():
+            if not self._world.calm and (other := self._some_node()):
                 self._join(other, subscription.channel, user)
 
         self._world.at(self._chance.choice([0.0, 0.05, 0.5, 4.0]) * self._chance.random(), come_back)
@@ -87,6 +87,9 @@ class Trouble:
 
     def _empty(self) -> None:
         self._world.empty(self._chance.choice([0.0, 1.0]) * self._chance.random())
+
+    def _fail_over(self) -> None:
+        self._world.fail_over(self._chance.choice([0.0, 1.0]) * self._chance.random())
 
     def _expire_lease(self) -> None:
         self._world.expire_lease()

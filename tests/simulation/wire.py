@@ -57,6 +57,8 @@ class Wire:
         self.weather = Weather()
         #: The server is not there.
         self.down = False
+        #: Messages that have not reached it yet.
+        self.under_way = 0
         self._world = world
         self._chance = chance
         self._names = names
@@ -98,12 +100,14 @@ class Wire:
             )
 
         def arrive() -> None:
+            self.under_way -= 1
             if lost_before or self.down or peer.cut or (peer.dead and self._chance.random() < 0.5):
                 self._answer(peer, future, redis.exceptions.ConnectionError("lost"))
                 return
             result = execute()
             self._answer(peer, future, redis.exceptions.ConnectionError("lost") if lost_after else result)
 
+        self.under_way += 1
         self._world.at(delay_s, arrive)
         return future
 

@@ -18,10 +18,11 @@ from engine.occupancy import reporter
 from engine.redis import scripts
 from engine.webhooks.wishes import WebhookWishes
 from tests.simulation.node import Node
-from tests.simulation.oracle import Fact, Oracle, Violation
+from tests.simulation.oracle import Fact, Oracle, State, Violation
 from tests.simulation.plan import APP, JOBS, PREFIX, TOPICS, Plan
-from tests.simulation.server import COMMON, NAMES, Mutation, Server
+from tests.simulation.server import COMMON, NAMES, Mutation, Server, Snapshot
 from tests.simulation.wire import Client, Peer, Wire
+from tests.support.stories import COMES, GOES
 from tests.webhooks.making import Apps, make_app, make_endpoint
 
 START_S = 1000.0
@@ -45,9 +46,11 @@ class World:
         self.oracle = Oracle()
         self.nodes: list[Node] = []
         self.calm = False
-        self.emptied = False
-        #: Facts whose only witness died before the server, emptied, could be told again.
+        self.lossy = False
+        #: Facts whose only witness died before or after the server lost them: two faults at once, of which nothing is
+        #: promised.
         self.excused: set[Fact] = set()
+        self._replica: tuple[State, Snapshot] = ({}, {}), Snapshot()
         self.steps = 0
         self._owed: dict[str, set[Fact]] = {}
         self._say = say
@@ -60,7 +63,9 @@ class World:
         self._shas = {script.source: script.sha for script in (scripts.load(name, common=COMMON) for name in NAMES)}
         self.wire = Wire(self, self.chance, self.server.names)
         self.wire.weather = plan.weather
-        endpoint = make_endpoint(filter=Filter(channel_pattern=re.compile("^(room|presence)-")))
+        endpoint = make_endpoint(
+            event_types=frozenset(COMES + GOES), filter=Filter(channel_pattern=re.compile("^(room|presence)-"))
+        )
         self._apps = Apps(make_app(endpoint, app_id=APP))
         self._wanted = WebhookWishes(self._apps, plan.settle_ms)
 
@@ -72,6 +77,8 @@ class World:
         self._patch.start()
         for _ in range(self.plan.nodes):
             self.spawn()
+        if self.plan.weights["fail_over"]:
+            self.replicate()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -169,8 +176,6 @@ class World:
         if node.dead:
             return
         self.note(f"{node.name} is killed holding {node.facts()}")
-        if self.emptied:
-            self.excused |= self._owed.get(node.name, set()) | node.facts().keys()
         node.dead = True
 
     def stop(self, node: Node, seconds: float) -> None:
@@ -204,6 +209,8 @@ class World:
             self.nodes.remove(node)
             node.loop.forget()
             self.note(f"{node.name} has ended")
+            if self.lossy:
+                self.excused |= self._owed.get(node.name, set()) | node.facts().keys()
             if self.chance.random() < 0.7:
                 self.at(self.chance.uniform(*OBITUARY_S), lambda node=node: self._declare_dead(node))
             if not self.calm or not self.nodes:
@@ -231,20 +238,39 @@ class World:
         self.at(seconds, bring_back)
 
     def empty(self, seconds: float) -> None:
-        """It comes back without data. Whoever was to be given up, nobody remembers."""
+        """The server restarts without data."""
+        self.note("the server loses all data")
+        self._lose(({}, {}), Snapshot(), seconds)
+
+    def fail_over(self, seconds: float) -> None:
+        """A replica takes its place that has not heard of what was written lately."""
+        self.note("the server is replaced by a replica that lags")
+        self._lose(*self._replica, seconds)
+
+    def replicate(self) -> None:
+        """The replica has caught up."""
+        if not self.calm:
+            self._replica = self.oracle.state(), self.server.snapshot()
+            self.at(self.chance.uniform(0.05, 1.0), self.replicate)
+
+    def _lose(self, state: State, data: Snapshot, seconds: float) -> None:
         self.take_down(seconds)
         living = {node.reporter.incarnation: node for node in self.living()}
-        known = self.oracle.facts.items()
-        self.excused |= {fact for name, facts in known if name not in living for fact, n in facts.items() if n}
-        self.excused |= {told.fact for told in self.oracle.waiting() if told.by not in living}
-        for name, node in living.items():
-            owed = {fact for fact, n in self.oracle.facts.get(name, {}).items() if n}
-            owed |= {told.fact for told in self.oracle.waiting() if told.by == name}
-            self._owed[node.name] = self._owed.get(node.name, set()) | owed
-        self.note("the server has lost all data")
-        self.emptied = True
-        self.server.empty()
-        self.oracle.emptied()
+        for name, facts in self.oracle.facts.items():
+            known = {fact for fact, n in facts.items() if n} | {t.fact for t in self.oracle.waiting() if t.by == name}
+            if name in living:
+                self._owed.setdefault(living[name].name, set()).update(known)
+            else:
+                self.excused |= known
+        self.excused |= {told.fact for told in self.oracle.waiting() if told.by not in self.oracle.facts}
+        # Given up and told lately, and now held by nobody's hand again: who comes there is not told as new.
+        for name, facts in state[0].items():
+            if name not in living:
+                before = self.oracle.facts.get(name, {})
+                self.excused |= {fact for fact, n in facts.items() if n and not before.get(fact)}
+        self.lossy = True
+        self.oracle.lost(state)
+        self.server.restore(data)
 
     def expire_lease(self) -> None:
         self.note("the lease is lost")

@@ -24,31 +24,31 @@ class Belief:
 def read(events: Iterable[Mapping[str, Any]], *, repeats: bool = False) -> tuple[Belief, list[str]]:
     """Take events in the order of telling: what to believe at the end, and every fault of the story.
 
-    :param repeats: whether somebody may come again who had not gone, as after the shared state lost all its data.
+    :param repeats: whether something may be told again, as after the shared state has lost data; then the end counts.
     """
     belief, faults = Belief(), []
-    last_seq: dict[str, int] = {}
+    last_seq: dict[tuple[str, str], int] = {}
     for event in events:
         name, channel, user = event["name"], event["channel"], event.get("user_id", "")
         if name not in (*COMES, *GOES):
             continue
-        if event["seq"] <= last_seq.get(channel, 0):
-            faults.append(f"{name} of {channel}: seq {event['seq']} came after {last_seq[channel]}")
-        last_seq[channel] = event["seq"]
+        if not repeats and event["seq"] <= last_seq.get((channel, user), 0):
+            faults.append(f"{name} of {channel} {user}: seq {event['seq']} came after {last_seq[channel, user]}")
+        last_seq[channel, user] = event["seq"]
         members = belief.members.setdefault(channel, set())
         holds = user in members if user else channel in belief.occupied
-        if holds == (name in COMES) and not (holds and repeats):
+        if holds == (name in COMES) and not repeats:
             faults.append(f"{name} of {channel} {user} at {event['seq']}, though that was so already")
         match name:
             case "channel_occupied":
                 belief.occupied.add(channel)
             case "channel_vacated":
                 belief.occupied.discard(channel)
-                if members:
+                if members and not repeats:
                     faults.append(f"{channel} vacated at {event['seq']} with members {sorted(members)}")
             case "member_added":
                 members.add(user)
-                if channel not in belief.occupied:
+                if channel not in belief.occupied and not repeats:
                     faults.append(f"{user} added to {channel} at {event['seq']}, which is not occupied")
             case "member_removed":
                 members.discard(user)
