@@ -10,24 +10,29 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Usage(NamedTuple):
-    """:ivar cpu_s: user and system time, also of children that have ended. :ivar pss_kib: proportional set size."""
+    """:ivar cpu_s: user and system time, also of children that have ended.
+    :ivar waited_s: for a core, while ready to run: what others on the same core took from it.
+    :ivar pss_kib: proportional set size.
+    """
 
     cpu_s: float
+    waited_s: float
     pss_kib: int
 
 
 def usage(pid: int, *, memory: bool = False) -> Usage:
     """Of the process and its living descendants. Memory is read only when asked for: that takes the kernel long."""
-    cpu_s, pss_kib = 0.0, 0
+    cpu_s, waited_s, pss_kib = 0.0, 0.0, 0
     for each in _tree(pid):
         fields = _stat(each)
         if fields is None:
             continue
         # Its own, user and system, and that of children which it has waited for.
         cpu_s += sum(map(int, fields[11:15])) * _TICK_S
+        waited_s += _waited_s(each)
         if memory:
             pss_kib += _pss_kib(each)
-    return Usage(cpu_s, pss_kib)
+    return Usage(cpu_s, waited_s, pss_kib)
 
 
 def _tree(pid: int) -> list[int]:
@@ -50,6 +55,17 @@ def _stat(pid: int) -> list[str] | None:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
+
+
+def _waited_s(pid: int) -> float:
+    """Second field of each thread's schedstat, in nanoseconds; 0 where the kernel does not keep it."""
+    found = 0.0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        try:
+            found += int(path.read_text().split()[1]) / 1e9
+        except (OSError, IndexError):
+            continue
+    return found
 
 
 def _pss_kib(pid: int) -> int:

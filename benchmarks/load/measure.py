@@ -131,6 +131,8 @@ def _load_figures(client: Client, started: Started, conditions: Conditions, hook
         "cpu_us_per_delivery": cpu_us / deliveries if deliveries else None,
         "cpu_us_per_sent": cpu_us / done["sent"] if done["sent"] else None,
         "server_cores": cpu_us / wall_s / 1e6,
+        "server_waited": (server1.waited_s - server0.waited_s) / wall_s,
+        "client_waited": (client1.waited_s - client0.waited_s) / wall_s,
         "client_share": (client1.cpu_s - client0.cpu_s) / wall_s / len(conditions.client_cores),
         **{name: done[name] for name in ("delivery", "answer", "missing", "duplicates", "rejected", "lost", "redials")},
     }

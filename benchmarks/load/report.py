@@ -7,6 +7,8 @@ from benchmarks.load.scenarios import Scenario
 
 #: A client this busy may have been slower than the server.
 CLIENT_BUSY = 0.97
+#: Share of the time that server or client were ready to run and did not, beyond which others have disturbed them.
+WAITED = 0.10
 #: Figures that should be zero. Events of webhooks can also come more than once, which makes their number negative.
 WRONG = ("missing", "duplicates", "rejected", "lost", "webhooks_missing")
 
@@ -36,4 +38,8 @@ def wrong(figures: Figures) -> list[str]:
     found = [f"{figures[name]:,} {name}" for name in WRONG if figures.get(name)]
     if figures.get("client_share", 0) > CLIENT_BUSY:
         found.append("CLIENT AT ITS LIMIT")
+    for name in ("server", "client"):
+        waited = figures.get(f"{name}_waited", 0)
+        if waited > WAITED:
+            found.append(f"{name} waited {waited:.0%} for its core")
     return found

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load.programs import ROOT
+from benchmarks.load.report import WAITED
 from benchmarks.page import svg
 from benchmarks.page.goals import goals
 from benchmarks.page.results import LoadResult, read
@@ -87,6 +88,12 @@ def _conditions(load: LoadResult) -> str:
         lines.append(f"- Numbers of connections were scaled by {conditions['scale']:g}.")
     wrong = load.wrong()
     lines.append(f"- **Lost, doubled or refused**: {'; '.join(wrong) if wrong else 'nothing, in any measurement'}.")
+    disturbed = load.disturbed()
+    if disturbed:
+        lines.append(
+            f"- **Disturbed**: in {disturbed} measurements the server was ready to run and had to wait for its core "
+            f"for more than {WAITED:.0%} of the time."
+        )
     return "\n".join([lines[0], "", *lines[1:]])
 
 

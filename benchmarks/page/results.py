@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load.programs import ROOT
-from benchmarks.load.report import WRONG
+from benchmarks.load.report import WAITED, WRONG
 
 FOLDER = ROOT / "benchmarks" / "results"
 
@@ -57,6 +57,11 @@ class LoadResult:
                     if count:
                         found.append(f"{scenario}, {self.title(server)}: {count:,} {name.replace('_', ' ')}")
         return found
+
+    def disturbed(self) -> int:
+        """Measurements in which the server had to share its core with something else."""
+        every = [run for servers in self.stored["runs"].values() for runs in servers.values() for run in runs]
+        return sum(run.get("server_waited", 0) > WAITED for run in every)
 
 
 def read(name: str) -> dict[str, Any] | None:
