@@ -138,7 +138,7 @@ def _distinct(document: Document, key: str, mistakes: Mistakes) -> None:
 
 
 def _webhook(webhook: dict[str, Any], path: Path, mistakes: Mistakes) -> None:
-    url, function, short = (webhook.get(key) for key in ("url", "lambda", "lambda_function"))
+    url, function, short, headers = (webhook.get(key) for key in ("url", "lambda", "lambda_function", "headers"))
     named = isinstance(function, dict) and function.get("function_name") is not None
     if url is not None and (function is not None or short is not None):
         other = "lambda_function" if function is None else "lambda"
@@ -149,5 +149,9 @@ def _webhook(webhook: dict[str, Any], path: Path, mistakes: Mistakes) -> None:
         mistakes.add(path, "names a function in both lambda and lambda_function; allowed: one of them")
     elif isinstance(function, dict) and not named and short is None:
         mistakes.add((*path, "lambda", "function_name"), "is missing")
+    if isinstance(url, str) and "@" in url.partition("//")[2].partition("/")[0] and isinstance(headers, dict):
+        for name in headers:
+            if name.lower() == "authorization":
+                mistakes.add((*path, "headers", name), "cannot be sent beside the user and password of the url")
     if webhook.get("event_types") == []:
         mistakes.add((*path, "event_types"), "is empty; name at least one event type")

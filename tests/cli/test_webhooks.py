@@ -30,7 +30,7 @@ APP: dict[str, Any] = {
     "id": "1",
     "key": "app-key",
     "secret": SECRET,
-    "webhooks": [{"url": URL, "event_types": ["member_added"], "headers": {"Authorization": "Bearer h3ader"}}],
+    "webhooks": [{"url": URL, "event_types": ["member_added"], "headers": {"X-Token": "h3ader"}}],
 }
 
 

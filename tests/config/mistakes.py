@@ -1,0 +1,237 @@
+"""The mistakes that a configuration can hold, each with the exact lines that its user is told; no tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.config.support import APP, HOOK, apps, hooks
+
+A = "app_manager.array.apps[0]"
+W = f"{A}.webhooks[0]"
+EVENTS = (
+    "channel_occupied, channel_vacated, member_added, member_removed, client_event, cache_miss, "
+    "connection_established, connection_terminated, subscription_count"
+)
+TRUTH = "allowed: true, 1, yes, on, false, 0, no, off"
+LIMIT = "allowed: 1 to 2147483647, or 0, -1 or null for no limit"
+NO_CLUSTER = "is not supported by this engine (yet); one Redis server, given in database.redis"
+ONE_REDIS = "is not supported by this engine; every part uses the one Redis of database.redis"
+REDIS_FORMS = "forms: redis://[user:password@]host[:port][/db], rediss://... for TLS, unix:///path/to/socket[?db=n]"
+
+
+def hook(**changes: Any) -> dict[str, Any]:
+    """The configuration with one webhook, changed; None takes a key away."""
+    return hooks({key: value for key, value in (HOOK | changes).items() if value is not None})
+
+
+CASES: list[tuple[Any, str]] = [
+    (
+        apps(APP | {"previous_secret": "old\0"}),
+        f"{A}.previous_secret: the value (not shown) is not valid; 1 to 1024 characters",
+    ),
+    # an app that nobody could connect to
+    (
+        apps(APP | {"tls_only": True}),
+        f"{A}.tls_only: true needs ssl.enabled or, behind a proxy that ends TLS, ssl.trust_forwarded_proto",
+    ),
+    # wrong types
+    ({"port": "abc"}, 'port: "abc" is not a whole number; allowed: 0 to 65535'),
+    ({"port": True}, "port: true is not a whole number; allowed: 0 to 65535"),
+    ({"port": 6001.5}, "port: 6001.5 is not a whole number; allowed: 0 to 65535"),
+    ({"port": None}, "port: null is not a whole number; allowed: 0 to 65535"),
+    ({"debug": "maybe"}, f'debug: "maybe" is not a truth value; {TRUTH}'),
+    ({"host": 5}, "host: 5 is not text; a host name or address"),
+    ({"adapter": "redis"}, 'adapter: "redis" is not an object; written as {...}'),
+    ({"cors": {"origin": 5}}, "cors.origin: 5 is not a list; written as [...]"),
+    (
+        {"shutdown_grace_period": "soon"},
+        'shutdown_grace_period: "soon" is not a number; allowed: above 0, up to 3600',
+    ),
+    ({"app_manager": {"array": {"apps": {}}}}, "app_manager.array.apps: an object is not a list; written as [...]"),
+    (apps(APP, 3), "app_manager.array.apps[1]: 3 is not an object; written as {...}"),
+    # out of range
+    ({"port": 70000}, "port: 70000 is out of range; allowed: 0 to 65535"),
+    ({"activity_timeout": 0}, "activity_timeout: 0 is out of range; allowed: 1 to 86400"),
+    ({"max_connections": -2}, f"max_connections: -2 is out of range; {LIMIT}"),
+    (
+        {"http_api": {"accept_traffic": {"memory_threshold": 85}}},
+        "http_api.accept_traffic.memory_threshold: 85 is out of range; allowed: above 0, up to 1",
+    ),
+    (
+        {"event_limits": {"max_payload_in_kb": "1e999"}},
+        'event_limits.max_payload_in_kb: "1e999" is out of range; allowed: above 0, up to 1.04858e+06',
+    ),
+    ({"path_prefix": "/a b"}, 'path_prefix: "/a b" is not valid; a path such as /realtime, or / for none'),
+    # unknown keys
+    ({"prot": 1}, 'prot: unknown key; did you mean "port"?'),
+    (
+        {"websocket": {"zzz": 1}},
+        "websocket.zzz: unknown key; known here: max_backpressure",
+    ),
+    ({"websocket": {"max_backpresure": 1}}, 'websocket.max_backpresure: unknown key; did you mean "max_backpressure"?'),
+    (apps({"enabel": True}), f'{A}.enabel: unknown key; did you mean "enabled"?'),
+    (hook(event_type=["x"]), f'{W}.event_type: unknown key; did you mean "event_types"?'),
+    (hook(filter={"channel_prefx": "a"}), f'{W}.filter.channel_prefx: unknown key; did you mean "channel_prefix"?'),
+    (
+        hook(url=None, **{"lambda": {"function_name": "f", "regoin": "x"}}),
+        f'{W}.lambda.regoin: unknown key; did you mean "region"?',
+    ),
+    (
+        {"app_manager": {"apps": [APP]}},
+        'app_manager.apps: unknown key; did you mean "app_manager.array.apps"?',
+    ),
+    # drivers
+    (
+        {"adapter": {"driver": "nats"}},
+        'adapter.driver: "nats" is not supported by this engine (yet); allowed: local, redis',
+    ),
+    (
+        {"adapter": {"driver": "reddis"}},
+        'adapter.driver: "reddis" is not known; did you mean "redis"? allowed: local, redis',
+    ),
+    (
+        {"queue": {"driver": "kafka"}},
+        'queue.driver: "kafka" is not supported by this engine (yet); allowed: memory, redis, sqs',
+    ),
+    (
+        {"cache": {"driver": "redis-cluster"}},
+        'cache.driver: "redis-cluster" is not supported by this engine (yet); allowed: memory, redis, none',
+    ),
+    (
+        {"app_manager": {"driver": "mysql", "array": {"apps": [APP]}}},
+        'app_manager.driver: "mysql" is not supported by this engine (yet); allowed: memory, array',
+    ),
+    ({"rate_limiter": {"driver": "x"}}, 'rate_limiter.driver: "x" is not known; allowed: memory, local, redis'),
+    ({"metrics": {"driver": "statsd"}}, 'metrics.driver: "statsd" is not known; allowed: prometheus'),
+    (
+        {"webhooks": {"signature_format": "base64"}},
+        'webhooks.signature_format: "base64" is not known; allowed: prefixed, hex',
+    ),
+    # applications
+    (apps({}, {"key": "k2"}), f'app_manager.array.apps[1].id: "1" is already the id of {A}'),
+    (apps({}, {"id": "2"}), f'app_manager.array.apps[1].key: "k" is already the key of {A}'),
+    (
+        apps({"id": 7, "key": "a"}, {"id": "7", "key": "b"}),
+        f'app_manager.array.apps[1].id: "7" is already the id of {A}',
+    ),
+    ({"app_manager": {"array": {"apps": [{"id": "1", "secret": "s"}]}}}, f"{A}.key: is missing"),
+    (apps({"id": "a/b"}), f'{A}.id: "a/b" is not valid; 1 to 128 letters, digits or _ . : @ = -'),
+    (apps({"id": ""}), f'{A}.id: "" is not valid; 1 to 128 letters, digits or _ . : @ = -'),
+    (
+        apps({"key": "a:b"}),
+        f'{A}.key: "a:b" is not valid; 1 to 128 visible characters other than / ? # % : & = + and quotes',
+    ),
+    (apps({"secret": ""}), f"{A}.secret: the value (not shown) is not valid; 1 to 1024 characters"),
+    (apps({"secret": ["x"]}), f"{A}.secret: the value (not shown) is not text; 1 to 1024 characters"),
+    (apps({"maxConnections": "x"}), f'{A}.maxConnections: "x" is not a whole number; {LIMIT}'),
+    (apps({"maxConnections": 1, "max_connections": 2}), f"{A}.max_connections: is given twice, also as maxConnections"),
+    (
+        apps({"policy": {"limits": {"max_connections": "x"}}}),
+        f'{A}.policy.limits.max_connections: "x" is not a whole number; {LIMIT}',
+    ),
+    (
+        apps({"allowed_origins": ["a b"]}),
+        f'{A}.allowed_origins[0]: "a b" is not valid; an origin such as https://a.example',
+    ),
+    # webhooks
+    (hook(url=None), f"{W}: has no target; allowed: one of url, lambda, lambda_function"),
+    (
+        hook(url="https://u:p@a.example/@", headers={"authorization": "Bearer x"}),
+        f"{W}.headers.authorization: cannot be sent beside the user and password of the url",
+    ),
+    (hook(lambda_function="f"), f"{W}: has both url and lambda_function; allowed: one of them"),
+    (hook(**{"lambda": {"function_name": "f"}}), f"{W}: has both url and lambda; allowed: one of them"),
+    (
+        hook(url=None, lambda_function="f", **{"lambda": {"function_name": "f"}}),
+        f"{W}: names a function in both lambda and lambda_function; allowed: one of them",
+    ),
+    (hook(url=None, **{"lambda": {"region": "eu-west-1"}}), f"{W}.lambda.function_name: is missing"),
+    (hook(event_types=None), f"{W}.event_types: is missing"),
+    (hook(event_types=[]), f"{W}.event_types: is empty; name at least one event type"),
+    (
+        hook(event_types=["channel_ocupied"]),
+        f'{W}.event_types[0]: "channel_ocupied" is not known; did you mean "channel_occupied"? allowed: {EVENTS}',
+    ),
+    (hook(event_types=["cache_miss", "x"]), f'{W}.event_types[1]: "x" is not known; allowed: {EVENTS}'),
+    (
+        hook(url="ftp://a"),
+        f'{W}.url: "ftp://a" is not a usable URL; an address such as https://example.com/webhooks',
+    ),
+    (
+        hook(url="https://user:pw@/x"),
+        f'{W}.url: "https://***@/x" is not a usable URL; an address such as https://example.com/webhooks',
+    ),
+    (
+        hook(url="http://a:99999/"),
+        f'{W}.url: "http://a:99999/" is not a usable URL; an address such as https://example.com/webhooks',
+    ),
+    (
+        hook(filter={"channel_pattern": "("}),
+        f'{W}.filter.channel_pattern: "(" is not a regular expression: '
+        "missing ), unterminated subpattern at position 0",
+    ),
+    (
+        hook(filter={"channel_type": "presense"}),
+        f'{W}.filter.channel_type: "presense" is not known; did you mean "presence"? '
+        "allowed: public, private, presence, encrypted, cache",
+    ),
+    (
+        hook(filter={"channel_name_starts_with": "a", "channel_prefix": "b"}),
+        f"{W}.filter.channel_prefix: is given twice, also as channel_name_starts_with",
+    ),
+    (
+        hook(filter={"channel_namespace": "chat"}),
+        f'{W}.filter.channel_namespace: "chat" is not supported by this engine (yet); use channel_prefix',
+    ),
+    (
+        hook(headers={"X-Pusher-Key": "a"}),
+        f"{W}.headers.X-Pusher-Key: is reserved; the engine sets this header itself",
+    ),
+    (hook(headers={"x-webhook-id": "a"}), f"{W}.headers.x-webhook-id: is reserved; the engine sets this header itself"),
+    (hook(headers={"content-TYPE": "a"}), f"{W}.headers.content-TYPE: is reserved; the engine sets this header itself"),
+    (hook(headers={"a b": "c"}), f'{W}.headers."a b": is not a header name'),
+    (
+        hook(headers={"Authorization": "Bearer x\r\nHost: y"}),
+        f"{W}.headers.Authorization: the value (not shown) holds characters that no header may hold",
+    ),
+    (hook(headers={"A": 5}), f"{W}.headers.A: the value (not shown) is not text"),
+    (hook(retry={"max_attempts": -1}), f"{W}.retry.max_attempts: -1 is out of range; allowed: 0 to 100"),
+    # Redis
+    ({"database": {"redis": {"url": "http://x"}}}, f'database.redis.url: "http://x" is not a Redis URL; {REDIS_FORMS}'),
+    (
+        {"database": {"redis": {"url": "redis:/user:pw@host"}}},
+        f'database.redis.url: "***@host" is not a Redis URL; {REDIS_FORMS}',
+    ),
+    (
+        {"database": {"redis": {"password": "hush"}}},
+        "database.redis.password: the value (not shown) needs database.redis.host; "
+        "without it the engine starts a Redis of its own",
+    ),
+    (
+        {"database": {"redis": {"port": "6380"}}},
+        'database.redis.port: "6380" needs database.redis.host; without it the engine starts a Redis of its own',
+    ),
+    ({"database": {"redis": {"sentinels": [{"host": "a"}]}}}, f"database.redis.sentinels: a list {NO_CLUSTER}"),
+    ({"database": {"redis": {"cluster_nodes": ["a"]}}}, f"database.redis.cluster_nodes: a list {NO_CLUSTER}"),
+    ({"adapter": {"redis": {"cluster_mode": True}}}, f"adapter.redis.cluster_mode: true {NO_CLUSTER}"),
+    (
+        {"cache": {"redis": {"url_override": "redis://u:p@other"}}},
+        f'cache.redis.url_override: "redis://***@other" {ONE_REDIS}',
+    ),
+    (
+        {"adapter": {"redis": {"redis_pub_options": {"url": "redis://other"}}}},
+        f"adapter.redis.redis_pub_options: an object {ONE_REDIS}",
+    ),
+    (
+        {"adapter": {"cluster_health": {"heartbeat_interval_ms": 9000}}},
+        "adapter.cluster_health.node_timeout_ms: 10000 is too short; "
+        "allowed: at least twice heartbeat_interval_ms, which is 9000",
+    ),
+    # files
+    (
+        {"ssl": {"enabled": "yes", "key_path": "/nonexistent/key.pem"}},
+        "ssl.cert_path: is missing; ssl.enabled needs a certificate and its key, as PEM files\n"
+        'ssl.key_path: "/nonexistent/key.pem" is not a file that can be read',
+    ),
+    ({"unix_socket": {"enabled": 1, "path": "a.sock"}}, 'unix_socket.path: "a.sock" is not an absolute path'),
+]
