@@ -75,6 +75,9 @@ from engine.ws.watchlists import Watchlists
 
 #: Time-out of one command to Redis; a lost Redis is noticed within this time.
 REDIS_TIMEOUT_S = 2.5
+#: For requests under way when leadership ends. A drain has given them its own grace period before, and the supervisor
+#: waits only a few seconds longer.
+DELIVERY_GRACE_S = 2.0
 
 
 class Part(Protocol):
@@ -119,7 +122,7 @@ class Parts:
         senders = build_senders(self.apps.all(), allow_private_targets=config.webhooks.allow_private_targets)
         attempts = Attempts(self.queue, self.apps, senders, self.metrics)
         queue = config.queue.sqs if self._drivers.queue == "sqs" else config.queue.redis
-        delivery = Delivery(self.queue, attempts, self.metrics, concurrency=queue.concurrency)
+        delivery = Delivery(self.queue, attempts, self.metrics, concurrency=queue.concurrency, grace_s=DELIVERY_GRACE_S)
         self.leader = Leader(
             self.store,
             self.queue,
