@@ -66,6 +66,8 @@ class Metrics:
         self._unsubscribed = counter("channel_unsubscriptions_total", "Subscriptions that ended.", kind)
         self._channels = gauge("active_channels", "Channels with subscribers, once for each worker.", kind)
         self._broadcasts = counter("broadcast_messages_total", "Events published to channels and users.", _APP)
+        self._once = counter("idempotency_publish_total", "Publishes with an idempotency key.", _APP)
+        self._again = counter("idempotency_duplicates_total", "Publishes whose key had been seen before.", _APP)
         self._client_events = counter("client_events_total", "Client events accepted.", _APP)
         self._cache_hits = counter("cache_hits_total", "Cache channel subscriptions that got an event.", _APP)
         self._cache_misses = counter("cache_misses_total", "Cache channel subscriptions that got none.", _APP)
@@ -141,6 +143,10 @@ class Metrics:
 
     def broadcast(self, app_id: str, count: int = 1) -> None:
         self._broadcasts.add(count, app_id)
+
+    def idempotent_publish(self, app_id: str, *, again: bool) -> None:
+        self._once.add(1, app_id)
+        self._again.add(int(again), app_id)
 
     def client_event(self, app_id: str) -> None:
         self._client_events.add(1, app_id)

@@ -26,9 +26,12 @@ from engine.config.server import SslConfig
 from engine.health import Health
 from engine.http.application import build_api, build_application, build_runner
 from engine.http.publishing import Publishing
+from engine.idempotency.memory import MemoryAnswers
+from engine.idempotency.redis import RedisAnswers
 from engine.interfaces import (
     Adapter,
     Answer,
+    AnswerStore,
     CacheStore,
     MemberChange,
     OccupancyStore,
@@ -177,10 +180,12 @@ class Parts:
             adapter=self.adapter,
             cache=cache,
             limiter=limiter,
+            answers=self._answers(),
             health=self.health,
             metrics=self.metrics,
             path_prefix=config.path_prefix,
             config=config.http_api,
+            idempotency=config.idempotency,
             limit=limit,
         )
         application = build_application(api, config.http_api, config.cors, limit)
@@ -255,6 +260,11 @@ class Parts:
         if self._drivers.rate_limiter == "redis":
             return RedisRateLimiter(self._client(), self._config.rate_limiter.redis.prefix)
         return MemoryRateLimiter()
+
+    def _answers(self) -> AnswerStore:
+        if self._drivers.adapter == "local":
+            return MemoryAnswers()
+        return RedisAnswers(self._client(), f"{self._config.database.redis.key_prefix}idempotency:")
 
     def _queue(self) -> WebhookQueue:
         config = self._config.queue

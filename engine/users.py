@@ -13,6 +13,7 @@ from engine.protocol import messages
 from engine.protocol.channel import user_channel
 
 TERMINATED = "You got disconnected by the app."
+SENT_BACK = "The app asks you to reconnect."
 
 
 class Users:
@@ -27,8 +28,11 @@ class Users:
         channel = self._hub.channel(app_id, user_channel(user_id))
         return channel.connections() if channel is not None else []
 
-    def terminate(self, app_id: str, user_id: str) -> None:
-        """Close this worker's connections of the user (U-11, U-12)."""
+    def terminate(self, app_id: str, user_id: str, reconnect: bool = False) -> None:
+        """Close this worker's connections of the user (U-11, U-12). :param reconnect: they shall come back at once."""
         for connection in self.connections(app_id, user_id):
-            connection.send(self._farewell)
-            connection.close(CloseCode.UNAUTHORIZED, TERMINATED)
+            if reconnect:
+                connection.close(CloseCode.RECONNECT, SENT_BACK)
+            else:
+                connection.send(self._farewell)
+                connection.close(CloseCode.UNAUTHORIZED, TERMINATED)

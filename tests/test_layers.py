@@ -40,6 +40,7 @@ LAYERS = {
     "engine.adapter": 2,
     "engine.apps": 2,
     "engine.cache": 2,
+    "engine.idempotency": 2,
     "engine.occupancy": 2,
     "engine.rate_limiter": 2,
     "engine.webhooks.http_sender": 2,

@@ -28,6 +28,7 @@ from engine.config.load import load
 from engine.health import Health
 from engine.http.application import build_api
 from engine.http.routes import Api
+from engine.idempotency.memory import MemoryAnswers
 from engine.listener import Gate
 from engine.metrics import Metrics
 from engine.occupancy.cluster import MemoryCluster
@@ -185,7 +186,7 @@ def local_api(hub: Hub) -> Api:
     """The HTTP API alone, before a hub without other workers."""
     config = load(None, {}, 1, {"app_manager.array.apps": _APPS}).config
     metrics, cache = Metrics(), NoCache()
-    adapter = LocalAdapter(hub, lambda app_id, user_id: None)
+    adapter = LocalAdapter(hub, lambda app_id, user_id, reconnect: None)
     return build_api(
         apps=MemoryAppManager(build_apps(config)),
         publisher=Publisher(adapter, cache, metrics),
@@ -193,10 +194,12 @@ def local_api(hub: Hub) -> Api:
         adapter=adapter,
         cache=cache,
         limiter=MemoryRateLimiter(),
+        answers=MemoryAnswers(),
         health=Health(),
         metrics=metrics,
         path_prefix="",
         config=config.http_api,
+        idempotency=config.idempotency,
         limit=config.rate_limiter.api_rate_limit,
     )
 

@@ -3,7 +3,7 @@
     0x01  event           except socket id: u8 length, text · a finished WebSocket frame
     0x02  member added    u64 version · u16 length, user id · user_info JSON text
     0x03  member removed  u64 version · u16 length, user id
-    0x04  terminate       nothing; the topic names the user
+    0x04  terminate       u8: 1 when its clients shall come back at once, else 0; the topic names the user
     0x05  total           u64 version · u32 subscriptions of the topic's channel, or of the user that it watches
 
 All integers are big-endian. Bytes from Redis are not trusted: whatever does not fit is dropped and counted.
@@ -37,8 +37,8 @@ def pack_event(bytes except_socket_id not None, bytes frame not None) -> bytes:
     return packed
 
 
-def pack_terminate() -> bytes:
-    return b"\x04"
+def pack_terminate(bint reconnect) -> bytes:
+    return b"\x04\x01" if reconnect else b"\x04\x00"
 
 
 def deliver_event(Hub hub not None, Channel channel not None, bytes envelope not None) -> bool:
@@ -92,8 +92,11 @@ def parse_total(bytes envelope not None):
     return int.from_bytes(envelope[1:9], "big"), int.from_bytes(envelope[9:], "big")
 
 
-def is_terminate(bytes envelope not None) -> bool:
-    return PyBytes_GET_SIZE(envelope) == 1 and envelope[0] == TERMINATE
+def parse_terminate(bytes envelope not None):
+    """Whether the clients shall come back; None for an envelope of another kind, or of none."""
+    if PyBytes_GET_SIZE(envelope) != 2 or envelope[0] != TERMINATE or envelope[1] > 1:
+        return None
+    return envelope[1] == 1
 
 
 cdef bint _is_text_frame(const unsigned char* data, Py_ssize_t size) noexcept:

@@ -195,6 +195,13 @@ cdef class PublishProtocol:
 
 
 #: What asks for more than an answer to a body of known length. `Origin` is among them for its CORS headers.
-_NOT_PLAIN = frozenset(
-    (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"origin", b"trailer", b"http2-settings")
-)
+_NOT_PLAIN = frozenset((
+    b"transfer-encoding",
+    b"content-encoding",
+    b"expect",
+    b"upgrade",
+    b"origin",
+    b"trailer",
+    b"http2-settings",
+    b"x-idempotency-key",
+))

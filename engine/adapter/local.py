@@ -11,12 +11,12 @@ from engine.interfaces import Message
 class LocalAdapter:
     """interfaces.Adapter without any other worker.
 
-    :param on_terminate: called with (app id, user id).
+    :param on_terminate: called with (app id, user id, whether its clients shall come back at once).
     """
 
     connected = True
 
-    def __init__(self, hub: Hub, on_terminate: Callable[[str, str], None]) -> None:
+    def __init__(self, hub: Hub, on_terminate: Callable[[str, str, bool], None]) -> None:
         self._hub = hub
         self._on_terminate = on_terminate
 
@@ -44,5 +44,5 @@ class LocalAdapter:
         if found is not None:
             found.broadcast(message.frame, self._hub.get(message.except_socket_id))
 
-    async def terminate(self, app_id: str, user_id: str) -> None:
-        self._on_terminate(app_id, user_id)
+    async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
+        self._on_terminate(app_id, user_id, reconnect)

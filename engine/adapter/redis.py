@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 
 from engine._fast.envelope import (
     deliver_event,
-    is_terminate,
     pack_event,
     pack_terminate,
     parse_member_change,
+    parse_terminate,
     parse_total,
 )
 from engine._fast.hub import Channel, Hub
@@ -41,7 +41,7 @@ class RedisAdapter:
     :param fallback_to_local: with Redis gone, deliver to this worker's own subscribers instead of refusing.
     :param on_member_change: called for every membership change of a channel that this worker subscribes to.
     :param on_total_change: called for every announced total of one.
-    :param on_terminate: called with (app id, user id).
+    :param on_terminate: called with (app id, user id, whether its clients shall come back at once).
     :param on_wake: called when the leader has something to do.
     :param on_change: called when the adapter gets or loses its connections.
     """
@@ -55,7 +55,7 @@ class RedisAdapter:
         *,
         on_member_change: Callable[[MemberChange], None],
         on_total_change: Callable[[TotalChange], None],
-        on_terminate: Callable[[str, str], None],
+        on_terminate: Callable[[str, str, bool], None],
         on_wake: Callable[[], None],
         on_change: Callable[[bool], None],
     ) -> None:
@@ -126,16 +126,16 @@ class RedisAdapter:
 
         self._publish(message).add_done_callback(on_done)
 
-    async def terminate(self, app_id: str, user_id: str) -> None:
+    async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
         topic = self._topic(app_id, user_channel(user_id))
         try:
-            await asyncio.wait_for(self._publisher.publish(topic, pack_terminate()), PUBLISH_TIMEOUT_S)
+            await asyncio.wait_for(self._publisher.publish(topic, pack_terminate(reconnect)), PUBLISH_TIMEOUT_S)
         except TimeoutError:
             raise StoreUnavailable("Redis did not take the termination in time") from None
         except StoreUnavailable:
             if not self._fallback:
                 raise
-            self._on_terminate(app_id, user_id)
+            self._on_terminate(app_id, user_id, reconnect)
 
     def _topic(self, app_id: str, channel: str) -> bytes:
         return self._prefix + f"{app_id}/{channel}".encode()
@@ -164,8 +164,8 @@ class RedisAdapter:
                 self._on_member_change(MemberChange(channel.app_id, channel.name, version, added, user_id, user_info))
             elif (total := parse_total(message)) is not None:
                 self._on_total_change(TotalChange(channel.app_id, channel.name, *total))
-            elif is_terminate(message) and (user_id := user_of(channel.name) or ""):
-                self._on_terminate(channel.app_id, user_id)
+            elif (reconnect := parse_terminate(message)) is not None and (user_id := user_of(channel.name) or ""):
+                self._on_terminate(channel.app_id, user_id, reconnect)
             else:
                 self.malformed += 1
         except ValueError:

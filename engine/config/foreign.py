@@ -65,7 +65,6 @@ IGNORED: dict[str, str] = {
     "tag_filtering": "",
     "versioned_messages": "",
     "annotations": "",
-    "idempotency": "",
     "ephemeral": "",
     "echo_control": "",
     "event_name_filtering": "",

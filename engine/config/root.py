@@ -13,6 +13,7 @@ from engine.config.limits import ChannelLimits, EventLimits, PresenceLimits, Rat
 from engine.config.server import (
     CorsConfig,
     HttpApiConfig,
+    IdempotencyConfig,
     LoggingConfig,
     MetricsConfig,
     PathPrefix,
@@ -55,6 +56,7 @@ class Config(Section):
     rate_limiter: RateLimiterConfig = RateLimiterConfig()
     websocket: WebSocketConfig = WebSocketConfig()
     http_api: HttpApiConfig = HttpApiConfig()
+    idempotency: IdempotencyConfig = IdempotencyConfig()
     cors: CorsConfig = CorsConfig()
     ssl: SslConfig = SslConfig()
     unix_socket: UnixSocketConfig = UnixSocketConfig()

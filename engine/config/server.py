@@ -60,6 +60,15 @@ class HttpApiConfig(Section):
         return int(self.request_limit_in_mb * 1024 * 1024)
 
 
+class IdempotencyConfig(Section):
+    """:param ttl_seconds: how long the answer to a publish is given again to the same key (H-56).
+    :param max_key_length: characters."""
+
+    enabled: Flag = True
+    ttl_seconds: Annotated[int, whole(1, 86_400)] = 120
+    max_key_length: Annotated[int, whole(1, 1024)] = 128
+
+
 class CorsConfig(Section):
     """Cross-origin headers of the HTTP API (H-53). An origin is text such as `https://a.example`, or `*`."""
 

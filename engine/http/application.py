@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from engine.config.limits import RateLimit
-from engine.config.server import CorsConfig, HttpApiConfig
+from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import ApiError
 from engine.http.auth import Access
 from engine.http.call import Answer, failed, invalid
@@ -24,9 +24,10 @@ from engine.http.channels import Channels
 from engine.http.cors import Cors
 from engine.http.events import Events
 from engine.http.health import Health, HealthPages
+from engine.http.once import Once
 from engine.http.routes import Api
 from engine.http.users import UserConnections
-from engine.interfaces import Adapter, AppManager, CacheStore, OccupancyStore, RateLimiter
+from engine.interfaces import Adapter, AnswerStore, AppManager, CacheStore, OccupancyStore, RateLimiter
 from engine.metrics import Metrics
 from engine.protocol.address import caller_address
 from engine.publisher import Publisher
@@ -51,17 +52,19 @@ def build_api(
     adapter: Adapter,
     cache: CacheStore,
     limiter: RateLimiter,
+    answers: AnswerStore,
     health: Health,
     metrics: Metrics,
     path_prefix: str,
     config: HttpApiConfig,
+    idempotency: IdempotencyConfig,
     limit: RateLimit,
     now_s: Callable[[], float] = time.time,
 ) -> Api:
     """All endpoints. :param limit: requests of one address (`rate_limiter.api_rate_limit`)."""
     access = Access(apps, limiter, metrics, path_prefix, now_s)
     return Api(
-        Events(access, publisher, occupancy),
+        Events(access, publisher, occupancy, Once(answers, idempotency, metrics)),
         Channels(access, occupancy, cache),
         UserConnections(access, adapter),
         HealthPages(apps, health, config),
@@ -111,9 +114,9 @@ class _Shell:
             response = self._response(request, failed(error))
             response.force_close()  # what is left of the body is not worth reading
             return response
-        return self._response(
-            request, await self._api.handle(request.method, _target(request), body, self._address(request))
-        )
+        key = request.headers.get("X-Idempotency-Key", "")
+        answer = await self._api.handle(request.method, _target(request), body, self._address(request), key)
+        return self._response(request, answer)
 
     async def expect(self, request: web.Request) -> web.Response | None:
         """Expect: 100-continue is answered so; RFC 9110, 10.1.1 has 417 for anything else."""

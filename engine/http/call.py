@@ -24,16 +24,18 @@ class Call:
     """A request as it was sent.
 
     :ivar path: still percent-encoded, without the query. :ivar raw_query: the query as sent.
+    :ivar idempotency_key: X-Idempotency-Key, "" without one.
     :ivar app_id: of the application that it names, once that is known to exist; "" before.
     """
 
-    __slots__ = ("_query", "app_id", "body", "method", "path", "raw_query")
+    __slots__ = ("_query", "app_id", "body", "idempotency_key", "method", "path", "raw_query")
 
-    def __init__(self, method: str, path: str, raw_query: str, body: bytes) -> None:
+    def __init__(self, method: str, path: str, raw_query: str, body: bytes, idempotency_key: str = "") -> None:
         self.method = method
         self.path = path
         self.raw_query = raw_query
         self.body = body
+        self.idempotency_key = idempotency_key
         self.app_id = ""
         self._query: Query | None = None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +13,7 @@ from engine.apps.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.auth import Access
 from engine.http.call import Answer, Call, invalid, ok
+from engine.http.once import Once
 from engine.interfaces import OccupancyStore
 from engine.protocol.channel import channel_kind
 from engine.publisher import Publication, Publisher
@@ -26,15 +28,31 @@ _NOTHING_TO_SAY = b"{}"
 class Events:
     """Publishes for back ends."""
 
-    def __init__(self, access: Access, publisher: Publisher, occupancy: OccupancyStore) -> None:
+    def __init__(self, access: Access, publisher: Publisher, occupancy: OccupancyStore, once: Once) -> None:
         self._access = access
         self._publisher = publisher
         self._occupancy = occupancy
+        self._once = once
 
-    async def publish(self, call: Call, app_id: str) -> Answer:
+    def publish(self, call: Call, app_id: str) -> Awaitable[Answer]:
         """POST /apps/{id}/events."""
+        return self._answer(call, app_id, self._publish)
+
+    def batch(self, call: Call, app_id: str) -> Awaitable[Answer]:
+        """POST /apps/{id}/batch_events: all or nothing (D-16)."""
+        return self._answer(call, app_id, self._publish_batch)
+
+    async def _answer(
+        self, call: Call, app_id: str, publish: Callable[[App, dict[str, Any]], Awaitable[Answer]]
+    ) -> Answer:
         app = self._access.app(call, app_id)
         body = _object(_json(call.body), "The body")
+        key = self._once.key(call, body)
+        if key:
+            return await self._once.answer(app, key, partial(publish, app, body))
+        return await publish(app, body)
+
+    async def _publish(self, app: App, body: dict[str, Any]) -> Answer:
         publication = _publication(body, _channels(body))
         info = attributes(body.get("info"))
         headers = await self._access.count_events(app, len(publication.channels))
@@ -45,10 +63,8 @@ class Events:
         found = await self._attributes(app, channels, [info] * len(channels))
         return ok({"channels": dict(zip(channels, found, strict=True))}, headers)
 
-    async def batch(self, call: Call, app_id: str) -> Answer:
-        """POST /apps/{id}/batch_events: all or nothing (D-16)."""
-        app = self._access.app(call, app_id)
-        items = _object(_json(call.body), "The body").get("batch")
+    async def _publish_batch(self, app: App, body: dict[str, Any]) -> Answer:
+        items = body.get("batch")
         if not isinstance(items, list) or not items:
             raise invalid("batch must be an array of events")
         if len(items) > app.max_event_batch_size:

@@ -56,6 +56,7 @@ class Api:
             ("GET", "/apps/{}/channels/{}", channels.show),
             ("GET", "/apps/{}/channels/{}/users", channels.users),
             ("POST", "/apps/{}/users/{}/terminate_connections", users.terminate),
+            ("POST", "/apps/{}/users/{}/force_reconnect", users.force_reconnect),
             ("POST", "/users/{}/terminate_connections", users.terminate_by_key),
         )
         self._pages = _table(
@@ -68,14 +69,16 @@ class Api:
             ("GET", "/usage", health.usage),
         )
 
-    async def handle(self, method: str, target: bytes, body: bytes, address: str = "") -> Answer:
+    async def handle(
+        self, method: str, target: bytes, body: bytes, address: str = "", idempotency_key: str = ""
+    ) -> Answer:
         """Answer one request. Never raises.
 
         :param target: the request target as sent, query included.
         :param address: of the caller, for the limit of requests; "" is not limited.
         """
         path, _, query = target.decode("utf-8", "replace").partition("?")
-        call = Call(method, path, query, body)
+        call = Call(method, path, query, body, idempotency_key)
         try:
             answer = await self._route(call, address)
         except ApiError as error:

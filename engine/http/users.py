@@ -1,4 +1,4 @@
-"""POST terminate_connections: ends every connection that is signed in as a user (5.7, U-11)."""
+"""POST terminate_connections and force_reconnect: end every connection that is signed in as a user (5.7, U-11)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ class UserConnections:
         """POST /users/{user}/terminate_connections, as pusher-http-python asks for it (H-30)."""
         return await self._terminate(self._access.app_of_key(call), user_id)
 
-    async def _terminate(self, app: App, user_id: str) -> Answer:
+    async def force_reconnect(self, call: Call, app_id: str, user_id: str) -> Answer:
+        """POST /apps/{id}/users/{user}/force_reconnect: its clients come back at once, as when it must sign in anew."""
+        return await self._terminate(self._access.app(call, app_id), user_id, reconnect=True)
+
+    async def _terminate(self, app: App, user_id: str, *, reconnect: bool = False) -> Answer:
         if not valid_user_id(user_id):
             raise invalid("The user id is not valid")
-        await self._adapter.terminate(app.id, user_id)
+        await self._adapter.terminate(app.id, user_id, reconnect=reconnect)
         return ok({})

@@ -17,6 +17,7 @@ from engine.interfaces.occupancy import TotalChange as TotalChange
 from engine.interfaces.occupancy import Transition as Transition
 from engine.interfaces.occupancy import Wanted as Wanted
 from engine.interfaces.occupancy import Wishes as Wishes
+from engine.interfaces.stores import AnswerStore as AnswerStore
 from engine.interfaces.stores import CacheStore as CacheStore
 from engine.interfaces.stores import RateDecision as RateDecision
 from engine.interfaces.stores import RateLimiter as RateLimiter

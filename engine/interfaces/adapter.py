@@ -47,5 +47,5 @@ class Adapter(Protocol):
     def send(self, message: Message) -> None:
         """The same for one message whose sender waits for nothing (client events). Order with `publish` is kept."""
 
-    async def terminate(self, app_id: str, user_id: str) -> None:
-        """Close every connection signed in as the user, anywhere."""
+    async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
+        """Close every connection signed in as the user, anywhere. :param reconnect: they shall come back at once."""

@@ -1,4 +1,4 @@
-"""The last events of cache channels, and counted requests."""
+"""The last events of cache channels, counted requests, and answers that are given again."""
 
 from __future__ import annotations
 
@@ -29,3 +29,16 @@ class RateLimiter(Protocol):
     """Counts requests of a key in fixed windows."""
 
     async def hit(self, key: str, limit: int, window_s: int, cost: int = 1) -> RateDecision: ...
+
+
+class AnswerStore(Protocol):
+    """Answers to publishes that carry an idempotency key."""
+
+    async def claim(self, app_id: str, key: str, claim_s: int) -> bytes | None:
+        """None: the key was free and is now the caller's, for so long. b"": somebody else's. Else: the answer kept."""
+
+    async def keep(self, app_id: str, key: str, answer: bytes, ttl_s: int) -> None:
+        """What `claim` gives from now on, for so long."""
+
+    async def release(self, app_id: str, key: str) -> None:
+        """The key is free again."""

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine._fast.connection import Turn
-from engine._fast.envelope import deliver_event, is_terminate, pack_event, pack_terminate, parse_member_change
+from engine._fast.envelope import deliver_event, pack_event, pack_terminate, parse_member_change, parse_terminate
 from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub
 from tests._fast.pair import bench
@@ -31,8 +31,14 @@ def test_member_changes_are_read_back() -> None:
     packed = b"\x02" + (7).to_bytes(8, "big") + (3).to_bytes(2, "big") + b"ann" + b'{"a":1}'
     assert parse_member_change(packed) == (True, 7, "ann", '{"a":1}')
     assert parse_member_change(b"\x03" + packed[1:14]) == (False, 7, "ann", "")
-    assert parse_member_change(pack_terminate()) is None
-    assert is_terminate(pack_terminate())
+
+
+@pytest.mark.parametrize("reconnect", [True, False])
+def test_terminations_are_read_back(reconnect: bool) -> None:
+    packed = pack_terminate(reconnect)
+    assert parse_member_change(packed) is None
+    assert parse_terminate(packed) is reconnect
+    assert [parse_terminate(junk) for junk in (b"", b"\x04", b"\x04\x02", b"\x03\x01", packed + b"\x00")] == [None] * 5
 
 
 @given(st.binary(max_size=80))
@@ -41,7 +47,7 @@ def test_bytes_from_redis_are_read_or_refused(junk: bytes) -> None:
     try:
         if not deliver_event(hub, channel, junk):
             parse_member_change(junk)
-            is_terminate(junk)
+            parse_terminate(junk)
     except ValueError:  # UnicodeDecodeError is one
         return
 

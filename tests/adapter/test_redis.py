@@ -27,7 +27,7 @@ class Node:
         self.bench = hub_bench
         self.members: list[MemberChange] = []
         self.totals: list[TotalChange] = []
-        self.terminated: list[tuple[str, str]] = []
+        self.terminated: list[tuple[str, str, bool]] = []
         self.wakes = 0
         self.states: list[bool] = []
         self.adapter = RedisAdapter(
@@ -37,7 +37,7 @@ class Node:
             fallback,
             on_member_change=self.members.append,
             on_total_change=self.totals.append,
-            on_terminate=lambda app, user: self.terminated.append((app, user)),
+            on_terminate=lambda *user: self.terminated.append(user),
             on_wake=self._wake,
             on_change=self.states.append,
         )
@@ -118,13 +118,13 @@ def test_what_the_scripts_tell_arrives(redis_url: str) -> None:
             await a.subscribe("presence-x")
             await a.subscribe(user_channel("u/1"))
             client.publish(f"{prefix}app/presence-x", b"\x02" + bytes(7) + b"\x09\x00\x03ann{}")
-            client.publish(f"{prefix}app/{user_channel('u/1')}", b"\x04")
+            client.publish(f"{prefix}app/{user_channel('u/1')}", b"\x04\x00")
             client.publish(f"{prefix}wake", b"")
             client.publish(f"{prefix}app/presence-x", b"\x09 rubbish")
             client.publish(f"{prefix}app/presence-x", b"\x01\x00 no frame")
             await until(lambda: a.adapter.malformed == 2)
             assert a.members == [MemberChange("app", "presence-x", 9, True, "ann", "{}")]
-            assert a.terminated == [("app", "u/1")]
+            assert a.terminated == [("app", "u/1", False)]
             assert a.wakes == 1
         finally:
             client.close()
@@ -136,8 +136,9 @@ def test_termination_reaches_the_worker_that_has_the_user(redis_url: str) -> Non
     async def scene(prefix: str, a: Node, b: Node) -> None:
         await b.subscribe(user_channel("u1"))
         await a.adapter.terminate("app", "u1")
-        await until(lambda: b.terminated)
-        assert (a.terminated, b.terminated) == ([], [("app", "u1")])
+        await a.adapter.terminate("app", "u1", reconnect=True)
+        await until(lambda: len(b.terminated) == 2)
+        assert (a.terminated, b.terminated) == ([], [("app", "u1", False), ("app", "u1", True)])
 
     run(redis_url, scene)
 

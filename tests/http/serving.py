@@ -16,10 +16,11 @@ from engine._fast.signature import Signer
 from engine.apps.app import App
 from engine.cache.memory import MemoryCache
 from engine.config.limits import RateLimit
-from engine.config.server import CorsConfig, HttpApiConfig
+from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import StoreUnavailable
 from engine.http.application import build_api, build_application, build_runner
 from engine.http.call import Answer
+from engine.idempotency.memory import MemoryAnswers
 from engine.interfaces import MemberReport, Message, RateDecision, Report
 from engine.metrics import Metrics
 from engine.occupancy.cluster import MemoryCluster
@@ -61,7 +62,7 @@ class Adapter:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, str, str]] = []
-        self.terminated: list[tuple[str, str]] = []
+        self.terminated: list[tuple[str, ...]] = []
         self.gone = False
         self.broken = False
 
@@ -75,10 +76,10 @@ class Adapter:
             assert event["channel"] == channel
             self.sent.append((channel, event["event"], event["data"], except_socket_id))
 
-    async def terminate(self, app_id: str, user_id: str) -> None:
+    async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
         if self.gone:
             raise StoreUnavailable("gone")
-        self.terminated.append((app_id, user_id))
+        self.terminated.append((app_id, user_id, "and back") if reconnect else (app_id, user_id))
 
 
 class Occupancy(MemoryOccupancy):
@@ -140,6 +141,7 @@ class Serving:
         self.adapter = Adapter()
         self.cache = MemoryCache(100)
         self.occupancy = Occupancy(MemoryCluster(lambda change: None, lambda: None))
+        self.answers = MemoryAnswers()
         self.limiter = Limiter(clock=lambda: NOW_S)
         self.health = Health()
         self.api = build_api(
@@ -149,10 +151,12 @@ class Serving:
             adapter=self.adapter,  # type: ignore[arg-type]
             cache=self.cache,
             limiter=self.limiter,
+            answers=self.answers,
             health=self.health,
             metrics=self.metrics,
             path_prefix=path_prefix,
             config=self.config,
+            idempotency=IdempotencyConfig(),
             limit=self.limit,
             **({} if now_s is None else {"now_s": lambda: now_s}),  # type: ignore[arg-type]
         )

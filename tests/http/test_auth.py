@@ -60,6 +60,7 @@ def test_requests(sent: str, body: bytes, status: int, code: str | None) -> None
         ("GET", "/apps/3/channels/room"),
         ("GET", "/apps/3/channels/presence-room/users"),
         ("POST", "/apps/3/users/u/terminate_connections"),
+        ("POST", "/apps/3/users/u/force_reconnect"),
         ("POST", "/users/u/terminate_connections"),
         ("HEAD", "/apps/3/channels"),
     ],

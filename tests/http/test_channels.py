@@ -156,6 +156,12 @@ def test_terminate(user: str, user_id: str, body: bytes) -> None:
     assert serving.adapter.terminated == [("3", user_id)]
 
 
+def test_force_reconnect() -> None:
+    serving = Serving()
+    assert serving.signed("POST", "/apps/3/users/u1/force_reconnect", b"{}") == (200, {}, {})
+    assert serving.adapter.terminated == [("3", "u1", "and back")]
+
+
 def test_terminate_with_the_app_found_by_its_key() -> None:
     one, two = make_app("1", "one"), make_app("2", "two")
     serving = Serving(one, two)

@@ -1,4 +1,4 @@
-"""Sections 5.2 and 5.3: POST events and batch_events (H-11 to H-22)."""
+"""Sections 5.2 and 5.3: POST events and batch_events (H-11 to H-22, H-56)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.conformance.rule import (
 )
 
 MEMBER = {"user_id": "u"}
+ONE_SUBSCRIBER = {"channels": {"~": {"subscription_count": 1}}}
 
 
 def event(name: str = "e", channel: str = "~", data: Any = "{}", **more: Any) -> dict[str, Any]:
@@ -174,6 +175,41 @@ RULES = (
             event(info="subscription_count"),
             answer={"batch": [Exactly({}), {"user_count": 1}, {"subscription_count": Number(0, 0)}]},
         ),
+    ),
+    *(
+        rule(
+            "H-56",
+            f"the same key again, by {where}: the first answer, and nothing is published",
+            connect("a"),
+            joins("a", "~"),
+            publish("~", "one", info="subscription_count", answer=ONE_SUBSCRIBER, **with_key),
+            publish("~", "two", answer=ONE_SUBSCRIBER, **with_key),
+            publish("~", "three"),
+            gets("a", "one"),
+            gets("a", "three"),
+            Silent("a"),
+            free=True,
+        )
+        for where, with_key in (
+            ("header", {"sent_headers": {"X-Idempotency-Key": "~"}}),
+            ("body", {"idempotency_key": "~"}),
+        )
+    ),
+    rule(
+        "H-56",
+        "a batch has one, too",
+        connect("a"),
+        joins("a", "~"),
+        *(post("/batch_events", {"batch": [event("one")], "idempotency_key": "~"}) for _ in range(2)),
+        gets("a", "one"),
+        Silent("a"),
+        free=True,
+    ),
+    rule(
+        "H-56",
+        "a key of more than 128 characters: 400",
+        publish("~", idempotency_key="k" * 129, statuses=(400,)),
+        free=True,
     ),
     rule(
         "H-22",

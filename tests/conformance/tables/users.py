@@ -201,6 +201,17 @@ RULES = (
         gets("a", "pusher:error", {"code": 4009, "message": Matches(".+")}),
         Closed("a", (4009,)),
     ),
+    row(
+        "U-12",
+        "force_reconnect sends it back at once, with 4200",
+        connect("a", "b"),
+        signs_in("a"),
+        signs_in("b", "~other"),
+        post("/users/~user/force_reconnect", {}, answer={}),
+        Closed("a", (4200,)),
+        Silent("b"),
+        free=True,
+    ),
     watched(
         "U-13",
         "more than 100 ids: 4302, and signed in",
