@@ -12,8 +12,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.integration.conftest import shared_config
-from tests.support.client import PusherClient, connected
+from tests.support.client import connected
 from tests.support.engine import Engine, running
+from tests.support.placing import connected_to
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import wait_until, wait_until_async
 
@@ -44,8 +45,8 @@ async def _kill(engine: Engine, receiver: WebhookReceiver, victim: int, number: 
     lonely = [f"lonely-{number}-{n}" for n in range(CHANNELS)]
     room, shared = f"presence-lonely-{number}", f"shared-{number}"
     async with AsyncExitStack() as stack:
-        doomed = await _connect_to(stack, engine, lambda pid: pid == victim)
-        safe = await _connect_to(stack, engine, lambda pid: pid != victim)
+        doomed = await connected_to(stack, engine, victim)
+        safe = await connected_to(stack, engine, *(pid for pid in engine.workers() if pid != victim))
         for channel in lonely:
             await doomed.subscribe(channel)
         await doomed.subscribe(room, user_id="ada")
@@ -79,16 +80,6 @@ async def _kill(engine: Engine, receiver: WebhookReceiver, victim: int, number: 
     await wait_until_async(
         lambda: _names(receiver, lonely[0]) == expected, 10, lambda: str(_names(receiver, lonely[0]))
     )
-
-
-async def _connect_to(stack: AsyncExitStack, engine: Engine, wanted: object) -> PusherClient:
-    """A client on a worker that is `wanted`; the kernel chooses, so it may take some attempts."""
-    assert callable(wanted)
-    for _ in range(64):
-        client = await stack.enter_async_context(connected(engine.ws_url))
-        if wanted(engine.worker_of(client.local_port)):
-            return client
-    raise AssertionError("the kernel never chose that worker")
 
 
 def _names(receiver: WebhookReceiver, channel: str) -> list[str]:

@@ -1,0 +1,43 @@
+"""Clients on the worker that a test wants, and which worker leads: what the kernel and the lease decide otherwise.
+
+Used by the tests that kill workers or tell them apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import AsyncExitStack
+
+from tests.support.client import PusherClient, connected
+from tests.support.engine import Engine
+
+#: The kernel chooses between the workers at random: so many attempts miss one of four once in a million runs.
+ATTEMPTS = 64
+LEADING = re.compile(r" worker (\d+)[^:]*: leading as (\w+)$", re.MULTILINE)
+
+
+async def connected_to(stack: AsyncExitStack, engine: Engine, *pids: int) -> PusherClient:
+    """A client on one of these workers; those that landed elsewhere are closed."""
+    for _ in range(ATTEMPTS):
+        async with AsyncExitStack() as attempt:
+            client = await attempt.enter_async_context(connected(engine.ws_url))
+            if await asyncio.to_thread(engine.worker_of, client.local_port) in pids:
+                stack.push_async_exit(attempt.pop_all())
+                return client
+    raise AssertionError("the kernel never chose that worker")
+
+
+def slots(engine: Engine) -> dict[int, int]:
+    """Slot -> process id of its worker."""
+    found = {}
+    for pid, command in engine.processes().items():
+        if match := re.search(r"engine\.worker (\d+) ", command):
+            found[int(match[1])] = pid
+    return found
+
+
+def leader(engine: Engine) -> tuple[int, str]:
+    """Slot and incarnation of whoever became the leader last, as the log tells."""
+    slot, incarnation = LEADING.findall(engine.log())[-1]
+    return int(slot), incarnation
