@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 
 from tests.support.client import PusherClient, connected
 from tests.support.engine import Engine
+from tests.support.waiting import wait_until
 
 #: The kernel chooses between the workers at random: so many attempts miss one of four once in a million runs.
 ATTEMPTS = 64
@@ -37,7 +38,7 @@ def slots(engine: Engine) -> dict[int, int]:
     return found
 
 
-def leader(engine: Engine) -> tuple[int, str]:
-    """Slot and incarnation of whoever became the leader last, as the log tells."""
-    slot, incarnation = LEADING.findall(engine.log())[-1]
-    return int(slot), incarnation
+def leader(engine: Engine) -> int:
+    """Process id of the worker that became the leader last, as the log tells; waits for the first one."""
+    (slot, _) = wait_until(lambda: LEADING.findall(engine.log()), 10, "a leader")[-1]
+    return slots(engine)[int(slot)]
