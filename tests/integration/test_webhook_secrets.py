@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import base64
 from typing import Any
 
 import redis
 
+from tests.support.aws import CREDENTIALS
 from tests.support.client import connected
 from tests.support.engine import APP, Engine, running
+from tests.support.monitor import monitored
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import wait_until
@@ -24,7 +24,12 @@ SECRETS = {
     "password": "url-pass-Hn2",
     "token": "url-t0ken-Px7",
     "header": "Bearer-h3ader-Vb4",
+    "other secret": "other-s3cret-Jm6",
+    "aws key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    "aws key id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
 }
+#: As an Authorization header would have them.
+SECRETS["basic"] = base64.b64encode(f"{SECRETS['user']}:{SECRETS['password']}".encode()).decode()
 QUERY = f"?token={SECRETS['token']}"
 
 
@@ -40,44 +45,24 @@ def config(receiver: WebhookReceiver, valkey: ValkeyServer) -> dict[str, Any]:
         {"url": f"{base}/retried{QUERY}", "retry": {"initial_backoff_ms": 60_000}, **wants},
         {"url": f"{base}/hanging{QUERY}", "request_timeout_ms": 60_000, **wants},
         {"url": f"http://{SECRETS['user']}:{SECRETS['password']}@no-such-host.invalid/{QUERY}", **wants},
+        {"lambda": {"function_name": "handler", "endpoint_url": receiver.url}, **wants},
     ]
     app = APP | {"secret": SECRETS["secret"], "previous_secret": SECRETS["previous_secret"], "webhooks": webhooks}
+    other = APP | {"id": "2", "key": "other", "secret": SECRETS["other secret"], "webhooks": webhooks}
     return {
-        "app_manager": {"array": {"apps": [app]}},
+        "app_manager": {"array": {"apps": [app, other]}},
         "database": {"redis": {"url": valkey.url}},
         "shutdown_grace_period": 1,
     }
 
 
-async def visit(engine: Engine) -> None:
-    async with connected(engine.ws_url, secret=SECRETS["secret"]) as client:
+async def visit(engine: Engine, key: str, secret: str) -> None:
+    async with connected(engine.ws_url, key, secret) as client:
         await client.signin("ada")
         for channel in ("room", "private-room", "cache-room", "presence-room"):
             await client.subscribe(channel, user_id="ada" if channel.startswith("presence-") else None)
         await client.send("client-hello", {"n": 1}, "private-room")
         await client.settle()
-
-
-@contextmanager
-def monitored(valkey: ValkeyServer) -> Iterator[list[str]]:
-    """Every command that Redis gets meanwhile."""
-    commands: list[str] = []
-    with valkey.client() as client, client.monitor() as monitor:
-
-        def listen() -> None:
-            for command in monitor.listen():
-                commands.append(command["command"])
-                if command["command"] == "ECHO that-is-all":
-                    return
-
-        thread = threading.Thread(target=listen)
-        thread.start()
-        try:
-            yield commands
-        finally:
-            with valkey.client() as other:
-                other.echo("that-is-all")
-            thread.join(10)
 
 
 def dump(client: redis.Redis) -> dict[bytes, str]:
@@ -97,10 +82,12 @@ def test_redis_holds_nothing_secret(receiver: WebhookReceiver) -> None:
     receiver.answer(path="/dead", always=500)
     receiver.answer(path="/retried", always=500)
     receiver.answer(path="/hanging", always="hang")
-    with ValkeyServer() as valkey, valkey.client() as client, monitored(valkey) as commands:
-        with running(config(receiver, valkey), 2, noise=None) as engine:
+    with ValkeyServer() as valkey, valkey.client() as client, monitored(valkey) as monitor:
+        with running(config(receiver, valkey), 2, env=CREDENTIALS, noise=None) as engine:
             for _ in range(3):
-                asyncio.run(visit(engine))
+                asyncio.run(visit(engine, APP["key"], SECRETS["secret"]))
+                asyncio.run(visit(engine, APP["key"], SECRETS["previous_secret"]))
+            asyncio.run(visit(engine, "other", SECRETS["other secret"]))
             event = {"name": "news", "channel": "cache-room", "data": "{}"}
             assert engine.request("POST", "/events", event, secret=SECRETS["secret"]).status == 200
             wait_until(lambda: len(receiver.names("/good")) >= 20 and client.llen("sockudo_queue:failed") >= 5, 20)
@@ -110,10 +97,13 @@ def test_redis_holds_nothing_secret(receiver: WebhookReceiver) -> None:
             shown = engine.metrics() + engine.log()
         kept |= dump(client)
     assert len(kept) > 5
+    commands = [command.text for command in monitor.commands]
     assert len(commands) > 100
     text = "\n".join([*kept.values(), *commands])
-    # What is looked for would be found: the text has what requests are made of.
+    # What is looked for would be found: the text has what requests and messages between workers are made of.
     assert "presence-room" in text and "member_added" in text
+    assert any(command.startswith("PUBLISH") for command in commands)
+    assert any("/functions/handler/" in request.path for request in receiver.requests)
     found = [name for name, secret in SECRETS.items() if secret in text]
     assert not found, "in Redis"
     found = [name for name, secret in SECRETS.items() if secret in shown]
