@@ -16,6 +16,8 @@ _APP = ("app_id",)
 _ENDPOINT = ("app_id", "endpoint")
 _MS = (0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+#: Up to and beyond the time that all retries take.
+_LONG_SECONDS = (*_SECONDS, 30.0, 60.0, 300.0)
 
 
 class Metrics:
@@ -84,6 +86,12 @@ class Metrics:
         self._hook_retries = counter("webhook_retries_total", "Webhook requests put back to be tried again.", _ENDPOINT)
         self._hook_dead = counter("webhook_dead_total", "Webhooks given up and put to the dead letters.", _ENDPOINT)
         self._hook_time = histogram("webhook_duration_seconds", "Duration of a request.", _ENDPOINT, _SECONDS)
+        self._hook_latency = histogram(
+            "webhook_latency_seconds",
+            "From the making of a request to its 2xx, with all waiting and retries.",
+            _ENDPOINT,
+            _LONG_SECONDS,
+        )
         self._hook_events = counter("webhook_events_total", "Events put into webhooks.", (*_ENDPOINT, "event"))
         self._hook_dropped = counter("webhook_events_dropped_total", "Events lost for want of room.", _ENDPOINT)
         self._hook_depth = gauge("webhook_queue_depth", "Webhooks in the queue, by state.", ("state",))
@@ -203,9 +211,11 @@ class Metrics:
 
     # --- webhooks
 
-    def webhook_sent(self, app_id: str, endpoint_id: str, duration_s: float) -> None:
+    def webhook_sent(self, app_id: str, endpoint_id: str, duration_s: float, latency_s: float) -> None:
+        """:param duration_s: of this attempt. :param latency_s: since the request was made."""
         self._hook_sent.add(1, app_id, endpoint_id)
         self._hook_time.observe(duration_s, app_id, endpoint_id)
+        self._hook_latency.observe(latency_s, app_id, endpoint_id)
 
     def webhook_failed(self, app_id: str, endpoint_id: str, duration_s: float) -> None:
         self._hook_failed.add(1, app_id, endpoint_id)

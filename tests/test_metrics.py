@@ -111,12 +111,15 @@ CALLS: list[tuple[Callable[[Metrics], None], list[str]]] = [
         ],
     ),
     (
-        lambda m: m.webhook_sent("a", "e", 0.25),
+        lambda m: m.webhook_sent("a", "e", 0.25, 40.0),
         [
             'webhooks_sent_total{app_id="a",endpoint="e",port="6001"} 1',
             'webhook_duration_seconds_bucket{app_id="a",endpoint="e",port="6001",le="0.1"} 0',
             'webhook_duration_seconds_bucket{app_id="a",endpoint="e",port="6001",le="0.25"} 1',
             'webhook_duration_seconds_sum{app_id="a",endpoint="e",port="6001"} 0.25',
+            'webhook_latency_seconds_bucket{app_id="a",endpoint="e",port="6001",le="30"} 0',
+            'webhook_latency_seconds_bucket{app_id="a",endpoint="e",port="6001",le="60"} 1',
+            'webhook_latency_seconds_sum{app_id="a",endpoint="e",port="6001"} 40',
         ],
     ),
     (

@@ -73,7 +73,9 @@ class Attempts:
         duration_s = self._clock() - started
         job.attempt += 1
         if reason is None:
-            self._metrics.webhook_sent(app.id, endpoint.id, duration_s)
+            # Made by a worker whose clock may be ahead of ours.
+            latency_s = max(duration_s, time.time() - job.time_ms / 1000)
+            self._metrics.webhook_sent(app.id, endpoint.id, duration_s, latency_s)
             await _insist(lambda: self._queue.ack(job))
             return False
         self._metrics.webhook_failed(app.id, endpoint.id, duration_s)

@@ -37,7 +37,7 @@ def test_all_workers_are_summed(tmp_path: Path, worker: Worker) -> None:
     for slot, connections in ((0, 3), (1, 4), (2, 0)):
         metrics = worker(slot)
         metrics.add_traffic("a", connections=connections, sent_bytes=1_000_000_000_000)
-        metrics.webhook_sent("a", "e", 0.001 * 10**slot)
+        metrics.webhook_sent("a", "e", 0.001 * 10**slot, 1.0)
         metrics.add_slow_consumers(slot)
     found = samples(tmp_path)
     assert found['sockudo_connected{app_id="a",port="6001"}'] == "7"
