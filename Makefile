@@ -14,8 +14,8 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest conformance debug-test install-test bench bench-load bench-micro bench-page instructions
-.PHONY: lint format compile debug annotate clean
+.PHONY: help run test quicktest conformance debug-test install-test bench bench-load bench-micro bench-webhooks bench-page
+.PHONY: instructions lint format compile debug annotate clean
 
 help: ## Show these words
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -49,6 +49,9 @@ bench-micro: compile $(VENV)/.bench ## Time single functions at 1 to 10,000 subs
 	mkdir -p build/bench
 	$(BIN)/python -m pytest -c benchmarks/micro/pytest.ini benchmarks/micro --benchmark-json=build/bench/micro.json
 	$(BIN)/python -m benchmarks.micro.store build/bench/micro.json
+
+bench-webhooks: compile ## Compare webhook latency beside an endpoint that never answers; ARGS='--rate 500 --rounds 5'
+	$(BIN)/python -m benchmarks.webhooks $(ARGS)
 
 bench-page: $(VENV)/.installed ## Render docs/benchmarks.md from the stored results
 	$(BIN)/python -m benchmarks.page
