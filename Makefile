@@ -14,7 +14,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest conformance debug-test install-test bench bench-load bench-micro bench-webhooks bench-page
+.PHONY: help run test quicktest conformance debug-test install-test bench bench-load bench-micro bench-hooks bench-page
 .PHONY: instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -50,7 +50,7 @@ bench-micro: compile $(VENV)/.bench ## Time single functions at 1 to 10,000 subs
 	$(BIN)/python -m pytest -c benchmarks/micro/pytest.ini benchmarks/micro --benchmark-json=build/bench/micro.json
 	$(BIN)/python -m benchmarks.micro.store build/bench/micro.json
 
-bench-webhooks: compile ## Compare webhook latency beside an endpoint that never answers; ARGS='--rate 500 --rounds 5'
+bench-hooks: compile ## Compare webhook latency beside an endpoint that never answers; ARGS='--rate 500 --rounds 5'
 	$(BIN)/python -m benchmarks.webhooks $(ARGS)
 
 bench-page: $(VENV)/.installed ## Render docs/benchmarks.md from the stored results
