@@ -120,8 +120,6 @@ class Parts:
         cache = self._cache()
         limiter = self._limiter()
         self.queue = self._queue()
-        batcher = Batcher(self.queue, config.webhooks.batching, self.metrics)
-        emitter = Emitter(batcher)
         senders = build_senders(self.apps.all(), allow_private_targets=config.webhooks.allow_private_targets)
         attempts = Attempts(self.queue, self.apps, senders, self.metrics)
         queue = config.queue.sqs if self._drivers.queue == "sqs" else config.queue.redis
@@ -137,6 +135,8 @@ class Parts:
             node_timeout_ms=config.adapter.cluster_health.node_timeout_ms,
             delivery=delivery,
         )
+        batcher = Batcher(self.leader, config.webhooks.batching, self.metrics)
+        emitter = Emitter(batcher)
         self.flush = Flush(
             self.store, self.queue, self.reporter, batcher, self.leader, self._drivers.adapter == "local"
         )

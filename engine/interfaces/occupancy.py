@@ -204,13 +204,16 @@ class OccupancyStore(Protocol):
 
     @property
     def pushes_jobs(self) -> bool:
-        """Whether `commit` takes jobs; if not, they must be in the queue before."""
+        """Whether `commit` and `push` take jobs; if not, they must be in the queue before a commit."""
 
     async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
         """Remove told transitions and push jobs ((Redis list, payload)), both or neither.
 
         False, with nothing done, when `leader` no longer holds the lease or one of the transitions was cancelled
         meanwhile by a return."""
+
+    async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
+        """Push jobs that no transition made, behind those of all transitions that may be told by now."""
 
     async def audit(self, leader: str, apps: Sequence[str], wanted: Wanted, limit: int) -> int:
         """Compare the next `limit` shared figures with the facts they are made of; how many had to be mended.

@@ -97,6 +97,7 @@ class Leader:
         self._audit_at = 0.0
         #: Dead workers whose purge has begun.
         self._burying: set[str] = set()
+        self._telling = asyncio.Lock()
         self._lost = self._stopping = False
         self.leading = False
 
@@ -121,6 +122,16 @@ class Leader:
             await self._store.release(self._me)
         except StoreUnavailable as error:
             _log.warning("the next leader must wait for the lease to end: %s", error)
+
+    async def put(self, jobs: Sequence[Job]) -> None:
+        """Queue jobs of events that this worker saw, behind what may be told by now: nobody is heard of before having
+        come, whoever leads. Raises StoreUnavailable."""
+        target = self._target()
+        if target is not None:
+            await self._store.push([(target, encode(job)) for job in jobs])
+        else:
+            await self._tell_due()
+            await self._queue.put(jobs)
 
     def wake(self) -> None:
         """Something was decided, a worker died, or the lease is free."""
@@ -239,14 +250,15 @@ class Leader:
 
     async def _tell_due(self) -> int | None:
         """Make jobs of all that is due; in how many ms the next transition will be (None: none waits)."""
-        while self.leading:
-            due = await self._store.due(DUE_SLICE)
-            if not due.transitions:
-                return due.next_due_in_ms
-            if not await self._tell(due.transitions):
-                # The lease is lost, or somebody came back meanwhile: ask again who leads and what is due.
-                self._renew_at = 0.0
-            await self._renew()
+        async with self._telling:
+            while self.leading:
+                due = await self._store.due(DUE_SLICE)
+                if not due.transitions:
+                    return due.next_due_in_ms
+                if not await self._tell(due.transitions):
+                    # The lease is lost, or somebody came back meanwhile: ask again who leads and what is due.
+                    self._renew_at = 0.0
+                await self._renew()
         return None
 
     async def _tell(self, transitions: Sequence[Transition]) -> bool:
@@ -262,7 +274,7 @@ class Leader:
         for job in jobs:
             job.id = _stable_id(job)
 
-        target = self._queue.default_list if self._store.pushes_jobs else None
+        target = self._target()
         if target is not None:
             pushed = [(target, encode(job)) for job in jobs]
         else:
@@ -274,6 +286,10 @@ class Leader:
             for app_id, events in by_app.items():
                 self._count(app_id, self._apps.by_id(app_id), events)
         return told
+
+    def _target(self) -> str | None:
+        """The list that the store's scripts push jobs to, where it has scripts and the queue a list."""
+        return self._queue.default_list if self._store.pushes_jobs else None
 
     def _count(self, app_id: str, app: App | None, events: Sequence[WebhookEvent]) -> None:
         if app is None:

@@ -95,8 +95,11 @@ class MemoryOccupancy:
 
     async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
         if jobs:
-            raise ValueError("there is no Redis list to push jobs to: put them in the queue before the commit")
+            await self.push(jobs)
         return self._cluster.leads(leader) and self._cluster.log.commit(told)
+
+    async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
+        raise ValueError("there is no Redis list to push jobs to: put them in the queue before the commit")
 
     async def audit(self, leader: str, apps: Sequence[str], wanted: Wanted, limit: int) -> int:
         """Nobody else can write to this process' memory."""

@@ -34,6 +34,7 @@ _LEASE = load("occupancy_lease", common=_COMMON)
 _DUE = load("occupancy_due", common=_COMMON)
 _TOTALS = load("occupancy_totals", common=_COMMON)
 _COMMIT = load("occupancy_commit", common=_COMMON)
+_PUSH = load("occupancy_push", common=_COMMON)
 _AUDIT = load("occupancy_audit", common=_COMMON)
 
 T = TypeVar("T")
@@ -201,6 +202,9 @@ class RedisOccupancy:
         for job in jobs:
             args += job
         return bool(await self._run(_COMMIT, *args))
+
+    async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
+        await self._run(_PUSH, *(part for job in jobs for part in job))
 
     async def audit(self, leader: str, apps: Sequence[str], wanted: Wanted, limit: int) -> int:
         purging, workers = await self._workers()

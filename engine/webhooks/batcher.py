@@ -1,4 +1,4 @@
-"""Events that this worker sees become jobs: one window for each app and endpoint, then the queue.
+"""Events that this worker sees become jobs: one window for each app and endpoint, then the queue, by way of the leader.
 
 Called for client events, cache misses and connection events; occupancy and membership are the leader's. It never
 blocks its caller and never grows without limit: what the queue cannot take in time is dropped, counted and logged.
@@ -10,12 +10,13 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from engine.apps.app import App
 from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
-from engine.interfaces import Job, WebhookQueue
+from engine.interfaces import Job
 from engine.metrics import Metrics
 from engine.tasks import cancel, spawn
 from engine.webhooks.event import WebhookEvent
@@ -34,12 +35,18 @@ LOG_EVERY_S = 10.0
 _log = logging.getLogger(__name__)
 
 
+class Queue(Protocol):
+    """What takes the jobs: `occupancy/leader.py`, which puts them behind what happened before."""
+
+    async def put(self, jobs: Sequence[Job]) -> None: ...
+
+
 class Batcher:
     """:param now_ms: milliseconds since the epoch, for the body's `time_ms`."""
 
     def __init__(
         self,
-        queue: WebhookQueue,
+        queue: Queue,
         batching: Batching,
         metrics: Metrics,
         *,

@@ -69,6 +69,7 @@ def test_garbage_in_redis_is_left_out(redis_url: str) -> None:
         "worker-members:a",
         "transitions",
         "pending",
+        "behind",
         "clock",
         "lease",
     ],
@@ -89,6 +90,7 @@ def test_a_key_overwritten_with_another_type_starts_anew(redis_url: str, name: s
             assert await store.channels("app") == {"presence-x": 1}
             assert await store.members("app", "presence-x") == {"u": "i"}
             await store.due(10)
+            await store.push([(f"{cluster.name}-queue", b"1")])
 
     asyncio.run(run())
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import redis
+
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import wait_until
 
@@ -49,7 +51,8 @@ class Monitor:
 @contextmanager
 def monitored(valkey: ValkeyServer) -> Iterator[Monitor]:
     monitor, last = Monitor(valkey), "ECHO that-is-all"
-    with valkey.client() as client, client.monitor() as source:
+    # Without a time-out: nobody may send anything for a while.
+    with redis.Redis.from_url(valkey.url, socket_timeout=None) as client, client.monitor() as source:
 
         def listen() -> None:
             for told in source.listen():

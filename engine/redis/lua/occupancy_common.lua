@@ -10,6 +10,8 @@
 --   members:<P>                   hash    user -> "<workers that hold the member> <user_info>"
 --   transitions                   zset    sequence number and JSON, scored by the microsecond it may be told
 --   pending                       hash    P or P/user -> its vacated or member_removed entry that still settles
+--   behind                        zset    sequence number, length of a list's name, the name, and a job that is queued once
+--                                         no transition is left that may be told before that number
 --   counts                        hash    P -> "<microsecond> <entry>": its last subscription_count, and when that is due
 --   clock                         string  "<last sequence number> <skew>"
 --   epoch                         string  another one after each loss of data
@@ -85,6 +87,11 @@ local function append(seq, settle_us, name, r, user, socket, data)
   call('ZADD', base .. 'transitions', fmt('%.0f', seq + settle_us), entry)
   appended = true
   return entry
+end
+
+-- The microsecond at which the first of all transitions may be told.
+local function earliest()
+  return tonumber(call('ZRANGE', base .. 'transitions', 0, 0, 'WITHSCORES')[2] or math.huge)
 end
 
 -- channel_vacated, member_removed: may be told after settling; until then a return finds it in `pending`.
