@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Coroutine, Iterator
@@ -21,14 +22,14 @@ from typing import Any, NamedTuple
 
 from tests.integration.conftest import shared_config
 from tests.support.client import PusherClient
-from tests.support.engine import ROOT, Engine, running
+from tests.support.engine import PYTHON, ROOT, Engine, environment, running
 from tests.support.placing import connected_to, slots
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import wait_until_async
 
-#: Within this time a killed worker must be there again for a return to it to come before the time is over.
-SETTLE_S = 4.0
+#: Bounds of the settling time. A killed worker must be there again before it is over, which takes a busy machine long.
+SETTLE_MIN_S, SETTLE_MAX_S = 3.0, 15.0
 #: A silent client is pinged after the one time, and ended when it does not answer within the other (30 s of old).
 ACTIVITY_S, PONG_S = 2, 2
 #: The others say something so often.
@@ -64,6 +65,13 @@ def test_a_return_in_time_is_nothing_and_one_too_late_a_pair(receiver: WebhookRe
     assert stories == {cell: COME if cell.when == "before" else COME + GONE + COME for cell in CELLS}
 
 
+def settle_s() -> float:
+    """Several times as long as a worker needs here and now until it serves."""
+    began = time.monotonic()
+    subprocess.run([PYTHON, "-c", "import engine.worker"], cwd=ROOT, env=environment(), check=True, timeout=30)
+    return min(max(SETTLE_MIN_S, 4 * (time.monotonic() - began)), SETTLE_MAX_S)
+
+
 @contextmanager
 def nodes(receiver: WebhookReceiver, folder: Path) -> Iterator[tuple[Engine, Engine]]:
     # What a process of Python imports first: nobody waits half a minute for a silent client here.
@@ -71,7 +79,7 @@ def nodes(receiver: WebhookReceiver, folder: Path) -> Iterator[tuple[Engine, Eng
     env = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     with ValkeyServer() as valkey:
         config = shared_config(receiver) | {
-            "webhooks": {"settle_ms": int(SETTLE_S * 1000), "batching": {"enabled": True, "duration": 10}},
+            "webhooks": {"settle_ms": int(settle_s() * 1000), "batching": {"enabled": True, "duration": 10}},
             "database": {"redis": {"url": valkey.url}},
             "activity_timeout": ACTIVITY_S,
         }
@@ -150,18 +158,16 @@ class Matrix:
 
     async def come_back(self, cell: Cell, client: PusherClient) -> None:
         await wait_until_async(lambda: cell.channel not in self.occupied, what=f"{cell} is left")
-        left_at = time.monotonic()
         if cell.when == "before":
-            assert self.told[cell.channel] == COME
+            assert self.told[cell.channel] == COME, "too slow a machine for this settling time"
             await client.subscribe(cell.channel, USER)
-            assert time.monotonic() - left_at < SETTLE_S - 0.5, "too slow a machine for this settling time"
             # Who leaves now is told of later than anybody before.
             marker = f"marker-{cell.channel}"
             await client.subscribe(marker)
             await client.unsubscribe(marker)
-            await wait_until_async(lambda: self.told[marker] == ["channel_occupied", "channel_vacated"], 20, marker)
+            await wait_until_async(lambda: self.told[marker] == ["channel_occupied", "channel_vacated"], 30, marker)
         else:
-            await wait_until_async(lambda: self.told[cell.channel] == COME + GONE, 20, lambda: self.told[cell.channel])
+            await wait_until_async(lambda: self.told[cell.channel] == COME + GONE, 30, lambda: self.told[cell.channel])
             await client.subscribe(cell.channel, USER)
             await wait_until_async(lambda: self.told[cell.channel] == COME + GONE + COME)
 
