@@ -53,7 +53,7 @@ class Audit:
                 wire.UNCHANGED,
                 0,
                 *wanted(app_id, channel),
-                members=tuple(MemberReport(user, 0) for user in users),
+                members=tuple(MemberReport(user, 0) for user in sorted(users)),
             )
             for (app_id, channel), users in places.items()
         ]
