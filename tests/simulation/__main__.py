@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 import time
 
 from tests.simulation.judge import play
-from tests.simulation.oracle import Violation
+from tests.simulation.lives import Violation
 from tests.simulation.plan import Plan
 from tests.support.valkey import ValkeyServer
 
@@ -48,11 +47,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # Sets are walked in the order of their hashes: the same in every run, so that a seed replays.
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        os.execve(
-            sys.executable,
-            [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
-            {**os.environ, "PYTHONHASHSEED": "0"},
-        )
     sys.exit(main())

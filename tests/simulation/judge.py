@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.occupancy.keys import fact as name_of
-from tests.simulation.oracle import Fact, Violation
+from tests.simulation.lives import Violation
+from tests.simulation.oracle import Fact
 from tests.simulation.plan import APP, CALM_S, TROUBLE_S, Plan
 from tests.simulation.server import Mutation
 from tests.simulation.trouble import Trouble
@@ -65,7 +66,7 @@ def _until_right(world: World) -> float:
     world.run(world.now + STEADY_S)
     if not world.run(world.now + STEADY_S, lambda: not _wrong(world)):
         raise Violation(f"all was right, and then {_wrong(world)}")
-    if (more := world.oracle.history[told:]) and not world.lossy:
+    if (more := world.oracle.history[told:]) and not world.excuses.lossy:
         raise Violation(f"all was told, and then {more}")
     _check_stories(world)
     _check_keys(world)
@@ -91,12 +92,12 @@ def _wrong(world: World) -> str:
 
 
 def _check_stories(world: World) -> None:
-    belief, faults = read(world.oracle.history, repeats=world.lossy)
+    belief, faults = read(world.oracle.history, repeats=world.excuses.lossy)
     if faults:
         raise Violation("; ".join(faults))
     told = _facts_of(belief)
     true = {fact for node in world.nodes for fact in node.facts() if fact[0].startswith(("room-", "presence-"))}
-    missed, stale = true - told - world.excused, told - true - world.excused
+    missed, stale = true - told - world.excuses.facts, told - true - world.excuses.facts
     if missed or stale:
         raise Violation(f"never told: {missed}; told and not so any more: {stale}")
 
@@ -138,6 +139,6 @@ def _check_keys(world: World) -> None:
 
 
 def _check_end(world: World) -> None:
-    told = _facts_of(read(world.oracle.history, repeats=world.lossy)[0]) - world.excused
+    told = _facts_of(read(world.oracle.history, repeats=world.excuses.lossy)[0]) - world.excuses.facts
     if told:
         raise Violation(f"everybody has left, and still told as there: {told}")

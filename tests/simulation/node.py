@@ -69,6 +69,8 @@ class Node:
         self.loop = SimLoop(clock)
         self.dead = self.stopped = self.cut = self.draining = self.serving = False
         self.known_as = ""
+        #: What somebody set the clock of its machine ahead or back by.
+        self.clock_step_s = 0.0
         self.subscriptions: list[Subscription] = []
         store = RedisOccupancy(connect(self), PREFIX, TOPICS, REDIS_TIMEOUT_S, clock)  # type: ignore[arg-type]
         self.reporter = Reporter(

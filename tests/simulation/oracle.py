@@ -16,16 +16,14 @@ import orjson
 from engine.interfaces import MemberReport, Report
 from engine.occupancy import wire
 from engine.occupancy.wire import decode_transition
+from tests.simulation.heard import Heard
+from tests.simulation.lives import Lives, Violation
 from tests.simulation.server import Done
 
 #: Sequence numbers may run so far ahead of the clock, when many changes fall on one microsecond.
 BLUR_US = 1000
 COME = {"": "channel_occupied", "u": "member_added"}
 GONE = {"": "channel_vacated", "u": "member_removed"}
-
-
-class Violation(AssertionError):
-    """Something that must never happen has happened."""
 
 
 #: (channel, user id or "").
@@ -43,25 +41,35 @@ class Told:
     by: str
 
 
-#: Facts, and the transitions that wait.
-State = tuple[dict[str, dict[Fact, int]], dict[bytes, Told]]
+@dataclass(slots=True)
+class State:
+    """What a server knows: facts, the transitions that wait, and who lives. An empty one knows nothing."""
+
+    facts: dict[str, dict[Fact, int]] = field(default_factory=dict)
+    log: dict[bytes, Told] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    given_up: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Oracle:
     """:ivar facts: incarnation -> (channel, user or "") -> how many. :ivar history: events in the order of jobs."""
 
+    lives: Lives
     facts: dict[str, dict[Fact, int]] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     _log: dict[bytes, Told] = field(default_factory=dict)
+    _heard: Heard = field(default_factory=Heard)
 
     def state(self) -> State:
         """What the server knows now."""
-        return deepcopy((self.facts, self._log))
+        return deepcopy(State(self.facts, self._log, self.lives.known, self.lives.given_up))
 
     def lost(self, state: State) -> None:
         """The server knows no more than this; what has been told stays told."""
-        self.facts, self._log = deepcopy(state)
+        self.facts, self._log = deepcopy((state.facts, state.log))
+        self.lives.lost(state.known, state.given_up)
+        self._heard.lost(BLUR_US)
 
     def waiting(self) -> list[Told]:
         """What has been decided and not told yet."""
@@ -83,6 +91,7 @@ class Oracle:
 
     def check(self, done: Done) -> None:
         """Compare what a script did with what it should have done."""
+        self.lives.check(done)
         reports: list[Report] = []
         answers: list[Any] = []
         match done.name:
@@ -115,6 +124,10 @@ class Oracle:
                 self._check_limit(report, fact, before)
             if answer is not None:
                 self._check_answer(report, answer)
+        self._heard.check(done)
+        for report, answer in zip(reports, answers, strict=False):
+            if isinstance(answer, list) and answer[1] == 0 and answer[3] is not None:
+                self._heard.roster(report.channel, answer)
         self._check_log(done, expected)
         if done.name == "occupancy_purge" and done.reply == 0 and any(self.facts.pop(worker, {}).values()):
             raise Violation(f"{worker} is forgotten and still holds something")
@@ -141,6 +154,8 @@ class Oracle:
     ) -> None:
         channel, user = fact
         after, kind = self.holders(fact), "u" if user else ""
+        if user and (before > 0) != (after > 0):
+            self._heard.expected.append((channel, user, after > 0))
         watched = report.members_watched if user else report.watched
         if (before > 0) == (after > 0) or not watched or channel.startswith("#"):
             return
@@ -200,6 +215,8 @@ class Oracle:
         wanted = Counter((told.name, told.channel, told.seq) for entry in gone if (told := decode_transition(entry, 0)))
         if queued != wanted:
             raise Violation(f"told {wanted}, queued {queued}")
+        if early := [self._log[entry] for entry in gone if self._log[entry].due_us > done.clock_us]:
+            raise Violation(f"told before their time: {early}")
         for entry in gone:
             del self._log[entry]
         self.history += events

@@ -18,6 +18,8 @@ JOBS = "jobs"
 #: Channels that some webhook wants, one that none wants, one that clients never see.
 PLAIN = ("room-a", "room-b", "quiet-c", "#server-to-user-7")
 PRESENCE = ("presence-x", "presence-y")
+#: Workers at one time.
+MAX_NODES = 5
 USERS = ("u1", "u2", "u3", "u4")
 #: Seconds of trouble; after it everything must come right.
 TROUBLE_S = 12.0
@@ -28,8 +30,9 @@ CALM_S = 45.0
 @dataclass(frozen=True, slots=True)
 class Plan:
     """:param every_s: mean time between actions. :param weights: action -> how often, relatively.
-    :param fatal: chance that the sender of a script is killed while it is under way. :param stopping: that it is
-    stopped, for longer than its lease. :param empties: whether the server loses its data now and then.
+    :param fatal: chance that the sender of a command is killed while it is under way. :param stopping: that it is
+    stopped, for longer than its lease. :param expiring: that the lease is lost then. :param loses: whether the server
+    loses its data now and then, or is replaced by a replica that lags.
     """
 
     seed: int
@@ -41,6 +44,7 @@ class Plan:
     weights: dict[str, float]
     fatal: float
     stopping: float
+    expiring: float
     loses: bool
     limit: int
     member_limit: int
@@ -65,6 +69,7 @@ class Plan:
             "subscribe": 10.0,
             "unsubscribe": 9.0,
             "move": 4.0,
+            "join": sometimes(0.5),
             "kill": sometimes(1.0),
             "drain": sometimes(0.5),
             "stop": sometimes(1.5),
@@ -73,6 +78,7 @@ class Plan:
             "expire_lease": sometimes(1.0),
             # A clock that steps back while the last sequence number is forgotten would give old numbers again.
             "step_clock": 0.0 if loses else sometimes(0.3),
+            "step_worker_clock": sometimes(0.3),
             "empty": sometimes(0.8) if loses else 0.0,
             "fail_over": sometimes(0.8) if loses else 0.0,
         }
@@ -86,6 +92,7 @@ class Plan:
             weights=weights,
             fatal=sometimes(0.01),
             stopping=sometimes(0.01),
+            expiring=sometimes(0.02),
             loses=loses,
             limit=chance.choice([0, 0, 3]),
             member_limit=chance.choice([0, 0, 2]),

@@ -41,6 +41,7 @@ class Done:
     :param jobs: what it pushed to the webhook queue; taken out again.
     :param pushed: (topic, message) of everything that it published.
     :param clock_us: the server's clock, and the steps back that the sequence of transitions bridges.
+    :param now_s: the world's time. :param lease: whose lease it was before.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Done:
     jobs: list[bytes]
     pushed: list[tuple[bytes, bytes]]
     clock_us: int
+    now_s: float
+    lease: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +104,20 @@ class Server:
         self._note_time(now_s)
         texts = tuple(_bytes(arg) for arg in args)
         replies, pushed = self._call(
+            ("GET", self._base + "lease"),
             ("EVALSHA", self._shas[name], 2, self._base, clock_us, *texts),
+            ("PTTL", self._base + "lease"),
             ("PERSIST", self._base + "lease"),
             ("ZRANGE", self._base + "transitions", 0, -1, "WITHSCORES"),
             ("LPOP", self._jobs, 1_000_000),
             ("GET", self._base + "clock"),
         )
-        reply, _, log, jobs, clock = replies
+        lease, reply, ends_ms, _, log, jobs, clock = replies
         skew_us = int(clock.split()[1]) if clock else 0
-        if name == "occupancy_lease" and reply == 1 and int(texts[2]) > 0:
+        if ends_ms > 0:
+            # It was set just now. Real time has passed since, so what was asked for counts.
             self._lease_until = now_s + int(texts[2]) / 1000
-        return Done(name, texts, reply, dict(log), jobs or [], pushed, clock_us + skew_us)
+        return Done(name, texts, reply, dict(log), jobs or [], pushed, clock_us + skew_us, now_s, lease)
 
     def plain(self, now_s: float, *command: Any) -> Any:
         """A command that is no script."""

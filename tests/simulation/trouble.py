@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.occupancy.reporter import Member
 from tests.simulation.node import Node
-from tests.simulation.plan import PLAIN, PRESENCE, USERS
+from tests.simulation.plan import MAX_NODES, PLAIN, PRESENCE, USERS
 from tests.simulation.world import World
 
 
@@ -33,7 +33,7 @@ class Trouble:
     def _subscribe(self) -> None:
         if node := self._some_node():
             channel = self._chance.choice(PLAIN + PRESENCE)
-            self._join(node, channel, self._chance.choice(USERS) if channel in PRESENCE else "")
+            self._come(node, channel, self._chance.choice(USERS) if channel in PRESENCE else "")
 
     def _unsubscribe(self) -> None:
         if (node := self._some_node()) and node.subscriptions:
@@ -49,11 +49,11 @@ class Trouble:
 
         def come_back() -> None:
             if not self._world.calm and (other := self._some_node()):
-                self._join(other, subscription.channel, user)
+                self._come(other, subscription.channel, user)
 
         self._world.at(self._chance.choice([0.0, 0.05, 0.5, 4.0]) * self._chance.random(), come_back)
 
-    def _join(self, node: Node, channel: str, user: str) -> None:
+    def _come(self, node: Node, channel: str, user: str) -> None:
         self._sockets += 1
         self._world.note(f"client {self._sockets} goes to {node.name}: {channel} {user}")
         limit = self._plan.limit if channel == PLAIN[1] else 0
@@ -62,6 +62,11 @@ class Trouble:
         node.subscribe(channel, member, limit)
 
     # --- workers
+
+    def _join(self) -> None:
+        """One more of them than there were."""
+        if len(self._world.living()) < MAX_NODES:
+            self._world.spawn()
 
     def _kill(self) -> None:
         if node := self._some_node():
@@ -79,6 +84,11 @@ class Trouble:
     def _cut(self) -> None:
         if node := self._some_node():
             self._world.cut(node, self._while())
+
+    def _step_worker_clock(self) -> None:
+        if node := self._some_node():
+            node.clock_step_s += (step_s := self._chance.uniform(-10, 10))
+            self._world.note(f"the clock of {node.name} steps by {step_s:.1f} s")
 
     # --- the server
 

@@ -39,7 +39,7 @@ class World(Protocol):
     def script(self, who: str, name: str, args: tuple[Any, ...]) -> Any: ...
     def plain(self, *command: Any) -> Any: ...
     def sent(self, peer: Peer, name: str) -> None:
-        """A script is under way."""
+        """A command is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,7 @@ class Wire:
                 return redis.exceptions.NoScriptError("NOSCRIPT")
             return self._world.script(peer.name, name, args)
 
-        future = self.send(peer, name, execute)
-        self._world.sent(peer, name)
-        return future
+        return self.send(peer, name, execute)
 
     def plain(self, peer: Peer, *commands: tuple[Any, ...]) -> asyncio.Future[Any]:
         """Commands in one message; the answer is a list."""
@@ -109,6 +107,7 @@ class Wire:
 
         self.under_way += 1
         self._world.at(delay_s, arrive)
+        self._world.sent(peer, what)
         return future
 
     def _answer(self, peer: Peer, future: asyncio.Future[Any], result: Any) -> None:

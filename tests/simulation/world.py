@@ -10,17 +10,19 @@ import itertools
 import random
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
-from unittest import mock
 
 from engine.apps.app import Filter
-from engine.occupancy import reporter
 from engine.redis import scripts
 from engine.webhooks.wishes import WebhookWishes
+from tests.simulation.excuses import Excuses
+from tests.simulation.lives import Lives, Violation
 from tests.simulation.node import Node
-from tests.simulation.oracle import Fact, Oracle, State, Violation
+from tests.simulation.oracle import Oracle, State
 from tests.simulation.plan import APP, JOBS, PREFIX, TOPICS, Plan
 from tests.simulation.server import COMMON, NAMES, Mutation, Server, Snapshot
+from tests.simulation.surroundings import Clocks, given
 from tests.simulation.wire import Client, Peer, Wire
 from tests.support.stories import COMES, GOES
 from tests.webhooks.making import Apps, make_app, make_endpoint
@@ -32,6 +34,8 @@ BASE = PREFIX + "{0}:"
 #: Time from the death of a worker to its supervisor's word, and until another one has started.
 OBITUARY_S = (0.01, 0.4)
 RESPAWN_S = (0.1, 2.0)
+#: Scripts in one run; some hundreds are usual.
+MAX_STEPS = 20_000
 
 
 class World:
@@ -43,22 +47,19 @@ class World:
         self.plan = plan
         self.now = START_S
         self.chance = random.Random(f"world {plan.seed}")
-        self.oracle = Oracle()
+        self.oracle = Oracle(Lives(plan.node_timeout_ms / 1000))
         self.nodes: list[Node] = []
         self.calm = False
-        self.lossy = False
-        #: Facts whose only witness died before or after the server lost them: two faults at once, of which nothing is
-        #: promised.
-        self.excused: set[Fact] = set()
-        self._replica: tuple[State, Snapshot] = ({}, {}), Snapshot()
+        self.excuses = Excuses(self.oracle)
+        self._replica: tuple[State, Snapshot] = State(), Snapshot()
         self.steps = 0
-        self._owed: dict[str, set[Fact]] = {}
         self._say = say
+        #: Whose code runs now.
+        self._acting: Node | None = None
         self._clock_step_us = 0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._names = (f"w{n}" for n in itertools.count(1))
-        self._incarnations = (f"i{n}" for n in itertools.count(1))
         self.server = Server(path, BASE, TOPICS, JOBS, mutation)
         self._shas = {script.source: script.sha for script in (scripts.load(name, common=COMMON) for name in NAMES)}
         self.wire = Wire(self, self.chance, self.server.names)
@@ -70,11 +71,9 @@ class World:
         self._wanted = WebhookWishes(self._apps, plan.settle_ms)
 
     def __enter__(self) -> World:
-        self._state = random.getstate()
-        # The engine jitters its waits, and names its incarnations, by chance.
-        random.seed(f"engine {self.plan.seed}")
-        self._patch = mock.patch.object(reporter, "_new_incarnation", lambda: next(self._incarnations))
-        self._patch.start()
+        self._open = ExitStack()
+        self._open.callback(self.server.close)
+        self._open.enter_context(given(self.plan.seed, Clocks(lambda: self.now, self._wall_us)))
         for _ in range(self.plan.nodes):
             self.spawn()
         if self.plan.weights["fail_over"]:
@@ -82,11 +81,9 @@ class World:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._patch.stop()
-        random.setstate(self._state)
         for node in self.nodes:
             node.loop.forget()
-        self.server.close()
+        self._open.close()
 
     # --- time
 
@@ -98,6 +95,7 @@ class World:
         while True:
             for node in self.nodes:
                 if not node.stopped and not node.dead:
+                    self._acting = node
                     node.loop.run()
                     if node.loop.errors:
                         raise Violation(f"{node.name}: {node.loop.errors[0]}")
@@ -116,6 +114,10 @@ class World:
         if self._say is not None:
             self._say(f"{self.now - START_S:9.4f}  {text}")
 
+    def _wall_us(self) -> int:
+        step_s = self._acting.clock_step_s if self._acting is not None else 0.0
+        return int((self.now + step_s) * 1e6) + EPOCH_US
+
     def _next(self) -> float:
         times = [self._events[0][0]] if self._events else []
         for node in self.nodes:
@@ -127,6 +129,8 @@ class World:
 
     def script(self, who: str, name: str, args: tuple[Any, ...]) -> Any:
         self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise Violation(f"{MAX_STEPS} scripts, and no end")
         done = self.server.run(name, self.now, int(self.now * 1e6) + EPOCH_US + self._clock_step_us, args)
         if self._say is not None:
             self.note(f"{who}: {name.removeprefix('occupancy_')} {_shown(done.args[1:])} -> {done.reply}")
@@ -141,7 +145,7 @@ class World:
         return self.server.plain(self.now, *command)
 
     def sent(self, peer: Peer, name: str) -> None:
-        """The worst moment for its sender: the script is under way."""
+        """The worst moment for its sender: a command is under way."""
         if self.calm or not isinstance(peer, Node):
             return
         if self.chance.random() < self.plan.fatal:
@@ -149,6 +153,11 @@ class World:
             self.at(0, lambda: self.kill(peer))
         elif self.chance.random() < self.plan.stopping:
             self.stop(peer, self.chance.uniform(0.8, 2.0) * self.plan.lease_ms / 1000)
+        elif self.chance.random() < self.plan.expiring:
+            self.expire_lease()
+            for node in self.living():
+                if node is not peer:
+                    self._push(node)
 
     def _push(self, node: Node) -> None:
         if not (node.dead or node.cut or self.wire.down):
@@ -209,12 +218,16 @@ class World:
             self.nodes.remove(node)
             node.loop.forget()
             self.note(f"{node.name} has ended")
-            if self.lossy:
-                self.excused |= self._owed.get(node.name, set()) | node.facts().keys()
+            self.excuses.died(node.name, node.facts())
             if self.chance.random() < 0.7:
                 self.at(self.chance.uniform(*OBITUARY_S), lambda node=node: self._declare_dead(node))
             if not self.calm or not self.nodes:
-                self.at(self.chance.uniform(*RESPAWN_S), self.spawn)
+                self.at(self.chance.uniform(*RESPAWN_S), self._respawn)
+
+    def _respawn(self) -> None:
+        # Others may have joined meanwhile.
+        if len(self.living()) < (self.plan.nodes if not self.calm else 1):
+            self.spawn()
 
     def _declare_dead(self, node: Node) -> None:
         if not self.wire.down:
@@ -231,6 +244,7 @@ class World:
 
         def bring_back() -> None:
             self.note("the server is back")
+            self.oracle.lives.away(self.now, seconds)
             self.wire.down = False
             for node in self.nodes:
                 node.reconnected()
@@ -240,7 +254,7 @@ class World:
     def empty(self, seconds: float) -> None:
         """The server restarts without data."""
         self.note("the server loses all data")
-        self._lose(({}, {}), Snapshot(), seconds)
+        self._lose(State(), Snapshot(), seconds)
 
     def fail_over(self, seconds: float) -> None:
         """A replica takes its place that has not heard of what was written lately."""
@@ -255,20 +269,7 @@ class World:
 
     def _lose(self, state: State, data: Snapshot, seconds: float) -> None:
         self.take_down(seconds)
-        living = {node.reporter.incarnation: node for node in self.living()}
-        for name, facts in self.oracle.facts.items():
-            known = {fact for fact, n in facts.items() if n} | {t.fact for t in self.oracle.waiting() if t.by == name}
-            if name in living:
-                self._owed.setdefault(living[name].name, set()).update(known)
-            else:
-                self.excused |= known
-        self.excused |= {told.fact for told in self.oracle.waiting() if told.by not in self.oracle.facts}
-        # Given up and told lately, and now held by nobody's hand again: who comes there is not told as new.
-        for name, facts in state[0].items():
-            if name not in living:
-                before = self.oracle.facts.get(name, {})
-                self.excused |= {fact for fact, n in facts.items() if n and not before.get(fact)}
-        self.lossy = True
+        self.excuses.lost({node.reporter.incarnation: node.name for node in self.living()}, state)
         self.oracle.lost(state)
         self.server.restore(data)
 
