@@ -70,19 +70,22 @@ class RedisOccupancy:
         self._turn = 0
         #: Whose report was answered last, and its number.
         self._answered = ("", 0)
+        #: As of the last join.
+        self._epoch = ""
         #: Replies of Redis, or parts of them, that could not be read; a metric.
         self.malformed = 0
 
     # --- workers
 
     async def join(self, incarnation: str) -> str:
-        epoch = await self._run(_JOIN, incarnation, 1, self._last_answered(incarnation))
+        epoch = await self._run(_JOIN, incarnation, 1, self._last_answered(incarnation), self._epoch)
         if not isinstance(epoch, bytes):
             raise IncarnationGone(incarnation)
-        return epoch.decode("utf-8", "replace")
+        self._epoch = epoch.decode("utf-8", "replace")
+        return self._epoch
 
     async def heartbeat(self, incarnation: str) -> bool:
-        return bool(await self._run(_JOIN, incarnation, 0, self._last_answered(incarnation)))
+        return bool(await self._run(_JOIN, incarnation, 0, self._last_answered(incarnation), self._epoch))
 
     async def leave(self, incarnation: str) -> None:
         await self._run(_LEAVE, incarnation)
@@ -91,7 +94,7 @@ class RedisOccupancy:
         # Grows from call to call, also over a restart of this driver: see occupancy_report.lua.
         turn = self._turn = max(self._turn + 1, time.time_ns() // 1000)
         answered = self._last_answered(incarnation)
-        raw = await self._run(_REPORT, incarnation, turn, answered, *wire.encode_reports(reports))
+        raw = await self._run(_REPORT, incarnation, turn, answered, self._epoch, *wire.encode_reports(reports))
         if raw is None:
             raise IncarnationGone(incarnation)
         if raw == 0:

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
+from engine.errors import IncarnationGone
 from engine.interfaces import Answer, MemberReport, Report, Wishes
 from engine.occupancy.departures import KEPT_S, Departures
 from engine.occupancy.held import Member
@@ -45,6 +48,20 @@ class Worker:
     async def lose_everything(self) -> None:
         async for key in self.cluster.client.scan_iter(f"{self.cluster.name}-key:*"):
             await self.cluster.client.delete(key)
+
+    async def copied(self) -> dict[bytes, bytes]:
+        """What a replica has now."""
+        keys = [key async for key in self.cluster.client.scan_iter(f"{self.cluster.name}-key:*")]
+        return {key: await self.cluster.client.dump(key) for key in keys}
+
+    async def fail_over(self, copy: dict[bytes, bytes]) -> None:
+        """That replica takes over."""
+        async with self.cluster.client.pipeline(transaction=True) as pipe:
+            async for key in self.cluster.client.scan_iter(f"{self.cluster.name}-key:*"):
+                pipe.delete(key)
+            for key, value in copy.items():
+                pipe.restore(key, 0, value)
+            await pipe.execute()
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(10):
@@ -97,6 +114,46 @@ def test_who_is_here_is_told_again_and_who_was_replaced_to_have_left(redis_url: 
                 ("member_added", "bob", "data of bob"),
                 ("member_removed", "ann", ""),
             ]
+
+    asyncio.run(run())
+
+
+def test_who_left_a_worker_that_the_replica_never_knew_is_told_to_have_left(redis_url: str) -> None:
+    async def run() -> None:
+        worker = Worker(InRedis(redis_url))
+        await worker.store.join("somebody before")
+        copy = await worker.copied()
+        try:
+            await worker.reporter.start()
+            await worker.come(ANN)
+            await worker.go(ANN)
+            await worker.fail_over(copy)
+
+            async def told() -> bool:
+                return bool(await worker.told())
+
+            await worker.until(told)
+            assert await worker.told() == [("member_removed", "ann", ""), ("channel_vacated", "", "")]
+        finally:
+            await worker.reporter.stop()
+            await worker.cluster.close()
+
+    asyncio.run(run())
+
+
+def test_a_worker_given_up_for_its_silence_finds_no_data_lost(redis_url: str) -> None:
+    async def run() -> None:
+        async with opened(redis_url) as (_, store):
+            epoch = await store.join("stalled")
+            await store.report("stalled", [presence(1, MemberReport("ann", 1))])
+            await store.leave("stalled")
+            await store.acquire("leader", 60_000)
+            while await store.purge("leader", "stalled", everything, 10):
+                pass
+            assert not await store.heartbeat("stalled")
+            with pytest.raises(IncarnationGone):
+                await store.report("stalled", [presence(1, MemberReport("ann", 1))])
+            assert await store.join("stalled again") == epoch
 
     asyncio.run(run())
 

@@ -96,7 +96,7 @@ class Oracle:
         answers: list[Any] = []
         match done.name:
             case "occupancy_report" if isinstance(done.reply, list):
-                reports, answers = decode_reports(done.args[4:]), done.reply
+                reports, answers = decode_reports(done.args[5:]), done.reply
                 worker = done.args[1].decode()
             case "occupancy_purge" if done.reply >= 0:
                 reports = decode_reports(done.args[4:])

@@ -17,6 +17,7 @@
 --   epoch                         string  another one after each loss of data
 --   workers                       zset    incarnation -> last heartbeat in ms; 0 when it left
 --   purging                       set     incarnations that are being undone
+--   buried                        zset    incarnation that was undone -> microsecond; the newest 10,000
 --   turns                         hash    incarnation -> number of its newest report
 --   lease                         string  the leader's incarnation
 
@@ -320,12 +321,24 @@ local function new_epoch()
   return epoch
 end
 
--- Whether a report that was answered is not known any more, because Redis failed over to a replica that lagged. Then
--- the worker is given up, so that it tells everything anew.
-local function went_back(who, newest, answered)
-  if newest >= tonumber(answered) then return false end
+-- `epoch` is the one that a worker knows which has noticed a loss: the first to notice makes a new one.
+local function note_loss(epoch)
+  if call('GET', base .. 'epoch') ~= epoch then return end
   new_epoch()
   finish()
+end
+
+-- An incarnation that was alive is not known. Either it was given up and undone, or Redis failed over to a replica that
+-- has never heard of it.
+local function note_unknown(who, epoch)
+  if call('SISMEMBER', base .. 'purging', who) == 0 and not call('ZSCORE', base .. 'buried', who) then note_loss(epoch) end
+end
+
+-- Whether a report that was answered is not known any more, because Redis failed over to a replica that lagged. Then
+-- the worker is given up, so that it tells everything anew.
+local function went_back(who, newest, answered, epoch)
+  if newest >= tonumber(answered) then return false end
+  note_loss(epoch)
   call('ZADD', base .. 'workers', 0, who)
   wake_leader()
   return true

@@ -1,17 +1,20 @@
 -- Makes an incarnation known and alive, or notes that it is.
 -- KEYS[1] base. ARGV[1] topic prefix, [2] incarnation, [3] "1" to make it known, "0" for a heartbeat, [4] number of its
--- newest report that was answered.
+-- newest report that was answered, [5] the epoch it knows, "" if none.
 -- Returns the epoch, another one since Redis last lost data; or 0 when the incarnation was given up (or, for a heartbeat,
 -- is not known).
 
-local who = ARGV[2]
+local who, epoch_known = ARGV[2], ARGV[5]
 local beat = call('ZSCORE', base .. 'workers', who)
 if beat then
   if tonumber(beat) == 0 then return 0 end
-elseif ARGV[3] == '0' or call('SISMEMBER', base .. 'purging', who) == 1 then
+elseif ARGV[3] == '0' then
+  note_unknown(who, epoch_known)
+  return 0
+elseif call('SISMEMBER', base .. 'purging', who) == 1 then
   return 0
 end
-if went_back(who, newest_report(who), ARGV[4]) then return 0 end
+if went_back(who, newest_report(who), ARGV[4], epoch_known) then return 0 end
 read_clock()
 local epoch = call('GET', base .. 'epoch') or new_epoch()
 call('ZADD', base .. 'workers', fmt('%.0f', math.max(tonumber(beat or 0) + 1, math.floor(now_us / 1000))), who)

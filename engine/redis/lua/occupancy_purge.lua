@@ -13,10 +13,14 @@ if call('SISMEMBER', base .. 'purging', dead) == 0 then
   call('SADD', base .. 'purging', dead)
 end
 apply_all(dead, 5)
-finish()
 local remaining = call('HLEN', base .. 'worker:' .. dead) + call('HLEN', base .. 'worker-members:' .. dead)
 if remaining == 0 then
   call('SREM', base .. 'purging', dead)
   call('HDEL', base .. 'turns', dead)
+  -- So that it is not taken for one that Redis lost, should it wake up.
+  read_clock()
+  call('ZADD', base .. 'buried', fmt('%.0f', now_us), dead)
+  call('ZREMRANGEBYRANK', base .. 'buried', 0, -10001)
 end
+finish()
 return remaining
