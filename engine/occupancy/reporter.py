@@ -236,7 +236,9 @@ class Reporter:
                 self._on_refused(held, report, answer, changed, waiting)
                 continue
             held.told = report.count
-            self._unannounced.discard((held.app_id, held.channel))
+            if not answer.refused_members:
+                # Whoever was refused may have been told before as here; that they are not is in the next report.
+                self._unannounced.discard((held.app_id, held.channel))
             self._departures.note(report)
             if held.refresh:
                 held.refresh = False

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+import redis
 
 from engine.errors import IncarnationGone
 from engine.interfaces import Answer, MemberReport, Report, Wishes
@@ -24,8 +25,9 @@ ANN, BOB = Member("ann", "{}", "1.1", "data of ann"), Member("bob", "{}", "1.2",
 class Worker:
     """One worker's reporter over a cluster in Redis."""
 
-    def __init__(self, cluster: InRedis) -> None:
-        self.cluster = cluster
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.cluster = cluster = InRedis(url)
         self.store: RedisOccupancy = cluster.store()
         self.reporter = Reporter(
             self.store, everything, lambda _: None, lambda _: None, lambda *_: None, heartbeat_s=0.02
@@ -54,14 +56,14 @@ class Worker:
         keys = [key async for key in self.cluster.client.scan_iter(f"{self.cluster.name}-key:*")]
         return {key: await self.cluster.client.dump(key) for key in keys}
 
-    async def fail_over(self, copy: dict[bytes, bytes]) -> None:
-        """That replica takes over."""
-        async with self.cluster.client.pipeline(transaction=True) as pipe:
-            async for key in self.cluster.client.scan_iter(f"{self.cluster.name}-key:*"):
+    def fail_over(self, copy: dict[bytes, bytes]) -> None:
+        """That replica takes over, before anything else happens here."""
+        with redis.Redis.from_url(self.url) as client, client.pipeline(transaction=True) as pipe:
+            for key in client.scan_iter(f"{self.cluster.name}-key:*"):
                 pipe.delete(key)
             for key, value in copy.items():
                 pipe.restore(key, 0, value)
-            await pipe.execute()
+            pipe.execute()
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(10):
@@ -71,14 +73,13 @@ class Worker:
 
 @asynccontextmanager
 async def working(url: str) -> AsyncIterator[Worker]:
-    cluster = InRedis(url)
-    worker = Worker(cluster)
+    worker = Worker(url)
     try:
         await worker.reporter.start()
         yield worker
     finally:
         await worker.reporter.stop()
-        await cluster.close()
+        await worker.cluster.close()
 
 
 def test_who_left_shortly_before_is_told_to_have_left(redis_url: str) -> None:
@@ -120,20 +121,54 @@ def test_who_is_here_is_told_again_and_who_was_replaced_to_have_left(redis_url: 
 
 def test_who_left_a_worker_that_the_replica_never_knew_is_told_to_have_left(redis_url: str) -> None:
     async def run() -> None:
-        worker = Worker(InRedis(redis_url))
+        worker = Worker(redis_url)
         await worker.store.join("somebody before")
         copy = await worker.copied()
         try:
             await worker.reporter.start()
             await worker.come(ANN)
             await worker.go(ANN)
-            await worker.fail_over(copy)
+            worker.fail_over(copy)
 
             async def told() -> bool:
                 return bool(await worker.told())
 
             await worker.until(told)
             assert await worker.told() == [("member_removed", "ann", ""), ("channel_vacated", "", "")]
+        finally:
+            await worker.reporter.stop()
+            await worker.cluster.close()
+
+    asyncio.run(run())
+
+
+def test_who_came_back_and_was_refused_after_the_loss_is_told_to_have_left(redis_url: str) -> None:
+    async def run() -> None:
+        worker = Worker(redis_url)
+        other, report = worker.cluster.store(), presence(1, MemberReport("bob", 1))
+        await other.join("other")
+        await other.report("other", [report])
+        copy = await worker.copied()
+        await other.report("other", [presence(0, MemberReport("bob", 0))])
+        try:
+            await worker.reporter.start()
+            ann = Member("ann", "{}", "1.3", "data of ann", limit=1)
+            assert await worker.come(ann)
+
+            def back(answer: Answer, refused: bool) -> None:
+                if refused:
+                    worker.reporter.remove("app", ROOM, ann)
+
+            worker.reporter.remove("app", ROOM, ann)
+            worker.reporter.add("app", ROOM, ann, back)
+            # Its only place is taken there.
+            worker.fail_over(copy)
+
+            async def told() -> bool:
+                return ("member_removed", "ann", "") in await worker.told()
+
+            await worker.until(told)
+            assert await worker.cluster.store().members("app", ROOM) == {"bob": ""}
         finally:
             await worker.reporter.stop()
             await worker.cluster.close()
