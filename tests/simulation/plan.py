@@ -33,6 +33,8 @@ class Plan:
     :param fatal: chance that the sender of a command is killed while it is under way. :param stopping: that it is
     stopped, for longer than its lease. :param expiring: that the lease is lost then. :param loses: whether the server
     loses its data now and then, or is replaced by a replica that lags.
+    :param waking: chance that whoever is stopped or cut off goes on just as somebody is purged.
+    :param slices: how much is done at one time; 0 is as in the engine.
     """
 
     seed: int
@@ -45,9 +47,11 @@ class Plan:
     fatal: float
     stopping: float
     expiring: float
+    waking: float
     loses: bool
     limit: int
     member_limit: int
+    slices: int
     heartbeat_s: float = 0.5
     node_timeout_ms: int = 3000
     lease_ms: int = 2000
@@ -69,9 +73,11 @@ class Plan:
             "subscribe": 10.0,
             "unsubscribe": 9.0,
             "move": 4.0,
+            "crowd": sometimes(1.0),
             "join": sometimes(0.5),
             "kill": sometimes(1.0),
             "drain": sometimes(0.5),
+            "obituary": sometimes(0.3),
             "stop": sometimes(1.5),
             "cut": sometimes(1.5),
             "down": sometimes(0.5),
@@ -93,7 +99,9 @@ class Plan:
             fatal=sometimes(0.01),
             stopping=sometimes(0.01),
             expiring=sometimes(0.02),
+            waking=sometimes(1.0),
             loses=loses,
-            limit=chance.choice([0, 0, 3]),
+            limit=chance.choice([0, 2, 3]),
             member_limit=chance.choice([0, 0, 2]),
+            slices=chance.choice([0, 0, 1, 3]),
         )

@@ -15,6 +15,7 @@ from typing import Any
 import hiredis
 
 from engine.redis import scripts
+from tests.simulation.mutation import Mutation
 
 FOLDER = Path(scripts.__file__).parent / "lua"
 COMMON = "occupancy_common"
@@ -22,15 +23,6 @@ NAMES = sorted(path.stem for path in FOLDER.glob("occupancy_*.lua") if path.stem
 CLOCK = "redis.call('TIME')"
 #: What stands in its place: the world gives the microsecond as a second key.
 WORLD_CLOCK = "{ math.floor(KEYS[2] / 1000000), KEYS[2] % 1000000 }"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """A fault put into a script: `old`, which stands there once, becomes `new`."""
-
-    script: str
-    old: str
-    new: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +160,8 @@ class Server:
 def _source(name: str, mutation: Mutation | None) -> str:
     source = scripts.load(name, common=COMMON).source
     assert source.count("'TIME'") == source.count(CLOCK) == 1, "the clock is read in one place and one way"
-    if mutation is not None and mutation.script in (name, COMMON):
-        assert source.count(mutation.old) == 1, f"{mutation.old!r} should stand once in {name}"
-        source = source.replace(mutation.old, mutation.new)
+    if mutation is not None and mutation.place in (name, COMMON):
+        source = mutation.of(source)
     return source.replace(CLOCK, WORLD_CLOCK)
 
 

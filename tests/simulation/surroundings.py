@@ -14,6 +14,16 @@ from unittest import mock
 from engine import tasks
 from engine.occupancy import leader, reporter
 from engine.occupancy import redis as occupancy
+from tests.simulation.plan import Plan
+
+#: How much is done at one time; made small, what lies between two slices happens in small clusters, too.
+SLICES = (
+    (reporter, "MAX_REPORTS"),
+    (leader, "PURGE_FACTS"),
+    (leader, "PURGE_SLICES"),
+    (leader, "DUE_SLICE"),
+    (leader, "AUDIT_FIGURES"),
+)
 
 
 class Clocks:
@@ -31,15 +41,18 @@ class Clocks:
 
 
 @contextlib.contextmanager
-def given(seed: int, clocks: Clocks) -> Iterator[None]:
+def given(plan: Plan, clocks: Clocks) -> Iterator[None]:
     """Surround the engine by these until the end of the block."""
     state = random.getstate()
-    random.seed(f"engine {seed}")
+    random.seed(f"engine {plan.seed}")
     names = (f"i{n}" for n in itertools.count(1))
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(reporter, "_new_incarnation", lambda: next(names)))
         for module in (occupancy, leader, tasks):
             stack.enter_context(mock.patch.object(module, "time", clocks))
+        if plan.slices:
+            for module, name in SLICES:
+                stack.enter_context(mock.patch.object(module, name, plan.slices))
         try:
             yield
         finally:

@@ -53,6 +53,13 @@ class Trouble:
 
         self._world.at(self._chance.choice([0.0, 0.05, 0.5, 4.0]) * self._chance.random(), come_back)
 
+    def _crowd(self) -> None:
+        """Several come to one place at one time."""
+        if node := self._some_node():
+            channel = self._chance.choice(PLAIN[:2] + PRESENCE[1:])
+            for _ in range(self._chance.randint(2, 5)):
+                self._come(node, channel, self._chance.choice(USERS) if channel in PRESENCE else "")
+
     def _come(self, node: Node, channel: str, user: str) -> None:
         self._sockets += 1
         self._world.note(f"client {self._sockets} goes to {node.name}: {channel} {user}")
@@ -77,6 +84,11 @@ class Trouble:
             self._world.note(f"{node.name} is told to end")
             node.drain()
 
+    def _obituary(self) -> None:
+        """Its supervisor errs."""
+        if node := self._some_node():
+            self._world.declare_dead(node)
+
     def _stop(self) -> None:
         if node := self._some_node():
             self._world.stop(node, self._while())
@@ -87,7 +99,7 @@ class Trouble:
 
     def _step_worker_clock(self) -> None:
         if node := self._some_node():
-            node.clock_step_s += (step_s := self._chance.uniform(-10, 10))
+            node.clock_step_s += (step_s := self._chance.choice([10, 100]) * self._chance.uniform(-1, 1))
             self._world.note(f"the clock of {node.name} steps by {step_s:.1f} s")
 
     # --- the server

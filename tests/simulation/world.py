@@ -18,10 +18,11 @@ from engine.redis import scripts
 from engine.webhooks.wishes import WebhookWishes
 from tests.simulation.excuses import Excuses
 from tests.simulation.lives import Lives, Violation
+from tests.simulation.mutation import Mutation
 from tests.simulation.node import Node
 from tests.simulation.oracle import Oracle, State
 from tests.simulation.plan import APP, JOBS, PREFIX, TOPICS, Plan
-from tests.simulation.server import COMMON, NAMES, Mutation, Server, Snapshot
+from tests.simulation.server import COMMON, NAMES, Server, Snapshot
 from tests.simulation.surroundings import Clocks, given
 from tests.simulation.wire import Client, Peer, Wire
 from tests.support.stories import COMES, GOES
@@ -61,6 +62,7 @@ class World:
         self._numbers = itertools.count()
         self._names = (f"w{n}" for n in itertools.count(1))
         self.server = Server(path, BASE, TOPICS, JOBS, mutation)
+        self._mutation = mutation
         self._shas = {script.source: script.sha for script in (scripts.load(name, common=COMMON) for name in NAMES)}
         self.wire = Wire(self, self.chance, self.server.names)
         self.wire.weather = plan.weather
@@ -73,7 +75,9 @@ class World:
     def __enter__(self) -> World:
         self._open = ExitStack()
         self._open.callback(self.server.close)
-        self._open.enter_context(given(self.plan.seed, Clocks(lambda: self.now, self._wall_us)))
+        if self._mutation is not None:
+            self._open.enter_context(self._mutation.applied())
+        self._open.enter_context(given(self.plan, Clocks(lambda: self.now, self._wall_us)))
         for _ in range(self.plan.nodes):
             self.spawn()
         if self.plan.weights["fail_over"]:
@@ -158,6 +162,9 @@ class World:
             for node in self.living():
                 if node is not peer:
                     self._push(node)
+        if name == "occupancy_purge" and self.chance.random() < self.plan.waking:
+            for node in self.living():
+                node.stopped = node.cut = False
 
     def _push(self, node: Node) -> None:
         if not (node.dead or node.cut or self.wire.down):
@@ -219,8 +226,9 @@ class World:
             node.loop.forget()
             self.note(f"{node.name} has ended")
             self.excuses.died(node.name, node.facts())
-            if self.chance.random() < 0.7:
-                self.at(self.chance.uniform(*OBITUARY_S), lambda node=node: self._declare_dead(node))
+            if self.calm or self.chance.random() < 0.7:
+                delay_s = OBITUARY_S[0] if self.calm else self.chance.uniform(*OBITUARY_S)
+                self.at(delay_s, lambda node=node: self.declare_dead(node))
             if not self.calm or not self.nodes:
                 self.at(self.chance.uniform(*RESPAWN_S), self._respawn)
 
@@ -229,7 +237,7 @@ class World:
         if len(self.living()) < (self.plan.nodes if not self.calm else 1):
             self.spawn()
 
-    def _declare_dead(self, node: Node) -> None:
+    def declare_dead(self, node: Node) -> None:
         if not self.wire.down:
             self.script(f"supervisor of {node.name}", "occupancy_leave", (TOPICS, node.known_as))
 

@@ -1,0 +1,119 @@
+"""Faults in what happens after the server has lost data: noticing it, and telling again."""
+
+from __future__ import annotations
+
+from tests.simulation.mutation import Mutation
+
+COMMON = "occupancy_common"
+
+LOSING = (
+    Mutation("an emptied server has the same epoch", "occupancy_join", "or new_epoch()", "or '1'", loses=True),
+    Mutation(
+        "a lagging replica is not noticed by a heartbeat",
+        "occupancy_join",
+        "if went_back(who, newest_report(who), ARGV[4], epoch_known) then return 0 end",
+        loses=True,
+    ),
+    Mutation(
+        "a lagging replica is not noticed by a report",
+        "occupancy_report",
+        "if went_back(who, newest, ARGV[4], ARGV[5]) then return false end",
+        loses=True,
+    ),
+    Mutation(
+        "a replica that never knew a worker is not noticed",
+        COMMON,
+        "and not call('ZSCORE', base .. 'buried', who) then note_loss(epoch) end",
+        "and false then note_loss(epoch) end",
+        loses=True,
+    ),
+    Mutation("a loss makes no new epoch", COMMON, "  new_epoch()\n  finish()\n", loses=True),
+    Mutation(
+        "whose reports were lost is not given up",
+        COMMON,
+        "  call('ZADD', base .. 'workers', 0, who)\n",
+        loses=True,
+    ),
+    Mutation(
+        "nothing is told again",
+        "occupancy_retell",
+        "  append(next_seq(), 0, is and come or gone, r, m.user, m.socket, is and m.data or '')\n",
+        loses=True,
+    ),
+    Mutation(
+        "what is told again leaves the old entry in the log",
+        "occupancy_retell",
+        "call('ZREM', base .. 'transitions', pending)",
+        loses=True,
+    ),
+    Mutation(
+        "what is told again of a channel is how it was",
+        "occupancy_retell",
+        "count(call('HGET', r.totals_key, r.channel)) > 0",
+        "false",
+        loses=True,
+    ),
+    Mutation("a worker overlooks the new epoch", "reporter:Reporter._join", "self._lost = True", "pass", loses=True),
+    Mutation(
+        "a worker tells again before it has announced what it holds",
+        "reporter:Reporter._run",
+        "if self._lost and not self._unannounced:",
+        "if self._lost:",
+        loses=True,
+    ),
+    Mutation(
+        "a channel counts as announced though somebody was refused",
+        "reporter:Reporter._tell",
+        "if not answer.refused_members:",
+        "if True:",
+        loses=True,
+    ),
+    Mutation(
+        "nothing is announced under a new name",
+        "reporter:Reporter._run",
+        "self.refresh()",
+        "pass",
+        loses=True,
+    ),
+    Mutation(
+        "members are not announced again",
+        "reporter:Reporter._announce",
+        "held.changed.setdefault(user_id, connections[0])",
+        "pass",
+        loses=True,
+    ),
+    Mutation(
+        "departures are forgotten though data was lost",
+        "reporter:Reporter._run",
+        "if not self._lost:",
+        "if True:",
+        loses=True,
+    ),
+    Mutation(
+        "departed channels are not remembered",
+        "departures:Departures.note",
+        "if report.watched and not report.count:",
+        "if False:",
+        loses=True,
+    ),
+    Mutation(
+        "departed members are not remembered",
+        "departures:Departures.note",
+        "if report.members_watched and not member.count:",
+        "if False:",
+        loses=True,
+    ),
+    Mutation(
+        "departures are forgotten at once",
+        "departures:Departures.note",
+        "+ report.settle_ms / 1000 + KEPT_S",
+        loses=True,
+    ),
+    Mutation(
+        "a worker does not say which of its reports was answered",
+        "redis:RedisOccupancy.report",
+        "self._answered = (incarnation, turn)",
+        "pass",
+        loses=True,
+    ),
+)

@@ -1,0 +1,81 @@
+"""Faults in the parts that run in every worker: reporter, leader, and the driver between them and the scripts."""
+
+from __future__ import annotations
+
+from tests.simulation.mutation import Mutation
+
+WORKERS = (
+    Mutation(
+        "who waits is forgotten when a report fails",
+        "reporter:Reporter._tell",
+        "held.waiting = waiting + held.waiting",
+        "pass",
+    ),
+    Mutation(
+        "members are forgotten when a report fails",
+        "reporter:Reporter._tell",
+        "held.changed = changed | held.changed",
+        "pass",
+    ),
+    Mutation(
+        "a worker that was given up keeps its name",
+        "reporter:Reporter._rename",
+        "self.incarnation, self._joined = _new_incarnation(), False",
+        "self._joined = False",
+    ),
+    Mutation(
+        "who fits is refused with those who do not",
+        "reporter:Reporter._on_refused",
+        "waiting[:keep] + held.waiting",
+        "held.waiting",
+    ),
+    Mutation(
+        "who is in is measured by the limit again",
+        "held:Held.report",
+        "self.limit if waiting else 0",
+        "self.limit",
+    ),
+    Mutation(
+        "the last connection of a member is not told to be gone",
+        "reporter:Reporter.remove",
+        "held.changed[member.user_id] = member",
+        "pass",
+    ),
+    Mutation(
+        "a worker's clock that steps back makes its reports old ones",
+        "redis:RedisOccupancy.report",
+        "max(self._turn + 1, time.time_ns() // 1000)",
+        "time.time_ns() // 1000",
+    ),
+    Mutation(
+        "time without a look at the heartbeats counts as silence",
+        "silence:Silence.look",
+        "min(now - self._looked_at, timeout_s * MAX_STEP)",
+        "now - self._looked_at",
+    ),
+    Mutation(
+        "a heartbeat does not end a silence",
+        "silence:Silence.look",
+        "and self._seen[name][0] == beat",
+        "",
+    ),
+    Mutation("a worker sends no heartbeats", "reporter:Reporter._run", "if now >= next_beat:", "if False:"),
+    Mutation(
+        "a leader goes on when it has lost the lease",
+        "leader:Leader._set_leading",
+        "self.leading = leading",
+        "self.leading = True",
+    ),
+    Mutation(
+        "a leader buries nobody",
+        "leader:Leader._bury_dead",
+        "for name in await self._store.expired(self._node_timeout_ms) if name != self._me",
+        "for name in await self._store.expired(self._node_timeout_ms) if False",
+    ),
+    Mutation(
+        "a leader that ends tells nothing of its own departure",
+        "leader:Leader.stop",
+        "await self._store.release(self._me)",
+        "pass",
+    ),
+)
