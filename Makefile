@@ -14,8 +14,8 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest conformance debug-test install-test bench bench-load bench-micro bench-hooks bench-page
-.PHONY: instructions lint format compile debug annotate clean
+.PHONY: help run test quicktest conformance simulate debug-test install-test
+.PHONY: bench bench-load bench-micro bench-hooks bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -31,6 +31,10 @@ quicktest: compile ## Run the tests that start no engine process
 
 conformance: compile $(NODE_MODULES) ## Print the table of protocol rules, each with its result; ARGS='--url …' asks another server
 	$(BIN)/python -m tests.conformance $(ARGS)
+
+simulate: compile ## Play thousands of seeds of a simulated cluster (5 minutes); ARGS=--mutations puts faults into the engine
+	$(if $(ARGS),,$(BIN)/python -m tests.simulation --seeds 4000 --minutes 2.5 --loses no)
+	$(BIN)/python -m tests.simulation $(or $(ARGS),--seeds 4000 --minutes 2.5 --loses yes)
 
 debug-test: debug ## Run the tests of the compiled modules on the debug build
 	$(PYTEST) tests/_fast $(ARGS)

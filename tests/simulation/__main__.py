@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import signal
 import sys
 import time
 
@@ -40,6 +41,8 @@ def main() -> int:
     )
     options = parser.parse_args()
     logging.getLogger("engine").setLevel(logging.CRITICAL)
+    # So that a run that is ended leaves no server behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     loses = None if options.loses is None else options.loses == "yes"
     chosen = [] if options.mutations is None else [known for known in ALL if options.mutations in known.name]
     if options.mutations is not None and not chosen:

@@ -15,15 +15,16 @@ from tests.simulation.mutation import Mutation
 from tests.simulation.oracle import Fact
 from tests.simulation.plan import APP, CALM_S, TROUBLE_S, Plan
 from tests.simulation.trouble import Trouble
-from tests.simulation.wire import Weather
+from tests.simulation.wire import SLOW_S, Weather
 from tests.simulation.world import BASE, World
 from tests.support.stories import Belief, read
 
 #: How long it must stay right.
 STEADY_S = 3.0
-#: While all is calm, what clients do is told so soon, beside the settling time. So soon after a worker's death is told who
-#: was there, three times that when little is done at one time; and so soon is all announced again that was lost. Well
-#: below what finds out without being told: the leader's next look, a heartbeat that runs out, the next reconciliation.
+#: While all is calm, what clients do is told so soon, beside the settling time. So soon after a worker's death it is
+#: told who was there, three times that when little is done at one time; and so soon is all announced again that was
+#: lost. Well below what finds out without being told: the leader's next look, a heartbeat that runs out, the next
+#: reconciliation.
 TOLD_S, BURIED_S, ANNOUNCED_S = 0.25, 0.35, 1.5
 
 
@@ -66,6 +67,8 @@ def _calm_down(world: World) -> float:
     world.wire.weather = Weather()
     took_s = _until_right(world, CALM_S)
     world.wire.weather = Weather(slow=0.0)
+    # Until the last slow answer has come.
+    world.run(world.now + SLOW_S[1])
     return took_s
 
 

@@ -13,6 +13,9 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
+#: Turns at one moment; more is a loop that never waits.
+MAX_TURNS = 10_000
+
 
 class SimLoop(asyncio.AbstractEventLoop):
     """What asyncio's own coroutines need of a loop, and no more; anything else raises NotImplementedError.
@@ -45,7 +48,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Run everything that can run now."""
         asyncio._set_running_loop(self)
         try:
-            while True:
+            for _ in range(MAX_TURNS):
                 due = self.next_timer()
                 while due is not None and due <= self._now():
                     self._ready.append(heapq.heappop(self._timers)[2])
@@ -56,6 +59,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                     handle = self._ready.popleft()
                     if not handle.cancelled():
                         handle._run()
+            self.errors.append({"message": f"{MAX_TURNS} turns of the loop, and no end"})
         finally:
             asyncio._set_running_loop(None)
 

@@ -68,7 +68,7 @@ class Server:
         self._socket.connect(path)
         self._reader = hiredis.Reader()
         self._lease_until: float | None = None
-        self._sources = {name: _source(name, mutation) for name in NAMES}
+        self._sources = {name: source_of(name, mutation) for name in NAMES}
         #: Digest under which the engine knows a script -> its name.
         self.names = {scripts.load(name, common=COMMON).sha: name for name in NAMES}
         self._call(("HELLO", "3"), ("PSUBSCRIBE", topics + "*"), ("FLUSHALL",))
@@ -157,7 +157,8 @@ class Server:
                 replies.append(sorted(reply) if isinstance(reply, set) else reply)
 
 
-def _source(name: str, mutation: Mutation | None) -> str:
+def source_of(name: str, mutation: Mutation | None) -> str:
+    """The script as it is run here."""
     source = scripts.load(name, common=COMMON).source
     assert source.count("'TIME'") == source.count(CLOCK) == 1, "the clock is read in one place and one way"
     if mutation is not None and mutation.place in (name, COMMON):

@@ -59,7 +59,12 @@ WORKERS = (
         "and self._seen[name][0] == beat",
         "",
     ),
-    Mutation("a worker sends no heartbeats", "reporter:Reporter._run", "if now >= next_beat:", "if False:"),
+    Mutation(
+        "a worker sends no heartbeats",
+        "reporter:Reporter._run",
+        "if not await self._store.heartbeat(self.incarnation):",
+        "if False:",
+    ),
     Mutation(
         "a leader goes on when it has lost the lease",
         "leader:Leader._set_leading",

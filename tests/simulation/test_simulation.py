@@ -1,0 +1,102 @@
+"""A short form of `make simulate`: some dozens of seeds come right, and faults in the engine are found.
+
+Fast, since time is virtual. `python -m tests.simulation` replays what fails here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.judge import play
+from tests.simulation.lives import Violation
+from tests.simulation.mutation import Mutation
+from tests.simulation.mutations.every import ALL
+from tests.simulation.plan import Plan
+from tests.simulation.runner import seek
+from tests.simulation.server import COMMON, NAMES, source_of
+from tests.support.valkey import ValkeyServer
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS_AT_ONCE = 6
+#: Each breaks another kind of promise, and is found soon.
+FAULTS = (
+    "commit does not check the lease",
+    "commit leaves the entries in the log",
+    "purge does not check the lease",
+    "purge leaves the worker among the living",
+    "a report that comes late replaces newer ones",
+    "a return does not cancel a departure that settles",
+    "a second worker of a member is not counted",
+    "workers do not hear who goes",
+    "nothing is told again",
+    "a replica that never knew a worker is not noticed",
+    "the last connection of a member is not told to be gone",
+    "a leader buries nobody",
+)
+#: Seeds within which each of them is found.
+WITHIN = 12
+
+
+@pytest.fixture(scope="module")
+def path() -> Iterator[str]:
+    """The socket of a Valkey that nobody else uses: a simulation flushes it."""
+    with ValkeyServer() as server:
+        yield str(server.socket)
+
+
+@pytest.mark.parametrize("loses", [False, True], ids=["keeps", "loses"])
+@pytest.mark.parametrize("first", range(0, 24, SEEDS_AT_ONCE))
+def test_everything_comes_right(path: str, first: int, loses: bool) -> None:
+    for seed in range(first, first + SEEDS_AT_ONCE):
+        try:
+            play(Plan.of(seed, loses=loses), path)
+        except Violation as violation:
+            words = f"--seed {seed} --loses {'yes' if loses else 'no'} -v"
+            pytest.fail(f"{violation}; replay: python -m tests.simulation {words}")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found(path: str, name: str) -> None:
+    """And by a seed that finds nothing without it."""
+    [fault] = [known for known in ALL if known.name == name]
+    found = seek(fault, path, range(WITHIN))
+    assert found.violation, f"not found by {found.tried} seeds"
+    play(Plan.of(found.seed, loses=fault.loses or None), path)
+
+
+@pytest.mark.parametrize("fault", ALL, ids=lambda fault: fault.name)
+def test_every_fault_fits_the_engine(fault: Mutation) -> None:
+    """The list keeps up with the text that it changes; `--mutations` shows that each is found."""
+    for name in NAMES if fault.in_script else ():
+        if fault.place in (name, COMMON):
+            assert source_of(name, fault) != source_of(name, None)
+    with fault.applied():
+        pass
+    assert fault.in_script is (fault.place in (*NAMES, COMMON))
+
+
+def test_faults_have_names_of_their_own() -> None:
+    assert len({fault.name for fault in ALL}) == len(ALL)
+
+
+def test_a_seed_is_the_same_story_in_every_process() -> None:
+    stories = [
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "--seed", "3", "--loses", "yes", "-v"],
+            check=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            timeout=50,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert stories[0] == stories[1]
+    assert len(stories[0].splitlines()) > 100
