@@ -176,6 +176,25 @@ def test_who_came_back_and_was_refused_after_the_loss_is_told_to_have_left(redis
     asyncio.run(run())
 
 
+def test_a_loss_is_noticed_by_a_worker_that_was_given_up_too(redis_url: str) -> None:
+    async def run() -> None:
+        worker = Worker(redis_url)
+        try:
+            epoch = await worker.store.join("w")
+            await worker.store.report("w", [presence(1, MemberReport("ann", 1))])
+            copy = await worker.copied()
+            await worker.store.report("w", [presence(0, MemberReport("ann", 0))])
+            worker.fail_over(copy)
+            await worker.store.leave("w")
+            with pytest.raises(IncarnationGone):
+                await worker.store.report("w", [presence(1, MemberReport("ann", 1))])
+            assert await worker.store.join("w again") != epoch
+        finally:
+            await worker.cluster.close()
+
+    asyncio.run(run())
+
+
 def test_a_worker_given_up_for_its_silence_finds_no_data_lost(redis_url: str) -> None:
     async def run() -> None:
         async with opened(redis_url) as (_, store):

@@ -328,10 +328,12 @@ local function note_loss(epoch)
   finish()
 end
 
--- An incarnation that was alive is not known. Either it was given up and undone, or Redis failed over to a replica that
--- has never heard of it.
-local function note_unknown(who, epoch)
-  if call('SISMEMBER', base .. 'purging', who) == 0 and not call('ZSCORE', base .. 'buried', who) then note_loss(epoch) end
+-- An incarnation that was alive is refused. It was given up, and whether data was lost beside that, its newest report
+-- tells until it is undone; or Redis failed over to a replica that has never heard of it.
+local function note_refused(who, answered, epoch)
+  if call('ZSCORE', base .. 'buried', who) then return end
+  local known = call('ZSCORE', base .. 'workers', who) or call('SISMEMBER', base .. 'purging', who) == 1
+  if not known or newest_report(who) < tonumber(answered) then note_loss(epoch) end
 end
 
 -- Whether a report that was answered is not known any more, because Redis failed over to a replica that lagged. Then

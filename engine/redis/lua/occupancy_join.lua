@@ -6,16 +6,15 @@
 
 local who, epoch_known = ARGV[2], ARGV[5]
 local beat = call('ZSCORE', base .. 'workers', who)
-if beat then
-  if tonumber(beat) == 0 then return 0 end
-elseif ARGV[3] == '0' then
-  note_unknown(who, epoch_known)
-  return 0
-elseif call('SISMEMBER', base .. 'purging', who) == 1 then
+if ARGV[3] == '0' and tonumber(beat or 0) == 0 then
+  note_refused(who, ARGV[4], epoch_known)
   return 0
 end
+if tonumber(beat) == 0 or call('SISMEMBER', base .. 'purging', who) == 1 then return 0 end
 if went_back(who, newest_report(who), ARGV[4], epoch_known) then return 0 end
 read_clock()
 local epoch = call('GET', base .. 'epoch') or new_epoch()
 call('ZADD', base .. 'workers', fmt('%.0f', math.max(tonumber(beat or 0) + 1, math.floor(now_us / 1000))), who)
+-- Last: a full Redis refuses the others, but not once something has been written.
+if not beat then call('ZREM', base .. 'buried', who) end
 return epoch

@@ -5,9 +5,10 @@
 -- applied before: one that timed out may still reach Redis, and its old facts must not replace newer ones.
 
 local who, turn = ARGV[2], tonumber(ARGV[3])
-local beat = call('ZSCORE', base .. 'workers', who)
-if not beat then note_unknown(who, ARGV[5]) end
-if tonumber(beat or 0) == 0 then return false end
+if tonumber(call('ZSCORE', base .. 'workers', who) or 0) == 0 then
+  note_refused(who, ARGV[4], ARGV[5])
+  return false
+end
 local newest = newest_report(who)
 if newest > turn then return 0 end
 if went_back(who, newest, ARGV[4], ARGV[5]) then return false end

@@ -10,19 +10,15 @@ FACTS = (
     Mutation(
         "a report of a worker that was given up is taken",
         "occupancy_report",
-        "if tonumber(beat or 0) == 0 then return false end",
+        "  note_refused(who, ARGV[4], ARGV[5])\n  return false\n",
     ),
     Mutation("a report that comes late replaces newer ones", "occupancy_report", "if newest > turn then return 0 end"),
     Mutation("the number of a report is not noted", "occupancy_report", "call('HSET', base .. 'turns', who, ARGV[3])"),
     Mutation(
-        "a worker that was given up joins again",
-        "occupancy_join",
-        "if tonumber(beat) == 0 then return 0 end",
-    ),
-    Mutation(
         "a heartbeat makes a forgotten worker known",
         "occupancy_join",
-        "  note_unknown(who, epoch_known)\n  return 0\n",
+        "ARGV[3] == '0' and tonumber(beat or 0) == 0",
+        "false",
     ),
     Mutation(
         "a return does not cancel a departure that settles",
