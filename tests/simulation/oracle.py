@@ -49,6 +49,7 @@ class State:
     log: dict[bytes, Told] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
+    turns: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -65,12 +66,12 @@ class Oracle:
 
     def state(self) -> State:
         """What the server knows now."""
-        return deepcopy(State(self.facts, self._log, self.lives.known, self.lives.given_up))
+        return deepcopy(State(self.facts, self._log, self.lives.known, self.lives.given_up, self.lives.turns))
 
     def lost(self, state: State) -> None:
         """The server knows no more than this; what has been told stays told."""
         self.facts, self._log = deepcopy((state.facts, state.log))
-        self.lives.lost(state.known, state.given_up)
+        self.lives.lost(state.known, state.given_up, state.turns)
         self._heard.lost(BLUR_US)
 
     def waiting(self) -> list[Told]:

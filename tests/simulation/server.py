@@ -33,7 +33,7 @@ class Done:
     :param jobs: what it pushed to the webhook queue; taken out again.
     :param pushed: (topic, message) of everything that it published.
     :param clock_us: the server's clock, and the steps back that the sequence of transitions bridges.
-    :param now_s: the world's time. :param lease: whose lease it was before.
+    :param now_s: the world's time. :param lease: whose lease it was before. :param epoch: of the data, after it.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Done:
     clock_us: int
     now_s: float
     lease: bytes | None
+    epoch: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,14 @@ class Server:
             ("ZRANGE", self._base + "transitions", 0, -1, "WITHSCORES"),
             ("LPOP", self._jobs, 1_000_000),
             ("GET", self._base + "clock"),
+            ("GET", self._base + "epoch"),
         )
-        lease, reply, ends_ms, _, log, jobs, clock = replies
+        lease, reply, ends_ms, _, log, jobs, clock, epoch = replies
         skew_us = int(clock.split()[1]) if clock else 0
         if ends_ms > 0:
             # It was set just now. Real time has passed since, so what was asked for counts.
             self._lease_until = now_s + int(texts[2]) / 1000
-        return Done(name, texts, reply, dict(log), jobs or [], pushed, clock_us + skew_us, now_s, lease)
+        return Done(name, texts, reply, dict(log), jobs or [], pushed, clock_us + skew_us, now_s, lease, epoch)
 
     def plain(self, now_s: float, *command: Any) -> Any:
         """A command that is no script."""

@@ -39,6 +39,8 @@ FAULTS = (
     "the last connection of a member is not told to be gone",
     "a leader buries nobody",
 )
+#: Seeds of losing servers that found a fault of the engine or of the simulation.
+FAILED_ONCE = (400820, 400968)
 #: Seeds within which each of them is found.
 WITHIN = 12
 
@@ -59,6 +61,11 @@ def test_everything_comes_right(path: str, first: int, loses: bool) -> None:
         except Violation as violation:
             words = f"--seed {seed} --loses {'yes' if loses else 'no'} -v"
             pytest.fail(f"{violation}; replay: python -m tests.simulation {words}")
+
+
+@pytest.mark.parametrize("seed", FAILED_ONCE)
+def test_what_failed_once_comes_right(path: str, seed: int) -> None:
+    play(Plan.of(seed, loses=True), path)
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -1,4 +1,8 @@
-"""All faults, in the order in which they are sought."""
+"""All faults, in the order in which they are sought.
+
+Not among them is what only a Redis that somebody else wrote to can show (`drop_leftovers`, `max(before + ...)`: see
+`test_redis_tampered.py`), and what takes so many seeds that a test of its own is better (`test_data_loss.py`).
+"""
 
 from __future__ import annotations
 

@@ -77,10 +77,4 @@ WORKERS = (
         "for name in await self._store.expired(self._node_timeout_ms) if name != self._me",
         "for name in await self._store.expired(self._node_timeout_ms) if False",
     ),
-    Mutation(
-        "a leader that ends tells nothing of its own departure",
-        "leader:Leader.stop",
-        "await self._store.release(self._me)",
-        "pass",
-    ),
 )
