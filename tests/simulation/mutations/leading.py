@@ -44,7 +44,7 @@ LEADING = (
     Mutation(
         "what is not due yet is told",
         "occupancy_due",
-        "'-inf', fmt('%.0f', now), 'WITHSCORES'",
+        "'-inf', fmt('%.0f', upto), 'WITHSCORES'",
         "'-inf', '+inf', 'WITHSCORES'",
     ),
     Mutation(
