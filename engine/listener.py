@@ -1,6 +1,6 @@
 """The gate: the first bytes of a connection choose who serves it, on one port.
 
-`GET {prefix}/app/…` goes to picows once its head is complete, `POST {prefix}/apps/…` to the publish fast path, which
+`GET {prefix}/app/…` is upgraded once its head is complete, `POST {prefix}/apps/…` goes to the publish fast path, which
 hands on whatever is no publish; everything else goes to aiohttp with its bytes unread. An upgrade that comes later on a
 connection of aiohttp's is handed over by `take_over`.
 """
@@ -12,24 +12,17 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any, cast
 
 from aiohttp import web
-from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined] # not in its stub
 
 from engine._fast.clock import monotonic_s
-from engine._fast.facade import Facade
 from engine._fast.http_publish import PublishProtocol
-from engine.metrics import Metrics
 from engine.tasks import cancel, spawn
+from engine.ws.upgrade import MAX_HEAD_BYTES, Upgrade
 
 #: A client has this long to say what it wants; then its connection is closed.
-HEAD_TIMEOUT_S = 10.0
-#: Longest head of an upgrade request, as picows has it.
-MAX_HEAD_BYTES = 16 * 1024
-#: picows' read buffer for one connection; it grows for longer messages.
-READ_BUFFER_BYTES = 2048
+HEAD_TIMEOUT_S = 10
 BACKLOG = 4096
 
 #: A connection of the fast path that says nothing for so long is closed; aiohttp closes its own (http/application.py).
@@ -37,43 +30,17 @@ KEEPALIVE_TIMEOUT_S = 75
 #: What a drain gives the publishes under way.
 PUBLISH_TIMEOUT_S = 5.0
 
-Accept = Callable[..., Any]
 Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 Answer = Callable[[bytes, bytes], Coroutine[Any, Any, bytes]]
 
 _log = logging.getLogger(__name__)
 
 
-class ProtocolFaults:
-    """Stands for picows' logger: what clients do wrong is counted, not logged; picows' own failures are logged."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def isEnabledFor(self, level: int) -> bool:
-        return False
-
-    def debug(self, *_: object) -> None:
-        """Of no interest."""
-
-    log = info = debug
-
-    def warning(self, *_: object) -> None:
-        """Watermarks; the outbox watches them itself."""
-
-    def error(self, *_: object) -> None:
-        self._metrics.connection_error("", "frame")
-
-    def exception(self, message: str, *args: object) -> None:
-        _log.exception(message, *args)
-
-
 class Listener:
     """Serves one worker's sockets.
 
     :param sockets: bound, listening sockets; closed by `finish_requests`.
-    :param accept: picows' listener factory (`ws/accept.py`).
-    :param names_transport: whether `accept` wants the transport as its second argument.
+    :param upgrade: makes connections of upgrade requests.
     :param publish: answers a publish read by the fast path; None sends all requests to aiohttp.
     :param spawn_publish: runs what answers it.
     :param runner: of the HTTP API; the upgrade route is added to its application here.
@@ -82,23 +49,17 @@ class Listener:
     def __init__(
         self,
         sockets: list[socket.socket],
-        accept: Accept,
+        upgrade: Upgrade,
         runner: web.AppRunner,
         publish: Answer | None,
         spawn_publish: Spawn,
         path_prefix: str,
-        max_message_bytes: int,
         max_body_bytes: int,
         tls: ssl.SSLContext | None,
-        metrics: Metrics,
-        names_transport: bool = False,
     ) -> None:
         self._sockets = sockets
-        self._accept = accept
-        self._names_transport = names_transport
+        self.to_websocket = upgrade.open
         self._tls = tls
-        self._max_message_bytes = max_message_bytes
-        self._faults = ProtocolFaults(metrics)
         self._publish = publish
         self._spawn_publish = spawn_publish
         self._prefix = path_prefix
@@ -109,7 +70,7 @@ class Listener:
         self._runner = runner
         runner.app.router.add_get(f"{path_prefix}/app/{{key:.*}}", self.take_over)
         self._servers: list[asyncio.AbstractServer] = []
-        self._undecided: dict[Gate, float] = {}
+        self._undecided: dict[Gate, int] = {}
         self._published = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -148,7 +109,7 @@ class Listener:
     # --- called by the gates
 
     def undecided(self, gate: Gate) -> None:
-        self._undecided[gate] = asyncio.get_running_loop().time() + HEAD_TIMEOUT_S
+        self._undecided[gate] = monotonic_s() + HEAD_TIMEOUT_S
 
     def decided(self, gate: Gate) -> None:
         self._undecided.pop(gate, None)
@@ -175,34 +136,6 @@ class Listener:
         self._publishing.discard(protocol)
         self._published.set()
 
-    def to_websocket(self, transport: asyncio.Transport, data: bytes) -> None:
-        protocol = WSProtocol(
-            None,
-            None,
-            False,
-            partial(self._accept, transport=transport) if self._names_transport else self._accept,
-            self._faults,
-            True,
-            None,  # the gate has waited for the whole head already
-            False,
-            0,
-            0,
-            WSAutoPingStrategy.PING_WHEN_IDLE,
-            False,  # pings are answered by Connection, in order with everything else
-            self._max_message_bytes,
-            None,
-            READ_BUFFER_BYTES,
-        )
-        transport.set_protocol(protocol)
-        protocol.connection_made(Facade(transport))
-        view = memoryview(data)
-        while view and not transport.is_closing():
-            space = protocol.get_buffer(len(view))
-            size = min(len(space), len(view))
-            space[:size] = view[:size]
-            protocol.buffer_updated(size)
-            view = view[size:]
-
     async def take_over(self, request: web.Request) -> web.StreamResponse:
         """An upgrade on a connection that aiohttp has already answered requests on (pooled proxies do this)."""
         http: Any = request.protocol
@@ -220,15 +153,14 @@ class Listener:
         return _TakenOver()
 
     async def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(1.0)
-            now = loop.time()
+            now = monotonic_s()
             for gate, deadline in list(self._undecided.items()):
                 if deadline > now:
                     break
                 gate.abort()
-            idle_since = monotonic_s() - KEEPALIVE_TIMEOUT_S
+            idle_since = now - KEEPALIVE_TIMEOUT_S
             for connection in list(self._publishing):
                 if not connection.busy and connection.last_activity < idle_since:
                     connection.close()

@@ -74,6 +74,7 @@ from engine.ws.limits import AddressLimit
 from engine.ws.rosters import Rosters
 from engine.ws.signin import Signin
 from engine.ws.subscriptions import Subscriptions
+from engine.ws.upgrade import Upgrade
 from engine.ws.watchlists import Watchlists
 
 #: Time-out of one command to Redis; a lost Redis is noticed within this time.
@@ -191,18 +192,15 @@ class Parts:
         application = build_application(api, config.http_api, config.cors, limit)
         self.listener = Listener(
             listening,
-            self.acceptor.accept,
+            Upgrade(self.acceptor.accept, max_message_bytes, self.metrics),
             build_runner(application, self.metrics),
             # A limit of requests of one address needs aiohttp's reading of who that is.
             None if api.limits_addresses else Publishing(api, config.cors).answer,
             # With nothing but memory behind it a publish never waits.
             spawn if self._drivers.redis_needed else spawn_eagerly,
             config.path_prefix,
-            max_message_bytes,
             config.http_api.request_limit_bytes,
             _tls(config.ssl),
-            self.metrics,
-            names_transport=limits_addresses,
         )
         self._told: dict[str, tuple[int, ...]] = {}
         self._told_slow = self._told_drift = 0

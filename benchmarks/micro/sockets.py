@@ -11,13 +11,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvloop
-from picows import WSUpgradeRequest, ws_create_server
 
 from benchmarks.load.client import Client, connected
 from engine._fast.connection import Connection, Turn
 from engine._fast.hub import Channel, Hub, Pending
+from engine.metrics import Metrics
+from engine.ws.upgrade import Upgrade
 
 APP = "app"
 MAX_WAITING_BYTES = 1 << 20
@@ -57,7 +59,7 @@ class Sockets:
             self.loop.run_until_complete(asyncio.sleep(0.005))
         return client.count() == self.sent * len(self.channel) and self.hub.turn.slow_consumers == 0
 
-    def accept(self, _: WSUpgradeRequest) -> Connection:
+    def accept(self, *_: object) -> Connection:
         number = self.opened_ + self.closed_ + len(self.hub)
         connection = Connection(f"1.{number}", None, self.hub.traffic(APP), self, self.hub.turn, MAX_MESSAGE_BYTES)
         self.hub.add(connection)
@@ -68,8 +70,10 @@ class Sockets:
 
         async def until() -> None:
             async with asyncio.timeout(TIMEOUT_S):
-                while not condition():  # noqa: ASYNC110 (nobody signals)
+                while not condition():
                     await asyncio.sleep(0.005)
+                    while self._due:  # answers to handshakes
+                        self._due.pop()()
 
         self.loop.run_until_complete(until())
 
@@ -87,15 +91,27 @@ class Sockets:
         self.hub.leave(connection, self.channel)
 
 
+class Door(asyncio.Protocol):
+    """Waits for the head of an upgrade request, which the load client sends in one piece."""
+
+    def __init__(self, upgrade: Upgrade) -> None:
+        self._upgrade = upgrade
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._upgrade.open(self._transport, data)
+
+
 @contextmanager
 def sockets(count: int) -> Iterator[tuple[Sockets, Client]]:
     """So many subscribers, each on a socket of its own."""
     cores = sorted(os.sched_getaffinity(0))
     loop = uvloop.new_event_loop()
     made = Sockets(loop)
-    server = loop.run_until_complete(
-        ws_create_server(made.accept, "127.0.0.1", 0, use_aiofastnet=False, enable_auto_pong=False, backlog=4096)
-    )
+    upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics())
+    server = loop.run_until_complete(loop.create_server(lambda: Door(upgrade), "127.0.0.1", 0, backlog=4096))
     port = server.sockets[0].getsockname()[1]
     if len(cores) > 1:
         os.sched_setaffinity(0, {cores[0]})

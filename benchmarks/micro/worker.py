@@ -150,7 +150,7 @@ class Worker:
                 transport.set_protocol(gate)
                 gate.connection_made(transport)
                 gate.data_received(UPGRADE)
-                feed(transport.protocol, SUBSCRIBE)
+                transport.protocol.data_received(SUBSCRIBE)
             for _ in range(20):
                 await asyncio.sleep(0)
 
@@ -202,13 +202,6 @@ def local_api(hub: Hub) -> Api:
         idempotency=config.idempotency,
         limit=config.rate_limiter.api_rate_limit,
     )
-
-
-def feed(protocol: Any, data: bytes) -> None:
-    """Bytes that a buffered protocol has been sent."""
-    view = protocol.get_buffer(len(data))
-    view[: len(data)] = data
-    protocol.buffer_updated(len(data))
 
 
 @contextmanager

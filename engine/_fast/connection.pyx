@@ -1,4 +1,4 @@
-"""A client's connection: picows delivers frames here, the hub puts frames in, the loop turn writes them out.
+"""A client's connection: the loop delivers bytes here, the hub puts frames in, the loop turn writes them out.
 
 Knows nothing of channels' rules or messages' meaning: text goes up to a handler, bytes come down finished.
 """
@@ -7,13 +7,13 @@ cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.errno cimport errno
-from picows.picows cimport MemoryBuffer, WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows cimport WSFrame, WSMsgType
 
 from engine._fast.clock cimport monotonic_ns, monotonic_s
-from engine._fast.facade cimport Facade
 from engine._fast.frame cimport close_frame, pong_frame
 from engine._fast.outbox cimport outbox_clear, outbox_free, outbox_join, outbox_put, outbox_view
+from engine._fast.parser cimport Parser, Parsers
+from engine._fast.subscriber cimport Subscriber
 
 import logging
 
@@ -27,8 +27,6 @@ cdef enum:
     #: one huge channel. Checked every FLUSH_CHECK sockets.
     FLUSH_BUDGET_NS = 4000000
     FLUSH_CHECK = 64
-    #: Channels of one connection beyond which its places are looked up in a dict instead of one after the other.
-    LINEAR_SLOTS = 16
     NOT_CLOSED = 0
     NO_STATUS = 1005        # RFC 6455 section 7.1.5: a close frame without a code
     ABNORMAL = 1006         # ... no close frame at all
@@ -37,14 +35,6 @@ cdef enum:
     OVER_CAPACITY = 4100
 
 _log = logging.getLogger(__name__)
-
-
-class Ended:
-    """Stands for the future of an end that nobody waits for."""
-
-    @staticmethod
-    def done():
-        return True
 
 
 @cython.final
@@ -59,8 +49,6 @@ cdef class Turn:
         self._call_soon = call_soon
         self._flush_callback = self.flush
         self.max_waiting_bytes = max_waiting_bytes
-        self.write_buffer = MemoryBuffer(1024)
-        self.ended = Ended()
 
     def __dealloc__(self):
         cdef Py_ssize_t i
@@ -109,8 +97,8 @@ cdef class Turn:
             self._call_soon(self._flush_callback)
 
 
-cdef class Connection(WSListener):
-    """One WebSocket connection of one application.
+cdef class Connection(Subscriber):
+    """One WebSocket connection of one application; the protocol of its transport once the handshake is done.
 
     :param handler: gets `opened(connection)`, `message(connection, payload)`, `closed(connection, code, reason)`.
     :param max_message_bytes: longer messages, whole or in fragments, are answered with close code 1009.
@@ -128,34 +116,96 @@ cdef class Connection(WSListener):
         self._close_reason = ""
 
     def __dealloc__(self):
-        cdef uint32_t i
         outbox_free(&self._outbox)
-        for i in range(self.slot_count):
-            Py_DECREF(<object>self.slots[i].channel)
-        PyMem_Free(self.slots)
 
-    # --- called by picows
+    # --- called by the upgrade
 
-    cpdef on_ws_connected(self, WSTransport transport):
+    def open(self, transport not None, Parsers parsers not None, bytes answer not None):
+        """Take over a transport. :param answer: to the handshake; it leaves in one write with the first frames."""
         self._transport = transport
-        self._slim(transport)
-        self._buffered = <size_t>transport.underlying_transport.get_write_buffer_size() > 0
-        if not transport.is_secure:
-            self._fd = transport._socket
+        self._parsers = parsers
+        self._answer = answer
+        self._buffered = <size_t>transport.get_write_buffer_size() > 0
+        if transport.get_extra_info("ssl_object") is None:
+            self._fd = transport.get_extra_info("socket").fileno()
         self.last_activity = monotonic_s()
         self.traffic.connections += 1
         self.traffic.opened += 1
-        self._handler.opened(self)
+        self._turn.push(self)
+        try:
+            self._handler.opened(self)
+        except Exception:
+            _log.exception("connection %s: not opened", self.socket_id)
+            self.close(INTERNAL_ERROR, "Internal error")
 
-    cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
+    # --- called by the loop
+
+    def data_received(self, bytes data not None):
+        cdef Parser parser = self._parser
+        if self._parsers is None:
+            return
+        if self._answer is not None:
+            self.flush()  # picows may have to write a close frame, at once
+        if parser is None:
+            parser = self._parsers.take()
+        self._parser = None
+        parser.feed(self, data)
+        if parser.broken():
+            # picows has said why. The parser stays with the delayed call by which picows will close the transport.
+            self._parsers = None
+            self._closing = True
+            outbox_clear(&self._outbox)
+            if self.close_code == NOT_CLOSED:
+                self.close_code = parser.close_code()
+        elif parser.partial and self._transport is not None:
+            self._parser = parser
+        elif parser.partial:
+            parser.give_up()
+        else:
+            self._parsers.give_back(parser)
+
+    def eof_received(self):
+        """The loop closes the transport."""
+        return False
+
+    def connection_lost(self, exc):
+        if self._transport is None:
+            return
+        self._fd = -1
+        self._closing = True
+        outbox_clear(&self._outbox)
+        self.traffic.connections -= 1
+        self.traffic.closed += 1
+        if self.close_code == NOT_CLOSED:
+            self.close_code = ABNORMAL
+        self._transport = None
+        if self._parser is not None:
+            self._parser.give_up()
+            self._parser = None
+        handler, self._handler = self._handler, None
+        try:
+            handler.closed(self, self.close_code, self._close_reason)
+        except Exception:
+            _log.exception("connection %s: not forgotten", self.socket_id)
+
+    def pause_writing(self):
+        # The outbox watches the transport's buffer itself.
+        self._buffered = True
+
+    def resume_writing(self):
+        pass
+
+    # --- called by the parser
+
+    cdef int on_frame(self, WSFrame frame) except -1:
         self.last_activity = monotonic_s()
         self.pinged = False
         self.traffic.received_bytes += frame.payload_size
         if frame.msg_type == WSMsgType.CLOSE:
             self._on_close(frame)
-            return
+            return 0
         if self._closing:
-            return
+            return 0
         try:
             if frame.msg_type == WSMsgType.TEXT or frame.msg_type == WSMsgType.BINARY:
                 if frame.fin and self._message is None:
@@ -170,49 +220,31 @@ cdef class Connection(WSListener):
             # A fault of ours, never the client's: whatever a client can send has its own answer in the handler.
             _log.exception("connection %s: message not handled", self.socket_id)
             self.close(INTERNAL_ERROR, "Internal error")
+        return 0
 
-    cpdef on_ws_disconnected(self, WSTransport transport):
-        self._fd = -1
-        self._closing = True
-        outbox_clear(&self._outbox)
-        self.traffic.connections -= 1
-        self.traffic.closed += 1
-        if self.close_code == NOT_CLOSED:
-            # picows itself closes on frames that break RFC 6455, and on those that are too big.
-            ours = transport.close_handshake.sent if transport.close_handshake is not None else None
-            self.close_code = <int>ours.code if ours is not None else ABNORMAL
-        self._handler.closed(self, self.close_code, self._close_reason)
-        self._transport = None
-        self._handler = None
-
-    cpdef pause_writing(self):
-        # The outbox watches the transport's buffer itself.
-        self._buffered = True
-
-    cpdef resume_writing(self):
-        pass
-
-    def _on_message(self, bytes payload):
+    cdef int _on_message(self, bytes payload) except -1:
         self.traffic.received_messages += 1
         self._handler.message(self, payload)
+        return 0
 
-    def _on_fragment(self, WSFrame frame):
+    cdef int _on_fragment(self, WSFrame frame) except -1:
         if (self._message is None) == (frame.msg_type == WSMsgType.CONTINUATION):
             self.close(1002, "Fragments out of order")
-            return
+            return 0
         if self._message is None:
             self._message = bytearray()
         if len(self._message) + <size_t>frame.payload_size > self._max_message_bytes:
             self._message = None
             self.close(TOO_BIG, "Message too big")
-            return
+            return 0
         self._message += frame.payload_ptr[:frame.payload_size]
         if frame.fin:
             whole = bytes(self._message)
             self._message = None
             self._on_message(whole)
+        return 0
 
-    def _on_close(self, WSFrame frame):
+    cdef int _on_close(self, WSFrame frame) except -1:
         code = <int>frame.get_close_code()
         if self.close_code == NOT_CLOSED:
             self.close_code = code if code else NO_STATUS
@@ -221,24 +253,8 @@ cdef class Connection(WSListener):
             self.send(close_frame(code if code else 1000, ""))
             self._closing = True
             self.flush()
-        self._transport.underlying_transport.close()
-
-    cdef int _slim(self, WSTransport transport) except -1:
-        """Let go of what picows keeps for uses that the engine does not make of it: half of a connection's memory."""
-        cdef Facade facade
-        if isinstance(transport.underlying_transport, Facade):
-            facade = <Facade>transport.underlying_transport
-            transport.underlying_transport = facade.transport
-            transport._tr_write = facade.transport.write
-            transport._tr_get_write_buffer_size = facade.transport.get_write_buffer_size
-        # Read by ws/accept already.
-        transport.request = None
-        transport.response = None
-        # Frames are built and written by the outbox; picows itself only writes a rare close frame, at once.
-        transport._write_buffer = self._turn.write_buffer
-        # Nobody waits for the end of a server's connection, or measures its round trips.
-        transport.disconnected_future = self._turn.ended
-        transport.listener_proxy = None
+        if self._transport is not None:
+            self._transport.close()
         return 0
 
     # --- called by the engine
@@ -263,7 +279,7 @@ cdef class Connection(WSListener):
         """End the socket now, unsent bytes and all."""
         if self._transport is not None:
             self._closing = True
-            self._transport.underlying_transport.abort()
+            self._transport.abort()
 
     @property
     def closing(self) -> bool:
@@ -287,14 +303,17 @@ cdef class Connection(WSListener):
     cdef int flush(self) except -1:
         cdef const char* view
         cdef ssize_t sent = 0
-        cdef size_t size = self._outbox.size
-        if self._outbox.count == 0:
+        cdef size_t size
+        if self._outbox.count == 0 and self._answer is None:
             return 0
-        if self._transport is None or self._transport.is_close_frame_sent:
+        if self._transport is None:
             outbox_clear(&self._outbox)
             return 0
         self.traffic.sent_messages += self._outbox.count
-        self.traffic.sent_bytes += <long long>size
+        self.traffic.sent_bytes += <long long>self._outbox.size
+        if self._answer is not None:
+            self._put_answer_first()
+        size = self._outbox.size
         if self._fd >= 0 and not self._buffered:
             view = outbox_view(&self._outbox)
             if view != NULL:
@@ -308,12 +327,18 @@ cdef class Connection(WSListener):
                     sent = 0
         rest = outbox_join(&self._outbox, <size_t>sent)
         outbox_clear(&self._outbox)
-        transport = self._transport.underlying_transport
-        transport.write(rest)
-        waiting = <size_t>transport.get_write_buffer_size()
+        self._transport.write(rest)
+        waiting = <size_t>self._transport.get_write_buffer_size()
         self._buffered = waiting > 0
         if waiting > self._turn.max_waiting_bytes:
             self._slow()
+        return 0
+
+    cdef int _put_answer_first(self) except -1:
+        first = self._answer + outbox_join(&self._outbox, 0)
+        self._answer = None
+        outbox_clear(&self._outbox)
+        outbox_put(&self._outbox, <PyObject*>first)
         return 0
 
     cdef int _slow(self) except -1:
@@ -325,57 +350,5 @@ cdef class Connection(WSListener):
         self.close_code = OVER_CAPACITY
         self._close_reason = "Slow consumer"
         self.last_activity = monotonic_s()
-        self._transport.underlying_transport.write(close_frame(OVER_CAPACITY, self._close_reason))
+        self._transport.write(close_frame(OVER_CAPACITY, self._close_reason))
         return 0
-
-    # --- places in channels, kept by the hub
-
-    cdef int find_slot(self, object channel) except -2:
-        cdef uint32_t i
-        if self._slot_of is not None:
-            found = self._slot_of.get(channel)
-            return -1 if found is None else <int>found
-        for i in range(self.slot_count):
-            if self.slots[i].channel == <PyObject*>channel:
-                return <int>i
-        return -1
-
-    cdef int add_slot(self, object channel, uint32_t index) except -1:
-        cdef uint32_t capacity, i
-        cdef Slot* slots
-        if self.slot_count == self.slot_capacity:
-            capacity = self.slot_capacity * 2 if self.slot_capacity else 2
-            slots = <Slot*>PyMem_Realloc(self.slots, capacity * sizeof(Slot))
-            if slots == NULL:
-                raise MemoryError
-            self.slots = slots
-            self.slot_capacity = capacity
-        Py_INCREF(channel)
-        self.slots[self.slot_count].channel = <PyObject*>channel
-        self.slots[self.slot_count].index = index
-        self.slot_count += 1
-        if self._slot_of is not None:
-            self._slot_of[channel] = self.slot_count - 1
-        elif self.slot_count > LINEAR_SLOTS:
-            self._slot_of = {}
-            for i in range(self.slot_count):
-                self._slot_of[<object>self.slots[i].channel] = i
-        return 0
-
-    cdef int remove_slot(self, uint32_t slot) except -1:
-        cdef object channel = <object>self.slots[slot].channel
-        cdef uint32_t last = self.slot_count - 1
-        if self._slot_of is not None:
-            del self._slot_of[channel]
-        if slot != last:
-            self.slots[slot] = self.slots[last]
-            if self._slot_of is not None:
-                self._slot_of[<object>self.slots[slot].channel] = slot
-        self.slot_count = last
-        Py_DECREF(channel)
-        return 0
-
-    @property
-    def channel_count(self) -> int:
-        """Channels this connection is subscribed to, the user's own included."""
-        return self.slot_count

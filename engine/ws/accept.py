@@ -1,7 +1,7 @@
 """From an upgrade request to a Connection, or to a Connection that says why not.
 
-Called by picows once the request's head is complete. A refusal is told on an open WebSocket, because browsers cannot
-see the status of a failed upgrade (C-6); only a path that is no WebSocket endpoint is refused with a status.
+Called by `ws/upgrade.py` with the request. A refusal is told on an open WebSocket, because browsers cannot see the
+status of a failed upgrade (C-6); only a path that is no WebSocket endpoint is refused with a status.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import re
 from urllib.parse import unquote
 
-from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows import WSUpgradeRequest
 
 from engine._fast.connection import Connection
 from engine._fast.hub import Hub
@@ -26,8 +26,6 @@ from engine.ws.state import ConnectionState
 SUPPORTED_PROTOCOLS = ("5", "6", "7")
 #: Each half of a socket id (C-14).
 MAX_ID_PART = 10**10
-#: Of the WebSocket protocol (RFC 6455).
-VERSION = "13"
 #: Counters of connections that belong to no app.
 NO_APP = ""
 
@@ -70,21 +68,12 @@ class Acceptor:
         #: While draining, newcomers are sent to another worker (C-8).
         self.draining = False
 
-    def accept(
-        self, request: WSUpgradeRequest, transport: asyncio.Transport | None = None
-    ) -> WSUpgradeResponseWithListener | None:
-        """picows' listener factory. None answers 404.
-
-        :param transport: given when connections of an address are limited.
-        """
+    def accept(self, request: WSUpgradeRequest, transport: asyncio.Transport) -> Connection | None:
+        """A connection that is not open yet, or None where the path is no WebSocket endpoint."""
         target = request.path.decode("latin-1")
         path, _, query = target.partition("?")
         if not path.startswith(self._prefix) or "/" in path[len(self._prefix) :]:
             return None
-        if request.headers.get("Sec-WebSocket-Version") != VERSION:
-            # RFC 6455 section 4.4; picows would take drafts that browsers gave up in 2011.
-            return WSUpgradeResponseWithListener(_upgrade_required(), None)
-        _normalize(request)
         key = unquote(path[len(self._prefix) :])
         app = self._apps.by_key(key)
         connection = Connection(
@@ -97,9 +86,9 @@ class Acceptor:
         )
         connection.state = state = ConnectionState()
         state.refusal = self._refusal(app, key, query, request)
-        if self._trust_hops is not None and transport is not None:
+        if self._trust_hops is not None:
             state.address = _address(request, transport, self._trust_hops) or None
-        return WSUpgradeResponseWithListener(_response(request), connection)
+        return connection
 
     def _refusal(self, app: App | None, key: str, query: str, request: WSUpgradeRequest) -> PusherError | None:
         if app is None:
@@ -139,31 +128,7 @@ class Acceptor:
                 return socket_id
 
 
-def _normalize(request: WSUpgradeRequest) -> None:
-    """picows compares the whole Connection header; Firefox and proxies send `keep-alive, Upgrade` (RFC 9110, 7.6.1)."""
-    tokens = [token.strip().lower() for value in request.headers.getall("Connection", ()) for token in value.split(",")]
-    if "upgrade" in tokens:
-        request.headers["Connection"] = "Upgrade"
-
-
 def _address(request: WSUpgradeRequest, transport: asyncio.Transport, trust_hops: int) -> str:
     peer = transport.get_extra_info("peername")
     own = peer[0] if isinstance(peer, tuple) else None  # a unix socket has none
     return caller_address(own, request.headers.getall("X-Forwarded-For", ()), trust_hops)
-
-
-def _upgrade_required() -> WSUpgradeResponse:
-    response: WSUpgradeResponse = WSUpgradeResponse.create_error_response(
-        426, b"Upgrade Required", [("Sec-WebSocket-Version", VERSION)]
-    )
-    return response
-
-
-def _response(request: WSUpgradeRequest) -> WSUpgradeResponse:
-    """A client that offers subprotocols fails without one being chosen; the Pusher protocol has none, so the first."""
-    offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", ()))
-    first = offered.split(",")[0].strip()
-    response: WSUpgradeResponse = WSUpgradeResponse.create_101_response(
-        [("Sec-WebSocket-Protocol", first)] if first else None
-    )
-    return response

@@ -7,10 +7,12 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect, ws_create_server
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from engine._fast.connection import Connection, Turn
 from engine._fast.hub import Hub
+from engine.metrics import Metrics
+from engine.ws.upgrade import Upgrade
 
 MAX_MESSAGE_BYTES = 64 * 1024
 
@@ -55,6 +57,43 @@ class Peer(WSListener):
         self.transport.send(WSMsgType.TEXT, text.encode())
 
 
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def masked(first: int, payload: bytes) -> bytes:
+    """A client's frame. :param first: its first byte: FIN and the opcode."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2)
+    mask = b"\x01\x02\x03\x04"
+    return bytes([first]) + length + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
+class Raw:
+    """A client that writes bytes, not frames. :ivar status: of the answer to its handshake."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.status = status
+
+    @classmethod
+    async def connect(cls, port: int, early: bytes = b"") -> Raw:
+        """:param early: bytes sent together with the request."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(UPGRADE + early)
+        head = await reader.readuntil(b"\r\n\r\n")
+        return cls(reader, writer, int(head.split()[1]))
+
+    async def end(self) -> None:
+        """Close, and read what is left."""
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
 class Recorder:
     """The handler that a Connection passes everything up to."""
 
@@ -81,6 +120,22 @@ class Recorder:
             while not condition():  # type: ignore[operator]
                 self.news.clear()
                 await self.news.wait()
+
+
+class Door(asyncio.Protocol):
+    """Waits for the head of an upgrade request."""
+
+    def __init__(self, upgrade: Upgrade) -> None:
+        self._upgrade = upgrade
+        self._data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        if b"\r\n\r\n" in self._data:
+            self._upgrade.open(self._transport, self._data)  # type: ignore[arg-type]
 
 
 class Bench:
@@ -112,7 +167,7 @@ class Bench:
         await self.recorder.until(lambda: len(self.recorder.opened_) > known)
         return self.recorder.opened_[known], peer
 
-    def accept(self, _: object) -> Connection:
+    def accept(self, *_: object) -> Connection:
         self._next += 1
         connection = Connection(
             f"1.{self._next}", None, self.hub.traffic("app"), self.recorder, self.hub.turn, MAX_MESSAGE_BYTES
@@ -136,9 +191,8 @@ class Bench:
 @contextlib.asynccontextmanager
 async def bench(max_waiting_bytes: int = 1024 * 1024) -> AsyncIterator[Bench]:
     made = Bench(max_waiting_bytes)
-    server = await ws_create_server(
-        made.accept, "127.0.0.1", 0, use_aiofastnet=False, enable_auto_pong=False, max_frame_size=MAX_MESSAGE_BYTES
-    )
+    upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics())
+    server = await asyncio.get_running_loop().create_server(lambda: Door(upgrade), "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

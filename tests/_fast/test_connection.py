@@ -6,9 +6,10 @@ import uvloop
 from picows import WSMsgType
 
 from engine._fast.frame import text_frame
-from tests._fast.pair import MAX_MESSAGE_BYTES, bench
+from tests._fast.pair import MAX_MESSAGE_BYTES, Raw, bench, masked
 
 BIG = text_frame(b"x" * 50_000)
+UNMASKED = b"Received un-masked frame from client, RFC 6455 section 5.1 forbids this"
 
 
 def test_messages_and_fragments_come_up_whole() -> None:
@@ -159,5 +160,67 @@ def test_sweep_pings_the_silent_and_names_those_that_stay_silent() -> None:
             peer.send("alive")
             await b.recorder.until(lambda: b.recorder.messages)
             assert not connection.pinged
+
+    uvloop.run(run())
+
+
+def test_frames_in_pieces_from_many_clients_at_once_come_up_whole() -> None:
+    async def run() -> None:
+        async with bench() as b:
+            clients = [await Raw.connect(b.port) for _ in range(5)]
+            texts = [b"%d:" % i + bytes([97 + i]) * size for i, size in enumerate((0, 100, 200, 5_000, 60_000))]
+            # A whole frame and the beginning of the next one, for each; then the rest, in turns and in small pieces.
+            streams = [masked(0x81, text) * 3 for text in texts]
+            at = [0] * len(clients)
+            while any(at[i] < len(streams[i]) for i in range(len(clients))):
+                for i, client in enumerate(clients):
+                    piece = max(1, len(streams[i]) // 7)
+                    client.writer.write(streams[i][at[i] : at[i] + piece])
+                    at[i] += piece
+                await asyncio.sleep(0)
+            await b.recorder.until(lambda: len(b.recorder.messages) == 3 * len(clients))
+            assert sorted(b.recorder.messages) == sorted(texts * 3)
+            for client in clients:
+                await client.end()
+
+    uvloop.run(run())
+
+
+def test_one_clients_breach_and_close_are_nobody_elses() -> None:
+    async def run() -> None:
+        async with bench() as b:
+            other = await Raw.connect(b.port)
+            for closed, wrong in enumerate(
+                (
+                    masked(0x83, b"reserved opcode"),
+                    b"\x81\x01x",  # not masked
+                    masked(0x88, b"\x03\xe8"),
+                    masked(0x88, b"\x03\xe8"),
+                    masked(0x81, b"half a message")[:-3],
+                )
+            ):
+                breaker = await Raw.connect(b.port)
+                breaker.writer.write(wrong)
+                other.writer.write(masked(0x81, b"%d" % closed))
+                await b.recorder.until(lambda: len(b.recorder.messages) == closed + 1)  # noqa: B023
+                await breaker.end()
+                await b.recorder.until(lambda: len(b.recorder.closed_) == closed + 1)  # noqa: B023
+            assert b.recorder.messages == [b"0", b"1", b"2", b"3", b"4"]
+            assert [code for _, code, _ in b.recorder.closed_] == [1002, 1002, 1000, 1000, 1006]
+            await other.end()
+
+    uvloop.run(run())
+
+
+def test_what_comes_with_the_upgrade_request_is_read() -> None:
+    async def run() -> None:
+        async with bench() as b:
+            good = await Raw.connect(b.port, masked(0x81, b"early"))
+            await b.recorder.until(lambda: b.recorder.messages == [b"early"])
+            bad = await Raw.connect(b.port, b"\x81\x01x")
+            assert bad.status == 101
+            assert await bad.reader.readexactly(4) == b"\x88" + bytes([len(UNMASKED) + 2]) + b"\x03\xea"
+            for client in (good, bad):
+                await client.end()
 
     uvloop.run(run())

@@ -1,0 +1,155 @@
+"""picows' frame parser, lent to whichever connection has bytes to read.
+
+A parser between two frames remembers nothing, so one serves all connections of a worker. Only a connection that is in
+the middle of a frame keeps one, until the rest has come: an idle connection has neither parser nor read buffer.
+"""
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memcpy
+from picows.picows cimport WSFrame, WSListener, WSTransport
+
+from picows import WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows.picows import WSAutoPingStrategy, WSProtocol
+
+cdef enum:
+    #: picows' read buffer; it grows for longer messages.
+    READ_BUFFER_BYTES = 2048
+
+#: What takes a new picows protocol to the state in which it reads frames. Nobody sees the answer.
+_UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: parser\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+cdef class Reader:
+    """What a parser reads for."""
+
+    cdef int on_frame(self, WSFrame frame) except -1:
+        raise NotImplementedError
+
+
+cdef class Parser(WSListener):
+    """One picows protocol, and both of its sides: the listener that gets its frames, and the transport it writes to."""
+
+    def __init__(self, size_t max_frame_bytes, faults):
+        protocol = WSProtocol(
+            None,
+            None,
+            False,
+            lambda request: WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), self),
+            faults,
+            True,
+            None,
+            False,
+            0,
+            0,
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            False,  # pings are answered by Connection, in order with everything else
+            max_frame_bytes,
+            None,
+            READ_BUFFER_BYTES,
+        )
+        protocol.connection_made(self)
+        self._get_buffer = protocol.get_buffer
+        self._buffer_updated = protocol.buffer_updated
+        self.feed(None, _UPGRADE)
+        self.partial = False
+
+    cdef int feed(self, Reader reader, bytes data) except -1:
+        """Parse what has come for a reader, which gets the frames."""
+        cdef const char* source = PyBytes_AS_STRING(data)
+        cdef Py_ssize_t left = PyBytes_GET_SIZE(data), size
+        cdef Py_buffer space
+        self.reader = reader
+        while left:
+            PyObject_GetBuffer(self._get_buffer(left), &space, PyBUF_WRITABLE)
+            size = min(space.len, left)
+            memcpy(space.buf, source, <size_t>size)
+            PyBuffer_Release(&space)
+            source += size
+            left -= size
+            # A frame says otherwise, if it comes and nothing is behind it.
+            self.partial = True
+            self._buffer_updated(size)
+            if self.broken():
+                break
+        return 0
+
+    cdef bint broken(self) noexcept:
+        """Whether picows has answered a frame that breaks RFC 6455 with a close frame; it will close the transport."""
+        return self._inner is not None and self._inner.is_close_frame_sent
+
+    cdef int close_code(self) except -1:
+        return <int>self._inner.close_handshake.sent.code
+
+    cdef void give_up(self) noexcept:
+        """Will not be used again: let go of the protocol, which holds on to this object."""
+        self._get_buffer = None
+        self._buffer_updated = None
+
+    # --- the listener
+
+    cpdef on_ws_connected(self, WSTransport transport):
+        self._inner = transport
+
+    cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
+        self.partial = frame.tail_size > 0
+        self.reader.on_frame(frame)
+
+    # --- the transport, and its socket
+
+    def get_extra_info(self, name, default=None):
+        # With TLS picows leaves the socket alone and writes to the transport.
+        return self if name in ("socket", "ssl_object") else default
+
+    def write(self, data):
+        if self.reader is not None and self.reader._transport is not None:
+            self.reader._transport.write(data)
+
+    def get_write_buffer_size(self):
+        return 0
+
+    def close(self):
+        if self.reader is not None and self.reader._transport is not None:
+            self.reader._transport.close()
+
+    def fileno(self):
+        return -1
+
+    def setsockopt(self, *_):
+        """There is no socket."""
+
+    def getsockopt(self, *_):
+        return 0
+
+
+cdef class Parsers:
+    """Lends parsers; one is enough unless somebody is in the middle of a frame.
+
+    :param max_frame_bytes: longer frames are answered with close code 1009.
+    :param faults: as picows' logger; is told of every frame that breaks RFC 6455.
+    """
+
+    def __init__(self, size_t max_frame_bytes, faults):
+        self._max_frame_bytes = max_frame_bytes
+        self._faults = faults
+
+    cdef Parser take(self):
+        cdef Parser parser = self._spare
+        if parser is None:
+            return Parser(self._max_frame_bytes, self._faults)
+        self._spare = None
+        return parser
+
+    cdef int give_back(self, Parser parser) except -1:
+        """Between two frames only."""
+        parser.reader = None
+        if parser._inner.close_handshake is not None:
+            parser._inner.close_handshake = None    # the last reader's
+        if self._spare is None:
+            self._spare = parser
+        else:
+            parser.give_up()
+        return 0

@@ -1,0 +1,3 @@
+class Subscriber:
+    @property
+    def channel_count(self) -> int: ...

@@ -1,0 +1,132 @@
+"""The opening handshake of a WebSocket, with picows' reading and checking of the request.
+
+Called by the listener with the bytes of a whole head. Who may connect is `ws/accept.py`'s to say; from the answer on,
+the bytes are the connection's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+
+from picows import WSUpgradeRequest, WSUpgradeResponse
+from picows.picows import _parse_http_request, _validate_upgrade_request  # type: ignore[attr-defined] # not in its stub
+
+from engine._fast.connection import Connection
+from engine._fast.parser import Parsers
+from engine.metrics import Metrics
+
+#: Longest head of an upgrade request, as picows has it.
+MAX_HEAD_BYTES = 16 * 1024
+#: Of the WebSocket protocol (RFC 6455).
+VERSION = "13"
+
+_END = b"\r\n\r\n"
+_SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: %b\r\n%b\r\n"
+)
+_PROTOCOL = b"Sec-WebSocket-Protocol: %b\r\n"
+
+#: Decides over a request; None answers 404.
+Accept = Callable[[WSUpgradeRequest, asyncio.Transport], Connection | None]
+
+_log = logging.getLogger(__name__)
+
+
+class ProtocolFaults:
+    """Stands for picows' logger: what clients do wrong is counted, not logged; picows' own failures are logged."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def isEnabledFor(self, level: int) -> bool:
+        return False
+
+    def debug(self, *_: object) -> None:
+        """Of no interest."""
+
+    log = info = debug
+
+    def warning(self, *_: object) -> None:
+        """Watermarks; the outbox watches them itself."""
+
+    def error(self, *_: object) -> None:
+        self._metrics.connection_error("", "frame")
+
+    def exception(self, message: str, *args: object) -> None:
+        _log.exception(message, *args)
+
+
+class Upgrade:
+    """Makes connections of upgrade requests.
+
+    :param accept: of `ws/accept.py`.
+    """
+
+    def __init__(self, accept: Accept, max_message_bytes: int, metrics: Metrics) -> None:
+        self._accept = accept
+        self._parsers = Parsers(max_message_bytes, ProtocolFaults(metrics))
+
+    def open(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Answer an upgrade request.
+
+        :param data: what has come on the transport: a whole head and whatever is behind it, or too long a head.
+        """
+        head, end, rest = data.partition(_END)
+        if not end or len(head) >= MAX_HEAD_BYTES:
+            transport.close()
+            return
+        try:
+            request = _parse_http_request(head)
+        except RuntimeError as error:
+            _refuse(transport, HTTPStatus.BAD_REQUEST, str(error))
+            return
+        connection = self._accept(request, transport)
+        if connection is None:
+            _refuse(transport, HTTPStatus.NOT_FOUND, "404 Not Found")
+            return
+        headers = request.headers
+        if headers.get("Sec-WebSocket-Version") != VERSION:
+            # RFC 6455 section 4.4; picows would take drafts that browsers gave up in 2011.
+            _refuse(transport, HTTPStatus.UPGRADE_REQUIRED, "Upgrade Required", [("Sec-WebSocket-Version", VERSION)])
+            return
+        _normalize(request)
+        try:
+            key = _validate_upgrade_request(request)
+        except RuntimeError as error:
+            _refuse(transport, HTTPStatus.BAD_REQUEST, str(error))
+            return
+        transport.set_protocol(connection)  # type: ignore[arg-type] # one in all but name
+        connection.open(transport, self._parsers, _SWITCHING % (key, _subprotocol(request)))
+        if rest:
+            connection.data_received(rest)
+
+
+def _normalize(request: WSUpgradeRequest) -> None:
+    """picows compares the whole Connection header; Firefox and proxies send `keep-alive, Upgrade` (RFC 9110, 7.6.1)."""
+    headers = request.headers
+    if headers.get("Connection") == "Upgrade":
+        return
+    tokens = [token.strip().lower() for value in headers.getall("Connection", ()) for token in value.split(",")]
+    if "upgrade" in tokens:
+        headers["Connection"] = "Upgrade"
+
+
+def _subprotocol(request: WSUpgradeRequest) -> bytes:
+    """A client that offers subprotocols fails without one being chosen; the Pusher protocol has none, so the first."""
+    if "Sec-WebSocket-Protocol" not in request.headers:
+        return b""
+    first = ",".join(request.headers.getall("Sec-WebSocket-Protocol")).split(",")[0].strip()
+    return _PROTOCOL % first.encode() if first else b""
+
+
+def _refuse(
+    transport: asyncio.Transport, status: HTTPStatus, text: str, headers: list[tuple[str, str]] | None = None
+) -> None:
+    response = WSUpgradeResponse.create_error_response(status, text.encode(), headers)
+    response.headers["Connection"] = "close"
+    transport.write(response.to_bytes())
+    transport.close()
