@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
+from typing import NamedTuple
 
 from engine._fast.frame import spliced_frame, text_frame
 from engine.apps.app import App
@@ -22,8 +22,7 @@ from engine.protocol.channel import RESERVED_PREFIXES, SOCKET_ID, channel_kind, 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """One event for one or more channels.
 
     :param data: the event's data, passed on untouched (H-11).

@@ -163,7 +163,10 @@ def _find(table: _Table, path: str) -> tuple[dict[str, _Handler], list[str]] | N
     """The methods of the route that the path fits, and the names in it, decoded."""
     segments = path.split("/")
     for route in table.get(len(segments) - 1, ()):
-        if all(segments[index] == word for index, word in route.words):
+        for index, word in route.words:
+            if segments[index] != word:
+                break
+        else:
             try:
                 return route.methods, [unquote(segments[index], errors="strict") for index in route.names]
             except UnicodeDecodeError:

@@ -55,7 +55,8 @@ class Counter:
 
     def add(self, amount: float, *labels: str) -> None:
         if amount:
-            self._values.add(self._keys.of(labels), amount)
+            # The keys are asked only for what they do not know: this runs several times for each publish.
+            self._values.add(self._keys.known.get(labels) or self._keys.of(labels), amount)
 
 
 class Gauge:
@@ -91,14 +92,15 @@ class _Keys:
         self._sample = sample
         self._suffix = suffix
         self._count = count
-        self._known: dict[tuple[str, ...], str] = {}
+        #: Label values -> key, of those met so far.
+        self.known: dict[tuple[str, ...], str] = {}
 
     def of(self, labels: tuple[str, ...]) -> str:
-        found = self._known.get(labels)
+        found = self.known.get(labels)
         if found is None:
-            if len(self._known) >= MAX_SERIES:
+            if len(self.known) >= MAX_SERIES:
                 return make_key(self._sample, (OTHER,) * self._count + self._suffix)
-            found = self._known[labels] = make_key(self._sample, labels + self._suffix)
+            found = self.known[labels] = make_key(self._sample, labels + self._suffix)
         return found
 
 

@@ -6,8 +6,7 @@ Called by the edges and the publisher, which put the bytes into frames. Knows no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -143,8 +142,7 @@ def _text(value: Any) -> str:
 # --- from the client
 
 
-@dataclass(frozen=True, slots=True)
-class ClientMessage:
+class ClientMessage(NamedTuple):
     """One message of a client.
 
     :param data: the JSON value; None also when there was none.
@@ -159,8 +157,7 @@ class ClientMessage:
     data_json: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class SubscribeRequest:
+class SubscribeRequest(NamedTuple):
     """:param auth: "" when there was none. :param channel_data: None when there was none."""
 
     channel: str
@@ -168,8 +165,7 @@ class SubscribeRequest:
     channel_data: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SigninRequest:
+class SigninRequest(NamedTuple):
     auth: str
     user_data: str
 
