@@ -5,6 +5,7 @@ EngineError
 ├── PusherError         told to a WebSocket client as pusher:error (protocol reference, section 1.5)
 ├── ApiError            told to an HTTP API caller as JSON
 ├── StoreUnavailable    shared state (Redis) cannot be reached now; callers go on with what is local
+├── SourceUnavailable   the database that holds the applications cannot be read now; the copy goes on serving
 ├── IncarnationGone     this worker's incarnation was purged; it must take a new one and announce all
 └── DeliveryError       a webhook attempt that did not end with a 2xx
 """
@@ -25,6 +26,10 @@ class ConfigError(EngineError):
 
 class StoreUnavailable(EngineError):
     """Shared state cannot be reached now. Nothing was lost that the caller still holds."""
+
+
+class SourceUnavailable(EngineError):
+    """The database that holds the applications cannot be read now; the text is one line without a secret."""
 
 
 class IncarnationGone(EngineError):

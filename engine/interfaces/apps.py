@@ -1,9 +1,9 @@
-"""Where applications come from, as a type."""
+"""Where applications come from, as types: the look-ups that everybody uses, and a source outside the configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.apps.app import App
 
@@ -16,3 +16,14 @@ class AppManager(Protocol):
     def by_id(self, app_id: str) -> App | None: ...
 
     def all(self) -> Sequence[App]: ...
+
+
+class AppSource(Protocol):
+    """Where applications are kept outside the configuration: a table in a database."""
+
+    async def read(self) -> list[dict[str, Any]]:
+        """All applications as entries of the configuration (`app_manager.array.apps[]`), in no order.
+
+        Raises SourceUnavailable."""
+
+    async def close(self) -> None: ...
