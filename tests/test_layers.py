@@ -27,11 +27,11 @@ LAYERS = {
     "engine.metrics": 0,
     "engine.prometheus": 0,
     "engine.tasks": 0,
-    # 1: pure rules, and the wire to Redis
+    # 1: pure rules, and the wires to Redis and AWS
+    "engine.aws": 1,
     "engine.protocol": 1,
     "engine.redis": 1,
     "engine.webhooks.addresses": 1,
-    "engine.webhooks.aws": 1,
     "engine.webhooks.event": 1,
     "engine.webhooks.filter": 1,
     "engine.webhooks.headers": 1,

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from engine.apps.app import App, Endpoint
+from engine.aws import Aws, AwsError, Place
 from engine.errors import DeliveryError
 from engine.interfaces import Job
-from engine.webhooks.aws import Aws, AwsError, Place
 from engine.webhooks.headers import request_headers
 
 #: What Lambda takes of one payload, by invocation type. For Event newer quotas are higher, older ones are not.

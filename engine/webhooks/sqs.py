@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.aws import Aws, AwsError, Place
 from engine.config.shared import QueueSqs
 from engine.errors import StoreUnavailable
-from engine.webhooks.aws import Aws, AwsError, Place
 from engine.webhooks.sqs_messages import MAX_BATCH, Outgoing
 
 #: Names of queues where the configuration gives no address.
