@@ -56,20 +56,29 @@ class AppConfig(Section):
     webhooks: Annotated[tuple[WebhookConfig, ...], listed()] = ()
 
 
+#: Where applications are kept.
+AppDriver = Annotated[
+    Literal["memory", "mysql", "postgres", "dynamodb"],
+    word(
+        "memory",
+        "array",
+        "mysql",
+        "postgres",
+        "postgresql",
+        "pgsql",
+        "dynamodb",
+        elsewhere=("scylladb", "surrealdb"),
+        synonyms={"array": "memory", "postgresql": "postgres", "pgsql": "postgres"},
+    ),
+]
+
+
 class AppArray(Section):
     apps: Annotated[tuple[AppConfig, ...], listed()] = ()
 
 
 class AppManagerConfig(Section):
-    """Applications are read once, from this file (`memory` and `array` are two names of that)."""
+    """From this file (`memory` and `array` are two names of that), or from a table of the database in `database`."""
 
-    driver: Annotated[
-        Literal["memory"],
-        word(
-            "memory",
-            "array",
-            elsewhere=("mysql", "postgres", "pgsql", "postgresql", "dynamodb", "scylladb", "surrealdb"),
-            synonyms={"array": "memory"},
-        ),
-    ] = "memory"
+    driver: AppDriver = "memory"
     array: AppArray = AppArray()

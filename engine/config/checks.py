@@ -16,15 +16,25 @@ from engine.config.document import Document, get, objects
 from engine.config.mistakes import Mistakes, Path
 from engine.config.shared import ClusterHealth, RedisConfig
 
+#: Driver -> the library it needs, and the extra of our package that brings it.
+LIBRARIES: dict[str, tuple[str, str]] = {
+    "sqs": ("aiobotocore", "aws"),
+    "dynamodb": ("aiobotocore", "aws"),
+    "mysql": ("aiomysql", "mysql"),
+    **dict.fromkeys(("postgres", "postgresql", "pgsql"), ("asyncpg", "postgres")),
+}
+_NEEDS = "needs a library that is not installed; pip install 'engine[{}]'"
+
 
 def check(document: Document, workers: int, mistakes: Mistakes) -> None:
     """Run every check."""
     _drivers(document, workers, mistakes)
     _cluster_health(document, mistakes)
     _redis(document, mistakes)
+    _databases(document, mistakes)
     _tls(document, mistakes)
     _unix_socket(document, mistakes)
-    _aws(document, mistakes)
+    _libraries(document, mistakes)
     _tls_only(document, mistakes)
     for key in ("id", "key"):
         _distinct(document, key, mistakes)
@@ -106,6 +116,23 @@ def _tls_only(document: Document, mistakes: Mistakes) -> None:
             )
 
 
+def _databases(document: Document, mistakes: Mistakes) -> None:
+    for driver in ("mysql", "postgres"):
+        path: Path = ("database", driver, "tls_ca_path")
+        value = get(document, path)
+        if value in (None, ""):
+            continue
+        if not to_flag(get(document, (*path[:2], "tls"))):
+            mistakes.add(path, f"needs database.{driver}.tls", value)
+        elif isinstance(value, str) and not (os.path.isfile(value) and os.access(value, os.R_OK)):
+            mistakes.add(path, "is not a file that can be read", value)
+    dynamodb: Path = ("database", "dynamodb")
+    key, secret = "aws_access_key_id", "aws_secret_access_key"
+    for given, other in ((key, secret), (secret, key)):
+        if get(document, (*dynamodb, given)) and not get(document, (*dynamodb, other)):
+            mistakes.add((*dynamodb, other), f"is missing; {given} is given")
+
+
 def _unix_socket(document: Document, mistakes: Mistakes) -> None:
     path: Path = ("unix_socket", "path")
     value = get(document, path)
@@ -113,18 +140,26 @@ def _unix_socket(document: Document, mistakes: Mistakes) -> None:
         mistakes.add(path, "is not an absolute path", value)
 
 
-def _aws(document: Document, mistakes: Mistakes) -> None:
-    """What goes to AWS needs a library that a plain installation leaves out."""
-    if importlib.util.find_spec("aiobotocore") is not None:
+def _libraries(document: Document, mistakes: Mistakes) -> None:
+    """What goes to AWS or to a database needs a library that a plain installation leaves out."""
+    drivers: tuple[Path, ...] = (("queue", "driver"), ("app_manager", "driver"))
+    for path in drivers:
+        word = get(document, path)
+        module, extra = LIBRARIES.get(word, ("", "")) if isinstance(word, str) else ("", "")
+        if module and not _installed(module):
+            mistakes.add(path, _NEEDS.format(extra), word)
+    if _installed("aiobotocore"):
         return
-    needs = "needs a library that is not installed; pip install 'engine[aws]'"
-    if get(document, ("queue", "driver")) == "sqs":
-        mistakes.add(("queue", "driver"), needs, "sqs")
+    needs = _NEEDS.format("aws")
     for path, app in objects(document, APPS):
         for inner, webhook in objects(app, ("webhooks",)):
             for key in ("lambda", "lambda_function"):
                 if webhook.get(key) is not None:
                     mistakes.add((*path, *inner, key), needs)
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def _distinct(document: Document, key: str, mistakes: Mistakes) -> None:

@@ -70,6 +70,8 @@ def apply(document: Document, environ: Mapping[str, str], mistakes: Mistakes) ->
 
 def fall_back(document: Document) -> str | None:
     """With no application at all, put in the one that tutorials know; the warning to give, if so."""
+    if get(document, ("app_manager", "driver")) not in (None, "memory", "array"):
+        return None
     if get(document, APPS) not in (None, []):
         return None
     if not put(document, APPS, [{"id": "app-id", "key": "app-key", "secret": "app-secret"}]):

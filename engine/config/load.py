@@ -67,6 +67,8 @@ def load(
     assert config is not None
     resolved = resolve(config, workers)
     warnings += _doubtful(resolved, workers)
+    if config.app_manager.driver != "memory" and config.app_manager.array.apps:
+        warnings.append(f"app_manager.array.apps is not used: applications come from {config.app_manager.driver}")
     return Loaded(config, resolved, tuple(line for line in warnings if line is not None))
 
 

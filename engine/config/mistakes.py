@@ -15,7 +15,17 @@ from engine.errors import ConfigError
 Path = tuple[str | int, ...]
 
 #: Keys whose value, or everything below them, is a secret.
-SECRET_KEYS = frozenset({"secret", "previous_secret", "password", "passphrase", "sentinel_password", "headers"})
+SECRET_KEYS = frozenset(
+    {
+        "secret",
+        "previous_secret",
+        "password",
+        "passphrase",
+        "sentinel_password",
+        "headers",
+        "aws_secret_access_key",
+    }
+)
 _SHOWN = 80
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 ABSENT = object()

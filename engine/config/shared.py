@@ -22,6 +22,7 @@ from engine.config.base import (
     whole,
     word,
 )
+from engine.config.databases import DynamoDbConfig, MySqlConfig, PostgresConfig
 from engine.config.redis import RedisUrl
 
 _CLUSTERED = ("redis-cluster", "redis-sentinel")
@@ -92,6 +93,9 @@ class RedisConfig(Section):
 
 class DatabaseConfig(Section):
     redis: RedisConfig = RedisConfig()
+    mysql: MySqlConfig = MySqlConfig()
+    postgres: PostgresConfig = PostgresConfig()
+    dynamodb: DynamoDbConfig = DynamoDbConfig()
 
 
 class CacheRedis(Section):

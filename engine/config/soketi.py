@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.config.document import Document, get, put
 from engine.config.soketi_apps import convert_apps
+from engine.config.soketi_databases import convert_database
 
 #: What soketi does when its configuration says nothing, where this engine does otherwise.
 _DEFAULTS: Document = {
@@ -116,12 +117,7 @@ _NO_COUNTERPART: dict[str, str] = {
     "database.redis.sentinelPassword": "",
     "database.redis.name": "",
     "database.redis.clusterNodes": "one Redis server, not a cluster of them",
-    "database.mysql": "applications stand in app_manager.array.apps",
-    "database.postgres": "applications stand in app_manager.array.apps",
     "appManager.cache": "",
-    "appManager.dynamodb": "",
-    "appManager.mysql": "",
-    "appManager.postgres": "",
     "ssl.caPath": "put the chain into the file of ssl.cert_path",
 }
 
@@ -131,7 +127,8 @@ def convert(soketi: Document) -> tuple[Document, list[str]]:
     source, ours, notes = _unfolded(soketi), deepcopy(_DEFAULTS), list[str]()
     if str(source.pop("mode", "full")) != "full":
         notes.append("mode: every worker does everything here")
-    convert_apps(source.pop("appManager", None), ours, notes)
+    if not convert_database(source, ours, notes):
+        convert_apps(source.pop("appManager", None), ours, notes)
     _sqs(source, ours, notes)
     uses_redis = _drivers(source, ours, notes)
     for theirs, (option, converted) in _OPTIONS.items():

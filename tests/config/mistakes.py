@@ -14,6 +14,7 @@ EVENTS = (
 )
 TRUTH = "allowed: true, 1, yes, on, false, 0, no, off"
 LIMIT = "allowed: 1 to 2147483647, or 0, -1 or null for no limit"
+TABLE = "letters, digits or _ $ -, up to 64, after the schema's name and a dot where it has one"
 NO_CLUSTER = "is not supported by this engine (yet); one Redis server, given in database.redis"
 ONE_REDIS = "is not supported by this engine; every part uses the one Redis of database.redis"
 REDIS_FORMS = "forms: redis://[user:password@]host[:port][/db], rediss://... for TLS, unix:///path/to/socket[?db=n]"
@@ -98,8 +99,49 @@ CASES: list[tuple[Any, str]] = [
         'cache.driver: "redis-cluster" is not supported by this engine (yet); allowed: memory, redis, none',
     ),
     (
-        {"app_manager": {"driver": "mysql", "array": {"apps": [APP]}}},
-        'app_manager.driver: "mysql" is not supported by this engine (yet); allowed: memory, array',
+        {"app_manager": {"driver": "scylladb", "array": {"apps": [APP]}}},
+        'app_manager.driver: "scylladb" is not supported by this engine (yet); '
+        "allowed: memory, array, mysql, postgres, postgresql, pgsql, dynamodb",
+    ),
+    # databases
+    (
+        {"database": {"mysql": {"table_name": "a`b"}}},
+        f'database.mysql.table_name: "a`b" is not valid; {TABLE}',
+    ),
+    (
+        {"database": {"postgres": {"table_name": "a.b.c"}}},
+        f'database.postgres.table_name: "a.b.c" is not valid; {TABLE}',
+    ),
+    (
+        {"database": {"postgres": {"port": "x"}}},
+        'database.postgres.port: "x" is not a whole number; allowed: 0 to 65535',
+    ),
+    ({"database": {"mysql": {"user": "x"}}}, 'database.mysql.user: unknown key; did you mean "username"?'),
+    ({"database": {"mysql": {"password": 5}}}, "database.mysql.password: the value (not shown) is not text"),
+    (
+        {"database": {"mysql": {"tls": True, "tls_ca_path": "/nowhere.pem"}}},
+        'database.mysql.tls_ca_path: "/nowhere.pem" is not a file that can be read',
+    ),
+    (
+        {"database": {"postgres": {"tls_ca_path": "/nowhere.pem"}}},
+        'database.postgres.tls_ca_path: "/nowhere.pem" needs database.postgres.tls',
+    ),
+    (
+        {"database": {"dynamodb": {"table_name": "a/b"}}},
+        'database.dynamodb.table_name: "a/b" is not valid; 3 to 255 letters, digits or _ . -',
+    ),
+    (
+        {"database": {"dynamodb": {"endpoint_url": "localhost:8000"}}},
+        'database.dynamodb.endpoint_url: "localhost:8000" is not a usable URL; an address such as '
+        "https://example.com/webhooks",
+    ),
+    (
+        {"database": {"dynamodb": {"aws_secret_access_key": "s3"}}},
+        "database.dynamodb.aws_access_key_id: is missing; aws_secret_access_key is given",
+    ),
+    (
+        {"database": {"dynamodb": {"aws_access_key_id": "AKIA", "aws_secret_access_key": ["s3"]}}},
+        "database.dynamodb.aws_secret_access_key: the value (not shown) is not text",
     ),
     ({"rate_limiter": {"driver": "x"}}, 'rate_limiter.driver: "x" is not known; allowed: memory, local, redis'),
     ({"metrics": {"driver": "statsd"}}, 'metrics.driver: "statsd" is not known; allowed: prometheus'),

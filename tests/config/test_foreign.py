@@ -41,7 +41,7 @@ FOREIGN_FILE: dict[str, Any] = {
         },
     },
     "database": {
-        "mysql": {"host": "mysql", "password": "pw"},
+        "mysql": {"host": "mysql", "password": "pw", "connection_pool_size": 10, "cache_ttl": 300},
         "redis": {"host": "redis", "sentinels": [], "name": "mymaster", "cluster_nodes": []},
     },
     "websocket": {"max_messages": 1000, "compression": "disabled"},
@@ -57,7 +57,8 @@ def test_a_file_of_another_server_loads_with_one_warning() -> None:
         "adapter.redis.requests_timeout, adapter.cluster, adapter.nats, app_manager.cache, "
         "app_manager.array.apps[0].webhooks[0].lambda.client_options (see endpoint_url), "
         "app_manager.array.apps[0].webhooks[0].retry.max_elapsed_time_ms (see max_attempts), "
-        "database.mysql, database.redis.name, websocket.max_messages (see websocket.max_backpressure), "
+        "database.mysql.connection_pool_size, database.mysql.cache_ttl, database.redis.name, "
+        "websocket.max_messages (see websocket.max_backpressure), "
         "websocket.compression, ssl.redirect_http, ssl.http_port, "
         "instance.process_id (environment variable INSTANCE_PROCESS_ID)"
     )

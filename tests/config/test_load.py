@@ -28,6 +28,7 @@ SAMPLES = {
     "QUEUE_SQS_QUEUE_URL_PREFIX": "https://sqs.a.example/1/chat-",
     "QUEUE_SQS_ENDPOINT_URL": "http://127.0.0.1:1",
     "QUEUE_SQS_MAX_MESSAGES": "3",
+    "DATABASE_DYNAMODB_ENDPOINT_URL": "http://127.0.0.1:1",
 }
 #: What lets any single variable be set alone.
 NEEDED = {"DATABASE_REDIS_HOST": "h", "SSL_CERT_PATH": __file__, "SSL_KEY_PATH": __file__}
@@ -41,6 +42,19 @@ def test_without_a_file_the_defaults_serve_one_well_known_app() -> None:
         'no application is configured: using id "app-id" with key "app-key" and its well-known secret',
     )
     assert found.config.model_copy(update={"app_manager": Config().app_manager}) == Config()
+
+
+@pytest.mark.parametrize("driver", ["mysql", "postgres", "dynamodb"])
+def test_a_database_needs_no_application_in_the_file(driver: str) -> None:
+    found = loaded({"app_manager": {"driver": driver}})
+    assert (found.config.app_manager.array.apps, found.warnings) == ((), ())
+    unused = loaded(apps({}), {"APP_MANAGER_DRIVER": driver})
+    assert unused.warnings == (f"app_manager.array.apps is not used: applications come from {driver}",)
+
+
+@pytest.mark.parametrize("word", ["postgresql", "pgsql"])
+def test_other_words_for_postgres(word: str) -> None:
+    assert loaded({"app_manager": {"driver": word}}).config.app_manager.driver == "postgres"
 
 
 def test_precedence() -> None:

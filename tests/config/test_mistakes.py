@@ -78,6 +78,27 @@ def test_what_goes_to_aws_needs_its_library(monkeypatch: pytest.MonkeyPatch, doc
     assert str(caught.value) == f"{place} needs a library that is not installed; pip install 'engine[aws]'"
 
 
+@pytest.mark.parametrize(
+    ("driver", "module", "extra"),
+    [
+        ("mysql", "aiomysql", "mysql"),
+        ("postgres", "asyncpg", "postgres"),
+        ("pgsql", "asyncpg", "postgres"),
+        ("dynamodb", "aiobotocore", "aws"),
+    ],
+)
+def test_a_database_needs_its_library(monkeypatch: pytest.MonkeyPatch, driver: str, module: str, extra: str) -> None:
+    document = {"app_manager": {"driver": driver}}
+    loaded(document)
+    monkeypatch.setitem(sys.modules, module, None)
+    loaded(hook())
+    with pytest.raises(ConfigError) as caught:
+        loaded(document)
+    assert str(caught.value) == (
+        f"app_manager.driver: \"{driver}\" needs a library that is not installed; pip install 'engine[{extra}]'"
+    )
+
+
 @pytest.mark.parametrize("option", [name for name in REFUSED if "[]" not in name])
 def test_what_is_refused_may_be_there_empty(option: str) -> None:
     for harmless in (None, False, "", [], {}, {"nodes": []}, "false"):

@@ -134,7 +134,10 @@ def test_dotted_keys_are_understood() -> None:
         ({"adapter": {"driver": "nats"}}, 'adapter.driver: "nats"'),
         ({"adapter": {"driver": "cluster"}}, "--workers"),
         ({"adapter": {"redis": {"redisPubOptions": {"url": "redis://x"}}}}, "adapter.redis.redisPubOptions"),
-        ({"appManager": {"driver": "mysql"}}, 'appManager.driver: "mysql"'),
+        ({"appManager": {"driver": "oracle"}}, 'appManager.driver: "oracle"'),
+        ({"database": {"mysql": {"host": "db"}}}, "database.mysql: no applications come from there"),
+        ({"appManager": {"driver": "mysql"}, "database": {"mysql": {"ssl": {}}}}, "database.mysql.ssl"),
+        ({"appManager": {"driver": "dynamodb", "array": {"apps": [{"id": "1"}]}}}, "appManager.array.apps"),
         ({"queue": {"driver": "sqs", "sqs": {"queueUrl": "https://x"}}}, "queue.sqs.queueUrl"),
         ({"database": {"redis": {"sentinels": [{"host": "x"}]}}}, "database.redis.sentinels"),
         ({"database": {"redis": {"host": "redis.example"}}}, "no driver uses it"),
@@ -174,6 +177,36 @@ def test_sqs() -> None:
         sqs["endpoint"],
         True,
     )
+
+
+@pytest.mark.parametrize(("driver", "user", "port"), [("mysql", "root", 3306), ("postgres", "postgres", 5432)])
+def test_applications_in_an_sql_database(driver: str, user: str, port: int) -> None:
+    manager = {"driver": driver, driver: {"table": "my_apps", "version": "8.0", "useMysql2": True}}
+    database = {driver: {"host": "db.example", "user": "chat", "password": "pw", "database": "chat"}}
+    result, notes = converted({"appManager": manager, "database": database})
+    assert notes == []
+    assert (result.config.app_manager.driver, result.config.app_manager.array.apps) == (driver, ())
+    ours = getattr(result.config.database, driver)
+    assert (ours.host, ours.port, ours.username, ours.password) == ("db.example", port, "chat", "pw")
+    assert (ours.database, ours.table_name) == ("chat", "my_apps")
+    ours = getattr(converted({"appManager": {"driver": driver}})[0].config.database, driver)
+    assert (ours.host, ours.port, ours.username, ours.database, ours.table_name) == (
+        "127.0.0.1",
+        port,
+        user,
+        "main",
+        "apps",
+    )
+
+
+def test_applications_in_dynamodb() -> None:
+    there = {"table": "my-apps", "region": "eu-west-1", "endpoint": "http://127.0.0.1:8000"}
+    result, notes = converted({"appManager.driver": "dynamodb", "appManager.dynamodb": there})
+    assert notes == []
+    ours = result.config.database.dynamodb
+    assert result.config.app_manager.driver == "dynamodb"
+    assert (ours.table_name, ours.region, ours.endpoint_url) == ("my-apps", "eu-west-1", "http://127.0.0.1:8000")
+    assert converted({"appManager.driver": "dynamodb"})[0].config.database.dynamodb.table_name == "apps"
 
 
 def test_no_client_events_allowed_means_none() -> None:

@@ -1,0 +1,110 @@
+"""From a row of a table of applications to an entry of the configuration (`app_manager.array.apps[]`).
+
+Called by every source. It knows the columns of sockudo's and soketi's tables, leaves out what is no option of an
+application, and judges no value: whoever reads the source does, as with entries in the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from engine.config.apps import AppConfig
+
+#: A hump: `MaxConnections`, as soketi's items in DynamoDB have it.
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+#: soketi's names of columns, humps split, where they are not ours.
+_SOKETI = {
+    "app_id": "id",
+    "app_key": "key",
+    "app_secret": "secret",
+    "max_backend_events_per_sec": "max_backend_events_per_second",
+    "max_client_events_per_sec": "max_client_events_per_second",
+    "max_read_req_per_sec": "max_read_requests_per_second",
+}
+#: Columns that hold JSON, as a type of its own or as text.
+_JSON = frozenset({"webhooks", "allowed_origins", "message_rate_limit", "policy"})
+#: What is put in the place of text that should have been JSON. The text itself may hold secrets, and errors show values.
+UNREADABLE = "(text that is not JSON)"
+#: Limits of which -1 stands for the server-wide one, as no value does.
+_SERVER_WIDE = frozenset(
+    name for name, field in AppConfig.model_fields.items() if name.startswith("max_") and field.default is None
+)
+_POLICY_GROUPS = ("limits", "features", "channels")
+#: What sockudo keeps in the column `policy` where there is one; the columns of these names mean nothing then.
+_IN_POLICY = frozenset(AppConfig.model_fields) - {
+    "id",
+    "key",
+    "secret",
+    "enabled",
+    # Ours alone.
+    "previous_secret",
+    "tls_only",
+    "max_channels_per_connection",
+    "enable_subscription_count",
+}
+
+
+def to_entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The application that the row describes. A value that is NULL is as good as a column that is not there."""
+    entry: dict[str, Any] = {}
+    policy: Any = None
+    # A column of exactly our name wins over another spelling of it.
+    for column in sorted(row, key=lambda name: name in AppConfig.model_fields):
+        split = _HUMP.sub("_", column).lower()
+        name = _SOKETI.get(split, split)
+        value = _plain(row[column])
+        if name in _JSON:
+            value = _parsed(value)
+        if name == "policy":
+            policy = value
+        elif name in AppConfig.model_fields and not _says_nothing(name, value):
+            entry[name] = value
+            if name != column and name == "max_client_events_per_second" and value == 0:
+                # 0 allows none in soketi, and is no limit in sockudo and here.
+                entry["enable_client_messages"] = False
+    return entry if policy is None else _with_policy(entry, policy)
+
+
+def _with_policy(entry: dict[str, Any], policy: Any) -> dict[str, Any]:
+    """sockudo's `policy` says all that it can say; the columns beside it are left from before."""
+    if not isinstance(policy, dict):
+        return entry | {"policy": policy}
+    kept = {name: value for name, value in entry.items() if name not in _IN_POLICY}
+    groups = [group for group in map(policy.get, _POLICY_GROUPS) if isinstance(group, dict)]
+    for group in (*groups, {"webhooks": policy.get("webhooks")}):
+        for name, value in group.items():
+            if name in _IN_POLICY and not _says_nothing(name, value):
+                kept[name] = value
+    return kept
+
+
+def _says_nothing(name: str, value: Any) -> bool:
+    return value is None or (name in _SERVER_WIDE and value in (-1, "-1")) or (name in _JSON and value == "")
+
+
+def _parsed(value: Any) -> Any:
+    """JSON that is text, or text in JSON, as some tools store it; origins may also stand there between commas."""
+    for _ in range(2):
+        if isinstance(value, str) and value.lstrip()[:1] in ("[", "{", '"', "n"):
+            try:
+                value = orjson.loads(value)
+            except ValueError:
+                return UNREADABLE
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Numbers, text and truth values whatever the database's type is: DECIMAL, UUID, BIT, bytes."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, bytes):
+        # BIT(1) of MySQL, or text in a binary column.
+        return int.from_bytes(value) if value in (b"\x00", b"\x01") else value.decode(errors="replace")
+    if value is None or isinstance(value, bool | int | float | str | list | dict):
+        return value
+    return str(value)
