@@ -1,7 +1,7 @@
 """Clients of one AWS service: made when first used, and every failure of a call told in one line.
 
-Called by the Lambda sender and the SQS queue. It imports aiobotocore, an optional dependency, so it must itself be
-imported only where the configuration asks for AWS.
+Called by the Lambda sender, the SQS queue and the source of applications in DynamoDB. It imports aiobotocore, an
+optional dependency, so it must itself be imported only where the configuration asks for AWS.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ class Place(NamedTuple):
     endpoint_url: str | None
 
 
+class Keys(NamedTuple):
+    """Credentials from the configuration."""
+
+    access_key_id: str
+    secret_access_key: str
+
+
 class AwsError(EngineError):
     """A call that was refused or never got there. The text is one line with no secret in it.
 
@@ -59,11 +66,16 @@ class Aws:
     """Credentials come from the usual chain: environment, shared files, container, instance.
 
     :param service: such as ``lambda``.
+    :param keys: credentials instead of the chain's.
+    :param profile: of the shared files, instead of the default one.
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, keys: Keys | None = None, profile: str | None = None) -> None:
         self._service = service
+        self._keys = keys
         self._session = get_session()
+        if profile is not None:
+            self._session.set_config_variable("profile", profile)
         self._clients: dict[Place, Any] = {}
         self._making = asyncio.Lock()
 
@@ -124,7 +136,12 @@ class Aws:
                     retries={"total_max_attempts": 1},
                 )
                 context = self._session.create_client(
-                    self._service, region_name=place.region, endpoint_url=place.endpoint_url, config=config
+                    self._service,
+                    region_name=place.region,
+                    endpoint_url=place.endpoint_url,
+                    aws_access_key_id=None if self._keys is None else self._keys.access_key_id,
+                    aws_secret_access_key=None if self._keys is None else self._keys.secret_access_key,
+                    config=config,
                 )
                 client = self._clients[place] = await context.__aenter__()
             return client

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class DatabaseServer:
         self.port = free_port()
         self._tls = tls
         self._process: subprocess.Popen[bytes] | None = None
+        self._prepared = False
 
     def config(self, **changes: Any) -> dict[str, Any]:
         """The section `database.<driver>` with which the engine reaches it."""
@@ -67,7 +68,7 @@ class DatabaseServer:
         raise NotImplementedError
 
     async def prepare(self) -> None:
-        """Make database and user; called until it succeeds."""
+        """Make database and user; called until it succeeds once."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -99,6 +100,7 @@ class DatabaseServer:
         """Stop the process where it is (SIGSTOP), as a machine that hangs would."""
         for pid in self._family():
             os.kill(pid, signal.SIGSTOP)
+            wait_until(lambda pid=pid: _stands_still(pid), what=f"process {pid} stands still")  # type: ignore[misc]
 
     def resume(self) -> None:
         for pid in self._family():
@@ -127,7 +129,12 @@ class DatabaseServer:
     def make(self, *command: object) -> None:
         """Run a program that prepares the data folder."""
         done = subprocess.run(
-            [str(part) for part in command], capture_output=True, cwd=self.folder, timeout=START_TIMEOUT_S, **_account()
+            [str(part) for part in command],
+            check=False,
+            capture_output=True,
+            cwd=self.folder,
+            timeout=START_TIMEOUT_S,
+            **_account(),
         )
         assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
 
@@ -136,11 +143,12 @@ class DatabaseServer:
         if self._process.poll() is not None:
             raise AssertionError(f"{self.driver} ended at once: {(self.folder / 'log').read_text(errors='replace')}")
         try:
-            asyncio.run(self.prepare())
+            asyncio.run(self.run("SELECT 1") if self._prepared else self.prepare())
         except Exception as error:
             if "Connect" in type(error).__name__ or isinstance(error, OSError) or _not_yet(error):
                 return False
             raise
+        self._prepared = True
         return True
 
     def _family(self) -> list[int]:
@@ -184,13 +192,9 @@ class PostgresServer(DatabaseServer):
         ]
 
     async def prepare(self) -> None:
-        import asyncpg
-
         connection = await self._connect("postgres")
         try:
             await connection.execute("CREATE DATABASE engine")
-        except asyncpg.DuplicateDatabaseError:
-            pass
         finally:
             await connection.close()
 
@@ -222,7 +226,9 @@ class MariaDbServer(DatabaseServer):
         )  # fmt: skip
 
     def command(self) -> Sequence[Any]:
-        tls = [f"--ssl-{part}={self.folder / 'server.pem'}" for part in ("cert", "key")] if self._tls else ["--skip-ssl"]
+        tls = (
+            [f"--ssl-{part}={self.folder / 'server.pem'}" for part in ("cert", "key")] if self._tls else ["--skip-ssl"]
+        )
         return [
             program("mariadbd"), "--no-defaults", f"--datadir={self.data}", f"--port={self.port}",
             "--bind-address=127.0.0.1", f"--socket={self.folder / 's'}", "--innodb-flush-log-at-trx-commit=0",
@@ -233,9 +239,9 @@ class MariaDbServer(DatabaseServer):
     async def prepare(self) -> None:
         connection = await self._connect("root", "", None)
         async with connection, connection.cursor() as cursor:
-            await cursor.execute("CREATE DATABASE IF NOT EXISTS `engine`")
-            await cursor.execute("CREATE USER IF NOT EXISTS 'engine'@'%%' IDENTIFIED BY %s", (PASSWORD,))
-            await cursor.execute("GRANT ALL ON `engine`.* TO 'engine'@'%'")
+            await cursor.execute("CREATE DATABASE `engine`")
+            await cursor.execute("CREATE USER 'engine'@'%%' IDENTIFIED BY %s", (PASSWORD,))
+            await cursor.execute("GRANT ALL ON *.* TO 'engine'@'%' WITH GRANT OPTION")
 
     async def run(self, *statements: str) -> None:
         connection = await self._connect("engine", PASSWORD, "engine")
@@ -265,6 +271,12 @@ def database_server(kind: type[DatabaseServer], tls: bool = False) -> Iterator[D
         pytest.skip(f"not installed: {', '.join(missing)}")
     with kind(tls) as server:
         yield server
+
+
+def _stands_still(pid: int) -> bool:
+    """All threads of it."""
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
 
 
 def _account() -> dict[str, Any]:

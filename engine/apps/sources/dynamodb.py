@@ -17,9 +17,11 @@ from engine.aws import Aws, AwsError, Keys, Place
 from engine.config.databases import DynamoDbConfig
 from engine.errors import SourceUnavailable
 
-PAGE_TIMEOUT_S = 10.0
-#: For all pages together, of which each holds at most 1 MB.
-READ_TIMEOUT_S = 60.0
+#: Of one page, which is decoded in one turn of the event loop.
+PAGE_ITEMS = 250
+PAGE_TIMEOUT_S = 4.0
+#: For all pages together.
+READ_TIMEOUT_S = 9.0
 
 
 class DynamoDbSource:
@@ -44,7 +46,9 @@ class DynamoDbSource:
                     await self._aws.start()
                     self._started = True
                 while True:
-                    page = await self._aws.call(self._place, "scan", PAGE_TIMEOUT_S, TableName=self._table, **start)
+                    page = await self._aws.call(
+                        self._place, "scan", PAGE_TIMEOUT_S, TableName=self._table, Limit=PAGE_ITEMS, **start
+                    )
                     entries += [to_entry(_values(item)) for item in page.get("Items", ())]
                     if len(entries) > MAX_ROWS:
                         raise SourceUnavailable(f"{self._name}: has more than {MAX_ROWS} items")

@@ -18,14 +18,14 @@ from engine.config.databases import MySqlConfig
 class MySqlServer:
     """A `table.Server`."""
 
-    failures = (pymysql.err.Error, OSError, EOFError, RuntimeError, ValueError)
+    failures: tuple[type[Exception], ...] = (pymysql.err.Error, OSError, EOFError, RuntimeError, ValueError)
 
     def __init__(self, config: MySqlConfig) -> None:
         self._config = config
 
     async def connect(self) -> MySqlConnection:
         config = self._config
-        connection = await aiomysql.connect(
+        connection = aiomysql.Connection(
             host=config.host,
             port=config.port,
             user=config.username,
@@ -38,6 +38,12 @@ class MySqlServer:
             autocommit=True,
             program_name="engine",
         )
+        try:
+            # This connects; `aiomysql.connect` would leave the socket open when it is cancelled.
+            await connection.ping()
+        except BaseException:
+            connection.close()
+            raise
         return MySqlConnection(connection, quoted(config.table_name, "`"))
 
 

@@ -17,7 +17,13 @@ from engine.config.databases import PostgresConfig
 class PostgresServer:
     """A `table.Server`."""
 
-    failures = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError)
+    failures: tuple[type[Exception], ...] = (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+        ValueError,
+    )
 
     def __init__(self, config: PostgresConfig) -> None:
         self._config = config
@@ -53,7 +59,7 @@ class PostgresConnection:
         transaction = self._connection.transaction(readonly=True)
         await transaction.start()
         async for record in self._connection.cursor(self._query, prefetch=PAGE_ROWS):
-            yield record
+            yield dict(record)
         await transaction.commit()
 
     def drop(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -28,7 +29,7 @@ _SOKETI = {
 }
 #: Columns that hold JSON, as a type of its own or as text.
 _JSON = frozenset({"webhooks", "allowed_origins", "message_rate_limit", "policy"})
-#: What is put in the place of text that should have been JSON. The text itself may hold secrets, and errors show values.
+#: Put in the place of text that should have been JSON: that text may hold secrets, and errors show values.
 UNREADABLE = "(text that is not JSON)"
 #: Limits of which -1 stands for the server-wide one, as no value does.
 _SERVER_WIDE = frozenset(
@@ -53,10 +54,10 @@ def to_entry(row: Mapping[str, Any]) -> dict[str, Any]:
     """The application that the row describes. A value that is NULL is as good as a column that is not there."""
     entry: dict[str, Any] = {}
     policy: Any = None
+    silent = False
     # A column of exactly our name wins over another spelling of it.
     for column in sorted(row, key=lambda name: name in AppConfig.model_fields):
-        split = _HUMP.sub("_", column).lower()
-        name = _SOKETI.get(split, split)
+        name = _option(column)
         value = _plain(row[column])
         if name in _JSON:
             value = _parsed(value)
@@ -65,9 +66,17 @@ def to_entry(row: Mapping[str, Any]) -> dict[str, Any]:
         elif name in AppConfig.model_fields and not _says_nothing(name, value):
             entry[name] = value
             if name != column and name == "max_client_events_per_second" and value == 0:
-                # 0 allows none in soketi, and is no limit in sockudo and here.
-                entry["enable_client_messages"] = False
+                silent = True
+    if silent:
+        # 0 allows none in soketi, and is no limit in sockudo and here.
+        entry["enable_client_messages"] = False
     return entry if policy is None else _with_policy(entry, policy)
+
+
+@lru_cache(maxsize=1024)
+def _option(column: str) -> str:
+    split = _HUMP.sub("_", column).lower()
+    return _SOKETI.get(split, split)
 
 
 def _with_policy(entry: dict[str, Any], policy: Any) -> dict[str, Any]:

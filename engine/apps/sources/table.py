@@ -18,11 +18,11 @@ from engine.errors import SourceUnavailable
 
 #: More applications than this are not read at all: memory is bounded, and half of them would be worse than none.
 MAX_ROWS = 100_000
-#: Rows that the server is asked for at one time.
-PAGE_ROWS = 1_000
-CONNECT_TIMEOUT_S = 5.0
+#: Rows that the server is asked for at one time, and that are looked at in one turn of the event loop: 1 ms or so.
+PAGE_ROWS = 100
+CONNECT_TIMEOUT_S = 3.0
 #: For connecting and reading together.
-READ_TIMEOUT_S = 20.0
+READ_TIMEOUT_S = 8.0
 MAX_MESSAGE_LENGTH = 200
 
 
@@ -74,8 +74,13 @@ class TableSource:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 if self._connection is None:
                     self._connection = await self._connect()
+                entries = []
                 async with aclosing(self._connection.rows()) as rows:
-                    entries = [to_entry(row) async for row in rows]
+                    async for row in rows:
+                        entries.append(to_entry(row))
+                        if len(entries) % PAGE_ROWS == 0:
+                            # What has come already is handed on without waiting.
+                            await asyncio.sleep(0)
             complete = True
             return entries
         except TimeoutError as error:
@@ -112,6 +117,14 @@ def tls_context(config: SqlConfig) -> ssl.SSLContext | None:
 
 def _told(error: Exception) -> str:
     """What the library says, on one line; its numbers are of no use to the reader."""
-    said = error.args[-1] if error.args and isinstance(error.args[-1], str) else str(error)
-    line = " ".join(said.split()) or type(error).__name__
+    said = [_words(error)]
+    if error.__cause__ is not None:
+        # aiomysql says that it cannot connect, and why only in the cause.
+        said.append(_words(error.__cause__))
+    line = " ".join(": ".join(said).split())
     return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[: MAX_MESSAGE_LENGTH - 1]}…"
+
+
+def _words(error: BaseException) -> str:
+    last = error.args[-1] if error.args else ""
+    return (last if isinstance(last, str) else str(error)) or type(error).__name__
