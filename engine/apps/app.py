@@ -1,7 +1,7 @@
 """An application as the engine uses it: limits resolved, key schedule prepared, webhook endpoints compiled.
 
-Built once by an app manager from whatever its source holds; never changed afterwards. A changed application
-is a new `App`.
+Built once from its entry in the configuration or in a database; never changed afterwards. A changed application is a
+new `App`, and two that are equal do the same.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class App:
     key: str
     secret: str = field(repr=False)
     signer: Signer = field(repr=False, compare=False)
-    #: Of the secret that is being replaced; signatures by it are accepted too, nothing is signed with it.
+    #: The secret that is being replaced; signatures by it are accepted too, nothing is signed with it.
+    previous_secret: str | None = field(default=None, repr=False)
     previous_signer: Signer | None = field(default=None, repr=False, compare=False)
     enabled: bool = True
     tls_only: bool = False

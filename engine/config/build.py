@@ -35,6 +35,7 @@ def build_app(entry: AppConfig, config: Config) -> App:
         key=entry.key,
         secret=entry.secret,
         signer=Signer(entry.secret),
+        previous_secret=entry.previous_secret,
         previous_signer=None if entry.previous_secret is None else Signer(entry.previous_secret),
         enabled=entry.enabled,
         tls_only=entry.tls_only,
