@@ -79,6 +79,9 @@ class Metrics:
         self._drift = counter("reconciler_drift_total", "Facts in Redis that had to be put right.")
         self._purged = counter("purged_workers_total", "Dead workers whose channels were given up.")
         self._restarts = counter("worker_restarts_total", "Workers started in place of one that died.")
+        self._apps = gauge("apps", "Applications that are served.", (), "max")
+        self._apps_refused = gauge("apps_refused", "Entries of the database that cannot be used.", (), "max")
+        self._apps_unread = counter("app_source_errors_total", "Times that the applications could not be read.")
 
         # M-4: webhooks. One request is one attempt; its events are in the batch.
         self._hook_sent = counter("webhooks_sent_total", "Webhook requests answered with 2xx.", _ENDPOINT)
@@ -208,6 +211,15 @@ class Metrics:
 
     def worker_restarted(self) -> None:
         self._restarts.add(1)
+
+    # --- applications
+
+    def set_apps(self, count: int, *, refused: int = 0) -> None:
+        self._apps.set(count)
+        self._apps_refused.set(refused)
+
+    def apps_unread(self) -> None:
+        self._apps_unread.add(1)
 
     # --- webhooks
 
