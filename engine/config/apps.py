@@ -77,8 +77,35 @@ class AppArray(Section):
     apps: Annotated[tuple[AppConfig, ...], listed()] = ()
 
 
+class AppCache(Section):
+    """How far a worker's copy of the database's applications may be trusted while the database cannot be read.
+
+    :param enabled: off, nobody new is let in as soon as a read has failed.
+    :param ttl: seconds since the last read after which nobody new is let in; 0 is without limit. Whoever is connected
+        stays connected.
+    """
+
+    enabled: Flag = True
+    ttl: Limit = 0
+
+    @property
+    def serves_s(self) -> float | None:
+        """Seconds; None without limit."""
+        return 0.0 if not self.enabled else float(self.ttl) or None
+
+
 class AppManagerConfig(Section):
-    """From this file (`memory` and `array` are two names of that), or from a table of the database in `database`."""
+    """From this file (`memory` and `array` are two names of that), or from a table of the database in `database`.
+
+    :param refresh_ms: between two reads of that table, by each worker.
+    """
 
     driver: AppDriver = "memory"
     array: AppArray = AppArray()
+    refresh_ms: Annotated[int, whole(50, 3_600_000)] = 500
+    cache: AppCache = AppCache()
+
+    @property
+    def from_file(self) -> bool:
+        """Whether the applications are those of this configuration; otherwise `driver` names a database."""
+        return self.driver == "memory"

@@ -32,7 +32,6 @@ IGNORED: dict[str, str] = {
     "adapter.iggy": "",
     "adapter.cluster_health.enabled": "",
     "adapter.cluster_health.cleanup_interval_ms": "",
-    "app_manager.cache": "",
     "cache.memory.ttl": "channel_limits.cache_ttl",
     "cache.memory.cleanup_interval": "",
     "database.redis.name": "",

@@ -17,6 +17,10 @@ class AppManager(Protocol):
 
     def all(self) -> Sequence[App]: ...
 
+    @property
+    def stale(self) -> bool:
+        """The copy is too old to let anybody in by it (`app_manager.cache.ttl`); callers are to come back later."""
+
 
 class AppSource(Protocol):
     """Where applications are kept outside the configuration: a table in a database."""
