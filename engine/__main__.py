@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.apps.app import App
 from engine.cli.text import complain
-from engine.config.build import build_apps
 from engine.config.load import Loaded, load
 from engine.config.root import Config
 from engine.errors import ConfigError
@@ -107,10 +107,12 @@ def _command(
 
 
 def _serve(args: argparse.Namespace) -> int:
+    # Before the file is read: a SIGHUP that comes too early must not end what has not begun.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loaded = _load(args)
     from engine.supervisor import Supervisor
 
-    return Supervisor(loaded, args.workers).run()
+    return Supervisor(loaded, args.workers, lambda: _load(args)).run()
 
 
 def _trigger(args: argparse.Namespace) -> int:
@@ -175,8 +177,10 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _config_and_apps(args: argparse.Namespace) -> tuple[Config, Sequence[App]]:
+    from engine.cli.known_apps import known_apps
+
     config = _load(args).config
-    return config, build_apps(config)
+    return config, known_apps(config)
 
 
 def _load(args: argparse.Namespace) -> Loaded:

@@ -32,7 +32,7 @@ CONNECT_TIMEOUT_S = 5.0
 #: Longer than any call may take: callers bound the whole of it.
 READ_TIMEOUT_S = 900.0
 MAX_MESSAGE_LENGTH = 200
-#: Read from disk once, at start: it takes some 300 ms, for which no event loop may stand still later.
+#: Read from disk once, beforehand: it takes some 300 ms, for which no event loop may stand still.
 _MODELS = ("service-2", "endpoint-rule-set-1")
 _DATA = ("endpoints", "partitions", "sdk-default-configuration")
 
@@ -81,6 +81,9 @@ class Aws:
 
     async def start(self) -> None:
         """Read what the service looks like; nothing is called yet."""
+        await asyncio.to_thread(self._load)
+
+    def _load(self) -> None:
         loader = self._session.get_component("data_loader")
         for model in _MODELS:
             loader.load_service_model(self._service, model)

@@ -15,14 +15,18 @@ from redis.asyncio import Redis
 
 from engine._fast.connection import Turn
 from engine._fast.hub import Hub
-from engine._fast.traffic import Traffic
 from engine.adapter.local import LocalAdapter
 from engine.adapter.redis import RedisAdapter
+from engine.apps.entries import Entries
 from engine.apps.memory import MemoryAppManager
+from engine.apps.poll import AppPoll
 from engine.cache.memory import MemoryCache, NoCache
 from engine.cache.redis import RedisCache
+from engine.changeover import Changeover
 from engine.config.build import build_apps
+from engine.config.root import Config
 from engine.config.server import SslConfig
+from engine.figures import Figures
 from engine.health import Health
 from engine.http.application import build_api, build_application, build_runner
 from engine.http.publishing import Publishing
@@ -62,7 +66,7 @@ from engine.webhooks.emitter import Emitter
 from engine.webhooks.flush import Flush
 from engine.webhooks.queue_memory import MemoryQueue
 from engine.webhooks.queue_redis import RedisQueue
-from engine.webhooks.senders import build_senders
+from engine.webhooks.senders import Senders
 from engine.webhooks.sqs_outbox import MemoryOutbox, RedisOutbox
 from engine.webhooks.wishes import WebhookWishes
 from engine.ws.accept import Acceptor
@@ -99,10 +103,15 @@ class Parts:
         self._spec = spec
         self._config = config = spec.loaded.config
         self._drivers = spec.loaded.resolved
-        self._values = BufferedValues(MappedValues(Path(spec.metrics_dir), slot))
-        self.metrics = Metrics(self._values)
+        values = BufferedValues(MappedValues(Path(spec.metrics_dir), slot))
+        self.metrics = Metrics(values)
         self.health = Health()
-        self.apps = MemoryAppManager(build_apps(config))
+        from_file = config.app_manager.from_file
+        self.apps = MemoryAppManager(build_apps(config) if from_file else ())
+        self.metrics.set_apps(len(self.apps.all()))
+        senders = Senders(allow_private_targets=config.webhooks.allow_private_targets)
+        self._changeover = changeover = Changeover(self.apps, senders)
+        self._poll = None if from_file else self._app_poll()
         self.hub = Hub(Turn(asyncio.get_running_loop().call_soon, config.websocket.max_backpressure))
         self._redis = connect(spec.redis) if spec.redis is not None else None
         self.users = Users(self.hub)
@@ -121,8 +130,7 @@ class Parts:
         cache = self._cache()
         limiter = self._limiter()
         self.queue = self._queue()
-        senders = build_senders(self.apps.all(), allow_private_targets=config.webhooks.allow_private_targets)
-        attempts = Attempts(self.queue, self.apps, senders, self.metrics)
+        attempts = Attempts(self.queue, self.apps, senders.by_kind, self.metrics, catch_up=changeover.catch_up)
         queue = config.queue.sqs if self._drivers.queue == "sqs" else config.queue.redis
         delivery = Delivery(self.queue, attempts, self.metrics, concurrency=queue.concurrency, grace_s=DELIVERY_GRACE_S)
         self.leader = Leader(
@@ -135,6 +143,7 @@ class Parts:
             incarnation=lambda: self.reporter.incarnation,
             node_timeout_ms=config.adapter.cluster_health.node_timeout_ms,
             delivery=delivery,
+            catch_up=changeover.catch_up,
         )
         batcher = Batcher(self.leader, config.webhooks.batching, self.metrics)
         emitter = Emitter(batcher)
@@ -159,6 +168,7 @@ class Parts:
             self.metrics,
             config.activity_timeout,
         )
+        changeover.connect(self.hub, handlers, self.watchlists)
         per_address = config.rate_limiter.websocket_rate_limit
         limits_addresses = config.rate_limiter.enabled and per_address.enabled and per_address.max_requests > 0
         max_message_bytes = int(config.websocket_max_payload_kb * 1024)
@@ -202,22 +212,52 @@ class Parts:
             config.http_api.request_limit_bytes,
             _tls(config.ssl),
         )
-        self._told: dict[str, tuple[int, ...]] = {}
-        self._told_slow = self._told_drift = 0
+        self.figures = Figures(self.hub, self.reporter, self.metrics, values)
         self.in_order: list[Part] = [
             RedisClient(self._redis),
+            senders,
+            changeover,
+            # Before anything that would give up what concerns an application it does not know.
+            *([] if self._poll is None else [self._poll]),
             self.adapter,
             self.reporter,
             self.queue,
             batcher,
-            *senders.values(),
             self.leader,
             keepalive,
             self.watchlists,
             self.listener,
         ]
 
+    async def follow(self, config: Config) -> None:
+        """Serve the applications of a newer configuration, and by its limits; returns when everybody does."""
+        if self._poll is None:
+            # In a thread, as the reading of the configuration was.
+            await self._changeover.replace(await asyncio.to_thread(build_apps, config))
+            self.metrics.set_apps(len(self.apps.all()))
+        else:
+            self._poll.reconfigure(config)
+            await self._poll.refresh()
+
     # --- drivers
+
+    def _app_poll(self) -> AppPoll:
+        # Imported only here: a database's client is an optional dependency.
+        from engine.apps.sources.build import build_source
+
+        config = self._config.app_manager
+        assert config.driver != "memory"
+        poll = AppPoll(
+            build_source(self._config.database, config.driver),
+            Entries(self._config, self.metrics),
+            self._changeover.replace,
+            self._on_stale,
+            self.metrics.apps_unread,
+            refresh_s=config.refresh_ms / 1000,
+            ttl_s=config.cache.serves_s,
+        )
+        self._changeover.refresh = poll.refresh
+        return poll
 
     def _occupancy(self) -> OccupancyStore:
         if self._drivers.adapter == "local":
@@ -297,6 +337,10 @@ class Parts:
 
     # --- health and figures
 
+    def _on_stale(self, stale: bool) -> None:
+        self.apps.stale = stale
+        self._note(not stale, "apps", "the applications cannot be read")
+
     def _on_store(self, connected: bool) -> None:
         self._note(connected, "store", "shared state cannot be reached")
 
@@ -327,29 +371,6 @@ class Parts:
         else:
             self.health.ill(who, reason)
 
-    def sync_metrics(self) -> None:
-        """Move the plain counters of the hot path to where the metrics page finds them."""
-        for traffic in self.hub.all_traffic():
-            now = _figures(traffic)
-            before = self._told.get(traffic.app_id, (0,) * len(now))
-            self._told[traffic.app_id] = now
-            grown = [a - b for a, b in zip(now, before, strict=True)]
-            self.metrics.add_traffic(
-                traffic.app_id,
-                connections=traffic.connections,
-                opened=grown[0],
-                closed=grown[1],
-                received_bytes=grown[2],
-                received_messages=grown[3],
-                sent_bytes=grown[4],
-                sent_messages=grown[5],
-            )
-        slow, drift = self.hub.turn.slow_consumers, self.reporter.drift
-        self.metrics.add_slow_consumers(slow - self._told_slow)
-        self.metrics.add_drift(drift - self._told_drift)
-        self._told_slow, self._told_drift = slow, drift
-        self._values.flush()
-
 
 class RedisClient:
     """The life of the shared redis-py client: it connects by itself and is closed last."""
@@ -363,17 +384,6 @@ class RedisClient:
     async def stop(self) -> None:
         if self._client is not None:
             await self._client.aclose()
-
-
-def _figures(traffic: Traffic) -> tuple[int, ...]:
-    return (
-        traffic.opened,
-        traffic.closed,
-        traffic.received_bytes,
-        traffic.received_messages,
-        traffic.sent_bytes,
-        traffic.sent_messages,
-    )
 
 
 def _tls(config: SslConfig) -> ssl.SSLContext | None:

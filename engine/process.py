@@ -3,49 +3,55 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import logging
 import os
-import pickle
 import signal
 import socket
 import subprocess
 import sys
 import time
 
+from engine.control import ControlError, receive_beat, seal, send_spec
 from engine.spec import WorkerSpec
 
-#: Longest control message; a message is one datagram of a SOCK_SEQPACKET pair.
-MAX_MESSAGE_BYTES = 4096
+#: Exit status of a worker that never got to know its applications.
+EXIT_NO_APPS = 78
+
+_log = logging.getLogger(__name__)
 
 
 class WorkerProcess:
     """Starts on construction.
 
+    :param number: of the spec, by which the worker will name it.
+    :ivar spec: number of the spec that it says it follows; 0 before it has said anything.
     :ivar incarnation: the worker's name in the cluster, as last heard.
     :ivar ready: it has said that it serves.
     """
 
-    def __init__(self, spec: WorkerSpec, slot: int, listening: list[socket.socket]) -> None:
+    def __init__(self, spec: WorkerSpec, number: int, slot: int, listening: list[socket.socket]) -> None:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.setblocking(False)
         self.started_at = self.heard_at = time.monotonic()
         self.ready = False
         self.incarnation = ""
-        spec_fd = os.memfd_create("engine-spec", 0)
+        self.spec = 0
+        self._sent = number
+        spec_fd = seal(spec)
+        # The child inherits this: a SIGHUP for all processes of a service must not end one that is still starting.
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
         try:
-            with open(spec_fd, "wb", closefd=False) as file:
-                pickle.dump(spec, file)
-            os.lseek(spec_fd, 0, os.SEEK_SET)
             listening_fds = [sock.fileno() for sock in listening]
-            command = [sys.executable, "-m", "engine.worker", str(slot), str(spec_fd), str(theirs.fileno())]
+            arguments = [slot, number, spec_fd, theirs.fileno(), *listening_fds]
             self._process = subprocess.Popen(
-                [*command, *map(str, listening_fds)],
+                [sys.executable, "-m", "engine.worker", *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[spec_fd, theirs.fileno(), *listening_fds],
+                pass_fds=arguments[2:],
                 # Not in our process group: Ctrl-C reaches the supervisor, which drains.
                 start_new_session=True,
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
             os.close(spec_fd)
             theirs.close()
 
@@ -59,17 +65,18 @@ class WorkerProcess:
 
     def read(self) -> None:
         """Take in what it has said since."""
-        while True:
-            try:
-                message = self.control.recv(MAX_MESSAGE_BYTES)
-            except (BlockingIOError, ConnectionResetError):
-                return
-            if not message:
-                return
-            said = json.loads(message)
-            self.heard_at = time.monotonic()
-            self.ready = said["ready"]
-            self.incarnation = said["incarnation"]
+        try:
+            while (beat := receive_beat(self.control)) is not None:
+                self.heard_at = time.monotonic()
+                self.ready, self.incarnation, self.spec = beat.ready, beat.incarnation, beat.spec
+        except ControlError as error:
+            _log.error("worker with pid %d: %s; killed", self.pid, error)
+            self._signal(signal.SIGKILL)
+
+    def follow(self, number: int, fd: int) -> None:
+        """Send it a newer spec, unless it has been sent already; to be called again until it says that it follows."""
+        if self._sent < number and send_spec(self.control, number, fd):
+            self._sent = number
 
     def terminate(self) -> None:
         """Ask it to drain."""

@@ -1,4 +1,4 @@
-"""What the supervisor tells a worker when it starts it."""
+"""What the supervisor tells a worker when it starts it, and again when the configuration was read anew."""
 
 from __future__ import annotations
 

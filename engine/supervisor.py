@@ -1,4 +1,5 @@
-"""The parent process: owns the listening sockets and the embedded Valkey, keeps one worker alive for each slot.
+"""The parent process: owns the listening sockets and the embedded Valkey, keeps one worker alive for each slot, and
+hands them a configuration that was read again.
 
 Runs no event loop: signals set a flag, one loop acts. Workers tell of themselves over a control socket from their own
 event loops, so a worker whose loop is stuck is noticed, not only one that is gone.
@@ -15,11 +16,12 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
 from engine import banner, sockets
+from engine.apps.app import App
 from engine.cluster import Cluster
 from engine.config.build import build_apps
 from engine.config.load import Loaded
@@ -27,11 +29,12 @@ from engine.config.redis import RedisOptions
 from engine.errors import EngineError
 from engine.log import set_up_logging
 from engine.metrics import Metrics
-from engine.process import WorkerProcess
+from engine.process import EXIT_NO_APPS, WorkerProcess
 from engine.prometheus.server import MetricsServer
 from engine.prometheus.values import MappedValues
 from engine.redis.embedded import EmbeddedValkey
 from engine.spec import WorkerSpec
+from engine.specs import Specs
 
 #: Nothing happens for longer than this without the loop looking around.
 TICK_S = 0.25
@@ -64,10 +67,13 @@ class Supervisor:
     """Runs the engine until it is told to stop.
 
     :param workers: how many worker processes.
+    :param load: reads the configuration again, as `loaded` was read. Raises ConfigError.
     """
 
-    def __init__(self, loaded: Loaded, workers: int) -> None:
+    def __init__(self, loaded: Loaded, workers: int, load: Callable[[], Loaded]) -> None:
         self._loaded = loaded
+        self._load = load
+        self._hung_up = False
         self._config = loaded.config
         self._workers = workers
         self._stopping = 0
@@ -90,7 +96,8 @@ class Supervisor:
             listening = self._listen(stack)
             redis = self._start_redis(stack)
             self._start_metrics(stack)
-            self._spec = WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir)
+            self._specs = Specs(WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir))
+            stack.callback(self._specs.close)
             self._slots = [Slot(number, mine) for number, mine in enumerate(listening)]
             try:
                 self._serve()
@@ -153,9 +160,13 @@ class Supervisor:
                 self._stopping += 1
                 self._stopped_at = time.monotonic()
 
+        def on_hang_up(number: int, frame: FrameType | None) -> None:
+            self._hung_up = True
+
         handled: list[tuple[int, Callable[[int, FrameType | None], None]]] = [
             (signal.SIGTERM, on_stop),
             (signal.SIGINT, on_stop),
+            (signal.SIGHUP, on_hang_up),
             (signal.SIGCHLD, lambda number, frame: None),
         ]
         before = {number: signal.signal(number, handler) for number, handler in handled}
@@ -179,18 +190,32 @@ class Supervisor:
             if self._valkey is not None and not self._valkey.alive:
                 _log.error("the embedded Valkey ended; starting it again on the same data")
                 self._valkey.restart()
+            if self._hung_up:
+                self._hung_up = False
+                self._specs.read_again(self._load, [slot.process for slot in self._slots])
+                # It may have taken a while, in which nobody was heard.
+                self._wait(0)
+                now = time.monotonic()
             for slot in self._slots:
                 self._look_after(slot, now)
+            self._specs.hand_out([slot.process for slot in self._slots])
             if not self._announced and all(slot.process is not None and slot.process.ready for slot in self._slots):
                 self._announced = True
-                banner.show(self._config, build_apps(self._config), self._where, self._workers, sys.stdout)
+                banner.show(self._config, self._apps(), self._where, self._workers, sys.stdout)
             self._wait()
+
+    def _apps(self) -> Sequence[App]:
+        """Those that the supervisor knows of; it asks no database."""
+        config = self._specs.newest.loaded.config
+        return build_apps(config) if config.app_manager.from_file else ()
 
     def _look_after(self, slot: Slot, now: float) -> None:
         process = slot.process
         if process is None:
             if now >= slot.respawn_at:
-                slot.process = process = WorkerProcess(self._spec, slot.number, slot.listening)
+                slot.process = process = WorkerProcess(
+                    self._specs.newest, self._specs.number, slot.number, slot.listening
+                )
                 self._selector.register(process.control, selectors.EVENT_READ, process)
             return
         status = process.poll()
@@ -201,6 +226,8 @@ class Supervisor:
                 process.kill()
             return
         self._bury(slot, process)
+        if status == EXIT_NO_APPS and not self._announced:
+            raise EngineError("the applications could not be read; see above")
         self._metrics.worker_restarted()
         lived_s = now - process.started_at
         slot.delay_s = RESPAWN_MIN_S if lived_s > STEADY_S else min(slot.delay_s * 2, RESPAWN_MAX_S)
@@ -224,8 +251,8 @@ class Supervisor:
         if self._page is not None:
             self._page.forget(slot.number)
 
-    def _wait(self) -> None:
-        for key, _ in self._selector.select(TICK_S):
+    def _wait(self, timeout_s: float = TICK_S) -> None:
+        for key, _ in self._selector.select(timeout_s):
             if isinstance(key.data, WorkerProcess):
                 key.data.read()
             elif isinstance(key.fileobj, socket.socket):

@@ -6,12 +6,9 @@ The only file that knows everything. Started by the supervisor as `python -m eng
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import json
 import logging
 import os
-import pickle
 import signal
 import socket
 import sys
@@ -19,9 +16,11 @@ from typing import Any
 
 import uvloop
 
-from engine.errors import CloseCode, ConfigError, StoreUnavailable
+from engine.control import Beat, ControlError, receive_spec, send_beat, unseal
+from engine.errors import CloseCode, ConfigError, SourceUnavailable, StoreUnavailable
 from engine.log import set_up_logging
 from engine.parts import Part, Parts
+from engine.process import EXIT_NO_APPS
 from engine.spec import WorkerSpec
 from engine.tasks import FATAL, cancel, spawn
 
@@ -38,17 +37,24 @@ _log = logging.getLogger("engine.worker")  # __name__ is __main__ here
 class Worker:
     """One worker process.
 
-    :param control: the supervisor's end of it is closed when the supervisor is gone.
+    :param number: of the spec.
+    :param control: brings newer specs; the supervisor's end of it is closed when the supervisor is gone.
     """
 
-    def __init__(self, spec: WorkerSpec, slot: int, control: socket.socket, listening: list[socket.socket]) -> None:
+    def __init__(
+        self, spec: WorkerSpec, number: int, slot: int, control: socket.socket, listening: list[socket.socket]
+    ) -> None:
         self._spec = spec
+        self._number = number
         self._slot = slot
         self._control = control
         self._listening = listening
         self._config = spec.loaded.config
         self._status = 0
         self._stopping = asyncio.Event()
+        #: The newest spec that was not followed yet: its number and descriptor.
+        self._newer: tuple[int, int] | None = None
+        self._some_newer = asyncio.Event()
 
     async def run(self) -> int:
         """Serve until told to stop; the exit status."""
@@ -61,6 +67,7 @@ class Worker:
         parts = Parts(self._spec, self._slot, self._listening)
         started: list[Part] = []
         beat: asyncio.Task[None] | None = None
+        follow: asyncio.Task[None] | None = None
         try:
             for part in parts.in_order:
                 started.append(part)
@@ -70,25 +77,45 @@ class Worker:
             gc.freeze()
             parts.health.well("worker")
             beat = spawn(self._beat(parts), "heartbeat")
+            follow = spawn(self._follow(parts), "follow")
             await self._stopping.wait()
             await self._drain(parts)
         except (StoreUnavailable, ConfigError) as error:
             _log.error("cannot serve: %s", error)
             self._status = EXIT_FAULT
+        except SourceUnavailable as error:
+            _log.error("cannot serve: %s", error)
+            self._status = EXIT_NO_APPS
         finally:
+            await cancel(follow)
             for part in reversed(started):
                 await self._stop(part)
             await cancel(beat)
-            parts.sync_metrics()
+            parts.figures.sync()
         return self._status
 
     async def _beat(self, parts: Parts) -> None:
         """Tell the supervisor from this loop that it turns, and who we are in the cluster."""
         while True:
-            with contextlib.suppress(OSError):
-                self._control.send(json.dumps({"ready": True, "incarnation": parts.reporter.incarnation}).encode())
-            parts.sync_metrics()
+            self._tell(parts)
+            parts.figures.sync()
             await asyncio.sleep(HEARTBEAT_S)
+
+    def _tell(self, parts: Parts) -> None:
+        send_beat(self._control, Beat(True, parts.reporter.incarnation, self._number))
+
+    async def _follow(self, parts: Parts) -> None:
+        """Become what newer specs say; one that is overtaken by the next is passed over."""
+        while True:
+            await self._some_newer.wait()
+            self._some_newer.clear()
+            while self._newer is not None:
+                (number, fd), self._newer = self._newer, None
+                # In a thread: with thousands of applications it takes a while, and connections are served meanwhile.
+                spec = await asyncio.to_thread(unseal, fd)
+                await parts.follow(spec.loaded.config)
+                self._number = number
+                self._tell(parts)
 
     async def _drain(self, parts: Parts) -> None:
         """Stop accepting, finish requests, and send clients elsewhere (4200), spread over the grace period."""
@@ -119,16 +146,20 @@ class Worker:
             self._status = EXIT_FAULT
 
     def _on_control(self) -> None:
-        """The supervisor never speaks; it only can be gone."""
+        """A newer spec, or the end of the supervisor."""
         try:
-            if self._control.recv(1):
-                return
-        except BlockingIOError:
+            while (newer := receive_spec(self._control)) is not None:
+                if self._newer is not None:
+                    os.close(self._newer[1])
+                self._newer = newer
+                self._some_newer.set()
             return
         except ConnectionResetError:
-            pass
+            _log.error("the supervisor is gone; stopping")
+        except ControlError as error:
+            _log.error("%s; stopping", error)
+            self._status = EXIT_FAULT
         asyncio.get_running_loop().remove_reader(self._control)
-        _log.error("the supervisor is gone; stopping")
         self._stopping.set()
 
     def _on_loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -141,18 +172,18 @@ class Worker:
 
 
 def main(arguments: list[str]) -> int:
-    """:param arguments: slot, then descriptors: the spec, the control socket, the listening sockets."""
-    slot, spec_fd, control_fd, *listening_fds = map(int, arguments)
-    with os.fdopen(spec_fd, "rb") as file:
-        spec = pickle.load(file)
-    assert isinstance(spec, WorkerSpec)
+    """:param arguments: slot, the spec's number, then descriptors: spec, control socket, listening sockets."""
+    # One for all processes of a service is meant for the supervisor.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    slot, number, spec_fd, control_fd, *listening_fds = map(int, arguments)
+    spec = unseal(spec_fd)
     config = spec.loaded.config
     set_up_logging(config.logging, debug=config.debug, slot=slot)
     control = socket.socket(fileno=control_fd)
     listening = [socket.socket(fileno=fd) for fd in listening_fds]
 
     async def run() -> int:
-        return await Worker(spec, slot, control, listening).run()
+        return await Worker(spec, number, slot, control, listening).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())

@@ -20,8 +20,8 @@ from engine.cli.target import describe
 from engine.cli.text import complain, one_line, say
 from engine.config.root import Config
 from engine.errors import DeliveryError, StoreUnavailable
-from engine.interfaces import Job, WebhookQueue, WebhookSender
-from engine.webhooks.senders import build_senders
+from engine.interfaces import Job, WebhookQueue
+from engine.webhooks.senders import Senders
 
 #: Channels that a line about a job names.
 SHOWN = 3
@@ -72,21 +72,20 @@ def try_out(config: Config, app: App) -> int:
     if not app.endpoints:
         complain(f"application {app.id} has no webhooks")
         return 1
-    senders = build_senders([app], allow_private_targets=config.webhooks.allow_private_targets)
-    failures = asyncio.run(_try_out(app, senders))
+    failures = asyncio.run(_try_out(app, Senders(allow_private_targets=config.webhooks.allow_private_targets)))
     return 1 if failures else 0
 
 
-async def _try_out(app: App, senders: dict[str, WebhookSender]) -> int:
+async def _try_out(app: App, senders: Senders) -> int:
     width = max(len(describe(endpoint)) for endpoint in app.endpoints)
     failures = 0
-    for sender in senders.values():
-        await sender.start()
+    await senders.start()
     try:
+        await senders.prepare([app])
         for endpoint in app.endpoints:
             started = time.monotonic()
             try:
-                outcome = await senders["http" if endpoint.function is None else "lambda"].send(
+                outcome = await senders.by_kind["http" if endpoint.function is None else "lambda"].send(
                     app, endpoint, _test_job(app, endpoint)
                 )
             except DeliveryError as error:
@@ -95,8 +94,7 @@ async def _try_out(app: App, senders: dict[str, WebhookSender]) -> int:
             took_ms = (time.monotonic() - started) * 1000
             say(f"{describe(endpoint).ljust(width)}  {took_ms:6.0f} ms  {one_line(outcome)}")
     finally:
-        for sender in senders.values():
-            await sender.stop()
+        await senders.stop()
     return failures
 
 

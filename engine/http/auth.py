@@ -35,6 +35,8 @@ class Access:
 
     def app(self, call: Call, app_id: str) -> App:
         """The app of the path, if the request is signed with its secret. Raises ApiError (H-31 to H-36, H-46)."""
+        if self._apps.stale:
+            raise StoreUnavailable("the applications are not known well enough")
         app = self._apps.by_id(app_id)
         if app is None:
             raise ApiError(HTTPStatus.NOT_FOUND, "app_not_found", f"The app {app_id[:128]} could not be found.")
@@ -42,6 +44,8 @@ class Access:
 
     def app_of_key(self, call: Call) -> App:
         """The same where the path does not name the app, only `auth_key` does (H-30)."""
+        if self._apps.stale:
+            raise StoreUnavailable("the applications are not known well enough")
         app = self._apps.by_key(call.query.get("auth_key") or "")
         if app is None:
             raise refused("Unknown auth_key")

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from engine.apps.app import App
@@ -57,6 +57,7 @@ class Consumer(Protocol):
 class Leader:
     """:param wanted: what webhooks want of a dead worker's channels.
     :param incarnation: this worker's name in the cluster as it is now.
+    :param catch_up: awaited before what concerns unknown apps is dropped: another worker may have heard of them first.
     :param node_timeout_ms: silence after which a worker counts as dead.
     :param look_every_s: between two looks while nobody wakes us; the lease, `lease_ms`, is renewed as often.
     """
@@ -73,6 +74,7 @@ class Leader:
         incarnation: Callable[[], str],
         node_timeout_ms: int,
         delivery: Consumer,
+        catch_up: Callable[[Collection[str]], Awaitable[None]] | None = None,
         lease_ms: int = LEASE_MS,
         look_every_s: float = LOOK_EVERY_S,
     ) -> None:
@@ -86,6 +88,7 @@ class Leader:
         self._incarnation = incarnation
         self._node_timeout_ms = node_timeout_ms
         self._delivery = delivery
+        self._catch_up = catch_up
         self._lease_ms = lease_ms
         # The store counts silence only between looks that are near enough to each other.
         self._look_every_s = min(look_every_s, node_timeout_ms / 1000 * MAX_STEP)
@@ -265,6 +268,9 @@ class Leader:
         by_app: dict[str, list[WebhookEvent]] = {}
         for transition in transitions:
             by_app.setdefault(transition.app_id, []).append(from_transition(transition))
+        unknown = [app_id for app_id in by_app if self._apps.by_id(app_id) is None]
+        if unknown and self._catch_up is not None:
+            await self._catch_up(unknown)
         jobs: list[Job] = []
         now_ms = time.time_ns() // 1_000_000
         for app_id, events in by_app.items():

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 from engine.apps.app import App, Endpoint
@@ -28,11 +28,15 @@ UNKNOWN_TARGET = "no such webhook is configured any more"
 
 _log = logging.getLogger(__name__)
 
+CatchUp = Callable[[Collection[str]], Awaitable[None]]
 Target = tuple[App, Endpoint, WebhookSender]
 
 
 class Attempts:
-    """:param senders: by kind of target, ``http`` or ``lambda``. :param clock: seconds, monotonic."""
+    """:param senders: by kind of target, ``http`` or ``lambda``; looked into for each job.
+    :param catch_up: awaited before unknown targets are given up: another worker may have heard of them first.
+    :param clock: seconds, monotonic.
+    """
 
     def __init__(
         self,
@@ -41,12 +45,14 @@ class Attempts:
         senders: Mapping[str, WebhookSender],
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
+        catch_up: CatchUp | None = None,
     ) -> None:
         self._queue = queue
         self._apps = apps
         self._senders = senders
         self._metrics = metrics
         self._clock = clock
+        self._catch_up = catch_up
         self._log_next: dict[str, float] = {}
 
     def target(self, job: Job) -> Target | None:
@@ -58,11 +64,18 @@ class Attempts:
         sender = self._senders.get("http" if endpoint.function is None else "lambda")
         return None if sender is None else (app, endpoint, sender)
 
+    async def catch_up(self, jobs: Iterable[Job]) -> None:
+        """Before `target` is believed to say that one of them can go nowhere."""
+        unknown = {line_of(job) for job in jobs if self.target(job) is None}
+        if unknown and self._catch_up is not None:
+            await self._catch_up(unknown)
+
     async def make(self, job: Job) -> bool:
         """Send it and tell the queue; True when it is parked for a retry, False when the queue has done with it.
 
         Raises IncarnationGone.
         """
+        await self.catch_up([job])
         target = self.target(job)
         if target is None:
             await self.bury(job, UNKNOWN_TARGET)

@@ -60,6 +60,7 @@ class Lines:
 
     async def accept(self, jobs: list[Job]) -> None:
         """Put reserved jobs, retries among them, where they belong, and send what may be sent."""
+        await self._attempts.catch_up(jobs)
         for job in jobs:
             if self._attempts.target(job) is None:
                 await self._attempts.bury(job, UNKNOWN_TARGET)

@@ -91,6 +91,9 @@ class Acceptor:
         return connection
 
     def _refusal(self, app: App | None, key: str, query: str, request: WSUpgradeRequest) -> PusherError | None:
+        if self._apps.stale:
+            # Never 4001, after which no client comes back.
+            return PusherError(CloseCode.OVER_CAPACITY, "The app cannot be looked up now")
         if app is None:
             return PusherError(CloseCode.UNKNOWN_APP, f"App key {key[:64]} does not exist.")
         if not app.enabled:

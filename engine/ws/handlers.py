@@ -124,13 +124,38 @@ class Handlers:
         if state.user is not None:
             self._watchlists.drop(connection)
         self._subscriptions.drop(connection)
-        if app.max_connections:
+        if state.counted:
             self._reporter.remove(app.id, CONNECTIONS, None, state.counting)
-            state.counting = None
+            state.counting, state.counted = None, False
         if state.waiting is None:
             self._emitter.connection_terminated(
                 app, connection.socket_id, code, state.user.id if state.user is not None else None
             )
+
+    def follow(self, connection: Connection, app: App) -> None:
+        """The connection's app is another one from now on. One that is not enabled has no connections (4003)."""
+        before: App = connection.app
+        state: ConnectionState = connection.state
+        connection.app = app
+        if connection.closing:
+            return
+        if not app.enabled:
+            self._fail(connection, PusherError(CloseCode.APP_DISABLED, "The app is not enabled."))
+        elif state.waiting is None:
+            if app.max_connections and not state.counted:
+                # Those who are here already stay, and count: newcomers find the limit as it is meant.
+                state.counted = True
+                self._reporter.add(app.id, CONNECTIONS, None, None, app.max_connections)
+            if app.user_authentication and not before.user_authentication:
+                self._keepalive.expect_authorization(connection, app.user_authentication_timeout_s)
+            elif before.user_authentication and not app.user_authentication:
+                self._keepalive.forget(connection)
+
+    def forsake(self, connection: Connection, remains: App) -> None:
+        """The connection's app is no more (4001). :param remains: its last state, with nobody to tell anything."""
+        connection.app = remains
+        if not connection.closing:
+            self._fail(connection, PusherError(CloseCode.UNKNOWN_APP, "The app does not exist any more."))
 
     async def all_gone(self, timeout_s: float) -> None:
         """Return when no connection is left, or after the time."""
@@ -176,7 +201,7 @@ class Handlers:
             return
         if state.waiting is None:
             state.waiting = []
-        state.counting = functools.partial(self._on_counted, connection)
+        state.counting, state.counted = functools.partial(self._on_counted, connection), True
         self._reporter.add(app.id, CONNECTIONS, None, state.counting, app.max_connections)
 
     def _on_counted(self, connection: Connection, _: Answer, refused: bool) -> None:
@@ -186,7 +211,7 @@ class Handlers:
             return  # it left meanwhile and was taken back then
         state.counting = None
         if refused:
-            state.waiting = None
+            state.waiting, state.counted = None, False
             self._reporter.remove(connection.app.id, CONNECTIONS, None)
             state.refusal = PusherError(CloseCode.OVER_QUOTA, "The app is over its connection quota")
             self._fail(connection, state.refusal)

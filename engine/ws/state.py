@@ -34,6 +34,7 @@ class ConnectionState:
 
     __slots__ = (
         "address",
+        "counted",
         "counting",
         "event_count",
         "event_window_s",
@@ -54,6 +55,8 @@ class ConnectionState:
         self.address: str | None = None
         #: The callback by which it is admitted, while the app's connections are being counted.
         self.counting: Callable[[Answer, bool], None] | None = None
+        #: It is one of the app's connections that the cluster has counted, or is about to.
+        self.counted = False
         self.user: User | None = None
         #: Presence channels this connection is in -> as which member.
         self.members: dict[str, Member] | None = None

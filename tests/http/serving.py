@@ -46,6 +46,7 @@ class Reply(NamedTuple):
 class Apps:
     def __init__(self, *apps: App) -> None:
         self._apps = apps
+        self.stale = False
 
     def by_id(self, app_id: str) -> App | None:
         return next((app for app in self._apps if app.id == app_id), None)
@@ -144,8 +145,9 @@ class Serving:
         self.answers = MemoryAnswers()
         self.limiter = Limiter(clock=lambda: NOW_S)
         self.health = Health()
+        self.apps = Apps(*(apps or (self.app,)))
         self.api = build_api(
-            apps=Apps(*(apps or (self.app,))),
+            apps=self.apps,
             publisher=Publisher(self.adapter, self.cache, self.metrics),  # type: ignore[arg-type]
             occupancy=self.occupancy,
             adapter=self.adapter,  # type: ignore[arg-type]

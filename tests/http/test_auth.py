@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.http.serving import NOW_S, SECRET, Serving, make_app
@@ -84,3 +86,13 @@ def test_a_read_may_carry_the_digest_of_nothing() -> None:
     """pusher-http-python sends it with every read (H-7)."""
     digest = "d41d8cd98f00b204e9800998ecf8427e"
     assert Serving().signed("GET", "/apps/3/channels", body_md5=digest).status == 200
+
+
+@pytest.mark.parametrize("path", ["/apps/3/events", "/apps/9/events", "/users/u/terminate_connections"])
+def test_with_too_old_a_copy_nobody_is_known(path: str) -> None:
+    serving = Serving()
+    serving.apps.stale = True
+    answer = serving.call("POST", target(path), BODY)
+    assert (answer.status, json.loads(answer.body)["code"]) == (503, "service_unavailable")
+    serving.apps.stale = False
+    assert serving.call("POST", target(path), BODY).status != 503

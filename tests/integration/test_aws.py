@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from typing import Any
@@ -86,6 +87,21 @@ def test_jobs_of_a_killed_leader_come_again(aws: MotoAws, receiver: WebhookRecei
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: set(receiver.names("/hook", "private-room")) == set(OCCUPANCY), 30)
         wait_until(lambda: len(told(aws, function, "private-room")) >= 3, 20)
+
+
+def test_a_function_that_the_first_webhook_names_while_the_engine_serves(
+    aws: MotoAws, receiver: WebhookReceiver
+) -> None:
+    """What Lambda needs is loaded then, and connections are served meanwhile."""
+    function = f"handler-{uuid4().hex[:8]}"
+    aws.add_function(function)
+    hooked = config(aws, receiver, function, False)["app_manager"]["array"]["apps"]
+    with running({"webhooks": {"settle_ms": 0}}, env=CREDENTIALS) as engine:
+        engine.config_path.write_text(json.dumps({**engine.config, "app_manager": {"array": {"apps": hooked}}}))
+        engine.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "every worker follows it" in engine.log(), 20)
+        asyncio.run(visit(engine, "private-room"))
+        wait_until(lambda: len(told(aws, function, "private-room")) == 3, 20)
 
 
 def told(aws: MotoAws, function: str, channel: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from engine.occupancy.leader import Leader
 from engine.occupancy.memory import MemoryOccupancy
 from tests.occupancy.clusters import InMemory
 from tests.occupancy.leading import Made, led, occupied, until, until_told
-from tests.webhooks.making import Batches
+from tests.webhooks.making import Apps, Batches, make_app, make_endpoint
 
 
 def in_memory() -> tuple[InMemory, list[Leader]]:
@@ -90,6 +90,26 @@ def test_a_transition_of_an_unknown_app_is_dropped_and_counted(caplog: pytest.Lo
 
     asyncio.run(run())
     assert "'gone'" in caplog.text
+
+
+def test_an_app_that_another_worker_has_heard_of_first_is_waited_for() -> None:
+    async def run() -> None:
+        apps = Apps()
+        asked: list[list[str]] = []
+
+        async def catch_up(names: Collection[str]) -> None:
+            asked.append([*names])
+            apps.__init__(make_app(make_endpoint(), app_id="app"))  # type: ignore[misc]
+
+        cluster, _ = in_memory()
+        await cluster.store().join("a")
+        await cluster.store().report("a", [occupied("c")])
+        async with led(Made(cluster.store(), apps=apps, catch_up=catch_up)) as made:
+            await until_told(made)
+            assert await made.told() == [("channel_occupied", "c")]
+        assert asked == [["app"]]
+
+    asyncio.run(run())
 
 
 def test_one_leads_and_the_next_takes_over_at_once() -> None:

@@ -6,18 +6,20 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 
 import pytest
 
 from engine.apps.app import Endpoint
 from engine.errors import DeliveryError
 from engine.interfaces import Job, WebhookQueue
+from engine.webhooks.attempts import Attempts
+from engine.webhooks.delivery import Delivery
 from engine.webhooks.http_sender import HttpSender
 from engine.webhooks.queue_memory import MemoryQueue
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import wait_until_async
-from tests.webhooks.making import SECRET
+from tests.webhooks.making import SECRET, Apps
 from tests.webhooks.rig import SOON, Rig, Sender, endpoint, fail_first, numbered, open_queue
 
 Scenario = Callable[[WebhookQueue], Coroutine[None, None, None]]
@@ -131,6 +133,28 @@ def test_retry_times_follow_the_policy_with_jitter() -> None:
         seen = [d for d in delays if 0.9 * expected <= d <= 1.1 * expected]
         assert len(seen) == 20
         assert len(set(seen)) > 1
+
+
+def test_a_webhook_that_another_worker_has_heard_of_first_is_waited_for(run: Callable[[Scenario], None]) -> None:
+    async def scenario(queue: WebhookQueue) -> None:
+        rig = Rig(queue, Sender())
+        apps = Apps()
+        asked: list[set[str]] = []
+
+        async def catch_up(names: Collection[str]) -> None:
+            asked.append({*names})
+            apps.__init__(rig.app)  # type: ignore[misc]
+
+        attempts = Attempts(queue, apps, {"http": rig.sender}, rig.metrics, catch_up=catch_up)
+        delivery = Delivery(queue, attempts, rig.metrics)
+        await queue.put([numbered(1), numbered(2)])
+        await delivery.start()
+        await rig.until_empty()
+        await delivery.stop()
+        assert asked == [{"app-1/e1"}]
+        assert rig.sender.numbers("room") == [1, 2]  # type: ignore[attr-defined]
+
+    run(scenario)
 
 
 def test_what_no_webhook_is_configured_for_is_buried_with_the_reason(run: Callable[[Scenario], None]) -> None:

@@ -1,0 +1,85 @@
+"""The specification that workers follow: the first one, and each newer one that SIGHUP brings.
+
+Used by the supervisor. What is wrong with a configuration that was read again is told in the log, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from engine.apps.memory import MemoryAppManager
+from engine.config.build import build_apps
+from engine.config.load import Loaded
+from engine.config.reload import followed, waits_for_restart
+from engine.control import seal
+from engine.errors import ConfigError
+from engine.process import WorkerProcess
+from engine.spec import WorkerSpec
+
+_log = logging.getLogger(__name__)
+
+
+class Specs:
+    """:ivar newest: what a worker that is started now is given. :ivar number: it grows with each newer one."""
+
+    def __init__(self, first: WorkerSpec) -> None:
+        self.newest = first
+        self.number = 1
+        self._read_at = 0.0
+        #: The newest as a file for workers that run already; -1 when all of them follow it.
+        self._fd = -1
+        #: Those of the newest, once it was needed to tell what another one changes.
+        self._apps: MemoryAppManager | None = None
+
+    def read_again(self, load: Callable[[], Loaded], workers: Sequence[WorkerProcess | None]) -> None:
+        """Have all workers follow the configuration as it is now, where they can; and tell in the log what that is."""
+        self._read_at = time.monotonic()
+        try:
+            loaded = load()
+        except ConfigError as error:
+            _log.error("the configuration was read again and cannot be used; nothing has changed")
+            for line in str(error).splitlines():
+                _log.error("%s", line)
+            return
+        running = self.newest.loaded.config
+        config = followed(running, loaded.config)
+        self.close()
+        self.newest = dataclasses.replace(self.newest, loaded=dataclasses.replace(self.newest.loaded, config=config))
+        self.number += 1
+        self._fd = seal(self.newest)
+        # What is to be logged takes as long again with thousands of applications; the workers do not wait for it.
+        self._send(workers)
+        for line in loaded.warnings:
+            _log.warning("%s", line)
+        if waiting := waits_for_restart(config, loaded.config):
+            _log.warning("changed, but not before a restart: %s", ", ".join(waiting))
+        if not config.app_manager.from_file:
+            _log.info("the configuration was read again; the applications are read from the database")
+            return
+        if self._apps is None:
+            self._apps = MemoryAppManager(build_apps(running))
+        _log.info("the configuration was read again; applications: %s", self._apps.replace(build_apps(config)))
+
+    def hand_out(self, workers: Sequence[WorkerProcess | None]) -> None:
+        """Send the newest to whoever has not got it; to be called until all follow."""
+        if self._fd < 0:
+            return
+        self._send(workers)
+        if all(worker is not None and worker.spec == self.number for worker in workers):
+            took_ms = (time.monotonic() - self._read_at) * 1000
+            _log.info("every worker follows it, after %.0f ms", took_ms)
+            self.close()
+
+    def _send(self, workers: Sequence[WorkerProcess | None]) -> None:
+        for worker in workers:
+            if worker is not None:
+                worker.follow(self.number, self._fd)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,153 @@
+"""Another set of applications in a worker: asked for, waited for, and followed by everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from engine import changeover as module
+from engine.apps.app import App
+from engine.apps.memory import MemoryAppManager
+from engine.changeover import Changeover
+from engine.webhooks.senders import Senders
+from tests.webhooks.making import make_app, make_endpoint
+
+
+class Connection:
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.closing = False
+
+
+class Hub:
+    def __init__(self) -> None:
+        self.here: list[Connection] = []
+
+    def connections(self) -> list[Connection]:
+        return list(self.here)
+
+
+class Handlers:
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def follow(self, connection: Connection, app: App) -> None:
+        connection.app = app
+        self.told.append(("follow", app.id))
+
+    def forsake(self, connection: Connection, remains: App) -> None:
+        connection.app = remains
+        self.told.append(("forsake", remains.id))
+
+
+class Watchlists:
+    asked = 0
+
+    def resync(self) -> None:
+        self.asked += 1
+
+
+class Rig:
+    def __init__(self, *apps: App) -> None:
+        self.apps = MemoryAppManager(apps)
+        self.hub, self.handlers, self.watchlists = Hub(), Handlers(), Watchlists()
+        self.changeover = Changeover(self.apps, Senders(allow_private_targets=True))
+        self.changeover.connect(self.hub, self.handlers, self.watchlists)  # type: ignore[arg-type]
+
+
+def an_app(app_id: str, **fields: Any) -> App:
+    return dataclasses.replace(make_app(make_endpoint(), app_id=app_id), key=f"key-{app_id}", **fields)
+
+
+def play(scenario: Callable[[Rig], Awaitable[None]], *apps: App) -> None:
+    async def run() -> None:
+        await scenario(Rig(*apps))
+
+    asyncio.run(run())
+
+
+def test_connections_follow_their_application_and_no_other_is_touched() -> None:
+    steady, changing, going = an_app("s"), an_app("c"), an_app("g")
+
+    async def scenario(rig: Rig) -> None:
+        rig.hub.here = [Connection(app) for app in (steady, changing, going) for _ in range(1000)]
+        newer = an_app("c", enabled=False)
+        await rig.changeover.replace([an_app("s"), newer])
+        assert sorted(set(rig.handlers.told)) == [("follow", "c"), ("forsake", "g")]
+        assert len(rig.handlers.told) == 2000
+        assert [connection.app for connection in rig.hub.here[:2000:1000]] == [steady, newer]
+        remains = rig.hub.here[-1].app
+        assert (remains.enabled, remains.endpoints) == (False, ())
+        rig.handlers.told.clear()
+        await rig.changeover.replace([an_app("s"), newer])
+        assert rig.handlers.told == []
+
+    play(scenario, steady, changing, going)
+
+
+def test_many_connections_leave_the_loop_to_others() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.hub.here = [Connection(rig.apps.all()[0]) for _ in range(5000)]
+        following = asyncio.create_task(rig.changeover.replace([an_app("1", enabled=False)]))
+        turns = 0
+        while not following.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 5000 / module.SLICE
+
+    play(scenario, an_app("1"))
+
+
+def test_whoever_watches_asks_again_when_watchlists_are_switched_on() -> None:
+    async def scenario(rig: Rig) -> None:
+        await rig.changeover.replace([an_app("1"), an_app("2")])
+        await rig.changeover.replace([an_app("1", enabled=False), an_app("2")])
+        assert rig.watchlists.asked == 0
+        await rig.changeover.replace([an_app("1", watchlist_events=True), an_app("2")])
+        assert rig.watchlists.asked == 1
+
+    play(scenario, an_app("1"))
+
+
+def test_what_is_unknown_is_waited_for_until_the_next_set_comes() -> None:
+    async def scenario(rig: Rig) -> None:
+        waiting = asyncio.create_task(rig.changeover.catch_up(["2"]))
+        await asyncio.sleep(0)
+        await rig.changeover.replace([an_app("1"), an_app("2")])
+        await asyncio.wait_for(waiting, module.CATCH_UP_S / 2)
+
+    play(scenario, an_app("1"))
+
+
+def test_what_was_waited_for_in_vain_holds_nobody_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(rig: Rig) -> None:
+        monkeypatch.setattr(module, "CATCH_UP_S", 0.01)
+        await rig.changeover.catch_up(["2", "3"])
+        monkeypatch.setattr(module, "CATCH_UP_S", 3600)
+        await asyncio.wait_for(rig.changeover.catch_up(["3"]), 5)
+        another = asyncio.create_task(rig.changeover.catch_up(["3", "4"]))
+        await asyncio.sleep(0)
+        assert not another.done()
+        another.cancel()
+
+    play(scenario)
+
+
+def test_a_database_is_asked_at_once_for_each_that_is_unknown() -> None:
+    async def scenario(rig: Rig) -> None:
+        asked = 0
+
+        async def refresh() -> None:
+            nonlocal asked
+            asked += 1
+
+        rig.changeover.refresh = refresh
+        for names in (["1"], ["1"], ["2"], ["1", "2"], ["1", "3"]):
+            await rig.changeover.catch_up(names)
+        assert asked == 3
+
+    play(scenario)
