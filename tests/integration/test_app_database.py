@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from tests.support.client import connected
 from tests.support.databases import DatabaseServer, PostgresServer, database_server
-from tests.support.engine import Engine, running
+from tests.support.engine import PYTHON, Engine, environment, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import wait_until
 
@@ -175,3 +176,15 @@ def test_without_the_database_the_copy_serves(ttl: int) -> None:
                     await client.settle()
 
             asyncio.run(scenario())
+
+
+def test_the_command_line_knows_them_too(database: DatabaseServer) -> None:
+    with running(config(database), 1) as engine:
+        command = [PYTHON, "-m", "engine", "apps", "--config", str(engine.config_path)]
+        told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment(), timeout=30)
+        assert re.search("^steady +key-steady", told.stdout, re.MULTILINE)
+        assert "secret-steady" not in told.stdout + told.stderr
+        engine.config_path.write_text(json.dumps(engine.config).replace(str(database.port), "1"))
+        failed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), timeout=30)
+        assert failed.returncode == 2
+        assert failed.stderr.startswith("engine: app_manager.driver: the applications cannot be read: postgres at ")
