@@ -80,8 +80,11 @@ class Aws:
         self._making = asyncio.Lock()
 
     async def start(self) -> None:
-        """Read what the service looks like; nothing is called yet."""
-        await asyncio.to_thread(self._load)
+        """Read what the service looks like; nothing is called yet. Raises AwsError where the shared files are wrong."""
+        try:
+            await asyncio.to_thread(self._load)
+        except BotoCoreError as error:
+            raise AwsError(str(error)) from error
 
     def _load(self) -> None:
         loader = self._session.get_component("data_loader")

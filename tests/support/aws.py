@@ -1,6 +1,7 @@
-"""AWS on 127.0.0.1: moto's server for Lambda and SQS, and a stand-in for what its Lambda cannot do without containers.
+"""AWS on 127.0.0.1: moto's server for Lambda, SQS and DynamoDB.
 
-Used by tests through the fixtures `aws` and `failing_lambda` of their folder. It records what functions are sent.
+Beside it a stand-in for what its Lambda cannot do without containers. Used by tests through the fixtures `aws` and
+`failing_lambda` of their folder. It records what functions are sent.
 """
 
 from __future__ import annotations
@@ -91,6 +92,46 @@ def moto_aws() -> Iterator[MotoAws]:
     finally:
         LambdaSimpleBackend.invoke = original
         server.stop()
+
+
+@contextmanager
+def dynamodb(aws: MotoAws) -> Iterator[Any]:
+    """A client that is closed at the end."""
+    import boto3
+
+    client = boto3.client("dynamodb", endpoint_url=aws.url, region_name=REGION, **_keys())
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@dataclass(slots=True)
+class DynamoDbTable:
+    client: Any
+    name: str
+
+    def put(self, item: dict[str, Any]) -> None:
+        self.client.put_item(TableName=self.name, Item=item)
+
+    def delete(self, key: dict[str, Any]) -> None:
+        self.client.delete_item(TableName=self.name, Key=key)
+
+
+@contextmanager
+def dynamodb_table(aws: MotoAws, name: str, key: str) -> Iterator[DynamoDbTable]:
+    """An empty table, gone at the end. :param key: its primary key."""
+    with dynamodb(aws) as client:
+        client.create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        try:
+            yield DynamoDbTable(client, name)
+        finally:
+            client.delete_table(TableName=name)
 
 
 @dataclass(slots=True)
