@@ -31,6 +31,7 @@ _SOKETI = {
 _JSON = frozenset({"webhooks", "allowed_origins", "message_rate_limit", "policy"})
 #: Put in the place of text that should have been JSON: that text may hold secrets, and errors show values.
 UNREADABLE = "(text that is not JSON)"
+UNREADABLE_POLICY = "(policy is no JSON object)"
 #: Limits of which -1 stands for the server-wide one, as no value does.
 _SERVER_WIDE = frozenset(
     name for name, field in AppConfig.model_fields.items() if name.startswith("max_") and field.default is None
@@ -82,7 +83,8 @@ def _option(column: str) -> str:
 def _with_policy(entry: dict[str, Any], policy: Any) -> dict[str, Any]:
     """sockudo's `policy` says all that it can say; the columns beside it are left from before."""
     if not isinstance(policy, dict):
-        return entry | {"policy": policy}
+        # `policy` is no option here and would be ignored: the row is to be refused, and this is what its line says.
+        return entry | {"webhooks": UNREADABLE_POLICY}
     kept = {name: value for name, value in entry.items() if name not in _IN_POLICY}
     groups = [group for group in map(policy.get, _POLICY_GROUPS) if isinstance(group, dict)]
     for group in (*groups, {"webhooks": policy.get("webhooks")}):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from engine.apps.sources.rows import to_entry
+from engine.apps.sources.rows import UNREADABLE, UNREADABLE_POLICY, to_entry
+from engine.config.entry import check_entry
+from engine.config.root import Config
+from engine.errors import ConfigError
 
 ID = {"id": "1", "key": "k", "secret": "s"}
 HOOKS = [{"url": "https://a.example/hook", "event_types": ["channel_occupied"]}]
@@ -85,7 +89,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         | {"enabled": True, "tls_only": True, "max_connections": 7, "enable_user_authentication": True}
         | {"allowed_origins": ["a.example"], "webhooks": HOOKS},
     ),
-    "a policy that is none is left to whoever judges": (ID | {"policy": "[1]"}, ID | {"policy": [1]}),
+    "a policy that is none is nothing that can be used": (
+        ID | {"policy": "[1]"},
+        ID | {"webhooks": "(policy is no JSON object)"},
+    ),
     "numbers and ids of other types": (
         {"id": uuid.UUID(int=5), "key": "k", "secret": "s", "max_connections": Decimal(10), "enabled": b"\x01"}
         | {"max_event_payload_in_kb": Decimal("0.5")},
@@ -99,3 +106,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_a_row(name: str) -> None:
     row, entry = CASES[name]
     assert to_entry(row) == entry
+
+
+@pytest.mark.parametrize(
+    ("column", "told"), [({"webhooks": "[{"}, UNREADABLE), ({"policy": '{"limits": '}, UNREADABLE_POLICY)]
+)
+def test_a_row_that_cannot_be_read_is_refused(column: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        check_entry(to_entry(ID | column), Config())
+    check_entry(to_entry(ID), Config())
