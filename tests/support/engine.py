@@ -159,22 +159,10 @@ def running(
     :param cafile: the certificate by which a TLS engine is known.
     :param noise: what must not stand in its log at the end; None for tests that provoke it.
     """
-    folder = Path(tempfile.mkdtemp(prefix="engine-"))
-    (folder / "tmp").mkdir()
-    merged = _merge(basic_config(), config or {})
-    (folder / "config.json").write_text(json.dumps(merged, indent=1))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [PYTHON, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
-            cwd=folder,
-            env=environment() | {"TMPDIR": str(folder / "tmp")} | dict(env or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    engine = Engine(process, folder, merged, cafile)
+    folder, merged = prepare(config)
+    engine = Engine(launch(folder, workers, env=env, args=args), folder, merged, cafile)
     try:
-        wait_until(lambda: _ready(engine), START_TIMEOUT_S, lambda: f"the engine is ready\n{engine.log()}")
+        wait_until(lambda: is_ready(engine), START_TIMEOUT_S, lambda: f"the engine is ready\n{engine.log()}")
         yield engine
         _end_cleanly(engine, noise)
     except BaseException:
@@ -183,8 +171,32 @@ def running(
     finally:
         for pid in engine.processes():
             _kill(pid)
-        process.wait()
+        engine.process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def prepare(config: Mapping[str, Any] | None = None) -> tuple[Path, dict[str, Any]]:
+    """A folder to run an engine in, with its configuration, which is `config` merged over `basic_config()`."""
+    folder = Path(tempfile.mkdtemp(prefix="engine-"))
+    (folder / "tmp").mkdir()
+    merged = _merge(basic_config(), config or {})
+    (folder / "config.json").write_text(json.dumps(merged, indent=1))
+    return folder, merged
+
+
+def launch(
+    folder: Path, workers: int, *, env: Mapping[str, str] | None = None, args: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Start the supervisor in a prepared folder. It goes on with the log that is there."""
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [PYTHON, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
+            cwd=folder,
+            env=environment() | {"TMPDIR": str(folder / "tmp")} | dict(env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def basic_config() -> dict[str, Any]:
@@ -205,7 +217,8 @@ def environment() -> dict[str, str]:
     return kept | source | {"PYTHONUNBUFFERED": "1"}
 
 
-def _ready(engine: Engine) -> bool:
+def is_ready(engine: Engine) -> bool:
+    """Whether the worker that answers is ready; AssertionError when the supervisor has ended."""
     status = engine.process.poll()
     if status is not None:
         raise AssertionError(f"the engine ended with {status} before it was ready\n{engine.log()}")

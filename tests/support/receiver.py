@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,8 +20,9 @@ from aiohttp import web
 from tests.support.signing import sign
 from tests.support.waiting import wait_until
 
-#: A status code; or keep the sender waiting; or close the connection without an answer.
-Answer = int | Literal["hang", "drop"]
+#: A status code; or keep the sender waiting; or close the connection without an answer. Or take the request, and then
+#: close without an answer, or in the middle of a 200.
+Answer = int | Literal["hang", "drop", "deaf", "break"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class Received:
         return value
 
     @property
+    def accepted(self) -> bool:
+        """Whether the application has taken it, whatever the sender came to know of that."""
+        return 200 <= self.answer < 300 if isinstance(self.answer, int) else self.answer in ("deaf", "break")
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = self.json["events"]
         return events
@@ -57,15 +63,18 @@ class WebhookReceiver:
         self.requests: list[Received] = []
         self.url = ""
         self._ssl = ssl_context
-        self._always: dict[str, Answer] = {}
+        self._always: dict[str, Answer | Callable[[], Answer]] = {}
         self._next: dict[str, deque[Answer]] = {}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="webhook-receiver")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
 
-    def answer(self, *answers: Answer, path: str = "/", always: Answer | None = None) -> None:
-        """Give the next requests to `path` these answers, in order; after them `always`, 200 by default."""
+    def answer(self, *answers: Answer, path: str = "/", always: Answer | Callable[[], Answer] | None = None) -> None:
+        """Give the next requests to `path` these answers, in order; after them `always`, 200 by default.
+
+        :param always: may be a function, which is called in the receiver's thread for each request.
+        """
         self._next[path] = deque(answers)
         if always is not None:
             self._always[path] = always
@@ -75,11 +84,11 @@ class WebhookReceiver:
         return [request for request in list(self.requests) if request.path == path]
 
     def events(self, path: str = "/", channel: str | None = None) -> list[dict[str, Any]]:
-        """Events of all accepted (2xx) requests to one path, in order of arrival."""
+        """Events of all accepted requests to one path, in order of arrival."""
         return [
             event
             for request in self.to(path)
-            if isinstance(request.answer, int) and 200 <= request.answer < 300
+            if request.accepted
             for event in request.events
             if channel is None or event["channel"] == channel
         ]
@@ -131,11 +140,16 @@ class WebhookReceiver:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         assert self._stopping is not None
         body, planned = await request.read(), self._next.get(request.path)
-        answer = planned.popleft() if planned else self._always.get(request.path, 200)
+        always = self._always.get(request.path, 200)
+        answer = planned.popleft() if planned else always() if callable(always) else always
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append(Received(request.path, request.query_string, headers, body, time.monotonic(), answer))
         if answer == "hang":
             await self._stopping.wait()
+        if answer == "break":
+            broken = web.StreamResponse(headers={"Content-Length": "100"})
+            await broken.prepare(request)
+            await broken.write(b"tak")
         if isinstance(answer, int):
             return web.Response(status=answer, headers={"Location": "/moved"} if 300 <= answer < 400 else None)
         if request.transport is not None:

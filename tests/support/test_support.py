@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import urllib.error
 import urllib.request
 
 import pytest
 import redis
 
-from tests.support.receiver import WebhookReceiver
+from tests.support.receiver import Answer, WebhookReceiver
 from tests.support.signing import channel_auth, sign, signed_query, user_auth
+from tests.support.valkey import ValkeyServer
 from tests.support.waiting import free_port, wait_until, wait_until_async
 
 SECRET = "7ad3773142a6692b25b8"
@@ -55,10 +57,29 @@ def test_receiver_records_and_answers_as_told(receiver: WebhookReceiver) -> None
     assert [r.signed_with(SECRET) for r in receiver.to("/hook")] == [False, False, True]
 
 
+@pytest.mark.parametrize("way", ["deaf", "break"])
+def test_receiver_takes_what_it_does_not_answer(receiver: WebhookReceiver, way: Answer) -> None:
+    body = b'{"time_ms":1,"events":[{"name":"channel_occupied","channel":"a"}]}'
+    receiver.answer(path="/hook", always=lambda: way)
+    with pytest.raises((ConnectionError, http.client.IncompleteRead)):
+        _post(receiver.url + "/hook", body)
+    assert receiver.names("/hook") == ["channel_occupied"]
+
+
+def test_valkey_keeps_its_data_if_it_is_told_to() -> None:
+    with ValkeyServer(("--appendonly", "yes", "--appendfsync", "always")) as server, server.client() as client:
+        for number, end in enumerate((server.kill, server.shut_down)):
+            assert client.incr("number") == number + 1
+            end()
+            server.start()
+        assert client.get("number") == b"2"
+
+
 def _post(url: str, body: bytes, headers: dict[str, str] | None = None) -> int:
     request = urllib.request.Request(url, body, headers or {}, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
+            answer.read()
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -48,8 +48,12 @@ class ValkeyServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def kill(self) -> None:
-        """SIGKILL; `start()` brings it back, empty, under the same url."""
+        """SIGKILL; `start()` brings it back under the same url, empty unless the options say otherwise."""
         self._end(signal.SIGKILL)
+
+    def shut_down(self) -> None:
+        """End it as its operator does; `start()` brings it back."""
+        self._end(signal.SIGTERM)
 
     def pause(self) -> None:
         """Stop the process where it is (SIGSTOP), as a machine that hangs would."""
