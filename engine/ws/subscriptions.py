@@ -27,6 +27,9 @@ from engine.ws.limits import check_channels
 from engine.ws.rosters import Rosters
 from engine.ws.state import ConnectionState, Joining
 
+#: No change of members has a higher version.
+NEWEST = 2**64 - 1
+
 
 class Subscriptions:
     """Who of this worker's connections is in which channel."""
@@ -184,13 +187,17 @@ class Subscriptions:
 
     def _go_live(self, joining: Joining, answer: Answer, frames: list[bytes], cached: bytes | None) -> None:
         connection, channel = joining.pending.connection, joining.pending.channel
-        provisional = False
+        since, provisional = answer.version, False
         if joining.member is None:
             succeeded = messages.subscription_succeeded(channel.name)
         else:
             members, provisional = self._rosters.joined(connection, channel, answer.roster or {}, answer.version)
             succeeded = messages.presence_succeeded(channel.name, members)
-        self.go_live(joining, answer.version, [text_frame(succeeded), *frames], cached, provisional)
+            if provisional:
+                # Told as this worker knows it, and what was held meanwhile is part of that: told again, a departure
+                # would come after the return that followed it.
+                since = NEWEST
+        self.go_live(joining, since, [text_frame(succeeded), *frames], cached, provisional)
         self._metrics.subscribed(channel.app_id, channel_kind(channel.name))
 
     def go_live(

@@ -1,0 +1,89 @@
+"""Rosters while the shared state is in doubt: what a newcomer is told at first, and what it is told later, agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import Mock
+
+import uvloop
+
+from engine.interfaces import Answer, MemberChange
+from engine.metrics import Metrics
+from engine.occupancy.reporter import Member
+from engine.ws.rosters import Rosters
+from engine.ws.state import ConnectionState
+from engine.ws.subscriptions import Subscriptions
+from tests._fast.pair import Bench, Peer, bench
+from tests.webhooks.making import make_app
+
+ROOM = "presence-room"
+INFO = "{}"
+
+
+class Room:
+    """Subscriptions on a bench, in which the test is the shared state."""
+
+    def __init__(self, on: Bench) -> None:
+        self._bench = on
+        self._answers: list[Callable[[Answer, bool], None]] = []
+        self.rosters = Rosters(on.hub)
+        adapter, reporter = Mock(), Mock()
+        adapter.subscribe = lambda app_id, name, done: done()
+        reporter.add = lambda app_id, channel, member, done, limit=0: self._answers.append(done)
+        self._subscriptions = Subscriptions(on.hub, adapter, reporter, self.rosters, Mock(), Mock(), Mock(), Metrics())
+
+    async def ask(self, user: str) -> Peer:
+        """Somebody wants to come in, and waits for the answer."""
+        connection, peer = await self._bench.connect()
+        connection.app = make_app(app_id="app")
+        connection.state = ConnectionState()
+        member = Member(user, INFO, connection.socket_id, "{}")
+        self._subscriptions.join(connection, ROOM, member, self._subscriptions._on_counted)
+        return peer
+
+    def answer(self, version: int, *users: str) -> None:
+        """What the state, or in its place the worker, says to the one who has waited longest."""
+        self._answers.pop(0)(Answer(total=1, version=version, roster=dict.fromkeys(users, INFO)), False)
+
+    def change(self, version: int, user: str, *, added: bool) -> None:
+        self.rosters.changed(MemberChange("app", ROOM, version, added, user, INFO))
+
+
+def test_a_departure_from_before_the_answer_does_not_outlive_it() -> None:
+    """Somebody comes back while the state is in doubt, and only now it is heard that they had gone."""
+
+    async def run() -> None:
+        async with bench() as b:
+            room = Room(b)
+            first = await room.ask("ada")
+            room.answer(5, "ada", "bob")
+            room.rosters.doubtful = True
+            back = await room.ask("bob")
+            room.change(7, "bob", added=False)
+            room.answer(0, "ada", "bob")
+            room.change(9, "bob", added=True)
+            room.rosters.resync("app", ROOM, {"ada": INFO, "bob": INFO}, 9, True)
+            room.rosters.doubtful = False
+            room.change(10, "zoe", added=True)
+            for peer in (first, back):
+                await peer.until(lambda peer=peer: any("zoe" in text for text in peer.texts))
+                assert _believed(peer) == {"ada", "bob", "zoe"}
+
+    uvloop.run(run())
+
+
+def _believed(peer: Peer) -> set[str]:
+    members: set[str] = set()
+    for text in peer.texts:
+        message: dict[str, Any] = json.loads(text)
+        data = json.loads(message["data"])
+        match message["event"]:
+            case "pusher_internal:subscription_succeeded":
+                members = set(data["presence"]["ids"])
+            case "pusher_internal:member_added":
+                members.add(data["user_id"])
+            case "pusher_internal:member_removed":
+                members.discard(data["user_id"])
+    return members
