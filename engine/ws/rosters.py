@@ -6,6 +6,7 @@ or emptied, the worker goes on telling what it knows, and afterwards tells its s
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 from engine._fast.connection import Connection
@@ -13,6 +14,9 @@ from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub
 from engine.interfaces import MemberChange
 from engine.protocol import messages
+
+#: As many as are held for one waiting subscriber (MAX_HELD in _fast/hub.pyx); whoever waits for more is cut off.
+MAX_EARLY = 1024
 
 
 class _Roster:
@@ -22,6 +26,13 @@ class _Roster:
         self.members = dict(members)
         self.version = version
 
+    def take(self, change: MemberChange) -> None:
+        self.version = change.version
+        if change.added:
+            self.members[change.user_id] = change.user_info
+        else:
+            self.members.pop(change.user_id, None)
+
 
 class Rosters:
     """The members of this worker's presence channels, as told."""
@@ -29,6 +40,8 @@ class Rosters:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._known: dict[tuple[str, str], _Roster] = {}
+        #: Changes in channels whose first subscriber still waits for its answer, and will be told of them after it.
+        self._early: dict[tuple[str, str], deque[MemberChange]] = {}
         #: The shared state was lost and may not yet hold everybody again: what it lacks is no departure.
         self.doubtful = False
 
@@ -43,7 +56,10 @@ class Rosters:
         key = (channel.app_id, channel.name)
         known = self._known.get(key)
         if known is None:
-            self._known[key] = _Roster(members, version)
+            self._known[key] = known = _Roster(members, version)
+            for change in self._early.pop(key, ()):
+                if change.version > known.version:
+                    known.take(change)
             return members, False
         if version and not self.doubtful:
             return members, False
@@ -55,17 +71,17 @@ class Rosters:
         channel = self._hub.channel(change.app_id, change.channel)
         if channel is None:
             return
-        known = self._known.get((change.app_id, change.channel))
-        if known is not None:
+        key = (change.app_id, change.channel)
+        known = self._known.get(key)
+        if known is None:
+            self._early.setdefault(key, deque(maxlen=MAX_EARLY)).append(change)
+        else:
             if change.version <= known.version:
                 return
-            known.version = change.version
-            if not change.added:
-                known.members.pop(change.user_id, None)
-            elif change.user_id in known.members and self.doubtful:
+            again = change.added and change.user_id in known.members
+            known.take(change)
+            if again and self.doubtful:
                 return  # announced again by its worker; nobody was told that it had left
-            else:
-                known.members[change.user_id] = change.user_info
         if change.added:
             _tell(channel, messages.member_added(channel.name, change.user_id, change.user_info), change.version)
         else:
@@ -90,6 +106,7 @@ class Rosters:
     def forget(self, channel: Channel) -> None:
         """This worker has no subscriber of the channel any more."""
         self._known.pop((channel.app_id, channel.name), None)
+        self._early.pop((channel.app_id, channel.name), None)
 
     @staticmethod
     def _add(

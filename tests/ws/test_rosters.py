@@ -74,6 +74,27 @@ def test_a_departure_from_before_the_answer_does_not_outlive_it() -> None:
     uvloop.run(run())
 
 
+def test_what_the_first_one_heard_while_waiting_is_known() -> None:
+    """Somebody leaves between the first newcomer's answer and its arrival, and returns while the state is in doubt."""
+
+    async def run() -> None:
+        async with bench() as b:
+            room = Room(b)
+            first = await room.ask("ada")
+            room.change(4, "cem", added=False)
+            room.change(7, "bob", added=False)
+            room.answer(5, "ada", "bob", "cem")
+            room.rosters.doubtful = True
+            room.change(9, "bob", added=True)
+            room.rosters.resync("app", ROOM, dict.fromkeys(("ada", "bob", "cem"), INFO), 9, True)
+            room.rosters.doubtful = False
+            room.change(10, "zoe", added=True)
+            await first.until(lambda: any("zoe" in text for text in first.texts))
+            assert _believed(first) == {"ada", "bob", "cem", "zoe"}
+
+    uvloop.run(run())
+
+
 def _believed(peer: Peer) -> set[str]:
     members: set[str] = set()
     for text in peer.texts:
