@@ -75,6 +75,8 @@ class Upgrade:
 
         :param data: what has come on the transport: a whole head and whatever is behind it, or too long a head.
         """
+        if transport.is_closing():
+            return
         head, end, rest = data.partition(_END)
         if not end or len(head) >= MAX_HEAD_BYTES:
             transport.close()
