@@ -90,6 +90,7 @@ def main() -> int:
             name: {"title": server.title, "missing": missing.get(name, "")}
             | ({} if name in missing else {"version": server.version()})
             for name, server in SERVERS.items()
+            if name in missing or any(name in measured for measured in runs.values())
         },
         "scenarios": {
             name: {"title": BY_NAME[name].title, "text": BY_NAME[name].text, "client": dict(BY_NAME[name].client)}
