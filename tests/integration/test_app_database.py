@@ -88,6 +88,8 @@ def test_changes_are_served_within_a_second(database: DatabaseServer, receiver: 
 
 def test_sighup_reads_at_once(database: DatabaseServer) -> None:
     with running(config(database, refresh_ms=3_600_000), 2) as engine:
+        # Only now every worker has read what is there.
+        wait_until(lambda: "engine listens" in engine.log(), WITHIN_S)
         database.execute(ROW.format("2"))
         assert publish(engine, "2") == 404
         engine.process.send_signal(signal.SIGHUP)

@@ -74,6 +74,7 @@ def dump(client: redis.Redis) -> dict[bytes, str]:
         b"set": client.smembers,
         b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
         b"stream": client.xrange,
+        b"none": lambda key: "ended meanwhile",
     }
     return {key: f"{key!r} {read[client.type(key)](key)!r}" for key in client.scan_iter()}
 
