@@ -76,11 +76,22 @@ def _cluster_health(document: Document, mistakes: Mistakes) -> None:
 
 
 def _redis(document: Document, mistakes: Mistakes) -> None:
-    """Values that only mean something with a server of one's own."""
+    """Values that only mean something together with others, or not together with others."""
     path: Path = ("database", "redis")
     given = get(document, path)
-    if not isinstance(given, dict) or given.get("host") is not None or given.get("url") is not None:
+    if not isinstance(given, dict):
         return
+    nodes, sentinels = given.get("cluster_nodes"), given.get("sentinels")
+    if nodes and sentinels:
+        mistakes.add((*path, "sentinels"), "cannot be combined with database.redis.cluster_nodes")
+    if nodes and to_whole(given.get("db", 0)):
+        mistakes.add((*path, "db"), "cannot be chosen in a cluster; allowed: 0", given["db"])
+    if sentinels and given.get("url"):
+        mistakes.add((*path, "url"), "cannot be combined with database.redis.sentinels", given["url"])
+    if nodes or sentinels or given.get("host") is not None or given.get("url") is not None:
+        return
+    if given.get("sentinel_password"):
+        mistakes.add((*path, "sentinel_password"), "needs database.redis.sentinels", given["sentinel_password"])
     default = RedisConfig()
     for key in ("port", "db", "username", "password", "tls"):
         value = given.get(key)

@@ -13,7 +13,6 @@ from engine.config.mistakes import Mistakes, Path, dotted
 
 _APP = "app_manager.array.apps[]"
 _ONE_REDIS = "is not supported by this engine; every part uses the one Redis of database.redis"
-_NO_CLUSTER = "is not supported by this engine (yet); one Redis server, given in database.redis"
 
 #: Option -> what to use instead ("" for nothing). Everything below it is ignored with it.
 IGNORED: dict[str, str] = {
@@ -23,7 +22,7 @@ IGNORED: dict[str, str] = {
     "adapter.enable_socket_counting": "",
     "adapter.buffer_multiplier_per_cpu": "",
     "adapter.redis.requests_timeout": "",
-    "adapter.cluster": "",
+    "adapter.cluster": "adapter.redis.prefix",
     "adapter.nats": "",
     "adapter.pulsar": "",
     "adapter.rabbitmq": "",
@@ -34,8 +33,6 @@ IGNORED: dict[str, str] = {
     "adapter.cluster_health.cleanup_interval_ms": "",
     "cache.memory.ttl": "channel_limits.cache_ttl",
     "cache.memory.cleanup_interval": "",
-    "database.redis.name": "",
-    "database.redis.sentinel_password": "",
     "database.mysql.connection_pool_size": "",
     "database.mysql.pool_min": "",
     "database.mysql.pool_max": "",
@@ -94,16 +91,9 @@ IGNORED: dict[str, str] = {
 REFUSED: dict[str, str] = {
     "adapter.redis.redis_pub_options": _ONE_REDIS,
     "adapter.redis.redis_sub_options": _ONE_REDIS,
-    "adapter.redis.cluster_mode": _NO_CLUSTER,
     "cache.redis.url_override": _ONE_REDIS,
-    "cache.redis.cluster_mode": _NO_CLUSTER,
     "queue.redis.url_override": _ONE_REDIS,
-    "queue.redis.cluster_mode": _NO_CLUSTER,
     "rate_limiter.redis.url_override": _ONE_REDIS,
-    "rate_limiter.redis.cluster_mode": _NO_CLUSTER,
-    "database.redis.sentinels": _NO_CLUSTER,
-    "database.redis.cluster_nodes": _NO_CLUSTER,
-    "database.redis.cluster": _NO_CLUSTER,
     "ssl.ca_path": "is not supported by this engine (yet); put the chain into ssl.cert_path",
     f"{_APP}.webhooks[].filter.channel_namespace": "is not supported by this engine (yet); use channel_prefix",
     f"{_APP}.webhooks[].filter.channel_namespaces": "is not supported by this engine (yet); use channel_pattern",

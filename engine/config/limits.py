@@ -77,7 +77,7 @@ class RateLimiterConfig(Section):
     driver: (
         Annotated[
             Literal["memory", "redis"],
-            word("memory", "local", "redis", elsewhere=("redis-cluster", "none"), synonyms={"local": "memory"}),
+            word("memory", "local", "redis", elsewhere=("none",), synonyms={"local": "memory"}),
         ]
         | None
     ) = None

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.config import checks, default_app, environment, foreign, report, spellings
+from engine.config import checks, clustering, default_app, environment, foreign, report, spellings
 from engine.config.document import put, read
 from engine.config.mistakes import Mistakes
 from engine.config.resolve import Resolved, resolve
@@ -54,6 +54,7 @@ def load(
             mistakes.written[where] = f"{option} (command line)"
     default_app.apply(document, environ, mistakes)
     spellings.normalize(document, mistakes)
+    clustering.normalize(document, mistakes)
     warnings = [foreign.drop(document, mistakes), default_app.fall_back(document)]
     if workers < 1:
         mistakes.add(("--workers",), "is out of range; allowed: 1 or more", workers)

@@ -1,4 +1,4 @@
-"""How to reach the Redis (or Valkey) that every part shares, and the URL form of the same.
+"""How to reach the Redis (or Valkey) that every part shares: one server, what Sentinel says is it, or a cluster.
 
 Built by `resolve.py` from the configuration, and by the supervisor for the embedded server; turned into connections by
 `engine/redis/client.py`. It never connects to anything.
@@ -7,17 +7,39 @@ Built by `resolve.py` from the configuration, and by the supervisor for the embe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator
 
 _FORMS = "forms: redis://[user:password@]host[:port][/db], rediss://... for TLS, unix:///path/to/socket[?db=n]"
+_NODE_FORMS = (
+    'forms: "host:port", {"host": ..., "port": ...}, redis://[user:password@]host[:port], rediss://... for TLS'
+)
+_SENTINEL_FORMS = 'forms: "host:port", {"host": ..., "port": ...}'
+SENTINEL_PORT = 26379
+#: In a cluster, the hash tag of everything that scripts change together. It puts all of that into one slot, and so onto
+#: one shard. No prefix may hold braces, so whatever holds one is of a cluster.
+TAG = "{0}:"
+
+
+class Node(NamedTuple):
+    """Where one server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class RedisOptions:
-    """One Redis server. With `path` it is reached over that Unix socket and host, port and TLS mean nothing."""
+    """One Redis server. With `path` it is reached over that Unix socket and host, port and TLS mean nothing.
+
+    :param nodes: some nodes of a cluster, which know the others; then host and port mean nothing.
+    :param sentinels: who knows where the server called `name` is; then host and port mean nothing.
+    """
 
     host: str = "127.0.0.1"
     port: int = 6379
@@ -26,14 +48,26 @@ class RedisOptions:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     path: str | None = None
+    nodes: tuple[Node, ...] = ()
+    sentinels: tuple[Node, ...] = ()
+    sentinel_password: str | None = field(default=None, repr=False)
+    name: str = "mymaster"
 
     @property
     def address(self) -> str:
         """For log lines: never a password."""
+        if self.nodes:
+            return f"the Redis Cluster of {', '.join(map(str, self.nodes))}"
+        if self.sentinels:
+            return f'"{self.name}" of the Sentinels {", ".join(map(str, self.sentinels))}'
         if self.path is not None:
             return f"unix://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}"
+
+    def beside_occupancy(self, prefix: str) -> str:
+        """The prefix of names that must be where occupancy's keys are."""
+        return prefix + TAG if self.nodes else prefix
 
     @classmethod
     def parse(cls, url: str) -> RedisOptions:
@@ -75,3 +109,46 @@ def _url(value: Any) -> str:
 
 
 RedisUrl = Annotated[str, BeforeValidator(_url)]
+
+
+def _node(value: Any) -> RedisOptions:
+    """A cluster's node. Of its URL, TLS and credentials count for all of them."""
+    if isinstance(value, str) and "://" in value:
+        try:
+            options = RedisOptions.parse(value)
+        except ValueError:
+            raise ValueError(f"is not a node of a cluster; {_NODE_FORMS}") from None
+        if options.path is None and options.db == 0:
+            return options
+        raise ValueError(f"is not a node of a cluster, which has no socket and no database but 0; {_NODE_FORMS}")
+    node = _place(value, 6379)
+    if node is None:
+        raise ValueError(f"is not a node of a cluster; {_NODE_FORMS}")
+    return RedisOptions(*node)
+
+
+def _sentinel(value: Any) -> Node:
+    node = _place(value, SENTINEL_PORT)
+    if node is None:
+        raise ValueError(f"is not the place of a Sentinel; {_SENTINEL_FORMS}")
+    return node
+
+
+def _place(value: Any, default_port: int) -> Node | None:
+    if isinstance(value, dict) and set(value) <= {"host", "port"}:
+        host, port = value.get("host"), value.get("port", default_port)
+        if not isinstance(host, str) or not isinstance(port, int | str) or isinstance(port, bool):
+            return None
+        value = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if not isinstance(value, str) or any(char in value for char in "/@?# "):
+        return None
+    try:
+        parts = urlsplit(f"//{value}")
+        port = default_port if parts.port is None else parts.port
+    except ValueError:
+        return None
+    return Node(parts.hostname, port) if parts.hostname and port else None
+
+
+ClusterNode = Annotated[RedisOptions, PlainValidator(_node), PlainSerializer(lambda options: options.address)]
+SentinelPlace = Annotated[Node, PlainValidator(_sentinel), PlainSerializer(str)]

@@ -5,10 +5,10 @@ Called by `load.py`, once. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from engine.config.redis import RedisOptions
+from engine.config.redis import Node, RedisOptions
 from engine.config.root import Config
 from engine.config.shared import RedisConfig
 
@@ -53,8 +53,33 @@ def resolve(config: Config, workers: int) -> Resolved:
 
 def redis_options(config: RedisConfig) -> RedisOptions | None:
     """The configured Redis; None stands for the embedded one."""
+    if config.cluster_nodes:
+        return _cluster(config)
+    if config.sentinels:
+        return replace(
+            _single(config, ""),
+            sentinels=config.sentinels,
+            sentinel_password=config.sentinel_password,
+            name=config.name,
+        )
     if config.url is not None:
         return RedisOptions.parse(config.url)
     if config.host is None:
         return None
-    return RedisOptions(config.host, config.port, config.db, config.username, config.password, config.tls)
+    return _single(config, config.host)
+
+
+def _single(config: RedisConfig, host: str) -> RedisOptions:
+    return RedisOptions(host, config.port, config.db, config.username, config.password, config.tls)
+
+
+def _cluster(config: RedisConfig) -> RedisOptions:
+    """What stands in a node's URL wins over the single values."""
+    given = config.cluster_nodes
+    with_password = next((node for node in given if node.password), config)
+    return RedisOptions(
+        username=with_password.username,
+        password=with_password.password,
+        tls=config.tls or any(node.tls for node in given),
+        nodes=tuple(dict.fromkeys(Node(node.host, node.port) for node in given)),
+    )

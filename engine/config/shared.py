@@ -18,14 +18,13 @@ from engine.config.base import (
     Region,
     Section,
     http_url,
+    listed,
     text,
     whole,
     word,
 )
 from engine.config.databases import DynamoDbConfig, MySqlConfig, PostgresConfig
-from engine.config.redis import RedisUrl
-
-_CLUSTERED = ("redis-cluster", "redis-sentinel")
+from engine.config.redis import ClusterNode, RedisUrl, SentinelPlace
 
 
 class AdapterRedis(Section):
@@ -54,7 +53,7 @@ class AdapterConfig(Section):
             word(
                 "local",
                 "redis",
-                elsewhere=(*_CLUSTERED, "cluster", "nats", "pulsar", "rabbitmq", "google-pubsub", "kafka", "iggy"),
+                elsewhere=("cluster", "nats", "pulsar", "rabbitmq", "google-pubsub", "kafka", "iggy"),
             ),
         ]
         | None
@@ -74,9 +73,12 @@ class EmbeddedRedis(Section):
 
 
 class RedisConfig(Section):
-    """The one Redis (or Valkey) that every part uses. `url` wins over the single values.
+    """The one Redis (or Valkey) that every part uses. `url` wins over host and port; of a cluster or of Sentinels these
+    two mean nothing, and the other values hold for each of their servers.
 
-    :param host: null, with a null `url`, means the embedded Valkey.
+    :param host: null, with nothing else that names a server, means the embedded Valkey.
+    :param cluster_nodes: some nodes of a Redis Cluster; `clustering.py` knows the other ways to say so.
+    :param sentinels: Sentinels, which know where the server called `name` is.
     :param key_prefix: start of every key of the shared state.
     """
 
@@ -88,6 +90,10 @@ class RedisConfig(Section):
     password: OptionalText = Field(default=None, repr=False)
     tls: Flag = False
     key_prefix: Prefix = "sockudo:"
+    cluster_nodes: Annotated[tuple[ClusterNode, ...], listed(split=True)] = ()
+    sentinels: Annotated[tuple[SentinelPlace, ...], listed(split=True)] = ()
+    sentinel_password: OptionalText = Field(default=None, repr=False)
+    name: Annotated[str, text(r"[A-Za-z0-9._-]+", "letters, digits or . _ -")] = "mymaster"
     embedded: EmbeddedRedis = EmbeddedRedis()
 
 
@@ -111,9 +117,7 @@ class CacheMemory(Section):
 class CacheConfig(Section):
     """Where the last events of cache channels are kept; `none` keeps none."""
 
-    driver: (
-        Annotated[Literal["memory", "redis", "none"], word("memory", "redis", "none", elsewhere=_CLUSTERED)] | None
-    ) = None
+    driver: Annotated[Literal["memory", "redis", "none"], word("memory", "redis", "none")] | None = None
     redis: CacheRedis = CacheRedis()
     memory: CacheMemory = CacheMemory()
 
@@ -156,7 +160,7 @@ class QueueConfig(Section):
                 "memory",
                 "redis",
                 "sqs",
-                elsewhere=(*_CLUSTERED, "none", "sync", "sns", "nats", "kafka", "rabbitmq", "pulsar", "iggy"),
+                elsewhere=("none", "sync", "sns", "nats", "kafka", "rabbitmq", "pulsar", "iggy"),
             ),
         ]
         | None

@@ -84,6 +84,9 @@ _REDIS_OPTIONS: dict[str, str] = {
     "database.redis.username": "database.redis.username",
     "database.redis.password": "database.redis.password",
     "database.redis.keyPrefix": "database.redis.key_prefix",
+    "database.redis.sentinels": "database.redis.sentinels",
+    "database.redis.sentinelPassword": "database.redis.sentinel_password",
+    "database.redis.name": "database.redis.name",
 }
 _ONE_REDIS = "every part uses the one Redis of database.redis"
 #: Driver option -> word -> what to say about it; "redis" is kept, a word with nothing to say is left to the engine.
@@ -107,16 +110,10 @@ _NO_COUNTERPART: dict[str, str] = {
     "adapter.redis.requestsTimeout": "workers never ask each other",
     "adapter.redis.redisPubOptions": _ONE_REDIS,
     "adapter.redis.redisSubOptions": _ONE_REDIS,
-    "adapter.redis.clusterMode": "one Redis server, not a cluster of them",
     "cache.redis": _ONE_REDIS,
     "queue.redis.redisOptions": _ONE_REDIS,
-    "queue.redis.clusterMode": "one Redis server, not a cluster of them",
     "queue.sqs": "",
     "rateLimiter.redis": _ONE_REDIS,
-    "database.redis.sentinels": "one Redis server; give the address of the master, or of a proxy that follows it",
-    "database.redis.sentinelPassword": "",
-    "database.redis.name": "",
-    "database.redis.clusterNodes": "one Redis server, not a cluster of them",
     "appManager.cache": "",
     "ssl.caPath": "put the chain into the file of ssl.cert_path",
 }
@@ -180,14 +177,23 @@ def _sqs(source: Document, ours: Document, notes: list[str]) -> None:
 def _redis(source: Document, ours: Document, notes: list[str], used: bool) -> None:
     """soketi connects to Redis only when some driver is redis; here an address is enough for all parts to use it."""
     given = {theirs: _take(source, theirs) for theirs in _REDIS_OPTIONS}
+    nodes = _take(source, "database.redis.clusterNodes")
+    clustered = [_take(source, f"{part}.redis.clusterMode") for part in _DRIVERS]
     if not used:
         if not all(map(_says_nothing, given.values())):
             notes.append("database.redis: no driver uses it there, so it is left out; here every part would use it")
         return
     put(ours, ("database", "redis", "host"), "127.0.0.1")
     for theirs, value in given.items():
-        if value not in (None, ""):
+        if value not in (None, "", []):
             put(ours, tuple(_REDIS_OPTIONS[theirs].split(".")), value)
+    if all(map(_says_nothing, clustered)):
+        if nodes:
+            notes.append("database.redis.clusterNodes: no clusterMode is on there, so they are left out")
+    else:
+        # Without nodes it is the one server that is named.
+        put(ours, ("adapter", "redis", "cluster_mode"), True)
+        put(ours, ("database", "redis", "cluster_nodes"), nodes or [])
 
 
 def _unfolded(soketi: Document) -> Document:

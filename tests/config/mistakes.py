@@ -15,7 +15,8 @@ EVENTS = (
 TRUTH = "allowed: true, 1, yes, on, false, 0, no, off"
 LIMIT = "allowed: 1 to 2147483647, or 0, -1 or null for no limit"
 TABLE = "letters, digits or _ $ -, up to 64, after the schema's name and a dot where it has one"
-NO_CLUSTER = "is not supported by this engine (yet); one Redis server, given in database.redis"
+NODE_FORMS = 'forms: "host:port", {"host": ..., "port": ...}, redis://[user:password@]host[:port], rediss://... for TLS'
+NODES_MISSING = "needs the cluster's nodes in database.redis.cluster_nodes"
 ONE_REDIS = "is not supported by this engine; every part uses the one Redis of database.redis"
 REDIS_FORMS = "forms: redis://[user:password@]host[:port][/db], rediss://... for TLS, unix:///path/to/socket[?db=n]"
 
@@ -96,7 +97,7 @@ CASES: list[tuple[Any, str]] = [
     ),
     (
         {"cache": {"driver": "redis-cluster"}},
-        'cache.driver: "redis-cluster" is not supported by this engine (yet); allowed: memory, redis, none',
+        f'cache.driver: "redis-cluster" {NODES_MISSING}',
     ),
     (
         {"app_manager": {"driver": "scylladb", "array": {"apps": [APP]}}},
@@ -253,9 +254,51 @@ CASES: list[tuple[Any, str]] = [
         {"database": {"redis": {"port": "6380"}}},
         'database.redis.port: "6380" needs database.redis.host; without it the engine starts a Redis of its own',
     ),
-    ({"database": {"redis": {"sentinels": [{"host": "a"}]}}}, f"database.redis.sentinels: a list {NO_CLUSTER}"),
-    ({"database": {"redis": {"cluster_nodes": ["a"]}}}, f"database.redis.cluster_nodes: a list {NO_CLUSTER}"),
-    ({"adapter": {"redis": {"cluster_mode": True}}}, f"adapter.redis.cluster_mode: true {NO_CLUSTER}"),
+    # a cluster of them, Sentinel
+    ({"adapter": {"redis": {"cluster_mode": True}}}, f"adapter.redis.cluster_mode: true {NODES_MISSING}"),
+    (
+        {"adapter": {"redis": {"cluster_mode": "perhaps"}}},
+        'adapter.redis.cluster_mode: "perhaps" is not a truth value; allowed: true, false',
+    ),
+    (
+        {"database": {"redis": {"cluster_nodes": ["a", "redis://u:hush@b:x"]}}},
+        f'database.redis.cluster_nodes[1]: "redis://***@b:x" is not a node of a cluster; {NODE_FORMS}',
+    ),
+    (
+        {"adapter": {"cluster": {"nodes": ["a", "b b"]}}},
+        f'adapter.cluster.nodes[1]: "b b" is not a node of a cluster; {NODE_FORMS}',
+    ),
+    (
+        {"adapter": {"cluster": {"nodes": ["a"]}}, "database": {"redis": {"cluster_nodes": ["b"]}}},
+        "adapter.cluster.nodes: differs from database.redis.cluster_nodes; "
+        "every part uses one Redis, so give one of them",
+    ),
+    (
+        {"adapter": {"driver": "redis-cluster"}, "database": {"redis": {"url": "unix:///run/r.sock"}}},
+        'database.redis.url[0]: "unix:///run/r.sock" is not a node of a cluster, which has no socket and no database '
+        f"but 0; {NODE_FORMS}",
+    ),
+    (
+        {"database": {"redis": {"cluster_nodes": ["a"], "db": 2}}},
+        "database.redis.db: 2 cannot be chosen in a cluster; allowed: 0",
+    ),
+    (
+        {"database": {"redis": {"cluster_nodes": ["a"], "sentinels": ["b"]}}},
+        "database.redis.sentinels: cannot be combined with database.redis.cluster_nodes",
+    ),
+    (
+        {"database": {"redis": {"sentinels": ["b"], "url": "redis://a"}}},
+        'database.redis.url: "redis://a" cannot be combined with database.redis.sentinels',
+    ),
+    (
+        {"database": {"redis": {"sentinels": [{"host": "b", "prot": 1}]}}},
+        "database.redis.sentinels[0]: an object is not the place of a Sentinel; "
+        'forms: "host:port", {"host": ..., "port": ...}',
+    ),
+    (
+        {"database": {"redis": {"sentinel_password": "hush"}}},
+        "database.redis.sentinel_password: the value (not shown) needs database.redis.sentinels",
+    ),
     (
         {"cache": {"redis": {"url_override": "redis://u:p@other"}}},
         f'cache.redis.url_override: "redis://***@other" {ONE_REDIS}',

@@ -54,10 +54,10 @@ def test_a_file_of_another_server_loads_with_one_warning() -> None:
     (warning,) = found.warnings
     assert warning == (
         "ignored, this engine has no such option: mode, adapter.buffer_multiplier_per_cpu, "
-        "adapter.redis.requests_timeout, adapter.cluster, adapter.nats, "
+        "adapter.redis.requests_timeout, adapter.cluster (see adapter.redis.prefix), adapter.nats, "
         "app_manager.array.apps[0].webhooks[0].lambda.client_options (see endpoint_url), "
         "app_manager.array.apps[0].webhooks[0].retry.max_elapsed_time_ms (see max_attempts), "
-        "database.mysql.connection_pool_size, database.mysql.cache_ttl, database.redis.name, "
+        "database.mysql.connection_pool_size, database.mysql.cache_ttl, "
         "websocket.max_messages (see websocket.max_backpressure), "
         "websocket.compression, ssl.redirect_http, ssl.http_port, "
         "instance.process_id (environment variable INSTANCE_PROCESS_ID)"

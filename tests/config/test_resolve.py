@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from engine.config.redis import Node, RedisOptions
 from tests.config.support import APP, HOOK, hooks, loaded
 
 REDIS = {"database": {"redis": {"host": "r"}}}
@@ -77,3 +78,56 @@ def test_a_loaded_configuration_travels_to_the_workers_and_cannot_be_changed() -
     with pytest.raises(ValueError, match="frozen"):
         found.config.port = 1  # type: ignore[misc]
     assert APP["secret"] not in repr(found)
+
+
+ABC = (Node("a", 1), Node("b", 2), Node("c", 6379))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"database": {"redis": {"cluster_nodes": ["a:1", {"host": "b", "port": 2}, "c"]}}},
+        {"database": {"redis": {"cluster_nodes": ["a:1", "a:1", {"host": "b", "port": "2"}, "redis://c"]}}},
+        {"database": {"redis": {"cluster_nodes": ["a:1", "b:2", "c"], "host": "127.0.0.1", "port": 6379}}},
+        {"database": {"redis": {"cluster": {"nodes": ["a:1", "b:2", "c"]}, "cluster_nodes": []}}},
+        {"adapter": {"driver": "redis-cluster", "cluster": {"nodes": ["a:1", "b:2", "c"]}}},
+    ],
+)
+def test_every_way_to_name_a_cluster(document: Any) -> None:
+    found = loaded(document).resolved
+    assert found.redis == RedisOptions(nodes=ABC)
+    assert (found.adapter, found.cache, found.queue, found.rate_limiter) == ("redis",) * 4
+    assert found.redis.address == "the Redis Cluster of a:1, b:2, c:6379"
+
+
+@pytest.mark.parametrize("name", ["REDIS_CLUSTER_NODES", "DATABASE_REDIS_CLUSTER_NODES"])
+def test_a_cluster_by_environment(name: str) -> None:
+    document = {"database": {"redis": {"username": "u", "password": "single"}}}
+    plain = loaded(document, {name: "a:1, b:2,c"}).resolved.redis
+    assert plain == RedisOptions(username="u", password="single", nodes=ABC)
+    secured = loaded(document, {name: "rediss://a:1,rediss://v:hush@b:2,c"})
+    assert "hush" not in repr(secured)
+    assert secured.resolved.redis == RedisOptions(username="v", password="hush", tls=True, nodes=ABC)
+
+
+@pytest.mark.parametrize("wish", [{"driver": "redis-cluster"}, {"redis": {"cluster_mode": "yes"}}])
+@pytest.mark.parametrize("part", ["adapter", "cache", "queue", "rate_limiter"])
+def test_a_part_that_asks_for_a_cluster_makes_one_of_the_server_that_is_named(part: str, wish: Any) -> None:
+    by_host = loaded({part: wish, "database": {"redis": {"host": "h", "port": 7, "password": "p"}}}).resolved
+    assert by_host.redis == RedisOptions(password="p", nodes=(Node("h", 7),))
+    by_url = loaded({part: wish, "database": {"redis": {"url": "rediss://:q@h:7"}}}).resolved
+    assert by_url.redis == RedisOptions(password="q", tls=True, nodes=(Node("h", 7),))
+    assert getattr(by_url, part) == "redis"
+
+
+def test_sentinels() -> None:
+    redis: dict[str, Any] = {"sentinels": ["s1", {"host": "s2", "port": 5}], "name": "main"}
+    redis |= {"password": "p", "db": 3, "host": "127.0.0.1"}
+    found = loaded({"database": {"redis": redis}}, {"DATABASE_REDIS_SENTINEL_PASSWORD": "hush"})
+    assert "hush" not in repr(found)
+    options = found.resolved.redis
+    assert options is not None
+    assert (options.sentinels, options.sentinel_password) == ((Node("s1", 26379), Node("s2", 5)), "hush")
+    assert (options.name, options.password, options.db) == ("main", "p", 3)
+    assert options.address == '"main" of the Sentinels s1:26379, s2:5'
+    assert found.resolved.adapter == "redis"

@@ -8,6 +8,7 @@ import pytest
 
 from engine.config.build import build_apps
 from engine.config.load import Loaded
+from engine.config.redis import Node, RedisOptions
 from engine.config.soketi import convert
 from tests.config.support import loaded
 
@@ -139,7 +140,11 @@ def test_dotted_keys_are_understood() -> None:
         ({"appManager": {"driver": "mysql"}, "database": {"mysql": {"ssl": {}}}}, "database.mysql.ssl"),
         ({"appManager": {"driver": "dynamodb", "array": {"apps": [{"id": "1"}]}}}, "appManager.array.apps"),
         ({"queue": {"driver": "sqs", "sqs": {"queueUrl": "https://x"}}}, "queue.sqs.queueUrl"),
-        ({"database": {"redis": {"sentinels": [{"host": "x"}]}}}, "database.redis.sentinels"),
+        ({"database": {"redis": {"sentinels": [{"host": "x"}]}}}, "no driver uses it"),
+        (
+            {"adapter": {"driver": "redis"}, "database": {"redis": {"clusterNodes": [{"host": "x"}]}}},
+            "no clusterMode is on",
+        ),
         ({"database": {"redis": {"host": "redis.example"}}}, "no driver uses it"),
         ({"ssl": {"caPath": "/ca.pem"}}, "ssl.caPath"),
         ({"mode": "worker"}, "mode"),
@@ -207,6 +212,27 @@ def test_applications_in_dynamodb() -> None:
     assert result.config.app_manager.driver == "dynamodb"
     assert (ours.table_name, ours.region, ours.endpoint_url) == ("my-apps", "eu-west-1", "http://127.0.0.1:8000")
     assert converted({"appManager.driver": "dynamodb"})[0].config.database.dynamodb.table_name == "apps"
+
+
+def test_a_cluster_and_sentinels() -> None:
+    redis: dict[str, Any] = {
+        "host": "h",
+        "port": 1,
+        "clusterNodes": [{"host": "a", "port": 7}, {"host": "b", "port": 8}],
+    }
+    soketi = {"adapter": {"driver": "redis", "redis": {"clusterMode": True}}, "database": {"redis": redis}}
+    result, notes = converted(soketi)
+    assert notes == []
+    assert result.resolved.redis == RedisOptions(nodes=(Node("a", 7), Node("b", 8)))
+    result, _ = converted(soketi | {"database": {"redis": {"host": "h", "port": 1}}})
+    assert result.resolved.redis == RedisOptions(nodes=(Node("h", 1),))
+
+    watched = {"host": "h", "sentinels": [{"host": "s", "port": 5}], "sentinelPassword": "hush", "name": "main"}
+    result, notes = converted({"queue": {"driver": "redis"}, "database": {"redis": watched}})
+    assert notes == []
+    options = result.resolved.redis
+    assert options is not None
+    assert (options.sentinels, options.sentinel_password, options.name) == ((Node("s", 5),), "hush", "main")
 
 
 def test_no_client_events_allowed_means_none() -> None:
