@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from redis import Redis
-
 from engine.config.redis import RedisOptions
 from engine.config.root import Config
 from engine.errors import StoreUnavailable
@@ -17,28 +15,16 @@ _log = logging.getLogger(__name__)
 
 
 class Cluster:
-    """A blocking client with short time-outs: the supervisor's loop must not wait for Redis."""
+    """A blocking client with short time-outs: the supervisor's loop must not wait for Redis. Made anew each time, as it
+    is hardly ever needed, and another server may be the master by then."""
 
     def __init__(self, options: RedisOptions, config: Config) -> None:
+        self._options = options
         self._prefix = config.database.redis.key_prefix
-        self._topic_prefix = config.adapter.redis.prefix
-        self._client = Redis(
-            host=options.host,
-            port=options.port,
-            db=options.db,
-            username=options.username,
-            password=options.password,
-            ssl=options.tls,
-            unix_socket_path=options.path,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-        )
+        self._topic_prefix = options.beside_occupancy(config.adapter.redis.prefix)
 
     def declare_dead(self, incarnation: str) -> None:
         try:
-            declare_dead(self._client, self._prefix, self._topic_prefix, incarnation)
+            declare_dead(self._options, self._prefix, self._topic_prefix, incarnation, TIMEOUT_S)
         except StoreUnavailable as error:
             _log.warning("%s; the cluster will find out by its missing heartbeat", error)
-
-    def close(self) -> None:
-        self._client.close()

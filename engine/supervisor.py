@@ -135,7 +135,6 @@ class Supervisor:
             redis = self._valkey.options
         if redis is not None and resolved.adapter == "redis":
             self._cluster = Cluster(redis, self._config)
-            stack.callback(self._cluster.close)
         return redis if resolved.redis_needed else None
 
     def _start_metrics(self, stack: contextlib.ExitStack) -> None:

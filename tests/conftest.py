@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from tests.support.aws import MotoAws, moto_aws
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
+from tests.support.valkey_cluster import ValkeyCluster
 
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,6 +28,13 @@ def redis_server() -> Iterator[ValkeyServer]:
 def redis_url(redis_server: ValkeyServer) -> str:
     """``unix://`` URL of the shared Valkey; every test takes a key prefix of its own."""
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[ValkeyCluster]:
+    """Three masters that all tests of this test process share. Never harm it; start your own for that."""
+    with ValkeyCluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

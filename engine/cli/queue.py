@@ -39,9 +39,10 @@ async def open_queue(config: Config) -> AsyncIterator[WebhookQueue]:
         finally:
             await queue.stop()
         return
-    client = connect(redis_options(config.database.redis) or _embedded(config))
+    options = redis_options(config.database.redis) or _embedded(config)
+    client = connect(options)
     try:
-        yield RedisQueue(client, config.queue.redis.prefix, "operator")
+        yield RedisQueue(client, options.beside_occupancy(config.queue.redis.prefix), "operator")
     finally:
         await client.aclose()
 

@@ -5,13 +5,15 @@ App ids and channel names contain no `/`, except what follows `#server-to-user-`
 
 from __future__ import annotations
 
+from engine.config.redis import TAG
+
 
 class Keys:
     """:param prefix: what all keys of this cluster begin with."""
 
     def __init__(self, prefix: str) -> None:
         # One hash tag for all: the scripts change several keys at once, which a Redis Cluster allows in one slot only.
-        self.base = f"{prefix}{{0}}:"
+        self.base = prefix + TAG
         self.workers = f"{self.base}workers"
         self.purging = f"{self.base}purging"
         self.transitions = f"{self.base}transitions"

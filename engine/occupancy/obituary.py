@@ -5,24 +5,28 @@ The same script as `RedisOccupancy.leave`; every worker hears of it and the lead
 
 from __future__ import annotations
 
-from redis import Redis
 from redis.exceptions import RedisError
 
+from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.occupancy.keys import Keys
-from engine.redis.scripts import load
+from engine.redis.pool import blocking
+from engine.redis.scripts import load, unsplit
 
 _LEAVE = load("occupancy_leave", common="occupancy_common")
 
 
-def declare_dead(client: Redis, prefix: str, topic_prefix: str, incarnation: str) -> None:
+def declare_dead(options: RedisOptions, prefix: str, topic_prefix: str, incarnation: str, timeout_s: float) -> None:
     """Give up an incarnation and, if it was the leader, its lease.
 
-    :param client: blocking; its own socket time-outs bound the call.
+    :param timeout_s: for each step of it.
 
     Raises StoreUnavailable; the worker's heartbeat then runs out instead.
     """
+    base = Keys(prefix).base
+    keys = (base, unsplit(base)) if options.nodes else (base,)
     try:
-        client.eval(_LEAVE.source, 1, Keys(prefix).base, topic_prefix, incarnation)
+        with blocking(options, timeout_s) as client:
+            client.eval(_LEAVE.source, len(keys), *keys, topic_prefix, incarnation)
     except (RedisError, OSError) as error:
         raise StoreUnavailable(f"declaring {incarnation} dead: {error or type(error).__name__}") from error

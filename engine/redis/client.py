@@ -1,6 +1,7 @@
 """One RESP connection over hiredis for the hot path: commands pipelined in order, reconnecting by itself.
 
-The adapter publishes and subscribes through it. Everything to Redis that is not hot uses redis-py instead.
+The adapter publishes and subscribes through it, to the server that the options name or that Sentinel calls the master.
+Everything to Redis that is not hot uses redis-py instead.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import hiredis
 
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
+from engine.redis.sentinel import MasterFinder
 from engine.tasks import cancel, spawn
 
 #: A connection on which nothing arrived for this long, though a PING was sent every second, is given up. Together
@@ -24,6 +26,8 @@ SILENCE_S = 2.0
 PING_EVERY_S = 0.5
 CONNECT_TIMEOUT_S = 2.0
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
+#: With Sentinel, how often it is asked whether the master is still the same: one that was cut off does not know.
+ASK_EVERY_S = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +41,8 @@ class RedisLink(asyncio.Protocol):
 
     def __init__(self, options: RedisOptions, name: str, on_change: Callable[[bool], None] | None = None) -> None:
         self._options = options
+        self._finder = MasterFinder(options) if options.sentinels else None
+        self._asked_at = 0.0
         self._name = name
         self._on_change = on_change
         self._transport: asyncio.Transport | None = None
@@ -60,11 +66,19 @@ class RedisLink(asyncio.Protocol):
         await self._connect()
         self._task = spawn(self._keep_connected(), f"redis-{self._name}")
 
+    def begin(self) -> None:
+        """`start` without waiting, for a server that may be away."""
+        self._loop = asyncio.get_running_loop()
+        self._lost.set()
+        self._task = spawn(self._keep_connected(), f"redis-{self._name}")
+
     async def stop(self) -> None:
         await cancel(self._task)
         self._stopped = True
         if self._transport is not None:
             self._transport.abort()
+        if self._finder is not None:
+            await self._finder.stop()
 
     def send(self, *command: bytes | str | int) -> None:
         """Queue a command; all of a loop turn leave in one write. Only while connected."""
@@ -86,6 +100,9 @@ class RedisLink(asyncio.Protocol):
     def on_lost(self) -> None:
         """The connection is gone; no reply that is still due will come."""
 
+    def on_unreachable(self) -> None:
+        """It could not be connected to; that is tried again."""
+
     def on_reply(self, reply: Any) -> None:
         """One reply or pushed message, in order."""
 
@@ -102,6 +119,7 @@ class RedisLink(asyncio.Protocol):
                     await self._connect()
                 except StoreUnavailable as error:
                     _log.debug("%s: %s", self._name, error)
+                    self.on_unreachable()
 
     async def _watch(self) -> None:
         """Return when the connection is lost; gives it up when it stays silent."""
@@ -115,6 +133,17 @@ class RedisLink(asyncio.Protocol):
                         self._transport.abort()
                 else:
                     self.send("PING")
+                    if self._finder is not None:
+                        await self._follow(self._finder)
+
+    async def _follow(self, finder: MasterFinder) -> None:
+        """Give up the connection when its server is the master no more."""
+        if self._loop.time() - self._asked_at < ASK_EVERY_S:
+            return
+        self._asked_at = self._loop.time()
+        if await finder.moved() and self._transport is not None:
+            _log.warning("%s: there is another master", self._name)
+            self._transport.abort()
 
     async def _connect(self) -> None:
         options = self._options
@@ -127,8 +156,9 @@ class RedisLink(asyncio.Protocol):
                 if options.path:
                     await self._loop.create_unix_connection(lambda: self, options.path)
                 else:
+                    host, port = (options.host, options.port) if self._finder is None else await self._finder.find()
                     context = ssl.create_default_context() if options.tls else None
-                    await self._loop.create_connection(lambda: self, options.host, options.port, ssl=context)
+                    await self._loop.create_connection(lambda: self, host, port, ssl=context)
                 self._greet()
                 await self._ready
         except (OSError, TimeoutError, StoreUnavailable) as error:
@@ -150,7 +180,8 @@ class RedisLink(asyncio.Protocol):
             )
         if options.db:
             commands.append(("SELECT", options.db))
-        commands.append(("PING",))
+        # Sentinel may not know yet, or not any more.
+        commands.append(("PING",) if self._finder is None else ("ROLE",))
         self._greeting = len(commands)
         for command in commands:
             self.send(*command)
@@ -193,7 +224,10 @@ class RedisLink(asyncio.Protocol):
         if isinstance(reply, hiredis.ReplyError):
             self._ready.set_exception(StoreUnavailable(str(reply)))
         elif self._greeting == 0:
-            self._ready.set_result(None)
+            if isinstance(reply, list) and reply[:1] != [b"master"]:
+                self._ready.set_exception(StoreUnavailable("it is not the master"))
+            else:
+                self._ready.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

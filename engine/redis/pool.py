@@ -1,14 +1,24 @@
-"""The redis-py client that everything but the hot path shares."""
+"""The redis-py clients of everything but the hot path: one that a worker shares, a blocking one for the supervisor."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
+import redis
+import redis.backoff
+import redis.cluster
+import redis.retry
+import redis.sentinel
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException
 
 from engine.config.redis import RedisOptions
+from engine.redis.cluster import ClusterClient
+from engine.redis.sentinel import master_pool, sentinel_settings
 
 #: Connections of one worker; scripts of different parts may run side by side, each part's own are in order.
 MAX_CONNECTIONS = 16
@@ -19,17 +29,24 @@ SOCKET_TIMEOUT_S = 3.0
 
 def connect(options: RedisOptions) -> Redis:
     """A client over a bounded pool. Connects when first used; never retries by itself, since callers know what may be
-    repeated."""
+    repeated. That of a cluster has the same commands, each for keys of one slot."""
     settings: dict[str, Any] = {
-        "db": options.db,
         "username": options.username,
         "password": options.password,
+        "protocol": 2,
+    }
+    if options.nodes:
+        return cast(Redis, ClusterClient(options.nodes, tls=options.tls, max_connections=MAX_CONNECTIONS, **settings))
+    settings |= {
+        "db": options.db,
         "socket_timeout": SOCKET_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
         "max_connections": MAX_CONNECTIONS,
         "timeout": SOCKET_TIMEOUT_S,
-        "protocol": 2,
     }
+    if options.sentinels:
+        settings |= {"socket_connect_timeout": CONNECT_TIMEOUT_S, "ssl": options.tls}
+        return Redis.from_pool(master_pool(options, **settings))
     if options.path is not None:
         settings |= {"connection_class": UnixDomainSocketConnection, "path": options.path}
     else:
@@ -37,3 +54,54 @@ def connect(options: RedisOptions) -> Redis:
         if options.tls:
             settings["connection_class"] = SSLConnection
     return Redis.from_pool(BlockingConnectionPool(**settings))
+
+
+class RedisClient:
+    """The life of a worker's client: it connects by itself and is closed last."""
+
+    def __init__(self, client: Redis | None) -> None:
+        self._client = client
+
+    async def start(self) -> None:
+        """Connects when first used."""
+
+    async def stop(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+
+@contextmanager
+def blocking(options: RedisOptions, timeout_s: float) -> Iterator[redis.Redis]:
+    """A blocking client for one call; every step of it, connecting included, is given up after `timeout_s`.
+
+    Raises RedisError or OSError, also when nothing can be connected to.
+    """
+    settings: dict[str, Any] = {
+        "username": options.username,
+        "password": options.password,
+        "ssl": options.tls,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+    }
+    client, sentinel = None, None
+    try:
+        if options.nodes:
+            nodes = [redis.cluster.ClusterNode(*node) for node in options.nodes]  # type: ignore[no-untyped-call]
+            client = cast(redis.Redis, redis.RedisCluster(startup_nodes=nodes, require_full_coverage=False, **settings))
+        elif options.sentinels:
+            sentinel = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+                options.sentinels, sentinel_kwargs=sentinel_settings(options)
+            )
+            client = sentinel.master_for(options.name, db=options.db, **settings)  # type: ignore[no-untyped-call]
+        else:
+            settings |= {"host": options.host, "port": options.port, "unix_socket_path": options.path}
+            client = redis.Redis(db=options.db, **settings)
+        yield client
+    except RedisClusterException as error:
+        # No node answers, or none has the slot. Not among the library's other errors.
+        raise redis.ConnectionError(str(error)) from error
+    finally:
+        for opened in (client, *(sentinel.sentinels if sentinel is not None else ())):
+            if opened is not None:
+                opened.close()

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
 from engine.errors import StoreUnavailable
@@ -21,12 +21,16 @@ _FOLDER = Path(__file__).parent / "lua"
 
 
 class Script:
-    """One script: its name in messages, its text, and the digest by which Redis knows it."""
+    """One script: its name in messages, its text, and the digest by which Redis knows it.
 
-    __slots__ = ("name", "sha", "source")
+    :param whole: it changes more keys than those that it is called with, all of the same slot.
+    """
 
-    def __init__(self, name: str, source: str) -> None:
+    __slots__ = ("name", "sha", "source", "whole")
+
+    def __init__(self, name: str, source: str, whole: bool) -> None:
         self.name = name
+        self.whole = whole
         self.source = source
         self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
@@ -34,17 +38,23 @@ class Script:
 def load(name: str, *, common: str = "") -> Script:
     """The script `lua/<name>.lua`, with `lua/<common>.lua` in front, since Redis' Lua cannot require a file."""
     parts = [common, name] if common else [name]
-    return Script(name, "\n".join((_FOLDER / f"{part}.lua").read_text("utf-8") for part in parts))
+    return Script(name, "\n".join((_FOLDER / f"{part}.lua").read_text("utf-8") for part in parts), bool(common))
 
 
 async def run(
-    client: Redis, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int], timeout_s: float
+    client: Redis | RedisCluster,
+    script: Script,
+    keys: Sequence[str],
+    args: Sequence[str | bytes | int],
+    timeout_s: float,
 ) -> Any:
     """Run a script and give its reply.
 
     Raises StoreUnavailable when Redis cannot be reached, does not answer within `timeout_s`, or refuses (read-only
     replica, out of memory, still loading). After a time-out the script may nevertheless have run.
     """
+    if script.whole and isinstance(client, RedisCluster):
+        keys = [*keys, unsplit(keys[0])]
     try:
         async with asyncio.timeout(timeout_s):
             try:
@@ -53,6 +63,15 @@ async def run(
                 return await client.eval(script.source, len(keys), *keys, *args)
     except (RedisError, OSError) as error:
         raise _unavailable(script.name, error) from error
+
+
+def unsplit(key: str) -> str:
+    """A second key for a script that changes more than `key`, in the same slot; neither of them ever exists.
+
+    While a slot is moved key by key, some of its keys are here and some there, and a script that names one key is let
+    through to where most are missing. One that names two which are not there is refused (TRYAGAIN) by both nodes.
+    """
+    return key + "unsplit"
 
 
 @asynccontextmanager

@@ -6,17 +6,35 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from engine.config.redis import TAG, RedisOptions
 from tests.occupancy.clusters import Cluster, InMemory, InRedis
+from tests.support.valkey_cluster import ValkeyCluster
 
 
-@pytest.fixture(params=["memory", "redis"])
+def redis_options(request: pytest.FixtureRequest) -> RedisOptions | None:
+    """The server that a fixture's parameter names: `redis`, `redis-cluster`, or none."""
+    match request.param:
+        case "redis":
+            return RedisOptions.parse(request.getfixturevalue("redis_url"))
+        case "redis-cluster":
+            cluster: ValkeyCluster = request.getfixturevalue("redis_cluster")
+            return cluster.redis_options()
+        case _:
+            return None
+
+
+@pytest.fixture(params=["memory", "redis", "redis-cluster"])
 def open_cluster(request: pytest.FixtureRequest) -> Callable[[], Awaitable[Cluster]]:
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+    options = redis_options(request)
 
     async def opened() -> Cluster:
-        if not url:
+        if options is None:
             return InMemory()
-        cluster = InRedis(url)
+        if options.nodes:
+            shard = request.getfixturevalue("redis_cluster").master_of(TAG)
+            cluster = InRedis(f"redis://{shard.node}", options)
+        else:
+            cluster = InRedis(request.getfixturevalue("redis_url"))
         await cluster.listen()
         return cluster
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from uuid import uuid4
@@ -14,20 +15,24 @@ from engine.errors import StoreUnavailable
 from engine.idempotency.memory import MemoryAnswers
 from engine.idempotency.redis import MAX_ANSWER_BYTES, RedisAnswers
 from engine.interfaces import AnswerStore
+from engine.redis.pool import connect
+from tests.contract.conftest import redis_options
 
 Scenario = Callable[[AnswerStore], Coroutine[None, None, None]]
 
 
-@pytest.fixture(params=["memory", "redis"])
-def run(request: pytest.FixtureRequest, redis_url: str) -> Callable[[Scenario], None]:
+@pytest.fixture(params=["memory", "redis", "redis-cluster"])
+def run(request: pytest.FixtureRequest) -> Callable[[Scenario], None]:
+    options = redis_options(request)
+
     async def scenario_in_store(scenario: Scenario) -> None:
-        if request.param == "memory":
+        if options is None:
             await scenario(MemoryAnswers())
             return
-        async with Redis.from_url(redis_url) as client:
+        async with contextlib.aclosing(connect(options)) as client:
             prefix = f"{uuid4().hex}:"
             await scenario(RedisAnswers(client, prefix))
-            for key in await client.keys(f"{prefix}*"):
+            for key in [key async for key in client.scan_iter(f"{prefix}*")]:
                 assert 0 < await client.pttl(key) <= 60_000
                 await client.delete(key)
 

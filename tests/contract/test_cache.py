@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +15,8 @@ from engine.cache.memory import MemoryCache, NoCache
 from engine.cache.redis import MAX_VALUE_BYTES, RedisCache
 from engine.errors import StoreUnavailable
 from engine.interfaces import CacheStore
+from engine.redis.pool import connect
+from tests.contract.conftest import redis_options
 
 Scenario = Callable[[CacheStore], Coroutine[None, None, None]]
 
@@ -26,13 +29,15 @@ class Clock:
         return self.now_s
 
 
-@pytest.fixture(params=["memory", "redis"])
-def run(request: pytest.FixtureRequest, redis_url: str) -> Callable[[Scenario], None]:
+@pytest.fixture(params=["memory", "redis", "redis-cluster"])
+def run(request: pytest.FixtureRequest) -> Callable[[Scenario], None]:
+    options = redis_options(request)
+
     async def scenario_in_cache(scenario: Scenario) -> None:
-        if request.param == "memory":
+        if options is None:
             await scenario(MemoryCache(100))
             return
-        async with Redis.from_url(redis_url) as client:
+        async with contextlib.aclosing(connect(options)) as client:
             await scenario(RedisCache(client, f"{uuid4().hex}:"))
 
     return lambda scenario: asyncio.run(scenario_in_cache(scenario))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from uuid import uuid4
@@ -14,14 +15,18 @@ from engine.errors import StoreUnavailable
 from engine.interfaces import RateDecision, RateLimiter
 from engine.rate_limiter.memory import MemoryRateLimiter
 from engine.rate_limiter.redis import RedisRateLimiter
+from engine.redis.pool import connect
+from tests.contract.conftest import redis_options
 
 #: Lets the window end.
 Pass = Callable[[], Coroutine[None, None, None]]
 Scenario = Callable[[RateLimiter, Pass], Coroutine[None, None, None]]
 
 
-@pytest.fixture(params=["memory", "redis"])
-def run(request: pytest.FixtureRequest, redis_url: str) -> Callable[[Scenario], None]:
+@pytest.fixture(params=["memory", "redis", "redis-cluster"])
+def run(request: pytest.FixtureRequest) -> Callable[[Scenario], None]:
+    options = redis_options(request)
+
     async def in_memory(scenario: Scenario) -> None:
         now_s = 1000.0
 
@@ -32,18 +37,19 @@ def run(request: pytest.FixtureRequest, redis_url: str) -> Callable[[Scenario], 
         await scenario(MemoryRateLimiter(clock=lambda: now_s), end_windows)
 
     async def in_redis(scenario: Scenario) -> None:
-        async with Redis.from_url(redis_url) as client:
+        assert options is not None
+        async with contextlib.aclosing(connect(options)) as client:
             prefix = f"{uuid4().hex}:"
 
             async def end_windows() -> None:
-                for key in await client.keys(f"{prefix}*"):
+                for key in [key async for key in client.scan_iter(f"{prefix}*")]:
                     assert 0 < await client.pttl(key) <= 3_600_000
                     await client.delete(key)
 
             await scenario(RedisRateLimiter(client, prefix), end_windows)
             await end_windows()
 
-    chosen = in_memory if request.param == "memory" else in_redis
+    chosen = in_memory if options is None else in_redis
     return lambda scenario: asyncio.run(chosen(scenario))
 
 

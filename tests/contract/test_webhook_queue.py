@@ -10,14 +10,16 @@ from uuid import uuid4
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from redis.asyncio import Redis
 
+from engine.config.redis import RedisOptions
 from engine.config.shared import QueueSqs
 from engine.interfaces import Job, WebhookQueue
+from engine.redis.pool import connect
 from engine.webhooks import sqs_letters
 from engine.webhooks.queue_memory import MemoryQueue
 from engine.webhooks.queue_redis import RedisQueue
 from engine.webhooks.queue_sqs import SqsQueue
+from tests.contract.conftest import redis_options
 from tests.support.aws import REGION, use_credentials
 from tests.webhooks.making import plain_job
 
@@ -43,12 +45,12 @@ async def memory_queue() -> AsyncIterator[WebhookQueue]:
     yield MemoryQueue()
 
 
-def redis_opener(url: str) -> Opener:
+def redis_opener(options: RedisOptions) -> Opener:
     @asynccontextmanager
     async def open_queue() -> AsyncIterator[WebhookQueue]:
-        client = Redis.from_url(url)
+        client = connect(options)
         try:
-            yield RedisQueue(client, f"{uuid4().hex}:", "worker")
+            yield RedisQueue(client, options.beside_occupancy(f"{uuid4().hex}:"), "worker")
         finally:
             await client.aclose()
 
@@ -64,15 +66,17 @@ def sqs_opener(url: str, *, fifo: bool) -> Opener:
     return open_queue
 
 
-@pytest.fixture(params=["memory", "redis", "sqs", "sqs-fifo"])
+@pytest.fixture(params=["memory", "redis", "redis-cluster", "sqs", "sqs-fifo"])
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
     """Plays a scenario on every driver. SQS in what it promises: see `NOT_IN_SQS`."""
     test = request.node.originalname
     match request.param:
         case "memory":
             opener = memory_queue
-        case "redis":
-            opener = redis_opener(request.getfixturevalue("redis_url"))
+        case "redis" | "redis-cluster":
+            options = redis_options(request)
+            assert options is not None
+            opener = redis_opener(options)
         case driver:
             if test in NOT_IN_SQS or (driver == "sqs-fifo" and test in NOT_IN_FIFO):
                 pytest.skip("SQS does not promise this")
@@ -348,7 +352,7 @@ async def play(queue: WebhookQueue, steps: list[tuple[str, str | int]]) -> list[
 @given(STEPS)
 def test_all_drivers_tell_the_same_of_the_same_history(redis_url: str, steps: list[tuple[str, str | int]]) -> None:
     async def both() -> None:
-        async with memory_queue() as model, redis_opener(redis_url)() as queue:
+        async with memory_queue() as model, redis_opener(RedisOptions.parse(redis_url))() as queue:
             assert await play(queue, steps) == await play(model, steps)
 
     asyncio.run(both())

@@ -14,11 +14,13 @@ from typing import Protocol
 import redis.asyncio
 
 from engine._fast.envelope import parse_member_change, parse_total
+from engine.config.redis import RedisOptions
 from engine.interfaces import MemberChange, OccupancyStore, TotalChange
 from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.keys import Keys
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.redis import RedisOccupancy
+from engine.redis.pool import connect
 
 
 class Cluster(Protocol):
@@ -71,19 +73,22 @@ class InMemory:
 
 
 class InRedis:
-    """:param url: of a Valkey; the cluster takes a prefix of its own there."""
+    """:param url: of a Valkey; the cluster takes a prefix of its own there.
+    :param options: how stores reach it, when it is the shard of a Redis Cluster where they keep everything.
+    """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: RedisOptions | None = None) -> None:
         self.beat_s = 0.0
         self.name = uuid.uuid4().hex
         self.topic_prefix = f"{self.name}-topic:"
         self.keys = Keys(f"{self.name}-key:")
         self.client = redis.asyncio.Redis.from_url(url)
+        self._used = self.client if options is None else connect(options)
         self._pubsub = self.client.pubsub()
         self._subscribed = False
 
     def store(self) -> RedisOccupancy:
-        return RedisOccupancy(self.client, f"{self.name}-key:", self.topic_prefix, 10.0, lambda: self.beat_s)
+        return RedisOccupancy(self._used, f"{self.name}-key:", self.topic_prefix, 10.0, lambda: self.beat_s)
 
     async def pass_ms(self, ms: int) -> None:
         # The clock key says that sequence numbers are ahead of Redis' time, as after a step back of its clock.
@@ -125,6 +130,8 @@ class InRedis:
         if left:
             await self.client.delete(*left)
         await self.client.aclose()
+        if self._used is not self.client:
+            await self._used.aclose()
 
 
 def scenario(body: Callable[..., Awaitable[None]]) -> Callable[..., None]:

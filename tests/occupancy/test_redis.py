@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import redis.asyncio
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from engine.config.redis import RedisOptions
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import MemberReport, Report
 from engine.occupancy.obituary import declare_dead
@@ -252,8 +251,7 @@ def test_the_supervisor_declares_a_worker_dead(redis_url: str) -> None:
         async with opened(redis_url) as (cluster, store):
             await store.join("b")
             await store.acquire("a", 60_000)
-            with redis.Redis.from_url(redis_url) as client:
-                declare_dead(client, f"{cluster.name}-key:", cluster.topic_prefix, "a")
+            declare_dead(RedisOptions.parse(redis_url), f"{cluster.name}-key:", cluster.topic_prefix, "a", 5.0)
             assert (await cluster.heard())[1] == 1
             assert await store.expired(10_000) == ["a"]
             assert await store.acquire("b", 1000)
@@ -263,6 +261,5 @@ def test_the_supervisor_declares_a_worker_dead(redis_url: str) -> None:
 
 
 def test_declaring_dead_without_redis_is_an_error_of_ours() -> None:
-    client = redis.Redis(unix_socket_path="/nonexistent", retry=Retry(NoBackoff(), 0))
     with pytest.raises(StoreUnavailable):
-        declare_dead(client, "k:", "t:", "a")
+        declare_dead(RedisOptions(path="/nonexistent"), "k:", "t:", "a", 1.0)

@@ -1,6 +1,7 @@
 -- What the occupancy scripts share; put in front of each of them. Defines functions only, runs nothing.
 -- KEYS[1]  base: what all keys begin with, hash tag included
--- ARGV[1]  topic prefix of the workers' pub/sub
+-- ARGV[1]  topic prefix of the workers' pub/sub; in a cluster it has the base's hash tag, so that topics are where the
+--          keys are, and only this shard hears of what is told there
 --
 -- Keys under the base (P = app/channel):
 --   worker:<incarnation>          hash    P -> subscriptions held by that worker
@@ -23,6 +24,7 @@
 
 local base, topic = KEYS[1], ARGV[1]
 local fmt = string.format
+local TELL = string.find(topic, '{', 1, true) and 'SPUBLISH' or 'PUBLISH'
 
 -- A key that holds another type was written by someone else, who has overwritten what we had: it starts anew, and the
 -- workers' reconcilers bring it back to the truth.
@@ -140,7 +142,7 @@ end
 local ADDED, REMOVED, TOTAL = 2, 3, 5 -- first byte of the envelope; engine/_fast/envelope.pyx reads it
 
 local function publish(kind, r, version, user, info)
-  redis.call('PUBLISH', topic .. r.field, struct.pack('>BI8I2', kind, version, #user) .. user .. info)
+  redis.call(TELL, topic .. r.field, struct.pack('>BI8I2', kind, version, #user) .. user .. info)
 end
 
 -- (workers that hold the member, user_info)
@@ -239,7 +241,7 @@ local function announce(r, before, after)
     if not r.user or (before == 0) == (after == 0) then return end
     heard_on = r.app .. '/#watch-' .. r.user
   end
-  redis.call('PUBLISH', topic .. heard_on, struct.pack('>BI8I4', TOTAL, next_seq(), math.min(after, 2 ^ 32 - 1)))
+  redis.call(TELL, topic .. heard_on, struct.pack('>BI8I4', TOTAL, next_seq(), math.min(after, 2 ^ 32 - 1)))
 end
 
 local function change_total(r, before, after)
@@ -299,7 +301,7 @@ local function apply_all(who, at)
 end
 
 local function wake_leader()
-  redis.call('PUBLISH', topic .. 'wake', '')
+  redis.call(TELL, topic .. 'wake', '')
 end
 
 -- Must end every script that used the clock.

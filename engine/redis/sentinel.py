@@ -1,0 +1,75 @@
+"""Where the master is, asked of the Sentinels through redis-py. Used by every connection to a Redis behind Sentinel.
+
+It only asks: Sentinel decides, and kills the connections to a master that it has demoted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, ConnectionPool
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.exceptions import RedisError
+
+from engine.config.redis import Node, RedisOptions
+from engine.errors import StoreUnavailable
+
+#: For one Sentinel: the next one is asked then.
+TIMEOUT_S = 0.4
+
+
+def asking(options: RedisOptions) -> Sentinel:
+    """redis-py's way to ask: the Sentinels in turn, the one that answered last first."""
+    return Sentinel(options.sentinels, sentinel_kwargs=sentinel_settings(options))  # type: ignore[no-untyped-call]
+
+
+def sentinel_settings(options: RedisOptions) -> dict[str, Any]:
+    return {
+        "password": options.sentinel_password,
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
+        "ssl": options.tls,
+        "protocol": 2,
+    }
+
+
+class MasterFinder:
+    """Finds the master for one connection, and remembers to which it was sent."""
+
+    def __init__(self, options: RedisOptions) -> None:
+        self._sentinel = asking(options)
+        self._name = options.name
+        self._found: Node | None = None
+
+    async def find(self) -> Node:
+        """Raises StoreUnavailable when no Sentinel knows a master that is well."""
+        try:
+            self._found = Node(*await self._sentinel.discover_master(self._name))
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(str(error)) from error
+        return self._found
+
+    async def moved(self) -> bool:
+        """Whether the Sentinels name another master now; False when they cannot say."""
+        before = self._found
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self.find() != before
+        self._found = before
+        return False
+
+    async def stop(self) -> None:
+        await self._sentinel.aclose()
+
+
+def master_pool(options: RedisOptions, **settings: Any) -> ConnectionPool:
+    """A bounded pool of connections to whichever server is the master when they are made."""
+    return _MasterPool(options.name, asking(options), **settings)  # type: ignore[no-untyped-call]
+
+
+class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self.sentinel_manager.aclose()
