@@ -7,6 +7,7 @@ from typing import TextIO
 
 from engine.apps.app import App
 from engine.cli.target import describe
+from engine.config.resolve import redis_options
 from engine.config.root import Config
 
 
@@ -21,6 +22,10 @@ def url(config: Config, port: int) -> str:
 def show(config: Config, apps: Sequence[App], where: str, workers: int, out: TextIO) -> None:
     """Three commands that show it working, ready to be pasted."""
     out.write(f"engine listens on {where} with {workers} worker{'s' if workers != 1 else ''}\n")
+    redis = redis_options(config.database.redis)
+    if redis is not None and redis.nodes and config.queue.driver in (None, "redis"):
+        prefix = redis.beside_occupancy(config.queue.redis.prefix)
+        out.write(f"webhook queue in the lists {prefix}default and {prefix}failed, on the shard of occupancy\n")
     if config.metrics.enabled:
         out.write(f"metrics on http://{config.metrics.host}:{config.metrics.port}/metrics\n")
     for app in apps:

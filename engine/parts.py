@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +17,7 @@ from redis.asyncio import Redis
 
 from engine._fast.connection import Turn
 from engine._fast.hub import Hub
+from engine.adapter.cluster import ClusterAdapter
 from engine.adapter.local import LocalAdapter
 from engine.adapter.redis import RedisAdapter
 from engine.apps.entries import Entries
@@ -24,6 +27,7 @@ from engine.cache.memory import MemoryCache, NoCache
 from engine.cache.redis import RedisCache
 from engine.changeover import Changeover
 from engine.config.build import build_apps
+from engine.config.redis import RedisOptions
 from engine.config.root import Config
 from engine.config.server import SslConfig
 from engine.figures import Figures
@@ -55,7 +59,7 @@ from engine.protocol.channel import WATCH_PREFIX
 from engine.publisher import Publisher
 from engine.rate_limiter.memory import MemoryRateLimiter
 from engine.rate_limiter.redis import RedisRateLimiter
-from engine.redis.pool import connect
+from engine.redis.pool import RedisClient, connect
 from engine.spec import WorkerSpec
 from engine.tasks import spawn, spawn_eagerly
 from engine.users import Users
@@ -264,19 +268,21 @@ class Parts:
             return MemoryOccupancy(
                 MemoryCluster(self._on_member_change, self._on_wake, on_total_change=self._on_total_change)
             )
-        return RedisOccupancy(
-            self._client(), self._config.database.redis.key_prefix, self._config.adapter.redis.prefix, REDIS_TIMEOUT_S
-        )
+        topics = self._options().beside_occupancy(self._config.adapter.redis.prefix)
+        return RedisOccupancy(self._client(), self._config.database.redis.key_prefix, topics, REDIS_TIMEOUT_S)
 
     def _adapter(self) -> Adapter:
         if self._drivers.adapter == "local":
             return LocalAdapter(self.hub, self.users.terminate)
-        assert self._spec.redis is not None
-        return RedisAdapter(
+        options, config = self._options(), self._config.adapter
+        build: Callable[..., Adapter] = RedisAdapter
+        if options.nodes:
+            build = partial(ClusterAdapter, announced=lambda app_id, channel: self._wanted(app_id, channel).announced)
+        return build(
             self.hub,
-            self._spec.redis,
-            self._config.adapter.redis.prefix,
-            self._config.adapter.fallback_to_local,
+            options,
+            config.redis.prefix,
+            config.fallback_to_local,
             on_member_change=self._on_member_change,
             on_total_change=self._on_total_change,
             on_terminate=self.users.terminate,
@@ -307,15 +313,21 @@ class Parts:
     def _queue(self) -> WebhookQueue:
         config = self._config.queue
         if self._drivers.queue == "redis":
-            return RedisQueue(self._client(), config.redis.prefix, self.reporter.incarnation)
+            prefix = self._options().beside_occupancy(config.redis.prefix)
+            return RedisQueue(self._client(), prefix, self.reporter.incarnation)
         if self._drivers.queue == "sqs":
             # Imported only here: it costs a process 45 MiB.
             from engine.webhooks.queue_sqs import SqsQueue
 
-            name = config.redis.prefix + "outbox"
-            local = self._drivers.adapter == "local"
-            return SqsQueue(config.sqs, MemoryOutbox() if local else RedisOutbox(self._client(), name))
+            if self._drivers.adapter == "local":
+                return SqsQueue(config.sqs, MemoryOutbox())
+            name = self._options().beside_occupancy(config.redis.prefix) + "outbox"
+            return SqsQueue(config.sqs, RedisOutbox(self._client(), name))
         return MemoryQueue()
+
+    def _options(self) -> RedisOptions:
+        assert self._spec.redis is not None
+        return self._spec.redis
 
     def _client(self) -> Redis:
         assert self._redis is not None
@@ -370,20 +382,6 @@ class Parts:
             self.health.well(who)
         else:
             self.health.ill(who, reason)
-
-
-class RedisClient:
-    """The life of the shared redis-py client: it connects by itself and is closed last."""
-
-    def __init__(self, client: Redis | None) -> None:
-        self._client = client
-
-    async def start(self) -> None:
-        """Connects when first used."""
-
-    async def stop(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
 
 
 def _tls(config: SslConfig) -> ssl.SSLContext | None:

@@ -25,6 +25,8 @@ from engine.interfaces import MemberChange, Message, TotalChange
 from engine.protocol.channel import user_channel, user_of
 from engine.redis.client import PublishLink
 from engine.redis.pubsub import SubscribeLink
+from engine.redis.shard_publisher import ShardPublisher
+from engine.redis.shard_subscriber import ShardSubscriber
 
 #: How long a publish waits for Redis before it counts as not taken.
 PUBLISH_TIMEOUT_S = 3.0
@@ -68,8 +70,7 @@ class RedisAdapter:
         self._on_wake = on_wake
         self._on_change = on_change
         self._wake_topic = self._prefix + b"wake"
-        self._publisher = PublishLink(options, "publisher", self._changed)
-        self._subscriber = SubscribeLink(options, "subscriber", self._on_message, self._changed)
+        self._publisher, self._subscriber = self._links(options)
         self._channels: dict[bytes, Channel] = {}
         #: Messages from Redis that could not be read; a metric.
         self.malformed = 0
@@ -136,6 +137,12 @@ class RedisAdapter:
             if not self._fallback:
                 raise
             self._on_terminate(app_id, user_id, reconnect)
+
+    def _links(self, options: RedisOptions) -> tuple[PublishLink | ShardPublisher, SubscribeLink | ShardSubscriber]:
+        return (
+            PublishLink(options, "publisher", self._changed),
+            SubscribeLink(options, "subscriber", self._on_message, self._changed),
+        )
 
     def _topic(self, app_id: str, channel: str) -> bytes:
         return self._prefix + f"{app_id}/{channel}".encode()

@@ -1,79 +1,76 @@
-"""The adapter between workers over a real server: two hubs, one Valkey."""
+"""The adapter between workers over a real server: two hubs, one Valkey, or one cluster of them."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Iterator
+from typing import Protocol
 
 import pytest
 import redis
-import uvloop
 
 from engine._fast.frame import text_frame
-from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.interfaces import MemberChange, Message, TotalChange
 from engine.protocol.channel import user_channel
-from tests._fast.pair import Bench, bench
+from tests.adapter.nodes import Node, run, until
 from tests.support.valkey import ValkeyServer
+from tests.support.valkey_cluster import ValkeyCluster
 
 
-class Node:
-    """One worker's hub and adapter."""
+class Server(Protocol):
+    """What carries topics, as a test sees it from outside."""
 
-    def __init__(self, hub_bench: Bench, url: str, prefix: str, fallback: bool = True) -> None:
-        self.bench = hub_bench
-        self.members: list[MemberChange] = []
-        self.totals: list[TotalChange] = []
-        self.terminated: list[tuple[str, str, bool]] = []
-        self.wakes = 0
-        self.states: list[bool] = []
-        self.adapter = RedisAdapter(
-            hub_bench.hub,
-            RedisOptions.parse(url),
-            prefix,
-            fallback,
-            on_member_change=self.members.append,
-            on_total_change=self.totals.append,
-            on_terminate=lambda *user: self.terminated.append(user),
-            on_wake=self._wake,
-            on_change=self.states.append,
-        )
+    options: RedisOptions
 
-    def _wake(self) -> None:
-        self.wakes += 1
+    def numsub(self, topic: str) -> int: ...
 
-    async def subscribe(self, channel: str) -> None:
-        done = asyncio.Event()
-        self.adapter.subscribe("app", channel, done.set)
-        await asyncio.wait_for(done.wait(), 5)
+    def publish(self, topic: str, message: bytes) -> None: ...
+
+    def told(self, prefix: str) -> str:
+        """The prefix of the topics on which the occupancy scripts tell."""
 
 
-def run(url: str, scene: Callable[..., Awaitable[None]], nodes: int = 2, fallback: bool = True) -> None:
-    async def play() -> None:
-        prefix = f"t-{uuid.uuid4().hex}:"
-        async with bench() as one, bench() as two:
-            made = [Node(b, url, prefix, fallback) for b in (one, two)[:nodes]]
-            for node in made:
-                await node.adapter.start()
-            try:
-                await scene(prefix, *made)
-            finally:
-                for node in made:
-                    await node.adapter.stop()
+class Single:
+    def __init__(self, url: str) -> None:
+        self.options = RedisOptions.parse(url)
+        self.client = redis.Redis.from_url(url)
 
-    uvloop.run(play())
+    def numsub(self, topic: str) -> int:
+        return int(self.client.pubsub_numsub(topic)[0][1])
 
+    def publish(self, topic: str, message: bytes) -> None:
+        self.client.publish(topic, message)
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
+    def close(self) -> None:
+        self.client.close()
+
+    def told(self, prefix: str) -> str:
+        return prefix
 
 
-def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_sender_over(redis_url: str) -> None:
+class Clustered:
+    def __init__(self, cluster: ValkeyCluster) -> None:
+        self.options = cluster.redis_options()
+        self.numsub = cluster.numsub
+        self.publish = cluster.publish
+
+    def told(self, prefix: str) -> str:
+        return prefix + "{0}:"
+
+
+@pytest.fixture(params=["one", "cluster"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    if request.param == "one":
+        with contextlib.closing(Single(request.getfixturevalue("redis_url"))) as single:
+            yield single
+    else:
+        yield Clustered(request.getfixturevalue("redis_cluster"))
+
+
+def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_sender_over(server: Server) -> None:
     async def scene(prefix: str, a: Node, b: Node) -> None:
         (conn_a, peer_a), (conn_b, peer_b) = await a.bench.connect(), await b.bench.connect()
         for node, connection in ((a, conn_a), (b, conn_b)):
@@ -88,51 +85,47 @@ def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_sender
         await peer_b.until(lambda: "last" in peer_b.texts)
         assert peer_a.texts == peer_b.texts == [*map(str, range(200)), "last"]
 
-    run(redis_url, scene)
+    run(server.options, scene)
 
 
-def test_only_channels_with_subscribers_are_subscribed(redis_url: str) -> None:
+def test_only_channels_with_subscribers_are_subscribed(server: Server) -> None:
     async def scene(prefix: str, a: Node, _: Node) -> None:
-        client = redis.Redis.from_url(redis_url)
-        try:
-            topic = f"{prefix}app/room"
-            await a.subscribe("room")
-            assert client.pubsub_numsub(topic) == [(topic.encode(), 1)]
-            # Leaving and coming back at once must not lose the subscription to its own UNSUBSCRIBE.
-            for _ in range(20):
-                a.adapter.unsubscribe("app", "room")
-                await a.subscribe("room")
-            assert client.pubsub_numsub(topic) == [(topic.encode(), 1)]
+        topic = f"{prefix}app/room"
+        await a.subscribe("room")
+        assert server.numsub(topic) == 1
+        # Leaving and coming back at once must not lose the subscription to its own UNSUBSCRIBE.
+        for _ in range(20):
             a.adapter.unsubscribe("app", "room")
-            await until(lambda: client.pubsub_numsub(topic) == [(topic.encode(), 0)])
-        finally:
-            client.close()
+            await a.subscribe("room")
+        assert server.numsub(topic) == 1
+        a.adapter.unsubscribe("app", "room")
+        await until(lambda: server.numsub(topic) == 0)
 
-    run(redis_url, scene)
+    run(server.options, scene)
 
 
-def test_what_the_scripts_tell_arrives(redis_url: str) -> None:
+def test_what_the_scripts_tell_arrives(server: Server) -> None:
     async def scene(prefix: str, a: Node, _: Node) -> None:
-        client = redis.Redis.from_url(redis_url)
-        try:
-            await a.subscribe("presence-x")
-            await a.subscribe(user_channel("u/1"))
-            client.publish(f"{prefix}app/presence-x", b"\x02" + bytes(7) + b"\x09\x00\x03ann{}")
-            client.publish(f"{prefix}app/{user_channel('u/1')}", b"\x04\x00")
-            client.publish(f"{prefix}wake", b"")
-            client.publish(f"{prefix}app/presence-x", b"\x09 rubbish")
-            client.publish(f"{prefix}app/presence-x", b"\x01\x00 no frame")
-            await until(lambda: a.adapter.malformed == 2)
-            assert a.members == [MemberChange("app", "presence-x", 9, True, "ann", "{}")]
-            assert a.terminated == [("app", "u/1", False)]
-            assert a.wakes == 1
-        finally:
-            client.close()
+        told = server.told(prefix)
+        for channel in ("presence-x", "counted", "#watch-u/1", user_channel("u/1")):
+            await a.subscribe(channel)
+        server.publish(f"{told}app/presence-x", b"\x02" + bytes(7) + b"\x09\x00\x03ann{}")
+        server.publish(f"{told}app/counted", b"\x05" + bytes(7) + b"\x03\x00\x00\x00\x02")
+        server.publish(f"{told}app/#watch-u/1", b"\x05" + bytes(7) + b"\x04\x00\x00\x00\x01")
+        server.publish(f"{prefix}app/{user_channel('u/1')}", b"\x04\x00")
+        server.publish(f"{told}wake", b"")
+        server.publish(f"{told}app/presence-x", b"\x09 rubbish")
+        server.publish(f"{told}app/presence-x", b"\x01\x00 no frame")
+        await until(lambda: a.adapter.malformed == 2 and a.terminated)
+        assert a.members == [MemberChange("app", "presence-x", 9, True, "ann", "{}")]
+        assert a.totals == [TotalChange("app", "counted", 3, 2), TotalChange("app", "#watch-u/1", 4, 1)]
+        assert a.terminated == [("app", "u/1", False)]
+        assert a.wakes == 1
 
-    run(redis_url, scene)
+    run(server.options, scene)
 
 
-def test_termination_reaches_the_worker_that_has_the_user(redis_url: str) -> None:
+def test_termination_reaches_the_worker_that_has_the_user(server: Server) -> None:
     async def scene(prefix: str, a: Node, b: Node) -> None:
         await b.subscribe(user_channel("u1"))
         await a.adapter.terminate("app", "u1")
@@ -140,7 +133,7 @@ def test_termination_reaches_the_worker_that_has_the_user(redis_url: str) -> Non
         await until(lambda: len(b.terminated) == 2)
         assert (a.terminated, b.terminated) == ([], [("app", "u1", False), ("app", "u1", True)])
 
-    run(redis_url, scene)
+    run(server.options, scene)
 
 
 @pytest.mark.parametrize("fallback", [True, False])
@@ -170,7 +163,7 @@ def test_without_redis_it_serves_locally_or_refuses_and_comes_back(fallback: boo
             await a.adapter.publish([Message("app", "room", text_frame(b"back"))])
             await peer.until(lambda: peer.texts[-1:] == ["back"])
 
-        run(server.url, scene, nodes=1, fallback=fallback)
+        run(RedisOptions.parse(server.url), scene, nodes=1, fallback=fallback)
 
 
 def test_a_redis_that_hangs_is_noticed_within_three_seconds() -> None:
@@ -187,7 +180,7 @@ def test_a_redis_that_hangs_is_noticed_within_three_seconds() -> None:
                 server.resume()
             await until(lambda: a.adapter.connected)
 
-        run(server.url, scene, nodes=1)
+        run(RedisOptions.parse(server.url), scene, nodes=1)
 
 
 def test_a_redis_that_is_not_there_stops_the_start() -> None:
@@ -195,4 +188,4 @@ def test_a_redis_that_is_not_there_stops_the_start() -> None:
         pytest.fail("started")
 
     with pytest.raises(StoreUnavailable, match="cannot reach Redis"):
-        run("unix:///nonexistent/socket", scene, nodes=1)
+        run(RedisOptions(path="/nonexistent/socket"), scene, nodes=1)

@@ -1,0 +1,90 @@
+"""The adapter between workers on a Redis Cluster: each channel's events travel over the shard of its topic's slot.
+
+What the occupancy scripts tell travels over the one shard where occupancy is, under a topic of its own, which is
+subscribed to only for channels of which something is told. Everything else is as with one server (`redis.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine._fast.hub import Hub
+from engine.adapter.redis import RedisAdapter
+from engine.config.redis import RedisOptions
+from engine.protocol.channel import WATCH_PREFIX, channel_kind
+from engine.redis.shard_publisher import ShardPublisher
+from engine.redis.shard_subscriber import ShardSubscriber
+from engine.redis.topology import Topology
+
+
+class ClusterAdapter(RedisAdapter):
+    """:param announced: whether workers are told of the totals of a channel, given by app id and name."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        options: RedisOptions,
+        topic_prefix: str,
+        fallback_to_local: bool,
+        *,
+        announced: Callable[[str, str], bool],
+        **callbacks: Any,
+    ) -> None:
+        self._topology = Topology(options, self._follow)
+        super().__init__(hub, options, topic_prefix, fallback_to_local, **callbacks)
+        self._announced = announced
+        self._told_prefix = options.beside_occupancy(topic_prefix).encode()
+        self._wake_topic = self._told_prefix + b"wake"
+
+    async def start(self) -> None:
+        await self._topology.start()
+        await super().start()
+
+    async def stop(self) -> None:
+        await self._topology.stop()
+        await super().stop()
+
+    def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
+        topics = self._topics(app_id, channel)
+        opened = self._hub.open(app_id, channel)
+        missing = len(topics)
+
+        def on_done() -> None:
+            nonlocal missing
+            missing -= 1
+            if not missing:
+                done()
+
+        for topic in topics:
+            self._channels[topic] = opened
+            self._subscriber.subscribe(topic, on_done)
+
+    def unsubscribe(self, app_id: str, channel: str) -> None:
+        # Whatever it was subscribed to: what is told of a channel may have changed since.
+        for prefix in (self._prefix, self._told_prefix):
+            topic = prefix + f"{app_id}/{channel}".encode()
+            if self._channels.pop(topic, None) is not None:
+                self._subscriber.unsubscribe(topic)
+
+    def _topics(self, app_id: str, channel: str) -> list[bytes]:
+        told = self._told_prefix + f"{app_id}/{channel}".encode()
+        if channel.startswith(WATCH_PREFIX):
+            return [told]
+        topic = self._topic(app_id, channel)
+        if channel.startswith("#"):
+            return [topic]
+        tells = channel_kind(channel).is_presence or self._announced(app_id, channel)
+        return [topic, told] if tells else [topic]
+
+    def _links(self, options: RedisOptions) -> tuple[ShardPublisher, ShardSubscriber]:
+        return (
+            ShardPublisher(options, self._topology, self._changed),
+            ShardSubscriber(options, self._topology, self._on_message, self._changed),
+        )
+
+    def _follow(self, moved: frozenset[int]) -> None:
+        assert isinstance(self._publisher, ShardPublisher) and isinstance(self._subscriber, ShardSubscriber)
+        # Subscribers first: what is published is held until they have followed.
+        self._subscriber.follow(moved)
+        self._publisher.follow(moved)

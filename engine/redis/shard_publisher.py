@@ -1,0 +1,221 @@
+"""Publishing in a Redis Cluster: SPUBLISH to the master of the topic's slot, over one link for each of them.
+
+Its other half is `shard_subscriber.py`; the adapter owns both. When a slot gets another master, what is published to it
+is held until every worker may be expected to have followed, and goes on in the order in which it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from redis.crc import key_slot
+
+from engine.config.redis import Node, RedisOptions
+from engine.errors import StoreUnavailable
+from engine.redis.client import RedisLink
+from engine.redis.topology import Topology
+
+#: How long all that is published to a slot waits after it got another master. Subscribers learn of that within
+#: milliseconds from the node that lost the slot, or from their broken connection to it, and subscribe at the new one.
+HOLD_S = 0.25
+#: What waits longer than this is given up, as are its senders' patience and the adapter's.
+PATIENCE_S = 3.0
+#: Messages held at one time.
+MAX_HELD = 10_000
+
+_numbers = itertools.count()
+
+
+@dataclass(slots=True)
+class Parcel:
+    """A message on its way, and who waits for its arrival."""
+
+    topic: bytes
+    message: bytes
+    slot: int
+    future: asyncio.Future[int]
+    give_up_at: float
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    def fail(self, reason: str) -> None:
+        if not self.future.done():
+            self.future.set_exception(StoreUnavailable(reason))
+
+
+class ShardPublisher:
+    """The cluster's `PublishLink`.
+
+    :param topology: started before this and stopped after it; whoever owns it calls `follow` after each refresh.
+    """
+
+    def __init__(self, options: RedisOptions, topology: Topology, on_change: Callable[[bool], None]) -> None:
+        self._options = options
+        self._topology = topology
+        self._on_change = on_change
+        self._links: dict[Node, _Link] = {}
+        #: Slot -> what waits there; the slots of `_due` go on at a time that is set.
+        self._held: dict[int, list[Parcel]] = {}
+        self._due: set[int] = set()
+        self._held_count = 0
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+        self.connected = False
+
+    async def start(self) -> None:
+        """Connects to every master. One that is away is connected to when it is back; then `connected` is False."""
+        self._loop = asyncio.get_running_loop()
+        for node in self._topology.masters:
+            self._links[node] = self._link(node)
+        await asyncio.gather(*(start_or_begin(link) for link in self._links.values()))
+        self._look()
+
+    async def stop(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        for parcels in self._held.values():
+            for parcel in parcels:
+                parcel.fail("this worker ends")
+        await asyncio.gather(*(link.stop() for link in self._links.values()), *self._ending)
+
+    def publish(self, topic: bytes, message: bytes) -> asyncio.Future[int]:
+        """The future gives how many connections to that node got it, or raises StoreUnavailable."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        parcel = Parcel(topic, message, key_slot(topic), future, self._loop.time() + PATIENCE_S)
+        if parcel.slot in self._held:
+            self._hold(parcel)
+        else:
+            self._send(parcel)
+        return future
+
+    def follow(self, moved: Iterable[int]) -> None:
+        """The topology is fresh."""
+        for node in self._topology.masters:
+            if node not in self._links:
+                link = self._links[node] = self._link(node)
+                link.begin()
+        for slot in moved:
+            self._held.setdefault(slot, [])
+        if due := self._held.keys() - self._due:
+            self._due |= due
+            self._timers = {timer for timer in self._timers if timer.when() > self._loop.time()}
+            self._timers.add(self._loop.call_later(HOLD_S, self._release, due))
+        self._look()
+
+    # --- inside
+
+    def _link(self, node: Node) -> _Link:
+        options = replace(self._options, host=node.host, port=node.port, nodes=())
+        return _Link(options, f"publisher {node}", self._on_link, self._on_moved)
+
+    def _send(self, parcel: Parcel) -> None:
+        node = self._topology.master(parcel.slot)
+        link = None if node is None else self._links.get(node)
+        if link is None or not link.connected:
+            parcel.fail("no connection to this shard of the Redis Cluster")
+        else:
+            link.carry(parcel)
+
+    def _hold(self, parcel: Parcel) -> None:
+        if self._held_count >= MAX_HELD:
+            parcel.fail("too much waits for the Redis Cluster")
+            return
+        self._held_count += 1
+        self._held.setdefault(parcel.slot, []).append(parcel)
+
+    def _release(self, slots: set[int]) -> None:
+        self._due -= slots
+        now = self._loop.time()
+        for slot in slots:
+            parcels = self._held.pop(slot, [])
+            self._held_count -= len(parcels)
+            # What a node has refused arrives here behind what was held before it was sent.
+            for parcel in sorted(parcels, key=lambda parcel: parcel.number):
+                if parcel.give_up_at < now:
+                    parcel.fail("the Redis Cluster did not take it in time")
+                elif not parcel.future.done():
+                    self._send(parcel)
+        for node in self._links.keys() - self._topology.masters:
+            end(self._links.pop(node), self._ending)
+        self._look()
+
+    def _on_moved(self, parcel: Parcel) -> None:
+        """Refused by a node that has lost the slot."""
+        self._hold(parcel)
+        self._topology.refresh()
+
+    def _on_link(self, connected: bool) -> None:
+        if not connected:
+            self._topology.refresh()
+        self._look()
+
+    def _look(self) -> None:
+        links, masters = self._links, self._topology.masters
+        connected = all(node in links and links[node].connected for node in masters)
+        if connected != self.connected:
+            self.connected = connected
+            self._on_change(connected)
+
+
+class _Link(RedisLink):
+    """SPUBLISH, with one parcel for each command, answered in order."""
+
+    def __init__(
+        self,
+        options: RedisOptions,
+        name: str,
+        on_change: Callable[[bool], None],
+        on_moved: Callable[[Parcel], None],
+    ) -> None:
+        super().__init__(options, name, on_change)
+        self._on_moved = on_moved
+        self._waiting: deque[Parcel | None] = deque()
+
+    def carry(self, parcel: Parcel) -> None:
+        self._waiting.append(parcel)
+        super().send(b"SPUBLISH", parcel.topic, parcel.message)
+
+    def send(self, *command: bytes | str | int) -> None:
+        if not self._greeting:
+            self._waiting.append(None)
+        super().send(*command)
+
+    def on_reply(self, reply: Any) -> None:
+        parcel = self._waiting.popleft()
+        if parcel is None:
+            return
+        if isinstance(reply, int):
+            if not parcel.future.done():
+                parcel.future.set_result(reply)
+        elif str(reply).startswith("MOVED "):
+            self._on_moved(parcel)
+        else:
+            parcel.fail(str(reply))
+
+    def on_unreachable(self) -> None:
+        self.tell_change(False)
+
+    def on_lost(self) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for parcel in waiting:
+            if parcel is not None:
+                parcel.fail("connection to Redis lost")
+
+
+async def start_or_begin(link: RedisLink) -> None:
+    """Connect, or go on trying in the background."""
+    try:
+        await link.start()
+    except StoreUnavailable:
+        link.begin()
+
+
+def end(link: RedisLink, ending: set[asyncio.Task[None]]) -> None:
+    """Stop a link that is needed no more; `ending` holds the task until it is done."""
+    task = asyncio.get_running_loop().create_task(link.stop())
+    ending.add(task)
+    task.add_done_callback(ending.discard)

@@ -1,0 +1,332 @@
+"""Subscribing in a Redis Cluster: SSUBSCRIBE at the shard of the topic's slot, over one link for each master.
+
+Topics find a place again by themselves when their shard fails over, or their slot is given to another. A topic stays
+with a master that has become a replica: the nodes of one shard pass on to each other what is published to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import hiredis
+from redis.crc import key_slot
+
+from engine.config.redis import Node, RedisOptions
+from engine.redis.client import RedisLink
+from engine.redis.shard_publisher import end, start_or_begin
+from engine.redis.topology import Topology
+
+SETTLED = b"settled"
+#: Errors after which a topic is to be subscribed elsewhere, or later. Any other is the operator's to mend.
+_ELSEWHERE = ("MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "MASTERDOWN")
+
+_log = logging.getLogger(__name__)
+
+
+class _Topic:
+    """One topic: where it is subscribed, confirmations still due there, and who waits for them."""
+
+    __slots__ = ("link", "outstanding", "slot", "waiting", "wanted")
+
+    def __init__(self, topic: bytes) -> None:
+        self.wanted = False
+        self.slot = key_slot(topic)
+        self.link: _Link | None = None
+        # Only the last confirmation counts, since a SUNSUBSCRIBE may have been sent between two of them.
+        self.outstanding = 0
+        self.waiting: list[Callable[[], None]] = []
+
+
+class ShardSubscriber:
+    """The cluster's `SubscribeLink`.
+
+    :param topology: started before this and stopped after it; whoever owns it calls `follow` after each refresh.
+    :param on_message: called with (topic, message).
+    """
+
+    def __init__(
+        self,
+        options: RedisOptions,
+        topology: Topology,
+        on_message: Callable[[bytes, bytes], None],
+        on_change: Callable[[bool], None],
+    ) -> None:
+        self._options = options
+        self._topology = topology
+        self._on_message = on_message
+        self._on_change = on_change
+        self._links: dict[Node, _Link] = {}
+        self._topics: dict[bytes, _Topic] = {}
+        #: Wanted topics that lost their place, until the next one is confirmed.
+        self._homeless: set[bytes] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+        #: Every master is connected to, and every topic of before is subscribed again.
+        self.renewed = False
+
+    async def start(self) -> None:
+        """Connects to every master. One that is away is connected to when it is back; then `renewed` is False."""
+        for node in self._topology.masters:
+            self._links[node] = self._link(node)
+        await asyncio.gather(*(start_or_begin(link) for link in self._links.values()))
+        self._look()
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(link.stop() for link in self._links.values()), *self._ending)
+
+    def subscribe(self, topic: bytes, done: Callable[[], None] | None = None) -> None:
+        """`done` is called once the shard has confirmed; at once if it had, or if the shard is away: then this worker
+        serves alone, and subscribes when the shard, or its successor, is there."""
+        entry = self._topics.get(topic)
+        if entry is None:
+            entry = self._topics[topic] = _Topic(topic)
+        if done is not None:
+            entry.waiting.append(done)
+        if not entry.wanted:
+            entry.wanted = True
+            self._place(topic, entry)
+        elif entry.link is not None and not entry.outstanding:
+            _answer(entry)
+        elif entry.link is None:
+            self._answer_if_away(entry)
+
+    def unsubscribe(self, topic: bytes) -> None:
+        entry = self._topics.get(topic)
+        if entry is None or not entry.wanted:
+            return
+        entry.wanted = False
+        entry.waiting.clear()
+        if entry.link is not None:
+            entry.link.unsubscribe(topic)
+        if not entry.outstanding:
+            del self._topics[topic]
+        if topic in self._homeless:
+            self._homeless.discard(topic)
+            self._look()
+
+    async def settle(self, timeout_s: float) -> None:
+        """Return when everything published before this call has been passed on, or when that cannot be known."""
+        answers = [link.ask() for link in self._links.values() if link.connected]
+        if answers:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.wait(answers), timeout_s)
+
+    def follow(self, moved: frozenset[int]) -> None:
+        """The topology is fresh."""
+        for node in self._topology.masters:
+            if node not in self._links:
+                link = self._links[node] = self._link(node)
+                link.begin()
+        for topic, entry in list(self._topics.items()) if moved else ():
+            left = entry.link
+            if left is not None and entry.slot in moved and left.node not in self._topology.shard(entry.slot):
+                # The node has not told us yet that it has lost the slot.
+                left.unsubscribe(topic)
+                self._lose(topic, entry)
+        for topic in list(self._homeless):
+            entry = self._topics[topic]
+            if entry.link is None:
+                self._place(topic, entry)
+        if gone := self._links.keys() - self._topology.masters:
+            used = {entry.link.node for entry in self._topics.values() if entry.link is not None}
+            for node in gone - used:
+                end(self._links.pop(node), self._ending)
+        self._look()
+
+    # --- where topics are
+
+    def _link(self, node: Node) -> _Link:
+        return _Link(replace(self._options, host=node.host, port=node.port, nodes=()), node, self)
+
+    def _place(self, topic: bytes, entry: _Topic) -> None:
+        node = self._topology.master(entry.slot)
+        link = None if node is None else self._links.get(node)
+        if link is not None and link.connected:
+            entry.link = link
+            entry.outstanding = 1
+            link.subscribe(topic)
+        else:
+            self._lose(topic, entry)
+            self._answer_if_away(entry)
+
+    def _lose(self, topic: bytes, entry: _Topic) -> None:
+        entry.link = None
+        entry.outstanding = 0
+        if entry.wanted:
+            self._homeless.add(topic)
+        else:
+            del self._topics[topic]
+        self._look()
+
+    def _answer_if_away(self, entry: _Topic) -> None:
+        """Nobody waits for a shard that cannot be reached; for one that is being connected to they do."""
+        node = self._topology.master(entry.slot)
+        link = None if node is None else self._links.get(node)
+        if link is None or link.away:
+            _answer(entry)
+
+    # --- what links tell
+
+    def on_message(self, topic: bytes, message: bytes) -> None:
+        self._on_message(topic, message)
+
+    def on_confirmed(self, link: _Link, topic: bytes) -> None:
+        entry = self._topics.get(topic)
+        if entry is None or entry.link is not link or not entry.outstanding:
+            return
+        entry.outstanding -= 1
+        if entry.outstanding:
+            return
+        if not entry.wanted:
+            del self._topics[topic]
+            return
+        if topic in self._homeless:
+            self._homeless.discard(topic)
+            self._look()
+        _answer(entry)
+
+    def on_refused(self, link: _Link, topic: bytes, error: str) -> None:
+        entry = self._topics.get(topic)
+        if not error.startswith(_ELSEWHERE):
+            # Say NOPERM: whoever waits keeps waiting, the log says why.
+            _log.error("Redis refused a subscription: %s", error)
+        elif entry is not None and entry.link is link:
+            self._lose(topic, entry)
+            self._topology.refresh()
+
+    def on_dropped(self, link: _Link, topic: bytes) -> None:
+        """The node has lost the topic's slot. As a replica of who has it now it takes the topic again, and at once is
+        better than after asking who that is; otherwise it refuses, and the topic finds another place."""
+        entry = self._topics.get(topic)
+        if entry is not None and entry.link is link and entry.wanted:
+            self._homeless.add(topic)
+            entry.outstanding = 1
+            link.subscribe(topic)
+            self._topology.refresh()
+            self._look()
+
+    def on_connected(self, link: _Link) -> None:
+        for topic in list(self._homeless):
+            entry = self._topics[topic]
+            if entry.link is None and self._topology.master(entry.slot) == link.node:
+                self._place(topic, entry)
+        self._look()
+
+    def on_lost(self, link: _Link) -> None:
+        for topic, entry in list(self._topics.items()):
+            if entry.link is link:
+                self._lose(topic, entry)
+        self.on_away(link)
+
+    def on_away(self, link: _Link) -> None:
+        for topic in self._homeless:
+            entry = self._topics[topic]
+            if entry.link is None and self._topology.master(entry.slot) == link.node:
+                _answer(entry)
+        self._look()
+        self._topology.refresh()
+
+    def _look(self) -> None:
+        links, masters = self._links, self._topology.masters
+        renewed = not self._homeless and all(node in links and links[node].connected for node in masters)
+        if renewed != self.renewed:
+            self.renewed = renewed
+            self._on_change(renewed)
+
+
+class _Link(RedisLink):
+    """The subscriber connection to one node. Each command has exactly one reply, which says by its order what an error
+    was about; between replies stand messages, and topics whose slot was taken away.
+
+    :ivar away: it was tried and cannot be reached.
+    """
+
+    def __init__(self, options: RedisOptions, node: Node, owner: ShardSubscriber) -> None:
+        super().__init__(options, f"subscriber {node}")
+        self.node = node
+        self.away = False
+        self._owner = owner
+        #: Commands without a reply yet: (word of the reply, topic).
+        self._due: deque[tuple[bytes, bytes]] = deque()
+        self._asking: list[asyncio.Future[None]] = []
+
+    def subscribe(self, topic: bytes) -> None:
+        self._due.append((b"ssubscribe", topic))
+        super().send(b"SSUBSCRIBE", topic)
+
+    def unsubscribe(self, topic: bytes) -> None:
+        if self.connected:
+            self._due.append((b"sunsubscribe", topic))
+            super().send(b"SUNSUBSCRIBE", topic)
+
+    def ask(self) -> asyncio.Future[None]:
+        """Done when all that was on its way here has been passed on."""
+        future = self._loop.create_future()
+        self._asking.append(future)
+        self.send("PING", SETTLED)
+        return future
+
+    def send(self, *command: bytes | str | int) -> None:
+        if not self._greeting:
+            self._due.append((b"pong", b""))
+        super().send(*command)
+
+    def on_reply(self, reply: Any) -> None:
+        match reply:
+            case [b"smessage", bytes(topic), bytes(message)]:
+                self._owner.on_message(topic, message)
+            case [b"ssubscribe" as word, bytes(topic), _]:
+                self._settle_due(word, topic)
+                self._owner.on_confirmed(self, topic)
+            case [b"sunsubscribe" as word, bytes(topic), _]:
+                if not self._settle_due(word, topic):
+                    self._owner.on_dropped(self, topic)
+            case [b"pong", bytes(text)] | bytes(text):
+                if self._due:
+                    self._due.popleft()
+                if text == SETTLED:
+                    self._asking.pop(0).set_result(None)
+            case hiredis.ReplyError():
+                word, topic = self._due.popleft() if self._due else (b"", b"")
+                if word == b"ssubscribe":
+                    self._owner.on_refused(self, topic, str(reply))
+            case _:
+                _log.error("Redis sent something unexpected on the subscriber connection")
+
+    def _settle_due(self, word: bytes, topic: bytes) -> bool:
+        """Whether this answers the oldest command."""
+        if not self._due or self._due[0] != (word, topic):
+            return False
+        self._due.popleft()
+        return True
+
+    def on_connected(self) -> None:
+        self.away = False
+        self._owner.on_connected(self)
+
+    def on_unreachable(self) -> None:
+        self.away = True
+        self._owner.on_away(self)
+
+    def on_lost(self) -> None:
+        self.away = True
+        self._due.clear()
+        for future in self._asking:
+            if not future.done():
+                future.set_result(None)
+        self._asking.clear()
+
+    def tell_change(self, connected: bool) -> None:
+        if not connected:
+            self._owner.on_lost(self)
+
+
+def _answer(entry: _Topic) -> None:
+    waiting, entry.waiting = entry.waiting, []
+    for done in waiting:
+        done()
