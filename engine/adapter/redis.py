@@ -105,18 +105,23 @@ class RedisAdapter:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         futures = [self._publish(message) for message in messages]
-        try:
-            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                results = await asyncio.gather(*futures, return_exceptions=True)
-        except TimeoutError:
-            raise StoreUnavailable("Redis did not take the event in time") from None
-        for message, result in zip(messages, results, strict=True):
-            if isinstance(result, StoreUnavailable):
-                if not self._fallback:
-                    raise result
-                self._deliver_here(message)
-            elif isinstance(result, BaseException):
-                raise result
+        refused: StoreUnavailable | None = None
+        # One after the other costs nothing: replies come in that order, and each wait is bounded by the link.
+        for message, future in zip(messages, futures, strict=True):
+            try:
+                await future
+            except StoreUnavailable as error:
+                if self._fallback:
+                    self._deliver_here(message)
+                else:
+                    refused = error
+            except asyncio.CancelledError:
+                # Nobody asks any more; a future that fails unasked would be logged.
+                for each in futures:
+                    each.cancel()
+                raise
+        if refused is not None:
+            raise refused
 
     def send(self, message: Message) -> None:
         def on_done(done: asyncio.Future[int]) -> None:
@@ -130,9 +135,7 @@ class RedisAdapter:
     async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
         topic = self._topic(app_id, user_channel(user_id))
         try:
-            await asyncio.wait_for(self._publisher.publish(topic, pack_terminate(reconnect)), PUBLISH_TIMEOUT_S)
-        except TimeoutError:
-            raise StoreUnavailable("Redis did not take the termination in time") from None
+            await self._publisher.publish(topic, pack_terminate(reconnect))
         except StoreUnavailable:
             if not self._fallback:
                 raise
@@ -140,7 +143,7 @@ class RedisAdapter:
 
     def _links(self, options: RedisOptions) -> tuple[PublishLink | ShardPublisher, SubscribeLink | ShardSubscriber]:
         return (
-            PublishLink(options, "publisher", self._changed),
+            PublishLink(options, "publisher", PUBLISH_TIMEOUT_S, self._changed),
             SubscribeLink(options, "subscriber", self._on_message, self._changed),
         )
 

@@ -27,6 +27,7 @@ HOLD_S = 0.25
 PATIENCE_S = 3.0
 #: Messages held at one time.
 MAX_HELD = 10_000
+LATE = "the Redis Cluster did not take it in time"
 
 _numbers = itertools.count()
 
@@ -126,18 +127,17 @@ class ShardPublisher:
             return
         self._held_count += 1
         self._held.setdefault(parcel.slot, []).append(parcel)
+        # Should the cluster never tell where the slot is now.
+        self._loop.call_at(parcel.give_up_at, parcel.fail, LATE)
 
     def _release(self, slots: set[int]) -> None:
         self._due -= slots
-        now = self._loop.time()
         for slot in slots:
             parcels = self._held.pop(slot, [])
             self._held_count -= len(parcels)
             # What a node has refused arrives here behind what was held before it was sent.
             for parcel in sorted(parcels, key=lambda parcel: parcel.number):
-                if parcel.give_up_at < now:
-                    parcel.fail("the Redis Cluster did not take it in time")
-                elif not parcel.future.done():
+                if not parcel.future.done():
                     self._send(parcel)
         for node in self._links.keys() - self._topology.masters:
             end(self._links.pop(node), self._ending)
@@ -195,6 +195,14 @@ class _Link(RedisLink):
             self._on_moved(parcel)
         else:
             parcel.fail(str(reply))
+
+    def on_tick(self) -> None:
+        now = self._loop.time()
+        for parcel in self._waiting:
+            if parcel is not None:
+                if parcel.give_up_at > now:
+                    break
+                parcel.fail(LATE)
 
     def on_unreachable(self) -> None:
         self.tell_change(False)

@@ -1,0 +1,87 @@
+"""The publishing connection against a server that answers when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import hiredis
+import pytest
+import uvloop
+
+from engine.config.redis import RedisOptions
+from engine.errors import StoreUnavailable
+from engine.redis.client import PublishLink
+
+
+class SlowServer:
+    """Answers PING at once, and PUBLISH once it is let go."""
+
+    def __init__(self) -> None:
+        #: How many PUBLISH commands began in each read.
+        self.publishes: list[int] = []
+        self.let_go = False
+        self._held: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        parser = hiredis.Reader()
+        try:
+            while data := await reader.read(65536):
+                self.publishes.append(data.count(b"PUBLISH"))
+                parser.feed(data)
+                while command := parser.gets():
+                    if command[0] == b"PING":
+                        writer.write(b"+PONG\r\n")
+                    elif self.let_go:
+                        writer.write(b":%d\r\n" % len(command[2]))
+                    else:
+                        self._held.append(b":%d\r\n" % len(command[2]))
+        except ConnectionError:
+            pass  # the link ends by a reset
+        finally:
+            writer.close()
+
+    def release(self) -> None:
+        self.let_go = True
+        self._writer.write(b"".join(self._held))
+
+
+def run(scene: Callable[[SlowServer, PublishLink], Awaitable[None]], timeout_s: float) -> None:
+    async def play(path: str) -> None:
+        slow = SlowServer()
+        server = await asyncio.start_unix_server(slow.serve, path)
+        link = PublishLink(RedisOptions(path=path), "publisher", timeout_s)
+        await link.start()
+        try:
+            await scene(slow, link)
+        finally:
+            await link.stop()
+            server.close()
+            await server.wait_closed()
+
+    with TemporaryDirectory(prefix="slow-") as folder:
+        uvloop.run(play(str(Path(folder) / "s")))
+
+
+def test_publishes_of_one_loop_turn_leave_together_and_each_gets_its_own_reply() -> None:
+    async def scene(slow: SlowServer, link: PublishLink) -> None:
+        slow.let_go = True
+        assert await asyncio.gather(*[link.publish(b"topic", b"x" * n) for n in range(50)]) == list(range(50))
+        assert [count for count in slow.publishes if count] == [50]
+
+    run(scene, timeout_s=5)
+
+
+def test_a_publish_without_a_reply_in_time_counts_as_not_taken_and_its_late_reply_is_nobody_elses() -> None:
+    async def scene(slow: SlowServer, link: PublishLink) -> None:
+        # Its pings are answered, so the connection itself is well.
+        with pytest.raises(StoreUnavailable, match="in time"):
+            await asyncio.wait_for(link.publish(b"topic", b"12345"), 10)
+        assert link.connected
+        slow.release()
+        assert await asyncio.wait_for(link.publish(b"topic", b"1234567"), 10) == 7
+
+    run(scene, timeout_s=0.05)
