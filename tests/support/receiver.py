@@ -97,6 +97,15 @@ class WebhookReceiver:
         """Names of `events`."""
         return [event["name"] for event in self.events(path, channel)]
 
+    def handled(self, path: str = "/", channel: str | None = None) -> list[str]:
+        """Names of the events of an application that knows each X-Webhook-Id again and handles it once."""
+        first: dict[str, Received] = {}
+        for request in self.to(path):
+            if request.accepted:
+                first.setdefault(request.headers["x-webhook-id"], request)
+        events = [event for request in first.values() for event in request.events]
+        return [event["name"] for event in events if channel is None or event["channel"] == channel]
+
     def wait_for_names(
         self, expected: Sequence[str], path: str = "/", channel: str | None = None, timeout_s: float = 10.0
     ) -> list[dict[str, Any]]:
