@@ -15,6 +15,13 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {"tolerance": 0.03, "versions": {"python": "3"}, "instructions": {"frame": 1000}}
 
 
+def test_the_cheapest_round_counts() -> None:
+    assert guard.least([("frame", 100.0), ("gate", 7.0), ("frame", 90.0), ("frame", 95.0)]) == {
+        "frame": 90.0,
+        "gate": 7.0,
+    }
+
+
 def test_the_cost_of_one_more_is_the_difference() -> None:
     counts = guard.per_subscriber({"broadcast@10": 2000.0, "broadcast@60": 12000.0, "frame": 99.6})
     assert counts == {"frame": 100, "broadcast_per_subscriber": 200, "broadcast_10_subscribers": 2000}
