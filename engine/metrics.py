@@ -74,6 +74,9 @@ class Metrics:
         self._cache_hits = counter("cache_hits_total", "Cache channel subscriptions that got an event.", _APP)
         self._cache_misses = counter("cache_misses_total", "Cache channel subscriptions that got none.", _APP)
         self._slow = counter("slow_consumers_total", "Connections closed because they did not read.")
+        self._missed = counter(
+            "missed_messages_total", "Messages of other workers that one was too slow to read from shared memory."
+        )
         self._redis = gauge("redis_connected_workers", "Workers whose connection to Redis is up.")
         self._leader = counter("leader_changes_total", "Times that a worker became the leader.")
         self._drift = counter("reconciler_drift_total", "Facts in Redis that had to be put right.")
@@ -136,6 +139,9 @@ class Metrics:
 
     def connection_error(self, app_id: str, error_type: str) -> None:
         self._errors.add(1, app_id, error_type)
+
+    def add_missed(self, count: int) -> None:
+        self._missed.add(count)
 
     def add_slow_consumers(self, count: int) -> None:
         self._slow.add(count)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from redis.asyncio import Redis
 from engine._fast.connection import Turn
 from engine._fast.hub import Hub
 from engine.adapter.cluster import ClusterAdapter
+from engine.adapter.host import HostAdapter
 from engine.adapter.local import LocalAdapter
 from engine.adapter.redis import RedisAdapter
 from engine.apps.entries import Entries
@@ -29,7 +29,6 @@ from engine.changeover import Changeover
 from engine.config.build import build_apps
 from engine.config.redis import RedisOptions
 from engine.config.root import Config
-from engine.config.server import SslConfig
 from engine.figures import Figures
 from engine.health import Health
 from engine.http.application import build_api, build_application, build_runner
@@ -62,6 +61,7 @@ from engine.rate_limiter.redis import RedisRateLimiter
 from engine.redis.pool import RedisClient, connect
 from engine.spec import WorkerSpec
 from engine.tasks import spawn, spawn_eagerly
+from engine.tls import server_context
 from engine.users import Users
 from engine.webhooks.attempts import Attempts
 from engine.webhooks.batcher import Batcher
@@ -104,7 +104,7 @@ class Parts:
     """:ivar in_order: parts with a life of their own, each after those it needs."""
 
     def __init__(self, spec: WorkerSpec, slot: int, listening: list[socket.socket]) -> None:
-        self._spec = spec
+        self._spec, self._slot = spec, slot
         self._config = config = spec.loaded.config
         self._drivers = spec.loaded.resolved
         values = BufferedValues(MappedValues(Path(spec.metrics_dir), slot))
@@ -214,7 +214,7 @@ class Parts:
             spawn if self._drivers.redis_needed else spawn_eagerly,
             config.path_prefix,
             config.http_api.request_limit_bytes,
-            _tls(config.ssl),
+            server_context(config.ssl),
         )
         self.figures = Figures(self.hub, self.reporter, self.metrics, values)
         self.in_order: list[Part] = [
@@ -278,6 +278,9 @@ class Parts:
         build: Callable[..., Adapter] = RedisAdapter
         if options.nodes:
             build = partial(ClusterAdapter, announced=lambda app_id, channel: self._wanted(app_id, channel).announced)
+        elif (files := self._spec.log) is not None:
+            log, waker = files.open(self._slot), files.wakers[self._slot]
+            build = partial(HostAdapter, log=log, waker=waker, on_missed=self._on_missed)
         return build(
             self.hub,
             options,
@@ -366,6 +369,11 @@ class Parts:
             self._adapter_missed = False
             self.reporter.refresh()
 
+    def _on_missed(self, count: int) -> None:
+        self.metrics.add_missed(count)
+        # As after a lost connection: what is kept of members and counts is compared with the truth.
+        self.reporter.refresh()
+
     def _on_doubt(self, doubtful: bool) -> None:
         self.rosters.doubtful = doubtful
         if not doubtful:
@@ -382,11 +390,3 @@ class Parts:
             self.health.well(who)
         else:
             self.health.ill(who, reason)
-
-
-def _tls(config: SslConfig) -> ssl.SSLContext | None:
-    if not config.enabled:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(config.cert_path, config.key_path, config.passphrase)
-    return context

@@ -43,10 +43,11 @@ class WorkerProcess:
         try:
             listening_fds = [sock.fileno() for sock in listening]
             arguments = [slot, number, spec_fd, theirs.fileno(), *listening_fds]
+            log_fds = spec.log.all if spec.log is not None else ()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "engine.worker", *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
-                pass_fds=arguments[2:],
+                pass_fds=[*arguments[2:], *log_fds],
                 # Not in our process group: Ctrl-C reaches the supervisor, which drains.
                 start_new_session=True,
             )

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from engine import banner, sockets
+from engine.adapter.log_files import LogFiles
 from engine.apps.app import App
 from engine.cluster import Cluster
 from engine.config.build import build_apps
@@ -96,7 +97,8 @@ class Supervisor:
             listening = self._listen(stack)
             redis = self._start_redis(stack)
             self._start_metrics(stack)
-            self._specs = Specs(WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir))
+            log = self._make_log(stack)
+            self._specs = Specs(WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir, log))
             stack.callback(self._specs.close)
             self._slots = [Slot(number, mine) for number, mine in enumerate(listening)]
             try:
@@ -136,6 +138,16 @@ class Supervisor:
         if redis is not None and resolved.adapter == "redis":
             self._cluster = Cluster(redis, self._config)
         return redis if resolved.redis_needed else None
+
+    def _make_log(self, stack: contextlib.ExitStack) -> LogFiles | None:
+        if not self._loaded.resolved.shared_memory:
+            return None
+        apps = build_apps(self._config) if self._config.app_manager.from_file else ()
+        longest_kb = max(self._config.websocket_max_payload_kb, self._config.event_limits.max_payload_in_kb)
+        longest = max([int(longest_kb * 1024), *(app.max_event_bytes for app in apps)])
+        files = LogFiles.create(self._workers, longest)
+        stack.callback(files.close)
+        return files
 
     def _start_metrics(self, stack: contextlib.ExitStack) -> None:
         values = MappedValues(Path(self._metrics_dir), "supervisor")

@@ -79,6 +79,7 @@ LAYERS = {
     "engine.webhooks.flush": 6,
     "engine.webhooks.senders": 6,
     "engine.supervisor": 6,
+    "engine.tls": 6,
     "engine.worker": 6,
 }
 

@@ -31,7 +31,15 @@ from benchmarks.load.servers.soketi import Soketi
 
 RESULT = ROOT / "benchmarks" / "results" / "load.json"
 SERVERS: dict[str, Server] = {
-    server.name: server for server in (Floor(), Engine(), Engine(workers=2), Soketi(), PlainWebsockets())
+    server.name: server
+    for server in (
+        Floor(),
+        Engine(),
+        Engine(workers=2),
+        Engine(workers=2, shared_memory=False),
+        Soketi(),
+        PlainWebsockets(),
+    )
 }
 
 #: scenario -> server -> figures of each round

@@ -146,8 +146,15 @@ SCENARIOS = (
         "two-workers",
         "Two workers",
         "50 publishes/s to 1,000 subscribers, who are spread over two workers; all processes together on one core.",
-        ("engine", "engine-2"),
+        ("engine", "engine-2", "engine-2-valkey"),
         {"conns": 1000, "rate": 50},
+    ),
+    Scenario(
+        "two-workers-few",
+        "Two workers, few subscribers",
+        "1,000 publishes/s to 10 subscribers, who are spread over two workers; all processes together on one core.",
+        ("engine", "engine-2", "engine-2-valkey"),
+        {"conns": 10, "rate": 1000, "pubs": 8},
     ),
     Scenario(
         "client-limit",

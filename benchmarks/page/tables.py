@@ -64,6 +64,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "webhooks": _WEBHOOKS,
     "webhooks-flat": _WEBHOOKS,
     "two-workers": (_CPU, _DELIVERED, *_LATENCY, _SERVER, _CLIENT),
+    "two-workers-few": (_CPU, _DELIVERED, *_LATENCY, _SERVER, _CLIENT),
     "client-limit": (_DELIVERED, _SERVER, _CLIENT),
 }
 

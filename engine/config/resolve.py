@@ -12,6 +12,9 @@ from engine.config.redis import Node, RedisOptions
 from engine.config.root import Config
 from engine.config.shared import RedisConfig
 
+#: As many as the log in shared memory can keep apart (`engine/_fast/shared_log.pyx`).
+SHARED_MEMORY_WORKERS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
@@ -20,6 +23,7 @@ class Resolved:
     :param redis_needed: some driver is `redis`.
     :param redis_embedded: Redis is needed and none is configured, so the supervisor starts the private Valkey.
     :param redis: the configured Redis, whether needed or not; None when none is configured.
+    :param shared_memory: events between workers go through it: these workers are all that there can be.
     """
 
     adapter: Literal["local", "redis"]
@@ -27,6 +31,7 @@ class Resolved:
     queue: Literal["memory", "redis", "sqs"]
     rate_limiter: Literal["memory", "redis"]
     redis: RedisOptions | None
+    shared_memory: bool
 
     @property
     def redis_needed(self) -> bool:
@@ -48,6 +53,12 @@ def resolve(config: Config, workers: int) -> Resolved:
         queue=config.queue.driver or shared,
         rate_limiter=config.rate_limiter.driver or shared,
         redis=redis,
+        shared_memory=(
+            config.adapter.shared_memory
+            and adapter == "redis"
+            and redis is None
+            and 1 < workers <= SHARED_MEMORY_WORKERS
+        ),
     )
 
 

@@ -45,7 +45,9 @@ class ClusterHealth(Section):
 
 
 class AdapterConfig(Section):
-    """:param fallback_to_local: deliver a publish to this worker's own clients when Redis is gone, instead of 503."""
+    """:param fallback_to_local: deliver a publish to this worker's own clients when Redis is gone, instead of 503.
+    :param shared_memory: with the embedded Valkey, events go from worker to worker through memory that they share.
+    """
 
     driver: (
         Annotated[
@@ -59,6 +61,7 @@ class AdapterConfig(Section):
         | None
     ) = None
     fallback_to_local: Flag = True
+    shared_memory: Flag = True
     redis: AdapterRedis = AdapterRedis()
     cluster_health: ClusterHealth = ClusterHealth()
 

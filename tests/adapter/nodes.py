@@ -1,31 +1,49 @@
-"""Workers' adapters with their hubs, as the tests of this folder use them on one server and on a cluster."""
+"""Workers' adapters with their hubs, as the tests of this folder use them: one server, a cluster, or one host."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvloop
 
 from engine.adapter.cluster import ClusterAdapter
+from engine.adapter.host import HostAdapter
+from engine.adapter.log_files import LogFiles
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
 from engine.interfaces import MemberChange, TotalChange
 from tests._fast.pair import Bench, bench
 
+#: Events of so many bytes are sure to go through the log of one host.
+LONGEST_EVENT = 1024
+
 
 class Node:
-    """One worker's hub and adapter."""
+    """One worker's hub and adapter.
 
-    def __init__(self, hub_bench: Bench, options: RedisOptions, prefix: str, fallback: bool = True) -> None:
+    :param log: for a HostAdapter, whose worker has this number in it; None for one of the others.
+    """
+
+    def __init__(
+        self,
+        hub_bench: Bench,
+        options: RedisOptions,
+        prefix: str,
+        fallback: bool = True,
+        log: LogFiles | None = None,
+        number: int = 0,
+    ) -> None:
         self.bench = hub_bench
         self.members: list[MemberChange] = []
         self.totals: list[TotalChange] = []
         self.terminated: list[tuple[str, str, bool]] = []
         self.wakes = 0
         self.states: list[bool] = []
+        self.missed: list[int] = []
         callbacks: dict[str, Any] = {
             "on_member_change": self.members.append,
             "on_total_change": self.totals.append,
@@ -33,12 +51,14 @@ class Node:
             "on_wake": self._wake,
             "on_change": self.states.append,
         }
-        if options.nodes:
-            self.adapter: RedisAdapter = ClusterAdapter(
-                hub_bench.hub, options, prefix, fallback, announced=lambda _, name: name == "counted", **callbacks
-            )
-        else:
-            self.adapter = RedisAdapter(hub_bench.hub, options, prefix, fallback, **callbacks)
+        build: Callable[..., RedisAdapter] = RedisAdapter
+        if log is not None:
+            build = HostAdapter
+            callbacks |= {"log": log.open(number), "waker": log.wakers[number], "on_missed": self.missed.append}
+        elif options.nodes:
+            build = ClusterAdapter
+            callbacks["announced"] = lambda _, name: name == "counted"
+        self.adapter = build(hub_bench.hub, options, prefix, fallback, **callbacks)
 
     def _wake(self) -> None:
         self.wakes += 1
@@ -49,18 +69,30 @@ class Node:
         await asyncio.wait_for(done.wait(), 5)
 
 
-def run(options: RedisOptions, scene: Callable[..., Awaitable[None]], nodes: int = 2, fallback: bool = True) -> None:
+def run(
+    options: RedisOptions,
+    scene: Callable[..., Awaitable[None]],
+    nodes: int = 2,
+    fallback: bool = True,
+    host: bool = False,
+) -> None:
+    """Play a scene with the topics' prefix and the nodes.
+
+    :param host: they share the log of one host.
+    """
+
     async def play() -> None:
         prefix = f"t-{uuid.uuid4().hex}:"
         async with bench() as one, bench() as two:
-            made = [Node(b, options, prefix, fallback) for b in (one, two)[:nodes]]
-            try:
-                for node in made:
-                    await node.adapter.start()
-                await scene(prefix, *made)
-            finally:
-                for node in made:
-                    await node.adapter.stop()
+            with _log(nodes if host else 0) as log:
+                made = [Node(b, options, prefix, fallback, log, n) for n, b in enumerate((one, two)[:nodes])]
+                try:
+                    for node in made:
+                        await node.adapter.start()
+                    await scene(prefix, *made)
+                finally:
+                    for node in made:
+                        await node.adapter.stop()
 
     uvloop.run(play())
 
@@ -69,3 +101,15 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+@contextmanager
+def _log(workers: int) -> Iterator[LogFiles | None]:
+    if not workers:
+        yield None
+        return
+    log = LogFiles.create(workers, LONGEST_EVENT)
+    try:
+        yield log
+    finally:
+        log.close()

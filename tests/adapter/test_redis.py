@@ -1,4 +1,4 @@
-"""The adapter between workers over a real server: two hubs, one Valkey, or one cluster of them."""
+"""The adapter between workers over a real server: two hubs, one Valkey, one cluster of them, or one host's log."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Server(Protocol):
     """What carries topics, as a test sees it from outside."""
 
     options: RedisOptions
+    #: Events go through the log of one host.
+    host: bool
 
     def numsub(self, topic: str) -> int: ...
 
@@ -34,7 +36,8 @@ class Server(Protocol):
 
 
 class Single:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, host: bool) -> None:
+        self.host = host
         self.options = RedisOptions.parse(url)
         self.client = redis.Redis.from_url(url)
 
@@ -52,6 +55,8 @@ class Single:
 
 
 class Clustered:
+    host = False
+
     def __init__(self, cluster: ValkeyCluster) -> None:
         self.options = cluster.redis_options()
         self.numsub = cluster.numsub
@@ -61,13 +66,14 @@ class Clustered:
         return prefix + "{0}:"
 
 
-@pytest.fixture(params=["one", "cluster"])
+@pytest.fixture(params=["one", "cluster", "host"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    if request.param == "one":
-        with contextlib.closing(Single(request.getfixturevalue("redis_url"))) as single:
-            yield single
-    else:
+    if request.param == "cluster":
         yield Clustered(request.getfixturevalue("redis_cluster"))
+    else:
+        url = request.getfixturevalue("redis_url")
+        with contextlib.closing(Single(url, host=request.param == "host")) as single:
+            yield single
 
 
 def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_sender_over(server: Server) -> None:
@@ -85,7 +91,7 @@ def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_sender
         await peer_b.until(lambda: "last" in peer_b.texts)
         assert peer_a.texts == peer_b.texts == [*map(str, range(200)), "last"]
 
-    run(server.options, scene)
+    run(server.options, scene, host=server.host)
 
 
 def test_only_channels_with_subscribers_are_subscribed(server: Server) -> None:
@@ -101,7 +107,7 @@ def test_only_channels_with_subscribers_are_subscribed(server: Server) -> None:
         a.adapter.unsubscribe("app", "room")
         await until(lambda: server.numsub(topic) == 0)
 
-    run(server.options, scene)
+    run(server.options, scene, host=server.host)
 
 
 def test_what_the_scripts_tell_arrives(server: Server) -> None:
@@ -122,7 +128,7 @@ def test_what_the_scripts_tell_arrives(server: Server) -> None:
         assert a.terminated == [("app", "u/1", False)]
         assert a.wakes == 1
 
-    run(server.options, scene)
+    run(server.options, scene, host=server.host)
 
 
 def test_termination_reaches_the_worker_that_has_the_user(server: Server) -> None:
@@ -133,7 +139,7 @@ def test_termination_reaches_the_worker_that_has_the_user(server: Server) -> Non
         await until(lambda: len(b.terminated) == 2)
         assert (a.terminated, b.terminated) == ([], [("app", "u1", False), ("app", "u1", True)])
 
-    run(server.options, scene)
+    run(server.options, scene, host=server.host)
 
 
 @pytest.mark.parametrize("fallback", [True, False])

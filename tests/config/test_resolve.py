@@ -39,6 +39,27 @@ def test_effective_drivers(document: Any, workers: int, drivers: tuple[str, ...]
     assert (found.redis_needed, found.redis_embedded) == (needed, embedded)
 
 
+@pytest.mark.parametrize(
+    ("document", "workers", "shared"),
+    [
+        ({}, 2, True),
+        ({}, 64, True),
+        ({"adapter": {"driver": "redis"}}, 2, True),
+        ({}, 65, False),
+        ({}, 1, False),
+        ({"adapter": {"driver": "redis"}}, 1, False),
+        ({"queue": {"driver": "redis"}}, 1, False),
+        # Other hosts may be on a Redis that is configured.
+        (REDIS, 2, False),
+        ({"adapter": {"shared_memory": False}}, 2, False),
+    ],
+)
+def test_events_go_through_shared_memory_where_the_workers_are_the_whole_cluster(
+    document: Any, workers: int, shared: bool
+) -> None:
+    assert loaded(document, workers=workers).resolved.shared_memory is shared
+
+
 def test_doubtful_drivers_are_warned_of() -> None:
     document = {"queue": {"driver": "memory"}, "rate_limiter": {"driver": "memory"}}
     assert loaded(document, workers=3).warnings == (

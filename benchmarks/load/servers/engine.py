@@ -14,12 +14,18 @@ from benchmarks.load.servers.base import APP_ID, KEY, SECRET, Launch, Need, Serv
 
 
 class Engine(Server):
-    """:param workers: with more than one the embedded Valkey runs too."""
+    """:param workers: with more than one the embedded Valkey runs too.
+    :param shared_memory: False sends events between them through it.
+    """
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int = 1, *, shared_memory: bool = True) -> None:
         self.workers = workers
+        self.shared_memory = shared_memory
         self.name = "engine" if workers == 1 else f"engine-{workers}"
         self.title = "engine" if workers == 1 else f"engine, {workers} workers"
+        if not shared_memory:
+            self.name += "-valkey"
+            self.title += ", events through Valkey"
 
     def version(self) -> str:
         described = subprocess.run(
@@ -28,7 +34,8 @@ class Engine(Server):
         return described.stdout.strip() or "unknown"
 
     def launch(self, port: int, folder: Path, need: Need) -> Launch:
-        (folder / "config.json").write_text(json.dumps(_config(port, need)))
+        config = _config(port, need) | {"adapter": {"shared_memory": self.shared_memory}}
+        (folder / "config.json").write_text(json.dumps(config))
         command = [sys.executable, "-m", "engine", "--workers", str(self.workers), "--config", "config.json"]
         return Launch(command, {"PYTHONPATH": str(ROOT)})
 
