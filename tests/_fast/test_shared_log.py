@@ -178,21 +178,25 @@ def test_a_place_that_was_filled_by_one_who_died_before_counting_it_is_not_lost(
 WRITER = """
 import os, sys
 from engine._fast.shared_log import SharedLog
-memory, me, places, arena, *wakers = map(int, sys.argv[1:])
+memory, me, count, repeats, places, arena, *wakers = map(int, sys.argv[1:])
 log = SharedLog(memory, wakers, me, places, arena)
 log.join()
 os.nice(19)
+before = log.end
 print("up", flush=True)
+while count and log.end == before:
+    pass
 n = 0
-while True:
-    log.append(b"t:app/room", b"%d %d" % (me, n))
+while not count or n < count:
+    log.append(b"t:app/room", b"%d %d " % (me, n) * repeats)
     n += 1
 """
 
 
 @contextmanager
-def _writing(log: Made, number: int) -> Iterator[subprocess.Popen[bytes]]:
-    arguments = [log.memory, number, *log.sizes, *log.wakers]
+def _writing(log: Made, number: int, count: int = 0, repeats: int = 1) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that writes; or, with a count, writes so many as soon as there is a first message."""
+    arguments = [log.memory, number, count, repeats, *log.sizes, *log.wakers]
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -233,6 +237,42 @@ def test_writers_that_are_stopped_or_killed_anywhere_hold_nobody_up_and_there_is
     common = set(readers[0].read) & set(readers[1].read)
     one, two = ([message for message in reader.read if message in common] for reader in readers)
     assert one == two and len(common) > 100
+
+
+def test_of_two_who_write_at_once_none_loses_anything() -> None:
+    """Both go for the same places all the time, and there is room for everything."""
+    count = 100_000
+    with made(4, places=1 << 18, arena_bytes=1 << 22) as log, ExitStack() as stack:
+        live, late = _Follower(log.worker(0)), _Follower(log.worker(1))
+        writers = [stack.enter_context(_writing(log, number, count)) for number in (2, 3)]
+        live.log.append(TOPIC, b"0 0")
+        for number in (2, 3):
+            live.until_more_from(number)
+        for writer in writers:
+            assert writer.wait(60) == 0
+        for reader in (live, late):
+            reader.log.append(TOPIC, b"%d 1" % (reader is late))
+        for reader in (live, late):
+            reader.until_more_from(1)
+    for number in (2, 3):
+        assert [n for writer, n in live.read if writer == number] == [*range(count)]
+    assert late.read == live.read
+    assert (live.log.missed, late.log.missed) == (0, 0)
+
+
+def test_nothing_is_read_that_is_written_over_meanwhile() -> None:
+    """Only a few messages fit in, so the reader is always about to be overtaken."""
+    whole, repeats = 0, 3000
+    with made(2, places=8, arena_bytes=1 << 17) as log:
+        reader = log.worker(0)
+        with _writing(log, 1, repeats=repeats):
+            end = time.monotonic() + 20
+            while whole < 5000 or not reader.missed:
+                assert time.monotonic() < end, "5,000 messages"
+                for _, message in reader.take(8):
+                    first = message[: message.index(b" ", 2) + 1]
+                    assert message == first * repeats
+                    whole += 1
 
 
 class _Follower:
