@@ -35,6 +35,9 @@ def test_killed_workers_are_given_up_once(engine: Engine, receiver: WebhookRecei
     for number, victim in enumerate(engine.workers()):
         asyncio.run(_kill(engine, receiver, victim, number))
         wait_until(lambda: len(engine.workers()) == 2, 10, "two workers again")
+    for number in range(2):
+        # Its last subscriber has just left; that is told after the settling time.
+        wait_until(lambda number=number: _names(receiver, f"shared-{number}")[-1] == "channel_vacated")
     # What was told too often or too late would have come by the time of a later transition.
     names = {channel: _names(receiver, channel) for channel in {e["channel"] for e in receiver.events("/hook")}}
     wrong = {channel: told for channel, told in names.items() if not _alternates(told)}
