@@ -147,6 +147,7 @@ class Parts:
             incarnation=lambda: self.reporter.incarnation,
             node_timeout_ms=config.adapter.cluster_health.node_timeout_ms,
             delivery=delivery,
+            departed=self.reporter.departed,
             catch_up=changeover.catch_up,
         )
         batcher = Batcher(self.leader, config.webhooks.batching, self.metrics)

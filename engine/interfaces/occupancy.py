@@ -5,7 +5,7 @@ The memory driver is the model of the others: same answers, same transitions for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -196,8 +196,12 @@ class OccupancyStore(Protocol):
     async def expired(self, timeout_ms: int) -> list[str]:
         """Incarnations that left, were declared dead, or sent no heartbeat for so long; a started purge included."""
 
-    async def purge(self, leader: str, dead: str, wanted: Wanted, limit: int) -> bool:
-        """Undo up to `limit` facts of a dead incarnation, as if its clients had left; True while more remains."""
+    async def purge(
+        self, leader: str, dead: str, wanted: Wanted, limit: int, undoing: Callable[[Report], None] | None = None
+    ) -> bool:
+        """Undo up to `limit` facts of a dead incarnation, as if its clients had left; True while more remains.
+
+        :param undoing: called with each report that takes facts back, before it is sent, if the store can lose data."""
 
     async def due(self, limit: int) -> Due:
         """Up to `limit` transitions whose time has come, in order."""

@@ -17,7 +17,7 @@ from typing import Protocol
 from engine.apps.app import App
 from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
-from engine.interfaces import AppManager, Job, OccupancyStore, Transition, Wanted, WebhookQueue
+from engine.interfaces import AppManager, Job, OccupancyStore, Report, Transition, Wanted, WebhookQueue
 from engine.metrics import Metrics
 from engine.occupancy.silence import MAX_STEP
 from engine.tasks import cancel, spawn
@@ -57,6 +57,7 @@ class Consumer(Protocol):
 class Leader:
     """:param wanted: what webhooks want of a dead worker's channels.
     :param incarnation: this worker's name in the cluster as it is now.
+    :param departed: hears of all that is taken back from dead workers.
     :param catch_up: awaited before what concerns unknown apps is dropped: another worker may have heard of them first.
     :param node_timeout_ms: silence after which a worker counts as dead.
     :param look_every_s: between two looks while nobody wakes us; the lease, `lease_ms`, is renewed as often.
@@ -74,6 +75,7 @@ class Leader:
         incarnation: Callable[[], str],
         node_timeout_ms: int,
         delivery: Consumer,
+        departed: Callable[[Report], None],
         catch_up: Callable[[Collection[str]], Awaitable[None]] | None = None,
         lease_ms: int = LEASE_MS,
         look_every_s: float = LOOK_EVERY_S,
@@ -88,6 +90,7 @@ class Leader:
         self._incarnation = incarnation
         self._node_timeout_ms = node_timeout_ms
         self._delivery = delivery
+        self._departed = departed
         self._catch_up = catch_up
         self._lease_ms = lease_ms
         # The store counts silence only between looks that are near enough to each other.
@@ -226,7 +229,7 @@ class Leader:
                 self._burying.add(name)
                 await self._delivery.worker_died(name)
             for _ in range(PURGE_SLICES):
-                if not await self._store.purge(self._me, name, self._wanted, PURGE_FACTS):
+                if not await self._store.purge(self._me, name, self._wanted, PURGE_FACTS, self._departed):
                     self._burying.discard(name)
                     self._metrics.worker_purged()
                     break

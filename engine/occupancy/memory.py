@@ -83,7 +83,9 @@ class MemoryOccupancy:
         self._judged = {name: beats[name] for name in silent}
         return list(self._cluster.purging) + silent
 
-    async def purge(self, leader: str, dead: str, wanted: Wanted, limit: int) -> bool:
+    async def purge(
+        self, leader: str, dead: str, wanted: Wanted, limit: int, undoing: Callable[[Report], None] | None = None
+    ) -> bool:
         return self._cluster.purge(leader, dead, self._judged.get(dead, 0), wanted, limit)
 
     async def due(self, limit: int) -> Due:

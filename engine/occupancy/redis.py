@@ -167,12 +167,17 @@ class RedisOccupancy:
         self._judged = {name: f"{beats[name]:.0f}" for name in silent}
         return [name.decode("utf-8", "replace") for name in purging] + silent
 
-    async def purge(self, leader: str, dead: str, wanted: Wanted, limit: int) -> bool:
+    async def purge(
+        self, leader: str, dead: str, wanted: Wanted, limit: int, undoing: Callable[[Report], None] | None = None
+    ) -> bool:
         judged = self._judged.get(dead, "")
         if await self._run(_PURGE, leader, dead, judged) <= 0:
             return False
         # Nobody changes these any more: reports of this incarnation are refused from here on.
         reports = await self._facts_to_undo(dead, wanted, limit)
+        if undoing is not None:
+            for report in reports:
+                undoing(report)
         return bool(await self._run(_PURGE, leader, dead, judged, *wire.encode_reports(reports)) > 0)
 
     async def due(self, limit: int) -> Due:

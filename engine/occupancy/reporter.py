@@ -74,6 +74,8 @@ class Reporter:
         self._unannounced: set[tuple[str, str]] = set()
         self._departures = Departures(lambda: asyncio.get_running_loop().time())
         self._telling = False
+        #: Something was done to the store of which no report shows whether it still knows it.
+        self._behind = False
         self.incarnation = _new_incarnation()
         self.connected = False
         #: Facts that the store had wrong and the reconciler repaired; a metric.
@@ -145,6 +147,13 @@ class Reporter:
         self._announce()
         self._converged_at = asyncio.get_running_loop().time() + self._converge_s
 
+    def departed(self, report: Report) -> None:
+        """This worker takes back what another held. Should the store lose that, nobody else knows that it was told."""
+        self._departures.note(report)
+        # A report behind it, if only an empty one: if the store lacks that later, it lacks this.
+        self._behind = True
+        self._wake.set()
+
     def _place(self, app_id: str, channel: str) -> Held:
         held = self._held.get((app_id, channel))
         if held is None:
@@ -175,7 +184,7 @@ class Reporter:
                         raise IncarnationGone(self.incarnation)
                     if not self._lost:
                         self._departures.forget_old()
-                if self._dirty:
+                if self._dirty or self._behind:
                     await self._tell()
                 elif now >= self._converged_at:
                     self._announce()
@@ -219,7 +228,7 @@ class Reporter:
         told = [(held.changed, held.waiting) for held in batch]
         for held in batch:
             held.changed, held.waiting = {}, []
-        self._telling = True
+        self._telling, self._behind = True, False
         try:
             answers = await self._store.report(self.incarnation, reports)
         except (IncarnationGone, StoreUnavailable):

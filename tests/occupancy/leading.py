@@ -60,6 +60,7 @@ class Made:
             self.metrics,
             incarnation=lambda: self.name,
             delivery=self.delivery,
+            departed=options.pop("departed", lambda report: None),
             **options,
         )
 

@@ -212,6 +212,38 @@ def test_a_worker_given_up_for_its_silence_finds_no_data_lost(redis_url: str) ->
     asyncio.run(run())
 
 
+def test_a_burial_that_was_lost_is_told_to_be_none(redis_url: str) -> None:
+    """The leader gives up a worker that only stood still, that is told, and then Redis has never heard of it."""
+
+    async def run() -> None:
+        async with working(redis_url) as worker:
+            stalled = worker.cluster.store()
+            await stalled.join("stalled")
+            await stalled.report("stalled", [presence(1, MemberReport("ann", 1))])
+            copy = await worker.copied()
+            await stalled.leave("stalled")
+            await worker.store.acquire("leader", 60_000)
+            while await worker.store.purge("leader", "stalled", everything, 10, worker.reporter.departed):
+                pass
+
+            async def noted() -> bool:
+                return await worker.cluster.client.hexists(turns, worker.reporter.incarnation)
+
+            turns = next(key for key in copy if key.endswith(b"turns"))
+            await worker.until(noted)
+            worker.fail_over(copy)
+            assert await stalled.heartbeat("stalled"), "it has missed nothing"
+            before = await worker.told()
+
+            async def told() -> bool:
+                return len(await worker.told()) > len(before)
+
+            await worker.until(told)
+            assert (await worker.told())[len(before) :] == [("channel_occupied", "", ""), ("member_added", "ann", "")]
+
+    asyncio.run(run())
+
+
 def test_retelling_says_how_it_is_at_once_and_once(redis_url: str) -> None:
     """A departure that settles is told now: what it would be cancelled by may contradict what was told before."""
 

@@ -94,6 +94,7 @@ class Node:
             incarnation=lambda: self.reporter.incarnation,
             node_timeout_ms=plan.node_timeout_ms,
             delivery=Consumer(),
+            departed=self.reporter.departed,
             lease_ms=plan.lease_ms,
             look_every_s=plan.look_every_s,
         )

@@ -40,7 +40,7 @@ FAULTS = (
     "a leader buries nobody",
 )
 #: Seeds of losing servers that found a fault of the engine or of the simulation.
-FAILED_ONCE = (400820, 400968)
+FAILED_ONCE = (400820, 400968, 600725)
 #: Seeds within which each of them is found.
 WITHIN = 12
 

@@ -53,6 +53,13 @@ LOSING = (
         "false",
         loses=True,
     ),
+    Mutation(
+        "the leader does not remember whom it buried",
+        "reporter:Reporter.departed",
+        "self._departures.note(report)",
+        "pass",
+        loses=True,
+    ),
     Mutation("a worker overlooks the new epoch", "reporter:Reporter._join", "self._lost = True", "pass", loses=True),
     Mutation(
         "a worker tells again before it has announced what it holds",
