@@ -304,6 +304,23 @@ class TestDeath:
         assert await store.channels("app") == {}
 
     @scenario
+    async def test_who_is_being_purged_cannot_join_again(self, cluster: Cluster) -> None:
+        store = await joined(cluster, "a", "b")
+        await store.report("a", [plain(1, f"c{n}") for n in range(4)])
+        await store.acquire("b", LEASE_MS)
+        await store.leave("a")
+        assert await store.purge("b", "a", everything, 1)
+        # It would report beside the purge, which would take that for what the dead had held.
+        with pytest.raises(IncarnationGone):
+            await store.join("a")
+        with pytest.raises(IncarnationGone):
+            await store.report("a", [plain(1, "new")])
+        while await store.purge("b", "a", everything, 10):
+            pass
+        assert await store.channels("app") == {}
+        assert await store.expired(10_000) == []
+
+    @scenario
     async def test_only_the_leader_purges_and_only_the_dead(self, cluster: Cluster) -> None:
         store = await joined(cluster, "a", "b", "c")
         await store.report("a", [plain(1)])
