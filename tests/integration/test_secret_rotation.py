@@ -1,4 +1,4 @@
-"""While a secret is replaced, both are good for clients and back ends, and webhooks carry the new one (issue 5)."""
+"""While a secret is replaced, both are good for clients and back ends, and webhooks carry the new one."""
 
 from __future__ import annotations
 
