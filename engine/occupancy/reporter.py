@@ -349,9 +349,12 @@ class Reporter:
             mine[app_id, channel, None] = held.count
             for user_id, connections in held.members.items():
                 mine[app_id, channel, user_id] = len(connections)
-        for fact in believed | mine:
-            if believed.get(fact, 0) != mine.get(fact, 0):
-                self._repair(*fact)
+        wrong = [fact for fact in believed | mine if believed.get(fact, 0) != mine.get(fact, 0)]
+        if wrong and not await self._store.heartbeat(self.incarnation):
+            # Nothing drifted: what it held was given up with it, or is being given up now.
+            raise IncarnationGone(self.incarnation)
+        for fact in wrong:
+            self._repair(*fact)
 
     def _repair(self, app_id: str, channel: str, user_id: str | None) -> None:
         self.drift += 1

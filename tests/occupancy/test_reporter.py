@@ -271,6 +271,25 @@ def test_a_heartbeat_notices_that_the_incarnation_is_gone() -> None:
     run(scene, heartbeat_s=0.02)
 
 
+def test_the_reconciler_takes_what_was_given_up_for_no_drift() -> None:
+    async def scene(world: World) -> None:
+        before = world.reporter.incarnation
+        await world.added("room")
+        await world.added("presence-x", ANN)
+        await world.store.leave(before)
+        await world.store.acquire("leader", 1000)
+        # Still being given up: some of it is known, and some is not.
+        assert await world.store.purge("leader", before, lambda app, channel: Wishes(True, True), 1)
+        await until(lambda: world.reporter.incarnation != before)
+        await world.reporter.settled()
+        assert world.reporter.drift == 0
+        while await world.store.purge("leader", before, lambda app, channel: Wishes(True, True), 10):
+            pass
+        assert await world.totals() == {"room": 1, "presence-x": 1}
+
+    run(scene, reconcile_s=0.05)
+
+
 def test_a_callback_taken_back_is_not_called() -> None:
     async def scene(world: World) -> None:
         def never(answer: Answer, refused: bool) -> None:

@@ -86,7 +86,7 @@ def _until_right(world: World, within_s: float) -> float:
         raise Violation(f"all was told, and then {more}")
     _check_stories(world)
     _check_keys(world)
-    if not world.excuses.lossy and (drift := {node.name: n for node in world.nodes if (n := node.drift)}):
+    if not world.excuses.lossy and (drift := {node.name: n for node in world.nodes if (n := node.reporter.drift)}):
         raise Violation(f"reconcilers found facts wrong: {drift}")
     return took_s
 

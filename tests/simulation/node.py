@@ -83,7 +83,6 @@ class Node:
             reconcile_s=plan.reconcile_s,
             converge_s=plan.converge_s,
         )
-        self._first_name = self.reporter.incarnation
         self.leader = Leader(
             store,
             Jobs(),  # type: ignore[arg-type]
@@ -126,11 +125,6 @@ class Node:
     @property
     def in_trouble(self) -> bool:
         return self.dead or self.stopped or self.cut or self.draining or not (self.serving and self.reporter.connected)
-
-    @property
-    def drift(self) -> int:
-        """What its reconciler found wrong; not that of one that was given up, which may find all of it gone first."""
-        return self.reporter.drift if self.reporter.incarnation == self._first_name else 0
 
     def facts(self) -> dict[Fact, int]:
         """What it truly holds."""

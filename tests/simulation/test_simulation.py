@@ -39,8 +39,8 @@ FAULTS = (
     "the last connection of a member is not told to be gone",
     "a leader buries nobody",
 )
-#: Seeds of losing servers that found a fault of the engine or of the simulation.
-FAILED_ONCE = (400820, 400968, 600725)
+#: Seeds that found a fault of the engine or of the simulation, and whether their server loses data.
+FAILED_ONCE = ((400820, True), (400968, True), (600725, True), (4091, False))
 #: Seeds within which each of them is found.
 WITHIN = 12
 
@@ -63,9 +63,9 @@ def test_everything_comes_right(path: str, first: int, loses: bool) -> None:
             pytest.fail(f"{violation}; replay: python -m tests.simulation {words}")
 
 
-@pytest.mark.parametrize("seed", FAILED_ONCE)
-def test_what_failed_once_comes_right(path: str, seed: int) -> None:
-    play(Plan.of(seed, loses=True), path)
+@pytest.mark.parametrize(("seed", "loses"), FAILED_ONCE)
+def test_what_failed_once_comes_right(path: str, seed: int, loses: bool) -> None:
+    play(Plan.of(seed, loses=loses), path)
 
 
 @pytest.mark.parametrize("name", FAULTS)
