@@ -34,7 +34,9 @@ class Adapter(Protocol):
         """Return when all that any worker had published before this call was handed to the hub; bounded."""
 
     def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
-        """This worker has a first subscriber; `done` is called when nothing published from then on is missed."""
+        """This worker has a subscriber; `done` is called when nothing published from then on is missed.
+
+        Asked again for a channel that it has, it also sees to what is told of it by now."""
 
     def unsubscribe(self, app_id: str, channel: str) -> None:
         """This worker's last subscriber has left."""

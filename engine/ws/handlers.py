@@ -146,6 +146,8 @@ class Handlers:
                 # Those who are here already stay, and count: newcomers find the limit as it is meant.
                 state.counted = True
                 self._reporter.add(app.id, CONNECTIONS, None, None, app.max_connections)
+            if app.subscription_count and not before.subscription_count:
+                self._subscriptions.listen_again(connection)
             if app.user_authentication and not before.user_authentication:
                 self._keepalive.expect_authorization(connection, app.user_authentication_timeout_s)
             elif before.user_authentication and not app.user_authentication:

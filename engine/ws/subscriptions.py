@@ -102,6 +102,13 @@ class Subscriptions:
             self._hub.leave(connection, channel)
             self._left(connection, channel)
 
+    def listen_again(self, connection: Connection) -> None:
+        """More is told of its application's channels from now on than when it came into them."""
+        state: ConnectionState = connection.state
+        names = [channel.name for channel in self._hub.channels_of(connection)]
+        for name in (*names, *(state.joining or ())):
+            self._adapter.subscribe(connection.app.id, name, _nobody_waits)
+
     def is_in(self, connection: Connection, name: str) -> bool:
         """Whether the subscription is live."""
         return self._hub.subscribed(connection, self._hub.channel(connection.app.id, name))
@@ -272,3 +279,7 @@ class Subscriptions:
         if user is None or user.id != user_id:
             raise SubscriptionError(name, "The connection is unauthorized.")
         connection.send(text_frame(messages.subscription_succeeded(name)))
+
+
+def _nobody_waits() -> None:
+    """For what is subscribed to without anybody being acknowledged."""

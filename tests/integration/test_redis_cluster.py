@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import shared_config
+from tests.integration.test_reload import reloaded, with_apps
 from tests.support.client import PusherClient, connected
 from tests.support.engine import APP, PYTHON, Engine, environment, running
 from tests.support.receiver import WebhookReceiver
@@ -134,6 +135,23 @@ def webhooks(engine: Engine, *args: str) -> str:
     return subprocess.run(
         command, cwd=engine.folder, env=environment(), text=True, capture_output=True, timeout=30, check=True
     ).stdout
+
+
+def test_counts_that_are_switched_on_reach_channels_that_are_held_already() -> None:
+    async def scene(engine: Engine) -> None:
+        async with AsyncExitStack() as stack:
+            some = await clients(stack, engine)
+            first = some[0]
+            second = next(client for client in some if len(workers_of(engine, [first, client])) == 2)
+            await first.subscribe("room")
+            await reloaded(engine, APP | {"enable_subscription_count": True})
+            # Nobody else comes to the first one's worker, which has the channel since before.
+            await second.subscribe("room")
+            told = await first.next("pusher_internal:subscription_count", "room")
+            assert told["data"] == '{"subscription_count":2}'
+
+    with ValkeyCluster() as cluster, running(on(cluster) | with_apps(APP), workers=2) as engine:
+        asyncio.run(scene(engine))
 
 
 def test_the_shard_of_occupancy_fails_over(receiver: WebhookReceiver) -> None:
