@@ -85,6 +85,7 @@ class Metrics:
         self._apps = gauge("apps", "Applications that are served.", (), "max")
         self._apps_refused = gauge("apps_refused", "Entries of the database that cannot be used.", (), "max")
         self._apps_unread = counter("app_source_errors_total", "Times that the applications could not be read.")
+        self._reloads = counter("config_reloads_total", "Times that the configuration was read again.", ("result",))
 
         # M-4: webhooks. One request is one attempt; its events are in the batch.
         self._hook_sent = counter("webhooks_sent_total", "Webhook requests answered with 2xx.", _ENDPOINT)
@@ -226,6 +227,9 @@ class Metrics:
 
     def apps_unread(self) -> None:
         self._apps_unread.add(1)
+
+    def config_reloaded(self, *, refused: bool) -> None:
+        self._reloads.add(1, "refused" if refused else "followed")
 
     # --- webhooks
 

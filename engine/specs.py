@@ -17,6 +17,7 @@ from engine.config.load import Loaded
 from engine.config.reload import followed, waits_for_restart
 from engine.control import seal
 from engine.errors import ConfigError
+from engine.metrics import Metrics
 from engine.process import WorkerProcess
 from engine.spec import WorkerSpec
 
@@ -26,8 +27,9 @@ _log = logging.getLogger(__name__)
 class Specs:
     """:ivar newest: what a worker that is started now is given. :ivar number: it grows with each newer one."""
 
-    def __init__(self, first: WorkerSpec) -> None:
+    def __init__(self, first: WorkerSpec, metrics: Metrics) -> None:
         self.newest = first
+        self._metrics = metrics
         self.number = 1
         self._read_at = 0.0
         #: The newest as a file for workers that run already; -1 when all of them follow it.
@@ -44,6 +46,7 @@ class Specs:
             _log.error("the configuration was read again and cannot be used; nothing has changed")
             for line in str(error).splitlines():
                 _log.error("%s", line)
+            self._metrics.config_reloaded(refused=True)
             return
         running = self.newest.loaded.config
         config = followed(running, loaded.config)
@@ -53,6 +56,7 @@ class Specs:
         self._fd = seal(self.newest)
         # What is to be logged takes as long again with thousands of applications; the workers do not wait for it.
         self._send(workers)
+        self._metrics.config_reloaded(refused=False)
         for line in loaded.warnings:
             _log.warning("%s", line)
         if waiting := waits_for_restart(config, loaded.config):

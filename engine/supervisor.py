@@ -98,7 +98,7 @@ class Supervisor:
             redis = self._start_redis(stack)
             self._start_metrics(stack)
             log = self._make_log(stack)
-            self._specs = Specs(WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir, log))
+            self._specs = Specs(WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir, log), self._metrics)
             stack.callback(self._specs.close)
             self._slots = [Slot(number, mine) for number, mine in enumerate(listening)]
             try:

@@ -97,6 +97,8 @@ CALLS: list[tuple[Callable[[Metrics], None], list[str]]] = [
     (lambda m: m.add_drift(6), ['reconciler_drift_total{port="6001"} 6']),
     (lambda m: m.worker_purged(), ['purged_workers_total{port="6001"} 1']),
     (lambda m: m.worker_restarted(), ['worker_restarts_total{port="6001"} 1']),
+    (lambda m: m.config_reloaded(refused=True), ['config_reloads_total{result="refused",port="6001"} 1']),
+    (lambda m: m.config_reloaded(refused=False), ['config_reloads_total{result="followed",port="6001"} 1']),
     (lambda m: m.adapter_sent("a", 2), ['horizontal_adapter_sent_requests{app_id="a",port="6001"} 2']),
     (lambda m: m.adapter_received("a"), ['horizontal_adapter_received_requests{app_id="a",port="6001"} 1']),
     (lambda m: m.adapter_failed("a"), ['horizontal_adapter_uncomplete_promises{app_id="a",port="6001"} 1']),

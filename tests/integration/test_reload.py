@@ -250,6 +250,8 @@ def test_what_cannot_be_used_changes_nothing() -> None:
         assert "hidden" not in log
         hang_up(engine, before, FOLLOWED)
         assert "applications: none changed" in engine.log()
+        counted = re.findall(r'config_reloads_total{result="(\w+)".*} (\d+)', engine.metrics())
+        assert sorted(counted) == [("followed", "1"), ("refused", "3")]
 
 
 def test_what_needs_a_restart_is_named(engine: Engine) -> None:
