@@ -36,6 +36,7 @@ def main() -> int:
     PLOTS.mkdir(parents=True, exist_ok=True)
     parts = [Path(__file__).with_name("intro.md").read_text()]
     parts += ["## What the engine is held to", goal_table(goals(load, micro))]
+    parts += ["## Where the time and the memory go", Path(__file__).with_name("notes.md").read_text()]
     if load is not None:
         parts += ["## Under load", _conditions(load), *_scenarios(load)]
     if micro is not None:
