@@ -50,5 +50,6 @@ class RedisAnswers:
 
 
 def _answer(value: object) -> bytes:
-    ours = isinstance(value, bytes) and len(value) <= MAX_ANSWER_BYTES and value[:1] == b"{" and value[-1:] == b"}"
-    return value if ours and isinstance(value, bytes) else b""
+    if isinstance(value, bytes) and len(value) <= MAX_ANSWER_BYTES and value[:1] == b"{" and value[-1:] == b"}":
+        return value
+    return b""

@@ -20,13 +20,13 @@ RENEWED, SETTLED = b"renewed", b"settled"
 _log = logging.getLogger(__name__)
 
 
-class _Topic:
+class Topic:
     """One topic: confirmations still due, and who waits for them."""
 
     __slots__ = ("outstanding", "waiting", "wanted")
 
     def __init__(self) -> None:
-        self.wanted = True
+        self.wanted = False
         # SUBSCRIBE commands not yet confirmed: only the last confirmation counts, since an UNSUBSCRIBE may have
         # been sent between two of them.
         self.outstanding = 0
@@ -48,7 +48,7 @@ class SubscribeLink(RedisLink):
     ) -> None:
         super().__init__(options, name, on_change)
         self._on_message = on_message
-        self._topics: dict[bytes, _Topic] = {}
+        self._topics: dict[bytes, Topic] = {}
         #: Connected, and subscribed again to everything of before.
         self.renewed = False
         self._settled = asyncio.Event()
@@ -58,8 +58,7 @@ class SubscribeLink(RedisLink):
         serves alone, and subscribes when Redis is back."""
         entry = self._topics.get(topic)
         if entry is None:
-            entry = self._topics[topic] = _Topic()
-            entry.wanted = False
+            entry = self._topics[topic] = Topic()
         if not self.connected:
             entry.wanted = True
         elif not entry.wanted:

@@ -19,28 +19,25 @@ from redis.crc import key_slot
 
 from engine.config.redis import Node, RedisOptions
 from engine.redis.client import RedisLink
+from engine.redis.pubsub import SETTLED, Topic
 from engine.redis.shard_publisher import end, start_or_begin
 from engine.redis.topology import Topology
 
-SETTLED = b"settled"
 #: Errors after which a topic is to be subscribed elsewhere, or later. Any other is the operator's to mend.
 _ELSEWHERE = ("MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "MASTERDOWN")
 
 _log = logging.getLogger(__name__)
 
 
-class _Topic:
-    """One topic: where it is subscribed, confirmations still due there, and who waits for them."""
+class _Topic(Topic):
+    """A topic, and where it is subscribed; its confirmations are those that are due there."""
 
-    __slots__ = ("link", "outstanding", "slot", "waiting", "wanted")
+    __slots__ = ("link", "slot")
 
     def __init__(self, topic: bytes) -> None:
-        self.wanted = False
+        super().__init__()
         self.slot = key_slot(topic)
         self.link: _Link | None = None
-        # Only the last confirmation counts, since a SUNSUBSCRIBE may have been sent between two of them.
-        self.outstanding = 0
-        self.waiting: list[Callable[[], None]] = []
 
 
 class ShardSubscriber:
