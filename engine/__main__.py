@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.apps.app import App
+from engine.app import App
 from engine.cli.text import complain
 from engine.config.load import Loaded, load
 from engine.config.root import Config

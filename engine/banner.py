@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TextIO
 
-from engine.apps.app import App
+from engine.app import App
 from engine.cli.target import describe
 from engine.config.resolve import redis_options
 from engine.config.root import Config

@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from engine._fast.hub import Hub
-from engine.apps.app import App
-from engine.apps.memory import Changes, MemoryAppManager
+from engine.app import App
+from engine.apps.registry import Changes, MemoryAppManager
 from engine.webhooks.senders import Senders
 from engine.ws.handlers import Handlers
 from engine.ws.watchlists import Watchlists

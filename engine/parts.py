@@ -20,13 +20,13 @@ from engine.adapter.cluster import ClusterAdapter
 from engine.adapter.host import HostAdapter
 from engine.adapter.local import LocalAdapter
 from engine.adapter.redis import RedisAdapter
+from engine.apps.build import build_apps
 from engine.apps.entries import Entries
-from engine.apps.memory import MemoryAppManager
 from engine.apps.poll import AppPoll
+from engine.apps.registry import MemoryAppManager
 from engine.cache.memory import MemoryCache, NoCache
 from engine.cache.redis import RedisCache
 from engine.changeover import Changeover
-from engine.config.build import build_apps
 from engine.config.redis import RedisOptions
 from engine.config.root import Config
 from engine.figures import Figures

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from engine._fast.frame import spliced_frame, text_frame
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.interfaces import Adapter, CacheStore, Message
 from engine.metrics import Metrics

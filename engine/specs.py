@@ -11,8 +11,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from engine.apps.memory import MemoryAppManager
-from engine.config.build import build_apps
+from engine.apps.build import build_apps
+from engine.apps.registry import MemoryAppManager
 from engine.config.load import Loaded
 from engine.config.reload import followed, waits_for_restart
 from engine.control import seal

@@ -22,9 +22,9 @@ from types import FrameType
 
 from engine import banner, sockets
 from engine.adapter.log_files import LogFiles
-from engine.apps.app import App
+from engine.app import App
+from engine.apps.build import build_apps
 from engine.cluster import Cluster
-from engine.config.build import build_apps
 from engine.config.load import Loaded
 from engine.config.redis import RedisOptions
 from engine.errors import EngineError

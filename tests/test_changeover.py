@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from engine import changeover as module
-from engine.apps.app import App
-from engine.apps.memory import MemoryAppManager
+from engine.app import App
+from engine.apps.registry import MemoryAppManager
 from engine.changeover import Changeover
 from engine.webhooks.senders import Senders
 from tests.webhooks.making import make_app, make_endpoint

@@ -18,7 +18,7 @@ SOURCES = sorted(
 LAYERS = {
     # 0: vocabulary and hot code
     "engine._fast": 0,
-    "engine.apps.app": 0,
+    "engine.app": 0,
     "engine.config": 0,
     "engine.errors": 0,
     "engine.health": 0,

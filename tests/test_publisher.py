@@ -12,7 +12,7 @@ import pytest
 
 from engine._fast.frame import payload_of
 from engine._fast.signature import Signer
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.interfaces import Message
 from engine.metrics import Metrics

@@ -21,9 +21,9 @@ from benchmarks.load.servers.base import APP_ID, KEY, SECRET
 from engine._fast.connection import Connection
 from engine._fast.hub import Hub, Pending
 from engine.adapter.local import LocalAdapter
-from engine.apps.memory import MemoryAppManager
+from engine.apps.build import build_apps
+from engine.apps.registry import MemoryAppManager
 from engine.cache.memory import NoCache
-from engine.config.build import build_apps
 from engine.config.load import load
 from engine.health import Health
 from engine.http.application import build_api

@@ -26,7 +26,7 @@ cdef class Turn:
 cdef class Connection(Subscriber):
     cdef readonly str socket_id
     cdef readonly Traffic traffic
-    cdef public object app          # engine.apps.app.App
+    cdef public object app          # engine.app.App
     cdef public object state        # whatever ws/ keeps for this connection
     cdef object _handler            # opened(connection), message(connection, bytes), closed(connection, code, reason)
     cdef Turn _turn

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from engine.apps.app import App
-from engine.config.build import build_app
+from engine.app import App
+from engine.apps.build import build_app
 from engine.config.entry import check_entry
 from engine.config.root import Config
 from engine.errors import ConfigError

@@ -14,9 +14,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from engine.apps.app import App
+from engine.app import App
 from engine.apps.entries import Entries
-from engine.apps.memory import Changes
+from engine.apps.registry import Changes
 from engine.config.root import Config
 from engine.errors import SourceUnavailable
 from engine.interfaces import AppSource

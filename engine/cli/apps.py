@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.apps.app import App
+from engine.app import App
 from engine.cli.target import describe
 from engine.cli.text import one_line, say
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from engine.apps.app import App
+from engine.app import App
+from engine.apps.build import build_apps
 from engine.apps.entries import Entries
-from engine.config.build import build_apps
 from engine.config.root import Config
 from engine.errors import ConfigError, SourceUnavailable
 from engine.metrics import Metrics

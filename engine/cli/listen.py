@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from engine.apps.app import App
+from engine.app import App
 from engine.cli.text import complain, one_line, say
 
 CONNECT_TIMEOUT_S = 10.0

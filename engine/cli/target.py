@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from engine.apps.app import App, Endpoint
+from engine.app import App, Endpoint
 from engine.cli.text import one_line
 from engine.config.root import Config
 from engine.errors import ConfigError

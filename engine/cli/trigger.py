@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from engine.apps.app import App
+from engine.app import App
 from engine.cli.text import complain, one_line, say
 
 TIMEOUT_S = 10.0

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 
-from engine.apps.app import App, Endpoint
+from engine.app import App, Endpoint
 from engine.cli.queue import open_queue, where
 from engine.cli.target import describe
 from engine.cli.text import complain, one_line, say

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from engine._fast.request import signed_plainly
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.call import Call, Headers
 from engine.interfaces import AppManager, RateDecision, RateLimiter

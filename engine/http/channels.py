@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.apps.app import App
+from engine.app import App
 from engine.http.auth import Access
 from engine.http.call import Answer, Call, invalid, ok
 from engine.http.events import SUBSCRIPTION_COUNT, USER_COUNT, attributes

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.auth import Access
 from engine.http.call import Answer, Call, invalid, ok

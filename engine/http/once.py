@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-from engine.apps.app import App
+from engine.app import App
 from engine.config.server import IdempotencyConfig
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.call import Answer, Call, invalid

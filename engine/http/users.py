@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.apps.app import App
+from engine.app import App
 from engine.http.auth import Access
 from engine.http.call import Answer, Call, invalid, ok
 from engine.interfaces import Adapter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from engine.apps.app import App
+from engine.app import App
 
 
 class AppManager(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.apps.app import App, Endpoint
+from engine.app import App, Endpoint
 
 
 @dataclass(slots=True)

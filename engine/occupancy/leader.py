@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
-from engine.apps.app import App
+from engine.app import App
 from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
 from engine.interfaces import AppManager, Job, OccupancyStore, Report, Transition, Wanted, WebhookQueue

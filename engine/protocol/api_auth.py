@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import unquote, unquote_plus
 
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import ApiError
 
 #: How far a request's timestamp may be from the server's clock, either way (H-6).

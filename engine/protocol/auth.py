@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import CloseCode, PusherError, SubscriptionError
 from engine.protocol.channel import channel_kind, valid_user_id
 

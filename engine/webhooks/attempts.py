@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
-from engine.apps.app import App, Endpoint
+from engine.app import App, Endpoint
 from engine.errors import DeliveryError, StoreUnavailable
 from engine.interfaces import AppManager, Job, WebhookQueue, WebhookSender
 from engine.metrics import Metrics

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from engine.apps.app import App
+from engine.app import App
 from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
 from engine.interfaces import Job

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from engine.apps.app import App
+from engine.app import App
 from engine.webhooks import event
 from engine.webhooks.event import WebhookEvent
 from engine.webhooks.filter import wants

@@ -6,7 +6,7 @@ endpoint when jobs are made (`matches`). Pure.
 
 from __future__ import annotations
 
-from engine.apps.app import App, Endpoint, Filter
+from engine.app import App, Endpoint, Filter
 from engine.webhooks.event import (
     CHANNEL_OCCUPIED,
     CHANNEL_VACATED,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.apps.app import App, Endpoint
+from engine.app import App, Endpoint
 from engine.interfaces import Job
 
 #: Configured headers of these names are left out: they belong to the transport.

@@ -10,7 +10,7 @@ import os
 import aiohttp
 from yarl import URL
 
-from engine.apps.app import App, Endpoint
+from engine.app import App, Endpoint
 from engine.errors import DeliveryError
 from engine.interfaces import Job
 from engine.webhooks.addresses import BoundedResolver, PrivateTarget, refuse_private

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from engine.apps.app import App
+from engine.app import App
 from engine.interfaces import Job
 from engine.webhooks.event import WebhookEvent
 from engine.webhooks.filter import matches

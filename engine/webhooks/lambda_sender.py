@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from engine.apps.app import App, Endpoint
+from engine.app import App, Endpoint
 from engine.aws import Aws, AwsError, Place
 from engine.errors import DeliveryError
 from engine.interfaces import Job

@@ -10,7 +10,7 @@ import asyncio
 import importlib
 from collections.abc import Iterable
 
-from engine.apps.app import App
+from engine.app import App
 from engine.interfaces import WebhookSender
 from engine.webhooks.http_sender import HttpSender
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.apps.app import App
+from engine.app import App
 from engine.interfaces import AppManager, Wishes
 from engine.protocol.channel import USER_PREFIX, channel_kind
 from engine.webhooks.filter import COUNT_EVENTS, MEMBER_EVENTS, OCCUPANCY_EVENTS, wants

@@ -15,7 +15,7 @@ from picows import WSUpgradeRequest
 
 from engine._fast.connection import Connection
 from engine._fast.hub import Hub
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import CloseCode, PusherError
 from engine.interfaces import AppManager
 from engine.protocol.address import caller_address

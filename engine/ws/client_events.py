@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from engine._fast.connection import Connection
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import CloseCode, PusherError
 from engine.protocol.channel import channel_kind
 from engine.protocol.messages import ClientMessage

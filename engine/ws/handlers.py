@@ -10,7 +10,7 @@ from collections.abc import Callable
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine._fast.hub import Hub
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import CloseCode, PusherError, SubscriptionError
 from engine.interfaces import Answer
 from engine.metrics import Metrics

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from engine._fast.connection import Connection
 from engine._fast.hub import Hub
-from engine.apps.app import App
+from engine.app import App
 from engine.config.limits import RateLimit
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
 from engine.interfaces import RateLimiter

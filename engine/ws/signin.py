@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import CloseCode, PusherError
 from engine.interfaces import Answer
 from engine.protocol import auth, messages

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub, Pending
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
 from engine.interfaces import Adapter, Answer, CacheStore
 from engine.metrics import Metrics

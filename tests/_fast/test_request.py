@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine._fast.request import signed_plainly
 from engine._fast.signature import Signer
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import ApiError
 from engine.protocol.api_auth import Query, verify_request
 from tests.support.signing import signed_query

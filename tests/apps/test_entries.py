@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.apps.app import App
+from engine.app import App
 from engine.apps.entries import Entries
 from engine.metrics import Metrics
 from tests.config.support import loaded

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from engine.apps.app import App
+from engine.app import App
 from engine.apps.entries import Entries
-from engine.apps.memory import Changes, MemoryAppManager
 from engine.apps.poll import AppPoll
+from engine.apps.registry import Changes, MemoryAppManager
 from engine.errors import SourceUnavailable
 from engine.interfaces import AppSource
 from engine.metrics import Metrics

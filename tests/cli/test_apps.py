@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine._fast.signature import Signer
-from engine.apps.app import App, Endpoint, LambdaTarget
+from engine.app import App, Endpoint, LambdaTarget
 from engine.cli.apps import show_apps
 
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from engine._fast.signature import Signer
-from engine.apps.app import App
+from engine.app import App
 from engine.cli.listen import Stop, listen, reconnect_delay
 from engine.cli.text import one_line
 from tests.support.signing import channel_auth

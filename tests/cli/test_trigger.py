@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from engine._fast.signature import Signer
-from engine.apps.app import App
+from engine.app import App
 from engine.cli.trigger import trigger
 from tests.support.receiver import WebhookReceiver
 from tests.support.signing import signed_query

@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from engine.__main__ import main
-from engine.config.build import build_apps
+from engine.apps.build import build_apps
 from engine.config.load import load
 from engine.config.shared import QueueSqs
 from engine.interfaces import Job

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.apps.build import build_apps
 from engine.config import default_app, environment
-from engine.config.build import build_apps
 from engine.config.foreign import IGNORED, MOVED, REFUSED
 from engine.config.root import Config
 from engine.errors import ConfigError

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from engine.apps.build import build_apps
 from engine.config.apps import AppArray
-from engine.config.build import build_apps
 from engine.config.reload import followed, waits_for_restart
 from tests.config.support import APP, HOOK, apps, loaded, with_app
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.config.build import build_apps
+from engine.apps.build import build_apps
 from engine.config.load import Loaded
 from engine.config.redis import Node, RedisOptions
 from engine.config.soketi import convert

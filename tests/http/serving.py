@@ -13,7 +13,7 @@ from aiohttp import web
 
 from engine._fast.frame import payload_of
 from engine._fast.signature import Signer
-from engine.apps.app import App
+from engine.app import App
 from engine.cache.memory import MemoryCache
 from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import ApiError
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S, Query, verify_request
 from tests.protocol.vectors import APP_A, KEY_A, KEY_B, SECRET_A, make_app

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.apps.app import App
+from engine.app import App
 from engine.errors import CloseCode, PusherError, SubscriptionError
 from engine.protocol import auth
 from tests.protocol.vectors import APP_A, APP_B, KEY_A, KEY_B, SECRET_B, SOCKET_A, SOCKET_B, make_app

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine._fast.signature import Signer
-from engine.apps.app import App
+from engine.app import App
 
 KEY_A, SECRET_A, SOCKET_A = "278d425bdf160c739803", "7ad3773142a6692b25b8", "1234.1234"
 KEY_B, SECRET_B, SOCKET_B = "app-key", "app-secret", "123456789.987654321"

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from engine.apps.app import Filter
+from engine.app import Filter
 from engine.redis import scripts
 from engine.webhooks.wishes import WebhookWishes
 from tests.simulation.excuses import Excuses

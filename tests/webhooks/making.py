@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine._fast.signature import Signer
-from engine.apps.app import App, Endpoint
+from engine.app import App, Endpoint
 from engine.interfaces import Job
 from engine.webhooks.event import EVENT_TYPES, WebhookEvent, cache_miss
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from engine.apps.app import App, Endpoint, RetryPolicy
+from engine.app import App, Endpoint, RetryPolicy
 from engine.errors import DeliveryError
 from engine.interfaces import Job, WebhookQueue, WebhookSender
 from engine.metrics import Metrics

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 import pytest
 
-from engine.apps.app import Filter
+from engine.app import Filter
 from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
 from engine.interfaces import Job

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Coroutine
 
 import pytest
 
-from engine.apps.app import Endpoint
+from engine.app import Endpoint
 from engine.errors import DeliveryError
 from engine.interfaces import Job, WebhookQueue
 from engine.webhooks.attempts import Attempts

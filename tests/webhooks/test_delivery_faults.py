@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from engine.apps.app import Endpoint, RetryPolicy
+from engine.app import Endpoint, RetryPolicy
 from engine.errors import DeliveryError
 from engine.interfaces import Job
 from engine.webhooks.delivery import Delivery

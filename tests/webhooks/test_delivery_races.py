@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from engine.apps.app import Endpoint
+from engine.app import Endpoint
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Backlog, Job, Reserved
 from engine.webhooks.queue_memory import MemoryQueue

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.apps.app import Filter
+from engine.app import Filter
 from engine.protocol.channel import channel_kind
 from engine.webhooks.filter import MEMBER_EVENTS, OCCUPANCY_EVENTS, channel_types, matches, wants
 from tests.webhooks.making import make_app, make_endpoint

@@ -21,7 +21,7 @@ import pusher
 import pytest
 import uvloop
 
-from engine.apps.app import Endpoint
+from engine.app import Endpoint
 from engine.errors import DeliveryError
 from engine.interfaces import Job
 from engine.webhooks.http_sender import MAX_BODY_BYTES, HttpSender

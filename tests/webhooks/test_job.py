@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine._fast.signature import Signer
-from engine.apps.app import Filter
+from engine.app import Filter
 from engine.interfaces import Job
 from engine.webhooks.event import WebhookEvent, client_event, connection_established
 from engine.webhooks.job import MalformedJob, decode, encode, jobs_for, make_job

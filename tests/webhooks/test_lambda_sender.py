@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from engine.apps.app import Endpoint, LambdaTarget
+from engine.app import Endpoint, LambdaTarget
 from engine.errors import DeliveryError
 from engine.interfaces import Job
 from engine.webhooks.event import EVENT_TYPES

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.apps.app import App, Endpoint, Filter, LambdaTarget
-from engine.config.build import build_apps
+from engine.app import App, Endpoint, Filter, LambdaTarget
+from engine.apps.build import build_apps
 from tests.config.support import HOOK, apps, hooks, loaded
 
 ARN = "arn:aws:lambda:eu-west-3:123456789012:function:f"

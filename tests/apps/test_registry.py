@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine.apps.memory import MemoryAppManager
-from engine.config.build import build_apps
+from engine.apps.build import build_apps
+from engine.apps.registry import MemoryAppManager
 from engine.interfaces import AppManager
 from tests.config.support import HOOK, apps, loaded
 

@@ -12,7 +12,7 @@ from hashlib import sha1
 from urllib.parse import urlsplit
 
 from engine._fast.signature import Signer
-from engine.apps.app import App, Endpoint, Filter, LambdaTarget, RetryPolicy
+from engine.app import App, Endpoint, Filter, LambdaTarget, RetryPolicy
 from engine.config.apps import AppConfig
 from engine.config.root import Config
 from engine.config.targets import FilterConfig, LambdaConfig, RetryOverrides, WebhookConfig

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.apps.app import App
+from engine.app import App
 
 
 @dataclass(frozen=True, slots=True)
