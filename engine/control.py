@@ -15,8 +15,12 @@ import socket
 import struct
 from dataclasses import asdict, dataclass
 
-from engine.spec import WorkerSpec
+from engine.adapter.log_files import LogFiles
+from engine.config.load import Loaded
+from engine.config.redis import RedisOptions
 
+#: Exit status of a worker that never got to know its applications.
+EXIT_NO_APPS = 78
 #: Longest message of a worker; one that is longer is not ours.
 MAX_BEAT_BYTES = 4096
 _HEAD = struct.Struct("!IQ")
@@ -26,6 +30,22 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 
 class ControlError(Exception):
     """The other side said something that is no message; it cannot be one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What a worker is to be; the same for every worker.
+
+    :param redis: where the shared state is; None when no driver needs it.
+    :param log: of the events between workers, where they are the whole cluster; None where events go through Redis.
+    :param metrics_dir: where counters are kept in memory that all processes share.
+    """
+
+    loaded: Loaded
+    redis: RedisOptions | None
+    workers: int
+    metrics_dir: str
+    log: LogFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from engine.cache.redis import RedisCache
 from engine.changeover import Changeover
 from engine.config.redis import RedisOptions
 from engine.config.root import Config
+from engine.control import WorkerSpec
 from engine.figures import Figures
 from engine.health import Health
 from engine.http.application import build_api, build_application, build_runner
@@ -59,7 +60,6 @@ from engine.publisher import Publisher
 from engine.rate_limiter.memory import MemoryRateLimiter
 from engine.rate_limiter.redis import RedisRateLimiter
 from engine.redis.pool import RedisClient, connect
-from engine.spec import WorkerSpec
 from engine.tasks import spawn, spawn_eagerly
 from engine.tls import server_context
 from engine.users import Users

@@ -11,11 +11,7 @@ import subprocess
 import sys
 import time
 
-from engine.control import ControlError, receive_beat, seal, send_spec
-from engine.spec import WorkerSpec
-
-#: Exit status of a worker that never got to know its applications.
-EXIT_NO_APPS = 78
+from engine.control import ControlError, WorkerSpec, receive_beat, seal, send_spec
 
 _log = logging.getLogger(__name__)
 

@@ -15,11 +15,10 @@ from engine.apps.build import build_apps
 from engine.apps.registry import MemoryAppManager
 from engine.config.load import Loaded
 from engine.config.reload import followed, waits_for_restart
-from engine.control import seal
+from engine.control import WorkerSpec, seal
 from engine.errors import ConfigError
 from engine.metrics import Metrics
 from engine.process import WorkerProcess
-from engine.spec import WorkerSpec
 
 _log = logging.getLogger(__name__)
 

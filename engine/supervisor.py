@@ -27,14 +27,14 @@ from engine.apps.build import build_apps
 from engine.cluster import Cluster
 from engine.config.load import Loaded
 from engine.config.redis import RedisOptions
+from engine.control import EXIT_NO_APPS, WorkerSpec
 from engine.errors import EngineError
 from engine.log import set_up_logging
 from engine.metrics import Metrics
-from engine.process import EXIT_NO_APPS, WorkerProcess
+from engine.process import WorkerProcess
 from engine.prometheus.server import MetricsServer
 from engine.prometheus.values import MappedValues
 from engine.redis.embedded import EmbeddedValkey
-from engine.spec import WorkerSpec
 from engine.specs import Specs
 
 #: Nothing happens for longer than this without the loop looking around.

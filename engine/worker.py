@@ -16,12 +16,10 @@ from typing import Any
 
 import uvloop
 
-from engine.control import Beat, ControlError, receive_spec, send_beat, unseal
+from engine.control import EXIT_NO_APPS, Beat, ControlError, WorkerSpec, receive_spec, send_beat, unseal
 from engine.errors import CloseCode, ConfigError, SourceUnavailable, StoreUnavailable
 from engine.log import set_up_logging
 from engine.parts import Part, Parts
-from engine.process import EXIT_NO_APPS
-from engine.spec import WorkerSpec
 from engine.tasks import FATAL, cancel, spawn
 
 HEARTBEAT_S = 1.0

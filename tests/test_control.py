@@ -16,6 +16,7 @@ from engine.control import (
     MAX_BEAT_BYTES,
     Beat,
     ControlError,
+    WorkerSpec,
     receive_beat,
     receive_spec,
     seal,
@@ -23,7 +24,6 @@ from engine.control import (
     send_spec,
     unseal,
 )
-from engine.spec import WorkerSpec
 from tests.config.support import apps, loaded
 
 Pair = tuple[socket.socket, socket.socket]

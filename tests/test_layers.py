@@ -74,7 +74,6 @@ LAYERS = {
     "engine.parts": 6,
     "engine.process": 6,
     "engine.sockets": 6,
-    "engine.spec": 6,
     "engine.specs": 6,
     "engine.webhooks.flush": 6,
     "engine.webhooks.senders": 6,

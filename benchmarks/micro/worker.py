@@ -25,6 +25,7 @@ from engine.apps.build import build_apps
 from engine.apps.registry import MemoryAppManager
 from engine.cache.memory import NoCache
 from engine.config.load import load
+from engine.control import WorkerSpec
 from engine.health import Health
 from engine.http.application import build_api
 from engine.http.routes import Api
@@ -36,7 +37,6 @@ from engine.occupancy.memory import MemoryOccupancy
 from engine.parts import Parts
 from engine.publisher import Publisher
 from engine.rate_limiter.memory import MemoryRateLimiter
-from engine.spec import WorkerSpec
 
 _APPS = [{"id": APP_ID, "key": KEY, "secret": SECRET, "enable_client_messages": True}]
 
