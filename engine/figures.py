@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from engine._fast.hub import Hub
 from engine._fast.traffic import Traffic
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
+from engine.metrics.values import BufferedValues
 from engine.occupancy.reporter import Reporter
-from engine.prometheus.values import BufferedValues
 
 
 class Figures:

@@ -48,13 +48,13 @@ from engine.interfaces import (
     WebhookQueue,
 )
 from engine.listener import Listener
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
+from engine.metrics.values import BufferedValues, MappedValues
 from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.leader import Leader
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Reporter
-from engine.prometheus.values import BufferedValues, MappedValues
 from engine.protocol.channel import WATCH_PREFIX
 from engine.publisher import Publisher
 from engine.rate_limiter.memory import MemoryRateLimiter

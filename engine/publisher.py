@@ -15,7 +15,7 @@ from engine._fast.frame import spliced_frame, text_frame
 from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.interfaces import Adapter, CacheStore, Message
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.protocol import messages
 from engine.protocol.channel import RESERVED_PREFIXES, SOCKET_ID, channel_kind, user_of, valid_channel_name
 

@@ -30,10 +30,10 @@ from engine.config.redis import RedisOptions
 from engine.control import EXIT_NO_APPS, WorkerSpec
 from engine.errors import EngineError
 from engine.log import set_up_logging
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
+from engine.metrics.server import MetricsServer
+from engine.metrics.values import MappedValues
 from engine.process import WorkerProcess
-from engine.prometheus.server import MetricsServer
-from engine.prometheus.values import MappedValues
 from engine.redis.embedded import EmbeddedValkey
 from engine.specs import Specs
 
@@ -154,7 +154,9 @@ class Supervisor:
         stack.callback(values.close)
         self._metrics = Metrics(values)
         if self._config.metrics.enabled:
-            self._page = MetricsServer(self._config.metrics, self._config.port, self._metrics_dir)
+            self._page = MetricsServer(
+                self._metrics.families, self._config.metrics, self._config.port, self._metrics_dir
+            )
             self._page.start()
             stack.callback(self._page.stop)
 

@@ -24,7 +24,7 @@ LAYERS = {
     "engine.health": 0,
     "engine.interfaces": 0,
     "engine.log": 0,
-    "engine.metrics": 0,
+    "engine.metrics.metrics": 0,
     "engine.prometheus": 0,
     "engine.tasks": 0,
     # 1: pure rules, and the wires to Redis and AWS

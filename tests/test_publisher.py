@@ -15,7 +15,7 @@ from engine._fast.signature import Signer
 from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.interfaces import Message
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.publisher import Publication, Publisher
 
 APP = App("1", "key", "secret", Signer("secret"), cache_ttl_s=60)

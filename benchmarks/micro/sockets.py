@@ -18,7 +18,7 @@ import uvloop
 from benchmarks.load.client import Client, connected
 from engine._fast.connection import Connection, Turn
 from engine._fast.hub import Channel, Hub, Pending
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.ws.upgrade import Upgrade
 
 APP = "app"

@@ -31,7 +31,7 @@ from engine.http.application import build_api
 from engine.http.routes import Api
 from engine.idempotency.memory import MemoryAnswers
 from engine.listener import Gate
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.memory import MemoryOccupancy
 from engine.parts import Parts

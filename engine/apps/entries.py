@@ -16,7 +16,7 @@ from engine.apps.build import build_app
 from engine.config.entry import check_entry
 from engine.config.root import Config
 from engine.errors import ConfigError
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 
 #: Entries checked between two turns of the event loop: some milliseconds.
 SLICE = 20

@@ -11,7 +11,7 @@ from engine.apps.build import build_apps
 from engine.apps.entries import Entries
 from engine.config.root import Config
 from engine.errors import ConfigError, SourceUnavailable
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 
 
 def known_apps(config: Config) -> Sequence[App]:

@@ -28,7 +28,7 @@ from engine.http.once import Once
 from engine.http.routes import Api
 from engine.http.users import UserConnections
 from engine.interfaces import Adapter, AnswerStore, AppManager, CacheStore, OccupancyStore, RateLimiter
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.protocol.address import caller_address
 from engine.publisher import Publisher
 

@@ -13,7 +13,7 @@ from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.call import Call, Headers
 from engine.interfaces import AppManager, RateDecision, RateLimiter
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S, refused, verify_request
 
 

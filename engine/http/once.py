@@ -15,7 +15,7 @@ from engine.config.server import IdempotencyConfig
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.call import Answer, Call, invalid
 from engine.interfaces import AnswerStore
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 
 #: How long a request may be under way before its key is free again: should its worker die, a repetition is no double.
 CLAIM_S = 10

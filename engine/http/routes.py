@@ -19,7 +19,7 @@ from engine.http.events import Events
 from engine.http.health import HealthPages
 from engine.http.users import UserConnections
 from engine.interfaces import RateLimiter
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 
 _Handler = Callable[..., Awaitable[Answer]]
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from engine.app import App, Endpoint
 from engine.errors import DeliveryError, StoreUnavailable
 from engine.interfaces import AppManager, Job, WebhookQueue, WebhookSender
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.webhooks.job import line_of
 
 #: An attempt may take so much longer than the endpoint's own time-out before its sender is given up as stuck.

@@ -17,7 +17,7 @@ from engine.app import App
 from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
 from engine.interfaces import Job
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.tasks import cancel, spawn
 from engine.webhooks.event import WebhookEvent
 from engine.webhooks.filter import matches

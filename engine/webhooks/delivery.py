@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from engine.errors import EngineError, IncarnationGone, StoreUnavailable
 from engine.interfaces import WebhookQueue
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.tasks import cancel, spawn
 from engine.webhooks.attempts import Attempts
 from engine.webhooks.lines import Lines

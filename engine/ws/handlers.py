@@ -13,7 +13,7 @@ from engine._fast.hub import Hub
 from engine.app import App
 from engine.errors import CloseCode, PusherError, SubscriptionError
 from engine.interfaces import Answer
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Reporter
 from engine.protocol import messages
 from engine.protocol.channel import CONNECTIONS

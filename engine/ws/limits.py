@@ -16,7 +16,7 @@ from engine.app import App
 from engine.config.limits import RateLimit
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
 from engine.interfaces import RateLimiter
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.tasks import spawn
 from engine.ws.state import ConnectionState
 

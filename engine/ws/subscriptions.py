@@ -15,7 +15,7 @@ from engine._fast.hub import Channel, Hub, Pending
 from engine.app import App
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
 from engine.interfaces import Adapter, Answer, CacheStore
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Member, Reporter
 from engine.protocol import auth, messages
 from engine.protocol.channel import channel_kind, user_of, valid_channel_name

@@ -16,7 +16,7 @@ from picows.picows import _parse_http_request, _validate_upgrade_request  # type
 
 from engine._fast.connection import Connection
 from engine._fast.parser import Parsers
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 
 #: Longest head of an upgrade request, as picows has it.
 MAX_HEAD_BYTES = 16 * 1024

@@ -11,7 +11,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from engine._fast.connection import Connection, Turn
 from engine._fast.hub import Hub
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.ws.upgrade import Upgrade
 
 MAX_MESSAGE_BYTES = 64 * 1024

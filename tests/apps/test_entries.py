@@ -11,7 +11,7 @@ import pytest
 
 from engine.app import App
 from engine.apps.entries import Entries
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from tests.config.support import loaded
 
 

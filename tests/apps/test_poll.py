@@ -15,7 +15,7 @@ from engine.apps.poll import AppPoll
 from engine.apps.registry import Changes, MemoryAppManager
 from engine.errors import SourceUnavailable
 from engine.interfaces import AppSource
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from tests.apps.test_entries import entry
 from tests.config.support import loaded
 from tests.support.waiting import wait_until_async

@@ -62,7 +62,7 @@ ELSEWHERE: dict[str, str] = {
     "H-35": "the rows of H-6",
     "H-50": "needs a server that stops: tests/integration/test_shutdown.py",
     "H-55": _PROSE,
-    "H-63": "is on another port: tests/prometheus",
+    "H-63": "is on another port: tests/metrics",
     "H-64": _PROSE,
     "H-65": _PROSE,
 }

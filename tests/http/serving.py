@@ -22,7 +22,7 @@ from engine.http.application import build_api, build_application, build_runner
 from engine.http.call import Answer
 from engine.idempotency.memory import MemoryAnswers
 from engine.interfaces import MemberReport, Message, RateDecision, Report
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.memory import MemoryOccupancy
 from engine.publisher import Publisher

@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from tests.support.client import connected
 from tests.support.engine import APP, PYTHON, ROOT, Engine, environment, running
 from tests.support.placing import connected_to, leader

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from engine.interfaces import OccupancyStore, Report, WebhookQueue, Wishes
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.occupancy.leader import Leader
 from engine.webhooks.queue_memory import MemoryQueue
 from tests.support.waiting import wait_until_async

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import Answer, AppManager, Wanted
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.occupancy.leader import Leader
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Member, Reporter

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from engine.app import App, Endpoint, RetryPolicy
 from engine.errors import DeliveryError
 from engine.interfaces import Job, WebhookQueue, WebhookSender
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.webhooks.attempts import Attempts
 from engine.webhooks.delivery import Delivery
 from engine.webhooks.job import make_job

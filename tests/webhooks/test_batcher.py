@@ -12,7 +12,7 @@ from engine.app import Filter
 from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
 from engine.interfaces import Job
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.webhooks.batcher import OVERHEAD_BYTES, Batcher
 from engine.webhooks.queue_memory import MemoryQueue
 from tests.support.waiting import wait_until_async

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import uvloop
 
 from engine.interfaces import Answer, MemberChange
-from engine.metrics import Metrics
+from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Member
 from engine.ws.rosters import Rosters
 from engine.ws.state import ConnectionState

@@ -12,15 +12,15 @@ import pytest
 
 from engine.config.server import MetricsConfig
 from engine.errors import ConfigError
-from engine.metrics import Metrics
-from engine.prometheus import server as module
-from engine.prometheus.server import MetricsServer
+from engine.metrics import server as module
+from engine.metrics.metrics import Metrics
+from engine.metrics.server import MetricsServer
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MetricsServer]:
-    started = MetricsServer(MetricsConfig(host="127.0.0.1", port=0), 6001, tmp_path)
+    started = MetricsServer(Metrics().families, MetricsConfig(host="127.0.0.1", port=0), 6001, tmp_path)
     started.start()
     yield started
     started.stop()
@@ -92,7 +92,7 @@ def test_a_client_that_goes_away_says_nothing_in_the_log(
 
 
 def test_a_port_that_is_taken_is_told_readably(server: MetricsServer, tmp_path: Path) -> None:
-    second = MetricsServer(MetricsConfig(host="127.0.0.1", port=server.port), 6001, tmp_path)
+    second = MetricsServer(Metrics().families, MetricsConfig(host="127.0.0.1", port=server.port), 6001, tmp_path)
     with pytest.raises(ConfigError) as caught:
         second.start()
     assert str(caught.value) == f"metrics.port: cannot listen on 127.0.0.1:{server.port}: Address already in use"
@@ -100,7 +100,7 @@ def test_a_port_that_is_taken_is_told_readably(server: MetricsServer, tmp_path: 
 
 
 def test_stopping_frees_the_port_and_it_can_start_again(tmp_path: Path) -> None:
-    server = MetricsServer(MetricsConfig(host="127.0.0.1", port=0), 6001, tmp_path)
+    server = MetricsServer(Metrics().families, MetricsConfig(host="127.0.0.1", port=0), 6001, tmp_path)
     for _ in range(2):
         server.start()
         port = server.port

@@ -1,6 +1,6 @@
 """The three kinds of metrics, each a family of numbers told apart by label values.
 
-Declared in `engine/metrics.py`, written through a `Values`, put together again by `page.py`.
+Declared in `engine/metrics/metrics.py`, written through a `Values`, put together again by `page.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.prometheus.values import Values
+from engine.metrics.values import Values
 
 #: Combinations of label values that a family keeps apart; any further one is counted under OTHER. Label values can be
 #: under a client's influence, and neither memory nor the page may grow with them.

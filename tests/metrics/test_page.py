@@ -11,9 +11,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine.config.server import MetricsConfig, PrometheusConfig
-from engine.metrics import Metrics
-from engine.prometheus.server import MetricsServer
-from engine.prometheus.values import BufferedValues, MappedValues
+from engine.metrics.metrics import Metrics
+from engine.metrics.server import MetricsServer
+from engine.metrics.values import BufferedValues, MappedValues
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,9 @@ Worker = Callable[[int | str], Metrics]
 
 
 def server(directory: Path, prefix: str = "sockudo_") -> MetricsServer:
-    return MetricsServer(MetricsConfig(prometheus=PrometheusConfig(prefix=prefix)), 6001, str(directory))
+    return MetricsServer(
+        Metrics().families, MetricsConfig(prometheus=PrometheusConfig(prefix=prefix)), 6001, str(directory)
+    )
 
 
 def samples(directory: Path, prefix: str = "sockudo_") -> dict[str, str]:
@@ -87,8 +89,8 @@ def test_forgetting_a_slot_that_never_was(tmp_path: Path) -> None:
 def test_numbers_of_a_killed_process_are_there(tmp_path: Path) -> None:
     """Nothing has to be flushed or closed for the page to be right."""
     program = (
-        "import os, sys\nfrom pathlib import Path\nfrom engine.metrics import Metrics\n"
-        "from engine.prometheus.values import BufferedValues, MappedValues\n"
+        "import os, sys\nfrom pathlib import Path\nfrom engine.metrics.metrics import Metrics\n"
+        "from engine.metrics.values import BufferedValues, MappedValues\n"
         "metrics = Metrics(MappedValues(Path(sys.argv[1]), 3))\n"
         "for _ in range(1000): metrics.broadcast('a')\n"
         "os.kill(os.getpid(), 9)\n"

@@ -8,10 +8,10 @@ from enum import Enum
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine.metrics import Metrics
-from engine.prometheus.families import MAX_SERIES
-from engine.prometheus.page import render
-from engine.prometheus.values import MemoryValues
+from engine.metrics.families import MAX_SERIES
+from engine.metrics.metrics import Metrics
+from engine.metrics.page import render
+from engine.metrics.values import MemoryValues
 
 
 class Kind(Enum):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.metrics import Metrics
-from engine.prometheus.values import MappedValues
+from engine.metrics.metrics import Metrics
+from engine.metrics.values import MappedValues
 
 
 @pytest.fixture

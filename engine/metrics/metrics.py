@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
-from engine.prometheus.families import Counter, Family, Gauge, Histogram, make_key
-from engine.prometheus.values import MemoryValues, Values
+from engine.metrics.families import Counter, Family, Gauge, Histogram, make_key
+from engine.metrics.values import MemoryValues, Values
 
 _APP = ("app_id",)
 _ENDPOINT = ("app_id", "endpoint")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Any
 
 from engine.config.server import MetricsConfig
 from engine.errors import ConfigError
-from engine.metrics import Metrics
-from engine.prometheus.page import CONTENT_TYPE, render
-from engine.prometheus.values import forget, read_all
+from engine.metrics.families import Family
+from engine.metrics.page import CONTENT_TYPE, render
+from engine.metrics.values import forget, read_all
 
 #: Seconds that a client may take to send its request or to take the answer, for each read and write.
 TIMEOUT_S = 5.0
@@ -29,13 +29,18 @@ _log = logging.getLogger(__name__)
 
 
 class MetricsServer:
-    """:param port: the server's main port, for the label. :param directory: where the workers keep their numbers."""
+    """Shows what the processes of this engine count.
 
-    def __init__(self, config: MetricsConfig, port: int, directory: str | Path) -> None:
+    :param families: what the page shows, in this order.
+    :param port: the server's main port, for the label.
+    :param directory: where the workers keep their numbers.
+    """
+
+    def __init__(self, families: Sequence[Family], config: MetricsConfig, port: int, directory: str | Path) -> None:
         self._config = config
         self._main_port = str(port)
         self._directory = Path(directory)
-        self._families = Metrics().families
+        self._families = families
         self._server: _Server | None = None
         self._thread: Thread | None = None
 
