@@ -110,7 +110,7 @@ def _serve(args: argparse.Namespace) -> int:
     # Before the file is read: a SIGHUP that comes too early must not end what has not begun.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loaded = _load(args)
-    from engine.supervisor import Supervisor
+    from engine.supervisor.supervisor import Supervisor
 
     return Supervisor(loaded, args.workers, lambda: _load(args)).run()
 

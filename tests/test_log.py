@@ -51,7 +51,7 @@ def test_text_lines() -> None:
 
 def test_text_lines_of_the_supervisor_without_target() -> None:
     out = written(LoggingConfig(include_target=False))
-    logging.getLogger("engine.supervisor").info("ready")
+    logging.getLogger("engine.supervisor.supervisor").info("ready")
     assert re.fullmatch(rf"{TIME} INFO     supervisor: ready\n", out.getvalue())
 
 

@@ -26,17 +26,17 @@ from engine.apps.registry import MemoryAppManager
 from engine.cache.memory import NoCache
 from engine.config.load import load
 from engine.control import WorkerSpec
-from engine.health import Health
 from engine.http.application import build_api
+from engine.http.health import Health
 from engine.http.routes import Api
 from engine.idempotency.memory import MemoryAnswers
-from engine.listener import Gate
 from engine.metrics.metrics import Metrics
 from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.memory import MemoryOccupancy
-from engine.parts import Parts
 from engine.publisher import Publisher
 from engine.rate_limiter.memory import MemoryRateLimiter
+from engine.worker.listener import Gate
+from engine.worker.parts import Parts
 
 _APPS = [{"id": APP_ID, "key": KEY, "secret": SECRET, "enable_client_messages": True}]
 

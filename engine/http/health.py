@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Protocol
 
 from engine.config.server import HttpApiConfig
 from engine.errors import ApiError
@@ -15,11 +14,27 @@ from engine.interfaces import AppManager
 DRAINING = "draining"
 
 
-class Health(Protocol):
-    """How this worker does."""
+class Health:
+    """Whether this worker can do its work now: the reasons why not, each under the name of the part that set it."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[str, str] = {"worker": "starting"}
+        #: Set once and for good when the worker begins to drain.
+        self.draining = False
+
+    def set(self, part: str, reason: str) -> None:
+        """:param reason: a few words for the operator; it replaces the part's earlier one."""
+        self._reasons[part] = reason
+
+    def clear(self, part: str) -> None:
+        """The part can work again."""
+        self._reasons.pop(part, None)
 
     def ready(self) -> tuple[bool, str]:
-        """Whether it should get new work and, if not, why: `DRAINING` or a few words for the operator."""
+        """(whether it should get new work, if not why: `DRAINING` or a few words for the operator)."""
+        if self.draining:
+            return False, DRAINING
+        return not self._reasons, "; ".join(self._reasons.values())
 
 
 class HealthPages:

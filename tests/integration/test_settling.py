@@ -68,7 +68,7 @@ def test_a_return_in_time_is_nothing_and_one_too_late_a_pair(receiver: WebhookRe
 def settle_s() -> float:
     """Several times as long as a worker needs here and now until it serves."""
     began = time.monotonic()
-    subprocess.run([PYTHON, "-c", "import engine.worker"], cwd=ROOT, env=environment(), check=True, timeout=30)
+    subprocess.run([PYTHON, "-c", "import engine.worker.worker"], cwd=ROOT, env=environment(), check=True, timeout=30)
     return min(max(SETTLE_MIN_S, 4 * (time.monotonic() - began)), SETTLE_MAX_S)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from engine import changeover as module
 from engine.app import App
 from engine.apps.registry import MemoryAppManager
-from engine.changeover import Changeover
 from engine.webhooks.senders import Senders
+from engine.worker import app_updates as module
+from engine.worker.app_updates import Changeover
 from tests.webhooks.making import make_app, make_endpoint
 
 

@@ -26,13 +26,11 @@ from engine.apps.poll import AppPoll
 from engine.apps.registry import MemoryAppManager
 from engine.cache.memory import MemoryCache, NoCache
 from engine.cache.redis import RedisCache
-from engine.changeover import Changeover
 from engine.config.redis import RedisOptions
 from engine.config.root import Config
 from engine.control import WorkerSpec
-from engine.figures import Figures
-from engine.health import Health
 from engine.http.application import build_api, build_application, build_runner
+from engine.http.health import Health
 from engine.http.publishing import Publishing
 from engine.idempotency.memory import MemoryAnswers
 from engine.idempotency.redis import RedisAnswers
@@ -47,7 +45,6 @@ from engine.interfaces import (
     TotalChange,
     WebhookQueue,
 )
-from engine.listener import Listener
 from engine.metrics.metrics import Metrics
 from engine.metrics.values import BufferedValues, MappedValues
 from engine.occupancy.cluster import MemoryCluster
@@ -61,18 +58,21 @@ from engine.rate_limiter.memory import MemoryRateLimiter
 from engine.rate_limiter.redis import RedisRateLimiter
 from engine.redis.pool import RedisClient, connect
 from engine.tasks import spawn, spawn_eagerly
-from engine.tls import server_context
 from engine.users import Users
 from engine.webhooks.attempts import Attempts
 from engine.webhooks.batcher import Batcher
 from engine.webhooks.delivery import Delivery
 from engine.webhooks.emitter import Emitter
-from engine.webhooks.flush import Flush
 from engine.webhooks.queue_memory import MemoryQueue
 from engine.webhooks.queue_redis import RedisQueue
 from engine.webhooks.senders import Senders
 from engine.webhooks.sqs_outbox import MemoryOutbox, RedisOutbox
 from engine.webhooks.wishes import WebhookWishes
+from engine.worker.app_updates import Changeover
+from engine.worker.listener import Listener
+from engine.worker.tls import server_context
+from engine.worker.traffic_metrics import Figures
+from engine.worker.webhook_drain import Flush
 from engine.ws.accept import Acceptor
 from engine.ws.client_events import ClientEvents
 from engine.ws.counts import SubscriptionCounts
@@ -388,6 +388,6 @@ class Parts:
 
     def _note(self, well: bool, who: str, reason: str) -> None:
         if well:
-            self.health.well(who)
+            self.health.clear(who)
         else:
-            self.health.ill(who, reason)
+            self.health.set(who, reason)

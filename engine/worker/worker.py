@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from typing import Any
 
 import uvloop
@@ -19,8 +18,8 @@ import uvloop
 from engine.control import EXIT_NO_APPS, Beat, ControlError, WorkerSpec, receive_spec, send_beat, unseal
 from engine.errors import CloseCode, ConfigError, SourceUnavailable, StoreUnavailable
 from engine.log import set_up_logging
-from engine.parts import Part, Parts
 from engine.tasks import FATAL, cancel, spawn
+from engine.worker.parts import Part, Parts
 
 HEARTBEAT_S = 1.0
 #: Connections told to reconnect at once, and the pause before the next ones: clients must not all return together.
@@ -29,7 +28,7 @@ CLOSE_PAUSE_S = 0.02
 #: Exit status after a fault of our own: the supervisor starts another worker.
 EXIT_FAULT = 70
 
-_log = logging.getLogger("engine.worker")  # __name__ is __main__ here
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -73,7 +72,7 @@ class Worker:
             # What lives now lives for ever; the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            parts.health.well("worker")
+            parts.health.clear("worker")
             beat = spawn(self._beat(parts), "heartbeat")
             follow = spawn(self._follow(parts), "follow")
             await self._stopping.wait()
@@ -185,7 +184,3 @@ def main(arguments: list[str]) -> int:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from engine import banner, sockets
 from engine.adapter.log_files import LogFiles
 from engine.app import App
 from engine.apps.build import build_apps
@@ -33,9 +32,10 @@ from engine.log import set_up_logging
 from engine.metrics.metrics import Metrics
 from engine.metrics.server import MetricsServer
 from engine.metrics.values import MappedValues
-from engine.process import WorkerProcess
 from engine.redis.embedded import EmbeddedValkey
-from engine.specs import Specs
+from engine.supervisor import banner, sockets
+from engine.supervisor.rollout import Specs
+from engine.supervisor.worker_process import WorkerProcess
 
 #: Nothing happens for longer than this without the loop looking around.
 TICK_S = 0.25

@@ -18,7 +18,7 @@ from engine.config.reload import followed, waits_for_restart
 from engine.control import WorkerSpec, seal
 from engine.errors import ConfigError
 from engine.metrics.metrics import Metrics
-from engine.process import WorkerProcess
+from engine.supervisor.worker_process import WorkerProcess
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,7 @@
+"""`python -m engine.worker`: how the supervisor starts a worker process; nobody else does."""
+
+import sys
+
+from engine.worker.worker import main
+
+sys.exit(main(sys.argv[1:]))
