@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.app import App
 from engine.cli.text import complain
-from engine.config.load import Loaded, load
+from engine.config.loading.load import Loaded, load
 from engine.config.root import Config
 from engine.errors import ConfigError
 

@@ -16,7 +16,7 @@ import struct
 from dataclasses import asdict, dataclass
 
 from engine.adapter.log_files import LogFiles
-from engine.config.load import Loaded
+from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
 
 #: Exit status of a worker that never got to know its applications.

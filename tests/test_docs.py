@@ -9,9 +9,9 @@ import pytest
 
 from engine.config.apps import AppConfig
 from engine.config.base import Section
-from engine.config.report import _section_in
+from engine.config.loading.validation_errors import _section_in
 from engine.config.root import Config
-from engine.config.targets import FilterConfig, WebhookConfig
+from engine.config.webhook_endpoint import FilterConfig, WebhookConfig
 from tests.conformance.table import ELSEWHERE, RULES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -24,7 +24,7 @@ from engine.adapter.local import LocalAdapter
 from engine.apps.build import build_apps
 from engine.apps.registry import MemoryAppManager
 from engine.cache.memory import NoCache
-from engine.config.load import load
+from engine.config.loading.load import load
 from engine.control import WorkerSpec
 from engine.http.application import build_api
 from engine.http.health import Health

@@ -15,7 +15,7 @@ from engine._fast.signature import Signer
 from engine.app import App, Endpoint, Filter, LambdaTarget, RetryPolicy
 from engine.config.apps import AppConfig
 from engine.config.root import Config
-from engine.config.targets import FilterConfig, LambdaConfig, RetryOverrides, WebhookConfig
+from engine.config.webhook_endpoint import FilterConfig, LambdaConfig, RetryOverrides, WebhookConfig
 from engine.config.webhooks import Retry, WebhooksConfig
 
 #: The region that a function's ARN names wins over the configured one: it is the only one where the function is.

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.app import App
 from engine.apps.build import build_app
-from engine.config.entry import check_entry
+from engine.config.loading.entry import check_entry
 from engine.config.root import Config
 from engine.errors import ConfigError
 from engine.metrics.metrics import Metrics

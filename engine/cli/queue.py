@@ -16,7 +16,7 @@ from engine.errors import ConfigError
 from engine.interfaces import WebhookQueue
 from engine.redis.embedded import find_socket
 from engine.redis.pool import connect
-from engine.webhooks.queue_redis import RedisQueue
+from engine.webhooks.queues.redis import RedisQueue
 
 _IN_MEMORY = (
     "the queue of an engine with {why} is in that process, where no other can look; to operate on it, start with "
@@ -30,7 +30,7 @@ async def open_queue(config: Config) -> AsyncIterator[WebhookQueue]:
     if config.queue.driver == "memory":
         raise ConfigError("queue.driver: " + _IN_MEMORY.format(why='queue.driver "memory"'))
     if config.queue.driver == "sqs":
-        from engine.webhooks.queue_sqs import SqsQueue
+        from engine.webhooks.queues.sqs.queue import SqsQueue
 
         queue: WebhookQueue = SqsQueue(config.queue.sqs)
         await queue.start()

@@ -21,7 +21,7 @@ from engine.cli.text import complain, one_line, say
 from engine.config.root import Config
 from engine.errors import DeliveryError, StoreUnavailable
 from engine.interfaces import Job, WebhookQueue
-from engine.webhooks.senders import Senders
+from engine.webhooks.senders.registry import Senders
 
 #: Channels that a line about a job names.
 SHOWN = 3

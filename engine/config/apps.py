@@ -11,7 +11,7 @@ from pydantic import Field
 
 from engine.config.base import Flag, Limit, Section, listed, text, whole, word
 from engine.config.limits import Kilobytes, MessageRateLimit, NameLength
-from engine.config.targets import WebhookConfig
+from engine.config.webhook_endpoint import WebhookConfig
 
 _ID = "1 to 128 letters, digits or _ . : @ = -"
 _KEY = "1 to 128 visible characters other than / ? # % : & = + and quotes"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from engine.config.backends import RedisConfig
 from engine.config.redis import Node, RedisOptions
 from engine.config.root import Config
-from engine.config.shared import RedisConfig
 
 #: As many as the log in shared memory can keep apart (`engine/_fast/shared_log.pyx`).
 SHARED_MEMORY_WORKERS = 64

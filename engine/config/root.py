@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from engine.config.apps import AppManagerConfig
+from engine.config.backends import AdapterConfig, CacheConfig, DatabaseConfig, QueueConfig
 from engine.config.base import Flag, Host, Limit, Port, Section, number, whole
 from engine.config.limits import ChannelLimits, EventLimits, PresenceLimits, RateLimiterConfig
 from engine.config.server import (
@@ -21,7 +22,6 @@ from engine.config.server import (
     UnixSocketConfig,
     WebSocketConfig,
 )
-from engine.config.shared import AdapterConfig, CacheConfig, DatabaseConfig, QueueConfig
 from engine.config.webhooks import WebhooksConfig
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from engine.apps.build import build_apps
 from engine.apps.registry import MemoryAppManager
-from engine.config.load import Loaded
+from engine.config.loading.load import Loaded
 from engine.config.reload import followed, waits_for_restart
 from engine.control import WorkerSpec, seal
 from engine.errors import ConfigError

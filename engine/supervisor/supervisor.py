@@ -24,7 +24,7 @@ from engine.adapter.log_files import LogFiles
 from engine.app import App
 from engine.apps.build import build_apps
 from engine.cluster import Cluster
-from engine.config.load import Loaded
+from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
 from engine.control import EXIT_NO_APPS, WorkerSpec
 from engine.errors import EngineError

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from engine._fast.hub import Hub
 from engine.app import App
 from engine.apps.registry import Changes, MemoryAppManager
-from engine.webhooks.senders import Senders
+from engine.webhooks.senders.registry import Senders
 from engine.ws.handlers import Handlers
 from engine.ws.watchlists import Watchlists
 

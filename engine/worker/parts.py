@@ -45,10 +45,10 @@ from engine.interfaces import (
     TotalChange,
     WebhookQueue,
 )
+from engine.leader.leader import Leader
 from engine.metrics.metrics import Metrics
 from engine.metrics.values import BufferedValues, MappedValues
 from engine.occupancy.cluster import MemoryCluster
-from engine.occupancy.leader import Leader
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Reporter
@@ -59,15 +59,15 @@ from engine.rate_limiter.redis import RedisRateLimiter
 from engine.redis.pool import RedisClient, connect
 from engine.tasks import spawn, spawn_eagerly
 from engine.users import Users
-from engine.webhooks.attempts import Attempts
 from engine.webhooks.batcher import Batcher
-from engine.webhooks.delivery import Delivery
+from engine.webhooks.delivery.attempts import Attempts
+from engine.webhooks.delivery.consumer import Delivery
 from engine.webhooks.emitter import Emitter
-from engine.webhooks.queue_memory import MemoryQueue
-from engine.webhooks.queue_redis import RedisQueue
-from engine.webhooks.senders import Senders
-from engine.webhooks.sqs_outbox import MemoryOutbox, RedisOutbox
-from engine.webhooks.wishes import WebhookWishes
+from engine.webhooks.interest import WebhookWishes
+from engine.webhooks.queues.memory import MemoryQueue
+from engine.webhooks.queues.redis import RedisQueue
+from engine.webhooks.queues.sqs.outbox import MemoryOutbox, RedisOutbox
+from engine.webhooks.senders.registry import Senders
 from engine.worker.app_updates import Changeover
 from engine.worker.listener import Listener
 from engine.worker.tls import server_context
@@ -321,7 +321,7 @@ class Parts:
             return RedisQueue(self._client(), prefix, self.reporter.incarnation)
         if self._drivers.queue == "sqs":
             # Imported only here: it costs a process 45 MiB.
-            from engine.webhooks.queue_sqs import SqsQueue
+            from engine.webhooks.queues.sqs.queue import SqsQueue
 
             if self._drivers.adapter == "local":
                 return SqsQueue(config.sqs, MemoryOutbox())

@@ -11,7 +11,7 @@ import logging
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import OccupancyStore, WebhookQueue
-from engine.occupancy.leader import Leader
+from engine.leader.leader import Leader
 from engine.occupancy.reporter import Reporter
 from engine.webhooks.batcher import Batcher
 

@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 
 from engine.__main__ import main
 from engine.apps.build import build_apps
-from engine.config.load import load
-from engine.config.shared import QueueSqs
+from engine.config.backends import QueueSqs
+from engine.config.loading.load import load
 from engine.interfaces import Job
-from engine.webhooks import sqs_letters
-from engine.webhooks.queue_redis import RedisQueue
-from engine.webhooks.queue_sqs import SqsQueue
+from engine.webhooks.queues.redis import RedisQueue
+from engine.webhooks.queues.sqs import dead_letters
+from engine.webhooks.queues.sqs.queue import SqsQueue
 from tests.support.aws import REGION, MotoAws, use_credentials
 from tests.support.receiver import WebhookReceiver
 from tests.support.signing import sign
@@ -171,7 +171,7 @@ def test_misuse(shell: Shell, args: list[str]) -> None:
 
 def test_the_same_in_sqs(shell: Shell, aws: MotoAws, monkeypatch: pytest.MonkeyPatch) -> None:
     use_credentials(monkeypatch.setenv)
-    monkeypatch.setattr(sqs_letters, "WAIT_S", 0)
+    monkeypatch.setattr(dead_letters, "WAIT_S", 0)
     config = {
         "endpoint_url": aws.url,
         "region": REGION,

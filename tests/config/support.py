@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from engine.config.load import Loaded, load
+from engine.config.loading.load import Loaded, load
 
 #: What an application and a webhook need at least.
 APP: dict[str, Any] = {"id": "1", "key": "k", "secret": "s3cret"}

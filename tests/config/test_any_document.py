@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.apps.build import build_apps
-from engine.config import default_app, environment
-from engine.config.foreign import IGNORED, MOVED, REFUSED
+from engine.config.loading import default_app, environment
+from engine.config.loading.unsupported import IGNORED, MOVED, REFUSED
 from engine.config.root import Config
 from engine.errors import ConfigError
 from tests.config.support import APP, HOOK, loaded

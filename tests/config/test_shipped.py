@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.config.load import load
+from engine.config.loading.load import load
 from tests.config.support import apps, loaded
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config.json"

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.config.backends import QueueSqs
 from engine.config.redis import RedisOptions
-from engine.config.shared import QueueSqs
 from engine.interfaces import Job, WebhookQueue
 from engine.redis.pool import connect
-from engine.webhooks import sqs_letters
-from engine.webhooks.queue_memory import MemoryQueue
-from engine.webhooks.queue_redis import RedisQueue
-from engine.webhooks.queue_sqs import SqsQueue
+from engine.webhooks.queues.memory import MemoryQueue
+from engine.webhooks.queues.redis import RedisQueue
+from engine.webhooks.queues.sqs import dead_letters
+from engine.webhooks.queues.sqs.queue import SqsQueue
 from tests.contract.conftest import redis_options
 from tests.support.aws import REGION, use_credentials
 from tests.webhooks.making import plain_job
@@ -82,7 +82,7 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Call
                 pytest.skip("SQS does not promise this")
             use_credentials(monkeypatch.setenv)
             # One server knows at once that there is nothing more.
-            monkeypatch.setattr(sqs_letters, "WAIT_S", 0)
+            monkeypatch.setattr(dead_letters, "WAIT_S", 0)
             opener = sqs_opener(request.getfixturevalue("aws").url, fifo=driver == "sqs-fifo")
 
     async def scenario_in_queue(scenario: Scenario) -> None:

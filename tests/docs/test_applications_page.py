@@ -10,7 +10,7 @@ import pytest
 
 from engine.apps.sources.build import build_source
 from engine.config.apps import AppConfig
-from engine.config.load import Loaded
+from engine.config.loading.load import Loaded
 from tests.config.support import APP, loaded
 from tests.support.aws import REGION, MotoAws, dynamodb, use_credentials
 from tests.support.databases import DatabaseServer, MariaDbServer, PostgresServer, database_server

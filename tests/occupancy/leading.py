@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from engine.interfaces import OccupancyStore, Report, WebhookQueue, Wishes
+from engine.leader.leader import Leader
 from engine.metrics.metrics import Metrics
-from engine.occupancy.leader import Leader
-from engine.webhooks.queue_memory import MemoryQueue
+from engine.webhooks.queues.memory import MemoryQueue
 from tests.support.waiting import wait_until_async
 from tests.webhooks.making import Apps, Batches, make_app, make_endpoint
 

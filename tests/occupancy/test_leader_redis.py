@@ -12,7 +12,7 @@ import redis.asyncio
 from engine.interfaces import Report
 from engine.occupancy.redis import RedisOccupancy
 from engine.webhooks.job import decode
-from engine.webhooks.queue_redis import RedisQueue
+from engine.webhooks.queues.redis import RedisQueue
 from tests.occupancy.clusters import InRedis
 from tests.occupancy.leading import FOREVER_S, Made, occupied, until, until_async, until_told
 from tests.webhooks.making import Batches

@@ -13,7 +13,7 @@ from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
 from engine.occupancy.obituary import declare_dead
 from engine.redis.pool import connect
-from engine.webhooks.queue_redis import RedisQueue
+from engine.webhooks.queues.redis import RedisQueue
 from tests.support.valkey_cluster import ValkeyCluster
 from tests.support.waiting import free_port
 from tests.webhooks.making import plain_job

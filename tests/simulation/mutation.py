@@ -20,7 +20,7 @@ from unittest import mock
 class Mutation:
     """`old`, which stands there once, becomes `new`.
 
-    :param name: what goes wrong. :param place: a script's name, or `module:Class.function` below `engine.occupancy`.
+    :param name: what goes wrong. :param place: a script's name, or `module:Class.function` below `engine`.
     :param loses: whether it shows only where the server loses data.
     """
 
@@ -47,7 +47,7 @@ class Mutation:
             yield
             return
         module_name, _, path = self.place.partition(":")
-        module = importlib.import_module(f"engine.occupancy.{module_name}")
+        module = importlib.import_module(f"engine.{module_name}")
         owner_name, _, name = path.partition(".")
         owner = getattr(module, owner_name)
         with mock.patch.object(owner, name, self._compiled(module, getattr(owner, name))):

@@ -11,8 +11,8 @@ from typing import Any
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import Answer, AppManager, Wanted
+from engine.leader.leader import Leader
 from engine.metrics.metrics import Metrics
-from engine.occupancy.leader import Leader
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Member, Reporter
 from tests.simulation.loop import SimLoop

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from unittest import mock
 
 from engine import tasks
-from engine.occupancy import leader, reporter
+from engine.leader import leader
 from engine.occupancy import redis as occupancy
+from engine.occupancy import reporter
 from tests.simulation.plan import Plan
 
 #: How much is done at one time; made small, what lies between two slices happens in small clusters, too.

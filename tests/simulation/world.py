@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.app import Filter
 from engine.redis import scripts
-from engine.webhooks.wishes import WebhookWishes
+from engine.webhooks.interest import WebhookWishes
 from tests.simulation.excuses import Excuses
 from tests.simulation.lives import Lives, Violation
 from tests.simulation.mutation import Mutation

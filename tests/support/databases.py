@@ -24,7 +24,7 @@ from tests.support.waiting import free_port, wait_until
 START_TIMEOUT_S = 60.0
 PASSWORD = "db-password-that-no-log-may-show"
 #: With its key; valid for 127.0.0.1 and trusted by nobody but who is told to.
-CERTIFICATE = Path(__file__).resolve().parents[1] / "webhooks" / "self_signed.pem"
+CERTIFICATE = Path(__file__).resolve().parent / "self_signed.pem"
 #: PostgreSQL refuses to run as root.
 ACCOUNT = "nobody" if os.geteuid() == 0 else None
 #: Where Debian keeps what it does not put on the path.

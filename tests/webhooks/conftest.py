@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.webhooks import queue_sqs, sqs_letters
+from engine.webhooks.queues.sqs import dead_letters
+from engine.webhooks.queues.sqs import queue as queue_module
 from tests.support.aws import FailingLambda, MotoAws, failing_lambda, use_credentials
 from tests.webhooks.sqs_bench import Runner, play
 
@@ -24,6 +25,6 @@ def bench(aws: MotoAws, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """Plays a scenario on SQS queues of its own: ``bench(scenario, fifo=True)``."""
     use_credentials(monkeypatch.setenv)
     # One server knows at once that there is nothing more.
-    monkeypatch.setattr(sqs_letters, "WAIT_S", 0)
-    monkeypatch.setattr(queue_sqs, "IDLE_S", 0.02)
+    monkeypatch.setattr(dead_letters, "WAIT_S", 0)
+    monkeypatch.setattr(queue_module, "IDLE_S", 0.02)
     return lambda scenario, **options: asyncio.run(play(aws.url, scenario, options))

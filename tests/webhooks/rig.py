@@ -15,11 +15,11 @@ from engine.app import App, Endpoint, RetryPolicy
 from engine.errors import DeliveryError
 from engine.interfaces import Job, WebhookQueue, WebhookSender
 from engine.metrics.metrics import Metrics
-from engine.webhooks.attempts import Attempts
-from engine.webhooks.delivery import Delivery
+from engine.webhooks.delivery.attempts import Attempts
+from engine.webhooks.delivery.consumer import Delivery
 from engine.webhooks.job import make_job
-from engine.webhooks.queue_memory import MemoryQueue
-from engine.webhooks.queue_redis import RedisQueue
+from engine.webhooks.queues.memory import MemoryQueue
+from engine.webhooks.queues.redis import RedisQueue
 from tests.webhooks.making import NOW_MS, Apps, make_app, make_endpoint, make_event
 
 SOON = RetryPolicy(delays_s=(0.01, 0.02), jitter=0.1)

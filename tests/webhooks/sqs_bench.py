@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import uuid4
 
-from engine.config.shared import QueueSqs
+from engine.config.backends import QueueSqs
 from engine.interfaces import Job
-from engine.webhooks.queue_sqs import SqsQueue
+from engine.webhooks.queues.sqs.queue import SqsQueue
 from tests.support.aws import REGION
 
 

@@ -14,7 +14,7 @@ from engine.errors import StoreUnavailable
 from engine.interfaces import Job
 from engine.metrics.metrics import Metrics
 from engine.webhooks.batcher import OVERHEAD_BYTES, Batcher
-from engine.webhooks.queue_memory import MemoryQueue
+from engine.webhooks.queues.memory import MemoryQueue
 from tests.support.waiting import wait_until_async
 from tests.webhooks.making import make_app, make_endpoint, make_event
 

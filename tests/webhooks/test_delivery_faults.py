@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from engine.app import Endpoint, RetryPolicy
 from engine.errors import DeliveryError
 from engine.interfaces import Job
-from engine.webhooks.delivery import Delivery
-from engine.webhooks.queue_redis import RedisQueue
+from engine.webhooks.delivery.consumer import Delivery
+from engine.webhooks.queues.redis import RedisQueue
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import wait_until_async
 from tests.webhooks.rig import Rig, Sender, endpoint, fail_first, numbered

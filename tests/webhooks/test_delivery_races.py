@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from engine.app import Endpoint
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Backlog, Job, Reserved
-from engine.webhooks.queue_memory import MemoryQueue
+from engine.webhooks.queues.memory import MemoryQueue
 from tests.support.waiting import wait_until_async
 from tests.webhooks.rig import Rig, Sender, fail_first, numbered
 

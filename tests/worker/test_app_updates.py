@@ -11,7 +11,7 @@ import pytest
 
 from engine.app import App
 from engine.apps.registry import MemoryAppManager
-from engine.webhooks.senders import Senders
+from engine.webhooks.senders.registry import Senders
 from engine.worker import app_updates as module
 from engine.worker.app_updates import Changeover
 from tests.webhooks.making import make_app, make_endpoint

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from engine.config.shared import DatabaseConfig
+from engine.config.backends import DatabaseConfig
 from engine.interfaces import AppSource
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.apps.sources.rows import UNREADABLE, UNREADABLE_POLICY, to_entry
-from engine.config.entry import check_entry
+from engine.config.loading.entry import check_entry
 from engine.config.root import Config
 from engine.errors import ConfigError
 

@@ -1,0 +1,66 @@
+"""Other servers' spellings of an application's entry, rewritten to ours before anything is checked (K-3, W-22).
+
+Called by `load.py`. Errors keep naming the key that the user wrote.
+"""
+
+from __future__ import annotations
+
+import re
+
+from engine.config.apps import AppConfig
+from engine.config.loading.default_app import APPS
+from engine.config.loading.document import Document, objects
+from engine.config.loading.mistakes import Mistakes, Path
+
+#: A hump: `maxConnections`, `MaxConnections`.
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_FILTER = {"channel_name_starts_with": "channel_prefix", "channel_name_ends_with": "channel_suffix"}
+_POLICY_PARTS = ("limits", "features", "channels")
+
+
+def normalize(document: Document, mistakes: Mistakes) -> None:
+    """Rename and move what has another place here, in every application and every webhook."""
+    for path, app in objects(document, APPS):
+        _flatten_policy(app, path, mistakes)
+        for key in list(app):
+            ours = _HUMP.sub("_", key).lower()
+            if key != ours and ours in AppConfig.model_fields:
+                _move(app, key, app, ours, path, mistakes)
+        for webhook_path, webhook in objects(app, ("webhooks",)):
+            found = webhook.get("filter")
+            if isinstance(found, dict):
+                for theirs, ours in _FILTER.items():
+                    if theirs in found:
+                        _move(found, theirs, found, ours, (*path, *webhook_path, "filter"), mistakes)
+
+
+def _flatten_policy(app: Document, path: Path, mistakes: Mistakes) -> None:
+    """`policy.limits.max_connections` is `max_connections` (sockudo 5); what is left of `policy` stays."""
+    policy = app.get("policy")
+    if not isinstance(policy, dict):
+        return
+    for part in _POLICY_PARTS:
+        group = policy.get(part)
+        if isinstance(group, dict):
+            for key in list(group):
+                if key in AppConfig.model_fields:
+                    _move(group, key, app, key, path, mistakes, f"policy.{part}.{key}")
+            if not group:
+                del policy[part]
+    if "webhooks" in policy:
+        _move(policy, "webhooks", app, "webhooks", path, mistakes, "policy.webhooks")
+    if not policy:
+        del app["policy"]
+
+
+def _move(
+    source: Document, theirs: str, target: Document, ours: str, path: Path, mistakes: Mistakes, written: str = ""
+) -> None:
+    """:param path: of `target`. :param written: how the user wrote the key, seen from there."""
+    value = source.pop(theirs)
+    name = f"{mistakes.name(path)}.{written or theirs}"
+    if ours in target:
+        mistakes.add((*path, ours), f"is given twice, also as {written or theirs}")
+        return
+    target[ours] = value
+    mistakes.written[(*path, ours)] = name

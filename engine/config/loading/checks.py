@@ -1,0 +1,203 @@
+"""Mistakes that only show when two options are seen together, or a file on disk is.
+
+Called by `load.py` on the plain document, after renaming, so that they are told together with every mistake in single
+values. A value of a wrong type is not a finding here: `report.py` tells it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any
+
+from engine.config.backends import ClusterHealth, RedisConfig
+from engine.config.base import to_flag, to_whole
+from engine.config.loading.default_app import APPS
+from engine.config.loading.document import Document, get, objects
+from engine.config.loading.mistakes import Mistakes, Path
+
+#: Driver -> the library it needs, and the extra of our package that brings it.
+LIBRARIES: dict[str, tuple[str, str]] = {
+    "sqs": ("aiobotocore", "aws"),
+    "dynamodb": ("aiobotocore", "aws"),
+    "mysql": ("aiomysql", "mysql"),
+    **dict.fromkeys(("postgres", "postgresql", "pgsql"), ("asyncpg", "postgres")),
+}
+_NEEDS = "needs a library that is not installed; pip install 'engine[{}]'"
+
+
+def check(document: Document, workers: int, mistakes: Mistakes) -> None:
+    """Run every check."""
+    _drivers(document, workers, mistakes)
+    _cluster_health(document, mistakes)
+    _redis(document, mistakes)
+    _databases(document, mistakes)
+    _tls(document, mistakes)
+    _unix_socket(document, mistakes)
+    _libraries(document, mistakes)
+    _tls_only(document, mistakes)
+    for key in ("id", "key"):
+        _distinct(document, key, mistakes)
+    for path, app in objects(document, APPS):
+        for inner, webhook in objects(app, ("webhooks",)):
+            _webhook(webhook, (*path, *inner), mistakes)
+
+
+def _drivers(document: Document, workers: int, mistakes: Mistakes) -> None:
+    if workers <= 1:
+        return
+    if get(document, ("adapter", "driver")) == "local":
+        mistakes.add(
+            ("adapter", "driver"),
+            f"cannot connect {workers} workers; allowed: redis (or leave it out), or start with 1 worker",
+            "local",
+        )
+    if get(document, ("cache", "driver")) == "memory":
+        mistakes.add(
+            ("cache", "driver"),
+            f"would give each of {workers} workers a cache of its own; allowed: redis (or leave it out), none",
+            "memory",
+        )
+
+
+def _cluster_health(document: Document, mistakes: Mistakes) -> None:
+    path: Path = ("adapter", "cluster_health")
+    given = get(document, path) or {}
+    if not isinstance(given, dict):
+        return
+    heartbeat = to_whole(given.get("heartbeat_interval_ms", ClusterHealth().heartbeat_interval_ms))
+    timeout = to_whole(given.get("node_timeout_ms", ClusterHealth().node_timeout_ms))
+    if heartbeat is not None and timeout is not None and timeout < 2 * heartbeat:
+        mistakes.add(
+            (*path, "node_timeout_ms"),
+            f"is too short; allowed: at least twice heartbeat_interval_ms, which is {heartbeat}",
+            timeout,
+        )
+
+
+def _redis(document: Document, mistakes: Mistakes) -> None:
+    """Values that only mean something together with others, or not together with others."""
+    path: Path = ("database", "redis")
+    given = get(document, path)
+    if not isinstance(given, dict):
+        return
+    nodes, sentinels = given.get("cluster_nodes"), given.get("sentinels")
+    if nodes and sentinels:
+        mistakes.add((*path, "sentinels"), "cannot be combined with database.redis.cluster_nodes")
+    if nodes and to_whole(given.get("db", 0)):
+        mistakes.add((*path, "db"), "cannot be chosen in a cluster; allowed: 0", given["db"])
+    if sentinels and given.get("url"):
+        mistakes.add((*path, "url"), "cannot be combined with database.redis.sentinels", given["url"])
+    if nodes or sentinels or given.get("host") is not None or given.get("url") is not None:
+        return
+    if given.get("sentinel_password"):
+        mistakes.add((*path, "sentinel_password"), "needs database.redis.sentinels", given["sentinel_password"])
+    default = RedisConfig()
+    for key in ("port", "db", "username", "password", "tls"):
+        value = given.get(key)
+        unset = getattr(default, key)
+        means = to_flag(value) if isinstance(unset, bool) else to_whole(value) if isinstance(unset, int) else value
+        if value in (None, "") or means == unset:
+            continue
+        mistakes.add((*path, key), "needs database.redis.host; without it the engine starts a Redis of its own", value)
+
+
+def _tls(document: Document, mistakes: Mistakes) -> None:
+    if not to_flag(get(document, ("ssl", "enabled"))):
+        return
+    for key in ("cert_path", "key_path"):
+        path: Path = ("ssl", key)
+        value = get(document, path)
+        if value in (None, ""):
+            mistakes.add(path, "is missing; ssl.enabled needs a certificate and its key, as PEM files")
+        elif isinstance(value, str) and not (os.path.isfile(value) and os.access(value, os.R_OK)):
+            mistakes.add(path, "is not a file that can be read", value)
+
+
+def _tls_only(document: Document, mistakes: Mistakes) -> None:
+    """An application that nobody could ever connect to."""
+    if any(to_flag(get(document, ("ssl", key))) for key in ("enabled", "trust_forwarded_proto")):
+        return
+    for path, app in objects(document, APPS):
+        if to_flag(app.get("tls_only")):
+            mistakes.add(
+                (*path, "tls_only"),
+                "needs ssl.enabled or, behind a proxy that ends TLS, ssl.trust_forwarded_proto",
+                app["tls_only"],
+            )
+
+
+def _databases(document: Document, mistakes: Mistakes) -> None:
+    for driver in ("mysql", "postgres"):
+        path: Path = ("database", driver, "tls_ca_path")
+        value = get(document, path)
+        if value in (None, ""):
+            continue
+        if not to_flag(get(document, (*path[:2], "tls"))):
+            mistakes.add(path, f"needs database.{driver}.tls", value)
+        elif isinstance(value, str) and not (os.path.isfile(value) and os.access(value, os.R_OK)):
+            mistakes.add(path, "is not a file that can be read", value)
+    dynamodb: Path = ("database", "dynamodb")
+    key, secret = "aws_access_key_id", "aws_secret_access_key"
+    for given, other in ((key, secret), (secret, key)):
+        if get(document, (*dynamodb, given)) and not get(document, (*dynamodb, other)):
+            mistakes.add((*dynamodb, other), f"is missing; {given} is given")
+
+
+def _unix_socket(document: Document, mistakes: Mistakes) -> None:
+    path: Path = ("unix_socket", "path")
+    value = get(document, path)
+    if to_flag(get(document, ("unix_socket", "enabled"))) and isinstance(value, str) and not os.path.isabs(value):
+        mistakes.add(path, "is not an absolute path", value)
+
+
+def _libraries(document: Document, mistakes: Mistakes) -> None:
+    """What goes to AWS or to a database needs a library that a plain installation leaves out."""
+    drivers: tuple[Path, ...] = (("queue", "driver"), ("app_manager", "driver"))
+    for path in drivers:
+        word = get(document, path)
+        module, extra = LIBRARIES.get(word, ("", "")) if isinstance(word, str) else ("", "")
+        if module and not _installed(module):
+            mistakes.add(path, _NEEDS.format(extra), word)
+    if _installed("aiobotocore"):
+        return
+    needs = _NEEDS.format("aws")
+    for path, app in objects(document, APPS):
+        for inner, webhook in objects(app, ("webhooks",)):
+            for key in ("lambda", "lambda_function"):
+                if webhook.get(key) is not None:
+                    mistakes.add((*path, *inner, key), needs)
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _distinct(document: Document, key: str, mistakes: Mistakes) -> None:
+    seen: dict[str, Path] = {}
+    for path, app in objects(document, APPS):
+        value = app.get(key)
+        if isinstance(value, str | int):
+            first = seen.setdefault(str(value), path)
+            if first != path:
+                mistakes.add((*path, key), f"is already the {key} of {mistakes.name(first)}", value)
+
+
+def _webhook(webhook: dict[str, Any], path: Path, mistakes: Mistakes) -> None:
+    url, function, short, headers = (webhook.get(key) for key in ("url", "lambda", "lambda_function", "headers"))
+    named = isinstance(function, dict) and function.get("function_name") is not None
+    if url is not None and (function is not None or short is not None):
+        other = "lambda_function" if function is None else "lambda"
+        mistakes.add(path, f"has both url and {other}; allowed: one of them")
+    elif url is None and function is None and short is None:
+        mistakes.add(path, "has no target; allowed: one of url, lambda, lambda_function")
+    elif named and short is not None:
+        mistakes.add(path, "names a function in both lambda and lambda_function; allowed: one of them")
+    elif isinstance(function, dict) and not named and short is None:
+        mistakes.add((*path, "lambda", "function_name"), "is missing")
+    if isinstance(url, str) and "@" in url.partition("//")[2].partition("/")[0] and isinstance(headers, dict):
+        for name in headers:
+            if name.lower() == "authorization":
+                mistakes.add((*path, "headers", name), "cannot be sent beside the user and password of the url")
+    if webhook.get("event_types") == []:
+        mistakes.add((*path, "event_types"), "is empty; name at least one event type")

@@ -1,0 +1,41 @@
+"""One application's entry from outside the configuration, held to the same rules as one that stands in the file.
+
+Called by `apps/entries.py` while the engine serves. Pure.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.config.apps import AppConfig
+from engine.config.loading import aliases, checks, unsupported, validation_errors
+from engine.config.loading.default_app import APPS
+from engine.config.loading.document import Document, put
+from engine.config.loading.mistakes import Mistakes
+from engine.config.root import Config
+
+
+def check_entry(entry: dict[str, Any], config: Config) -> AppConfig:
+    """The entry as it would be read from the file.
+
+    Raises ConfigError with one line for every mistake, each beginning with the option's name within the entry.
+    """
+    mistakes = Mistakes()
+    # What is said elsewhere in the configuration was checked at start; this much of it bears on an application.
+    document: Document = {"ssl": {"trust_forwarded_proto": config.ssl.enabled or config.ssl.trust_forwarded_proto}}
+    put(document, APPS, [deepcopy(entry)])
+    mistakes.written[(*APPS, 0)] = ""
+    aliases.normalize(document, mistakes)
+    unsupported.drop(document, mistakes)
+    found = None
+    try:
+        found = Config.model_validate(document)
+    except ValidationError as error:
+        validation_errors.collect(error, mistakes)
+    checks.check(document, 1, mistakes)
+    mistakes.raise_if_any()
+    assert found is not None
+    return found.app_manager.array.apps[0]

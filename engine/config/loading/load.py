@@ -1,0 +1,91 @@
+"""From file, environment and flags to a checked configuration, or to a list of everything that is wrong.
+
+Called by `__main__.py`, once, before anything is started. It opens no socket and starts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.config.loading import (
+    aliases,
+    checks,
+    cluster_aliases,
+    default_app,
+    environment,
+    unsupported,
+    validation_errors,
+)
+from engine.config.loading.document import put, read
+from engine.config.loading.mistakes import Mistakes
+from engine.config.loading.substitution import substitute
+from engine.config.resolve import Resolved, resolve
+from engine.config.root import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that can be used. It can be pickled, for the workers.
+
+    :param resolved: the effective drivers and the way to Redis.
+    :param warnings: one line each, for the log once it is set up.
+    """
+
+    config: Config
+    resolved: Resolved
+    warnings: tuple[str, ...]
+
+
+def load(
+    path: FilePath | None,
+    environ: Mapping[str, str],
+    workers: int,
+    flags: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """Defaults < file < environment variables < flags (K-1).
+
+    :param path: the configuration file; None for none.
+    :param flags: dotted option -> value, from the command line.
+    Raises ConfigError with one line for every mistake.
+    """
+    mistakes = Mistakes()
+    document = substitute({} if path is None else read(path), environ, mistakes)
+    environment.apply(document, environ, mistakes)
+    for option, value in (flags or {}).items():
+        where = tuple(option.split("."))
+        if put(document, where, value):
+            mistakes.written[where] = f"{option} (command line)"
+    default_app.apply(document, environ, mistakes)
+    aliases.normalize(document, mistakes)
+    cluster_aliases.normalize(document, mistakes)
+    warnings = [unsupported.drop(document, mistakes), default_app.fall_back(document)]
+    if workers < 1:
+        mistakes.add(("--workers",), "is out of range; allowed: 1 or more", workers)
+    config = None
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as error:
+        validation_errors.collect(error, mistakes)
+    checks.check(document, workers, mistakes)
+    mistakes.raise_if_any()
+    assert config is not None
+    resolved = resolve(config, workers)
+    warnings += _doubtful(resolved, workers)
+    if config.app_manager.driver != "memory" and config.app_manager.array.apps:
+        warnings.append(f"app_manager.array.apps is not used: applications come from {config.app_manager.driver}")
+    return Loaded(config, resolved, tuple(line for line in warnings if line is not None))
+
+
+def _doubtful(resolved: Resolved, workers: int) -> list[str]:
+    """What works, but not as some would expect."""
+    warnings = []
+    if workers > 1 and resolved.queue == "memory":
+        warnings.append('queue.driver is "memory": webhooks that wait in a worker are lost if it dies')
+    if workers > 1 and resolved.rate_limiter == "memory":
+        warnings.append(f'rate_limiter.driver is "memory": each of {workers} workers counts for itself')
+    return warnings

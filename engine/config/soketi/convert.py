@@ -1,0 +1,248 @@
+"""A soketi configuration in this engine's words (K-2 to K-4), with a line for everything that has no counterpart.
+
+Called by `cli/config.py`. Pure: it reads no file and checks no value; `load.py` does both with what comes out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+from engine.config.loading.document import Document, get, put
+from engine.config.soketi.apps import convert_apps
+from engine.config.soketi.databases import convert_database
+
+#: What soketi does when its configuration says nothing, where this engine does otherwise.
+_DEFAULTS: Document = {
+    "activity_timeout": 30,
+    "user_authentication_timeout": 30,
+    "shutdown_grace_period": 3,
+    "http_api": {"request_limit_in_mb": 100, "accept_traffic": {"memory_threshold": 0.85}},
+    "metrics": {"enabled": False, "prometheus": {"prefix": "soketi_"}},
+    # soketi sends the bare digest, which the official libraries verify (D-1).
+    "webhooks": {"batching": {"enabled": False}, "signature_format": "hex"},
+}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _seconds(value: Any) -> Any:
+    number = _number(value)
+    return value if number is None else _plain(number / 1000)
+
+
+def _fraction(value: Any) -> Any:
+    number = _number(value)
+    return value if number is None else _plain(number / 100)
+
+
+#: soketi's option -> ours, and how its value is converted.
+_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "host": ("host", _same),
+    "port": ("port", _same),
+    "debug": ("debug", _same),
+    "pathPrefix": ("path_prefix", _same),
+    "shutdownGracePeriod": ("shutdown_grace_period", _seconds),
+    "userAuthenticationTimeout": ("user_authentication_timeout", _seconds),
+    "channelLimits.maxNameLength": ("channel_limits.max_name_length", _same),
+    "channelLimits.cacheTtl": ("channel_limits.cache_ttl", _same),
+    "eventLimits.maxChannelsAtOnce": ("event_limits.max_channels_at_once", _same),
+    "eventLimits.maxNameLength": ("event_limits.max_name_length", _same),
+    "eventLimits.maxPayloadInKb": ("event_limits.max_payload_in_kb", _same),
+    "eventLimits.maxBatchSize": ("event_limits.max_batch_size", _same),
+    "presence.maxMembersPerChannel": ("presence.max_members_per_channel", _same),
+    "presence.maxMemberSizeInKb": ("presence.max_member_size_in_kb", _same),
+    "httpApi.requestLimitInMb": ("http_api.request_limit_in_mb", _same),
+    "httpApi.acceptTraffic.memoryThreshold": ("http_api.accept_traffic.memory_threshold", _fraction),
+    "cors.credentials": ("cors.credentials", _same),
+    "cors.origin": ("cors.origin", _same),
+    "cors.methods": ("cors.methods", _same),
+    "cors.allowedHeaders": ("cors.allowed_headers", _same),
+    "metrics.enabled": ("metrics.enabled", _same),
+    "metrics.driver": ("metrics.driver", _same),
+    "metrics.host": ("metrics.host", _same),
+    "metrics.port": ("metrics.port", _same),
+    "metrics.prometheus.prefix": ("metrics.prometheus.prefix", _same),
+    "ssl.certPath": ("ssl.cert_path", _same),
+    "ssl.keyPath": ("ssl.key_path", _same),
+    "ssl.passphrase": ("ssl.passphrase", _same),
+    "webhooks.batching.enabled": ("webhooks.batching.enabled", _same),
+    "webhooks.batching.duration": ("webhooks.batching.duration", _same),
+}
+#: The same for options that only mean something when some driver is redis.
+_REDIS_OPTIONS: dict[str, str] = {
+    "adapter.redis.prefix": "adapter.redis.prefix",
+    "queue.redis.concurrency": "queue.redis.concurrency",
+    "database.redis.host": "database.redis.host",
+    "database.redis.port": "database.redis.port",
+    "database.redis.db": "database.redis.db",
+    "database.redis.username": "database.redis.username",
+    "database.redis.password": "database.redis.password",
+    "database.redis.keyPrefix": "database.redis.key_prefix",
+    "database.redis.sentinels": "database.redis.sentinels",
+    "database.redis.sentinelPassword": "database.redis.sentinel_password",
+    "database.redis.name": "database.redis.name",
+}
+_ONE_REDIS = "every part uses the one Redis of database.redis"
+#: Driver option -> word -> what to say about it; "redis" is kept, a word with nothing to say is left to the engine.
+_DRIVERS: dict[str, dict[str, str]] = {
+    "adapter": {
+        "local": "",
+        "cluster": "start with --workers N on one machine; on several machines, give all of them one database.redis",
+        "nats": "several machines share a Redis here: give all of them one database.redis",
+    },
+    "cache": {"memory": ""},
+    "queue": {"sync": ""},
+    "rateLimiter": {"local": "", "cluster": ""},
+}
+#: Option -> why it is left out; everything below it goes with it.
+_NO_COUNTERPART: dict[str, str] = {
+    "instance": "a process finds an id of its own",
+    "cluster": "workers need no discovery",
+    "databasePooling": "",
+    "adapter.cluster": "workers need no discovery",
+    "adapter.nats": "several machines share a Redis here",
+    "adapter.redis.requestsTimeout": "workers never ask each other",
+    "adapter.redis.redisPubOptions": _ONE_REDIS,
+    "adapter.redis.redisSubOptions": _ONE_REDIS,
+    "cache.redis": _ONE_REDIS,
+    "queue.redis.redisOptions": _ONE_REDIS,
+    "queue.sqs": "",
+    "rateLimiter.redis": _ONE_REDIS,
+    "appManager.cache": "",
+    "ssl.caPath": "put the chain into the file of ssl.cert_path",
+}
+
+
+def convert(soketi: Document) -> tuple[Document, list[str]]:
+    """The configuration in our words, and a line for each of its options that has no counterpart here."""
+    source, ours, notes = _unfolded(soketi), deepcopy(_DEFAULTS), list[str]()
+    if str(source.pop("mode", "full")) != "full":
+        notes.append("mode: every worker does everything here")
+    if not convert_database(source, ours, notes):
+        convert_apps(source.pop("appManager", None), ours, notes)
+    _sqs(source, ours, notes)
+    uses_redis = _drivers(source, ours, notes)
+    for theirs, (option, converted) in _OPTIONS.items():
+        value = _take(source, theirs)
+        if value not in (None, ""):
+            put(ours, tuple(option.split(".")), converted(value))
+    _redis(source, ours, notes, uses_redis)
+    if get(ours, ("ssl", "cert_path")) is not None:
+        put(ours, ("ssl", "enabled"), True)
+    for theirs, why in _NO_COUNTERPART.items():
+        if not _says_nothing(_take(source, theirs)):
+            notes.append(f"{theirs}: has no counterpart" + (f"; {why}" if why else ""))
+    notes += [f"{path}: is not an option of soketi that is known here" for path in _leaves(source)]
+    return ours, notes
+
+
+def _drivers(source: Document, ours: Document, notes: list[str]) -> bool:
+    """Convert every driver; whether any of them is redis."""
+    uses_redis = False
+    for part, known in _DRIVERS.items():
+        word = _take(source, f"{part}.driver")
+        if word == "redis":
+            put(ours, (_snake(part), "driver"), "redis")
+            uses_redis = True
+        elif word is not None:
+            told = known.get(str(word), "has no counterpart")
+            if told:
+                notes.append(f'{part}.driver: "{word}": {told}')
+    return uses_redis
+
+
+def _sqs(source: Document, ours: Document, notes: list[str]) -> None:
+    if get(source, ("queue", "driver")) != "sqs":
+        return
+    _take(source, "queue.driver")
+    put(ours, ("queue", "driver"), "sqs")
+    for theirs, option in (("region", "region"), ("endpoint", "endpoint_url")):
+        value = _take(source, f"queue.sqs.{theirs}")
+        if value:
+            put(ours, ("queue", "sqs", option), value)
+    url = _take(source, "queue.sqs.queueUrl")
+    if url:
+        put(ours, ("queue", "sqs", "fifo"), str(url).endswith(".fifo"))
+        notes.append(
+            "queue.sqs.queueUrl: there are two queues here, see queue.sqs.queue_url_prefix in docs/webhooks.md"
+        )
+
+
+def _redis(source: Document, ours: Document, notes: list[str], used: bool) -> None:
+    """soketi connects to Redis only when some driver is redis; here an address is enough for all parts to use it."""
+    given = {theirs: _take(source, theirs) for theirs in _REDIS_OPTIONS}
+    nodes = _take(source, "database.redis.clusterNodes")
+    clustered = [_take(source, f"{part}.redis.clusterMode") for part in _DRIVERS]
+    if not used:
+        if not all(map(_says_nothing, given.values())):
+            notes.append("database.redis: no driver uses it there, so it is left out; here every part would use it")
+        return
+    put(ours, ("database", "redis", "host"), "127.0.0.1")
+    for theirs, value in given.items():
+        if value not in (None, "", []):
+            put(ours, tuple(_REDIS_OPTIONS[theirs].split(".")), value)
+    if all(map(_says_nothing, clustered)):
+        if nodes:
+            notes.append("database.redis.clusterNodes: no clusterMode is on there, so they are left out")
+    else:
+        # Without nodes it is the one server that is named.
+        put(ours, ("adapter", "redis", "cluster_mode"), True)
+        put(ours, ("database", "redis", "cluster_nodes"), nodes or [])
+
+
+def _unfolded(soketi: Document) -> Document:
+    """A copy in which ``{"metrics.port": 1}`` is ``{"metrics": {"port": 1}}``, as soketi reads it."""
+    source: Document = {}
+    for key, value in soketi.items():
+        path = tuple(key.split("."))
+        found = get(source, path)
+        if isinstance(found, dict) and isinstance(value, dict):
+            value = found | value
+        put(source, path, deepcopy(value))
+    return source
+
+
+def _take(source: Document, option: str) -> Any:
+    """The option's value; it is taken out, so that what is left at the end is what nobody knew."""
+    *way, last = option.split(".")
+    parent = get(source, tuple(way))
+    return parent.pop(last, None) if isinstance(parent, dict) else None
+
+
+def _leaves(value: Document, before: str = "") -> list[str]:
+    found: list[str] = []
+    for key, item in value.items():
+        if isinstance(item, dict):
+            found += _leaves(item, f"{before}{key}.")
+        else:
+            found.append(f"{before}{key}")
+    return found
+
+
+def _says_nothing(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_says_nothing, value.values()))
+    return value in (None, False, "", 0, "false") or value == []
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _plain(number: float) -> int | float:
+    return int(number) if number.is_integer() else number
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

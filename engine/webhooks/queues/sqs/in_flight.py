@@ -1,0 +1,138 @@
+"""The jobs that one consumer has received from SQS and not yet deleted there, and in which state each of them is.
+
+Owned by the SQS queue. Pure: it calls nothing and waits for nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from engine.interfaces import Job, Reserved
+from engine.webhooks.job import line_of
+from engine.webhooks.queues.sqs.client import Incoming
+
+#: What may be set aside in memory; what comes beyond it is let go, and SQS gives it out again later.
+MAX_ASIDE_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """One received job.
+
+    :ivar settling: its message may be deleted already. :ivar buried: it is a dead letter already.
+    """
+
+    message: Incoming
+    job: Job
+    settling: bool = False
+    buried: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.message.body)
+
+
+class Holdings:
+    """Waiting, given out, parked for a retry, or set aside."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, Held] = {}
+        self._waiting: deque[Held] = deque()
+        # By identity: two messages with one job are two jobs.
+        self._given_out: dict[int, Held] = {}
+        self._parked: list[tuple[float, int, Held]] = []
+        self._numbers = itertools.count()
+        self._aside: dict[str, deque[Held]] = {}
+        self._aside_bytes = 0
+        #: Lines of which something was let go: all that follows must be, too, or it would overtake.
+        self._overflowed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def waiting(self) -> int:
+        """Received and not yet looked at."""
+        return len(self._waiting)
+
+    @property
+    def reserved(self) -> list[Job]:
+        return [held.job for held in self._given_out.values()]
+
+    @property
+    def parked(self) -> list[Job]:
+        return [held.job for _, _, held in sorted(self._parked)]
+
+    def every(self) -> list[Held]:
+        return list(self._all.values())
+
+    def is_held(self, message: Incoming) -> bool:
+        """Whether it has come before; from now on only its newest receipt is valid."""
+        held = self._all.get(message.id)
+        if held is not None:
+            held.message = message
+        return held is not None
+
+    def add(self, message: Incoming, job: Job) -> None:
+        held = self._all[message.id] = Held(message, job)
+        self._waiting.append(held)
+
+    def take(self, limit: int, full: Collection[str], now: float) -> Reserved:
+        """Up to `limit`: retries whose time has come, then what waits; jobs of `full` lines are set aside."""
+        taken: list[Held] = []
+        while self._parked and self._parked[0][0] <= now and len(taken) < limit:
+            taken.append(heapq.heappop(self._parked)[2])
+        for _ in range(min(limit - len(taken), len(self._waiting))):
+            held = self._waiting.popleft()
+            line = line_of(held.job)
+            if line in full or line in self._aside or line in self._overflowed:
+                self._set_aside(line, held)
+            else:
+                taken.append(held)
+        return self._give_out(taken, now)
+
+    def take_aside(self, line: str, limit: int, now: float) -> Reserved:
+        aside = self._aside.get(line, deque())
+        taken = [aside.popleft() for _ in range(min(limit, len(aside)))]
+        self._aside_bytes -= sum(held.size for held in taken)
+        if not aside:
+            self._aside.pop(line, None)
+            self._overflowed.discard(line)
+        return self._give_out(taken, now)
+
+    def given_out(self, job: Job) -> Held | None:
+        return self._given_out.get(id(job))
+
+    def park(self, held: Held, due: float) -> None:
+        del self._given_out[id(held.job)]
+        heapq.heappush(self._parked, (due, next(self._numbers), held))
+
+    def let_go(self, held: Held) -> None:
+        self._given_out.pop(id(held.job), None)
+        self._all.pop(held.message.id, None)
+
+    def clear(self) -> None:
+        for state in (
+            *(self._all, self._waiting, self._given_out),
+            *(self._parked, self._aside, self._overflowed),
+        ):
+            state.clear()
+        self._aside_bytes = 0
+
+    def _set_aside(self, line: str, held: Held) -> None:
+        if line in self._overflowed or self._aside_bytes + held.size > MAX_ASIDE_BYTES:
+            if line in self._aside:
+                self._overflowed.add(line)
+            self.let_go(held)
+            return
+        self._aside.setdefault(line, deque()).append(held)
+        self._aside_bytes += held.size
+
+    def _give_out(self, taken: Sequence[Held], now: float) -> Reserved:
+        self._given_out.update((id(held.job), held) for held in taken)
+        next_due_s = max(0.0, self._parked[0][0] - now) if self._parked else None
+        return Reserved([held.job for held in taken], next_due_s, frozenset(self._aside))

@@ -1,0 +1,284 @@
+"""The webhook queue in AWS SQS, standard or FIFO.
+
+Called by the batcher (`put`), the delivery (the consumer's methods) and operators' commands. It trusts no byte that it
+reads and writes no secret.
+
+What SQS cannot do is not promised here either. A standard queue keeps no order between jobs; in a FIFO queue all jobs
+of one endpoint stay in order, and later ones wait while one is retried. SQS does not know who consumes: the jobs of a
+consumer that died come again after `visibility_timeout`, like new, and their attempts count from the beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from engine.config.backends import QueueSqs
+from engine.errors import IncarnationGone, StoreUnavailable
+from engine.interfaces import Backlog, Job, Reserved
+from engine.tasks import cancel, spawn
+from engine.webhooks.job import MalformedJob, decode
+from engine.webhooks.queues.sqs.client import Incoming, Sqs
+from engine.webhooks.queues.sqs.dead_letters import DeadLetters
+from engine.webhooks.queues.sqs.in_flight import Held, Holdings
+from engine.webhooks.queues.sqs.messages import batches, messages_of
+from engine.webhooks.queues.sqs.outbox import MAX_WAIT_S, Outbox
+
+QUEUE = "default"
+#: Jobs moved on from the outbox in one go.
+RELAY_JOBS = 50
+#: Between two looks at an empty queue where SQS is not to wait for messages itself.
+IDLE_S = 0.5
+STOP_TIMEOUT_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class SqsQueue:
+    """A `WebhookQueue` in SQS.
+
+    :param outbox: from where jobs that the leader has decided go to SQS; None where there is no leader.
+    :param clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, config: QueueSqs, outbox: Outbox | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sqs = Sqs(config)
+        self._letters = DeadLetters(self._sqs)
+        self._outbox = outbox
+        self._clock = clock
+        self._config = config
+        # Shorter than messages are hidden: how long one has been hidden counts from when it was asked for.
+        self._wait_s = min(config.wait_time_seconds, config.visibility_timeout // 3)
+        #: All that is hidden from others for us, and until when it surely is.
+        self._holdings = Holdings()
+        self._until = 0.0
+        self._attached = False
+        #: Looks for more in SQS and in the outbox; each goes on over several waits.
+        self._poll: asyncio.Task[None] | None = None
+        self._look: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._sqs.start()
+
+    async def stop(self) -> None:
+        """Move on what is in the outbox, if that is lost otherwise."""
+        await self._forget()
+        if self._outbox is not None and self._outbox.redis_list is None:
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    while await self._relay():
+                        pass
+            except (StoreUnavailable, TimeoutError) as error:
+                left = await self._outbox.size()
+                _log.error("%d webhook requests are lost, SQS did not take them: %s", left, error or "no time left")
+        await self._sqs.stop()
+
+    @property
+    def default_list(self) -> str | None:
+        return None if self._outbox is None else self._outbox.redis_list
+
+    async def put(self, jobs: Sequence[Job]) -> None:
+        if self._outbox is None or not self._outbox.take(jobs):
+            await self._send(jobs)
+
+    # --- the consumer
+
+    async def attach(self, held: Sequence[Job] = ()) -> Backlog | None:
+        if not self._attached:
+            await self._sqs.find(QUEUE)
+            self._attached = True
+            self._keeper = spawn(self._keep_hidden(), "sqs-keeper")
+        await self._check()
+        return Backlog(self._holdings.reserved, self._holdings.parked)
+
+    async def detach(self) -> None:
+        handles = [held.message.handle for held in self._holdings.every()]
+        await self._forget()
+        await self._sqs.hide(QUEUE, handles, 0)
+
+    async def expire(self, consumer: str) -> None:
+        """SQS knows no consumers."""
+
+    @property
+    def attached(self) -> bool:
+        return self._attached and (not self._holdings or self._clock() < self._until)
+
+    async def reserve(self, limit: int, full: Collection[str] = ()) -> Reserved:
+        await self._check()
+        self._end_looks()
+        if limit > 0:
+            await self._relay()
+        # A poll under way brings whatever comes.
+        while self._poll is None and (room := limit - self._holdings.waiting) > 0:
+            if not await self._receive(min(room, self._config.max_messages), 0):
+                break
+        return self._holdings.take(limit, full, self._clock())
+
+    async def resume(self, line: str, limit: int) -> Reserved:
+        await self._check()
+        return self._holdings.take_aside(line, limit, self._clock())
+
+    async def wait(self, timeout_s: float) -> None:
+        if self._poll is None:
+            self._poll = asyncio.create_task(self._long_poll(), name="sqs-poll")
+        if self._look is None and self._outbox is not None:
+            self._look = asyncio.create_task(self._outbox.wait(MAX_WAIT_S), name="sqs-outbox")
+        looks = [task for task in (self._poll, self._look) if task is not None]
+        await asyncio.wait(looks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        self._end_looks()
+
+    async def ack(self, job: Job) -> None:
+        if (held := await self._settling(job)) is not None:
+            await self._sqs.delete(QUEUE, held.message.handle)
+            self._holdings.let_go(held)
+
+    async def retry(self, job: Job, delay_s: float) -> None:
+        # In memory only: a message cannot be changed, and a new one would lose its place in the order.
+        if (held := self._holdings.given_out(job)) is not None:
+            await self._check()
+            self._holdings.park(held, self._clock() + delay_s)
+
+    async def bury(self, job: Job) -> None:
+        if (held := await self._settling(job)) is not None:
+            if not held.buried:
+                await self._letters.add(job)
+                held.buried = True
+            await self._sqs.delete(QUEUE, held.message.handle)
+            self._holdings.let_go(held)
+
+    # --- for operators
+
+    async def depth(self) -> Mapping[str, int]:
+        """As SQS counts, which is about right and some seconds late."""
+        visible, hidden = await self._sqs.count(QUEUE)
+        visible += 0 if self._outbox is None else await self._outbox.size()
+        failed = sum(await self._sqs.count("failed"))
+        if not self._attached:
+            return {"waiting": visible, "reserved": hidden, "delayed": 0, "failed": failed}
+        reserved, delayed = len(self._holdings.reserved), len(self._holdings.parked)
+        waiting = visible + len(self._holdings) - reserved - delayed
+        return {"waiting": waiting, "reserved": reserved, "delayed": delayed, "failed": failed}
+
+    async def failed(self, limit: int) -> list[Job]:
+        return await self._letters.newest(limit) if limit > 0 else []
+
+    async def requeue(self, job_id: str | None) -> int:
+        return await self._letters.requeue(job_id, lambda job, once: self._send([job], once))
+
+    async def purge_failed(self) -> int:
+        return await self._letters.purge()
+
+    # --- to SQS and from it
+
+    async def _send(self, jobs: Sequence[Job], once: str | None = None) -> None:
+        messages = [m for job in jobs for m in messages_of(job, self._config.message_group_id, once or job.id)]
+        for batch in batches(messages, fifo=self._config.fifo):
+            await self._sqs.send(QUEUE, batch)
+
+    async def _relay(self) -> int:
+        """Move jobs from the outbox to SQS; how many."""
+        if self._outbox is None or not (entries := await self._outbox.first(RELAY_JOBS)):
+            return 0
+        jobs: list[Job] = []
+        for entry in entries:
+            try:
+                jobs.append(decode(entry))
+            except MalformedJob as error:
+                await self._bury_malformed(entry, error)
+        await self._send(jobs)
+        await self._outbox.drop(entries)
+        return len(entries)
+
+    def _end_looks(self) -> None:
+        """Forget looks that have ended; what they ran into is raised."""
+        poll, look = self._poll, self._look
+        if poll is not None and poll.done():
+            self._poll = None
+            poll.result()
+        if look is not None and look.done():
+            self._look = None
+            look.result()
+
+    async def _long_poll(self) -> None:
+        if not await self._receive(self._config.max_messages, self._wait_s) and not self._wait_s:
+            await asyncio.sleep(IDLE_S)
+
+    async def _receive(self, limit: int, wait_s: int) -> int:
+        """How many messages came."""
+        asked = self._clock()
+        messages = await self._sqs.receive(QUEUE, limit, self._config.visibility_timeout, wait_s)
+        if messages:
+            until = asked + self._config.visibility_timeout
+            self._until = min(self._until, until) if self._holdings else until
+        for message in messages:
+            if not self._holdings.is_held(message):
+                await self._take_in(message)
+        return len(messages)
+
+    async def _take_in(self, message: Incoming) -> None:
+        entry = message.body.encode()
+        try:
+            self._holdings.add(message, decode(entry))
+        except MalformedJob as error:
+            await self._bury_malformed(entry, error)
+            await self._sqs.delete(QUEUE, message.handle)
+
+    async def _bury_malformed(self, entry: bytes, error: MalformedJob) -> None:
+        _log.warning("webhook queue: an entry is no job (%s); moved to the dead letters", error)
+        await self._letters.add_malformed(entry, str(error))
+
+    # --- holding
+
+    async def _settling(self, job: Job) -> Held | None:
+        held = self._holdings.given_out(job)
+        if held is not None:
+            await self._check()
+            held.settling = True
+        return held
+
+    async def _check(self) -> None:
+        """Raises IncarnationGone when others may have got what is held."""
+        if not self._attached:
+            raise StoreUnavailable("SQS: this worker does not consume")
+        if not self.attached:
+            await self._forget()
+            raise IncarnationGone("SQS may have given its jobs to another")
+
+    async def _keep_hidden(self) -> None:
+        """Hide all that is held again and again, long before anybody else could see it."""
+        hidden_s = self._config.visibility_timeout
+        pause_s = hidden_s / 4
+        while True:
+            await asyncio.sleep(pause_s)
+            if not self.attached:
+                # Too late: this process stood still, or SQS was out of reach.
+                continue
+            asked = self._clock()
+            try:
+                lost = await self._sqs.hide(QUEUE, [held.message.handle for held in self._holdings.every()], hidden_s)
+            except StoreUnavailable as error:
+                _log.warning("webhooks: what is under way may be sent again: %s", error)
+                pause_s = hidden_s / 20
+                continue
+            pause_s = hidden_s / 4
+            if any(held.message.handle in lost and not held.settling for held in self._holdings.every()):
+                _log.warning("webhooks: SQS has taken back what was under way")
+                self._until = 0.0
+            else:
+                self._until = asked + hidden_s
+
+    async def _forget(self) -> None:
+        self._attached = False
+        self._holdings.clear()
+        looks: list[asyncio.Task[None] | None] = [self._poll, self._look]
+        keeper, self._keeper, self._poll, self._look = self._keeper, None, None, None
+        await cancel(keeper)
+        for look in looks:
+            await cancel(look)
+            if look is not None and look.done() and not look.cancelled() and (error := look.exception()) is not None:
+                _log.debug("SQS: %s", error)

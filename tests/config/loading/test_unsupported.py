@@ -1,0 +1,160 @@
+"""Files written for other servers, and the documented examples: what loads, and what is warned of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.config.loading.unsupported import IGNORED
+from tests.config.support import HOOK, apps, loaded
+
+FOREIGN_FILE: dict[str, Any] = {
+    "debug": False,
+    "mode": "production",
+    "adapter": {
+        "driver": "redis",
+        "buffer_multiplier_per_cpu": 64,
+        "redis": {"requests_timeout": 5000, "prefix": "p:", "cluster_mode": False, "redis_pub_options": {}},
+        "cluster": {"nodes": [], "prefix": "c:"},
+        "nats": {"servers": ["nats://nats:4222"]},
+    },
+    "app_manager": {
+        "driver": "memory",
+        "cache": {"enabled": True, "ttl": 300},
+        "array": {
+            "apps": [
+                {
+                    "id": "demo-app",
+                    "key": "demo-key",
+                    "secret": "demo-secret",
+                    "max_connections": "1000",
+                    "enable_client_messages": True,
+                    "max_client_events_per_second": "200",
+                    "webhooks": [
+                        {
+                            "lambda": {"function_name": "presence", "region": "us-east-1", "client_options": {}},
+                            "event_types": ["member_added"],
+                            "retry": {"max_attempts": 3, "max_elapsed_time_ms": 1000},
+                        }
+                    ],
+                }
+            ]
+        },
+    },
+    "database": {
+        "mysql": {"host": "mysql", "password": "pw", "connection_pool_size": 10, "cache_ttl": 300},
+        "redis": {"host": "redis", "sentinels": [], "name": "mymaster", "cluster_nodes": []},
+    },
+    "websocket": {"max_messages": 1000, "compression": "disabled"},
+    "ssl": {"enabled": False, "redirect_http": False, "http_port": 80},
+}
+
+
+def test_a_file_of_another_server_loads_with_one_warning() -> None:
+    found = loaded(FOREIGN_FILE, {"INSTANCE_PROCESS_ID": "n1"}, workers=2)
+    (warning,) = found.warnings
+    assert warning == (
+        "ignored, this engine has no such option: mode, adapter.buffer_multiplier_per_cpu, "
+        "adapter.redis.requests_timeout, adapter.cluster (see adapter.redis.prefix), adapter.nats, "
+        "app_manager.array.apps[0].webhooks[0].lambda.client_options (see endpoint_url), "
+        "app_manager.array.apps[0].webhooks[0].retry.max_elapsed_time_ms (see max_attempts), "
+        "database.mysql.connection_pool_size, database.mysql.cache_ttl, "
+        "websocket.max_messages (see websocket.max_backpressure), "
+        "websocket.compression, ssl.redirect_http, ssl.http_port, "
+        "instance.process_id (environment variable INSTANCE_PROCESS_ID)"
+    )
+    assert found.config.app_manager.array.apps[0].max_connections == 1000
+
+
+def test_the_documented_examples_load_without_a_word() -> None:
+    """As an application's webhooks are documented: both kinds of target, every filter, headers, batching, queue."""
+    found = loaded(
+        {
+            "webhooks": {"batching": {"enabled": True, "duration": 50}},
+            "queue": {"driver": "redis", "redis": {"concurrency": 5, "prefix": "sockudo_queue:"}},
+            "app_manager": {
+                "driver": "memory",
+                "array": {
+                    "apps": [
+                        {
+                            "id": "my-app",
+                            "key": "my-key",
+                            "secret": "my-secret",
+                            "webhooks": [
+                                {
+                                    "url": "https://api.example/webhooks",
+                                    "event_types": ["channel_occupied", "channel_vacated"],
+                                    "headers": {"Authorization": "Bearer your-api-token", "X-Source": "sockudo"},
+                                },
+                                {
+                                    "lambda": {
+                                        "function_name": "sockudoEventHandler",
+                                        "region": "us-east-1",
+                                        "invocation_type": "Event",
+                                        "qualifier": "PROD",
+                                    },
+                                    "event_types": ["member_added", "member_removed"],
+                                    "filter": {"channel_prefix": "presence-"},
+                                },
+                                {
+                                    "url": "https://api.example/webhooks/admin",
+                                    "event_types": ["client_event", "connection_established", "connection_terminated"],
+                                    "filter": {"channel_type": "presence", "channel_prefix": "admin-"},
+                                },
+                            ],
+                        }
+                    ]
+                },
+            },
+        },
+        workers=2,
+    )
+    assert found.warnings == ()
+    assert len(found.config.app_manager.array.apps[0].webhooks) == 3
+
+
+def test_soketi_spellings_of_an_app() -> None:
+    (app,) = loaded(
+        apps(
+            {
+                "enableClientMessages": True,
+                "maxPresenceMembersPerChannel": 5,
+                "maxEventPayloadInKb": "20",
+                "EnableUserAuthentication": True,
+                "webhooks": [HOOK | {"filter": {"channel_name_starts_with": "a", "channel_name_ends_with": "b"}}],
+            }
+        )
+    ).config.app_manager.array.apps
+    assert app.enable_client_messages and app.enable_user_authentication
+    assert (app.max_presence_members_per_channel, app.max_event_payload_in_kb) == (5, 20)
+    found = app.webhooks[0].filter
+    assert found is not None and (found.channel_prefix, found.channel_suffix) == ("a", "b")
+
+
+def test_a_nested_policy_is_flattened() -> None:
+    found = loaded(
+        apps(
+            {
+                "policy": {
+                    "limits": {"max_connections": 9},
+                    "features": {"enable_client_messages": True},
+                    "channels": {"allowed_origins": ["*"], "channel_namespaces": []},
+                    "webhooks": [HOOK],
+                }
+            }
+        )
+    )
+    (app,) = found.config.app_manager.array.apps
+    assert (app.max_connections, app.enable_client_messages, app.allowed_origins) == (9, True, ("*",))
+    assert len(app.webhooks) == 1
+    assert found.warnings == ("ignored, this engine has no such option: app_manager.array.apps[0].policy",)
+
+
+def test_every_ignored_option_is_warned_of_and_nothing_else() -> None:
+    for option in IGNORED:
+        if "[]" not in option:
+            document: Any = 1
+            for part in reversed(option.split(".")):
+                document = {part: document}
+            with_app = apps({})["app_manager"] | document.pop("app_manager", {})
+            (warning,) = loaded(document | {"app_manager": with_app}).warnings
+            assert warning.startswith(f"ignored, this engine has no such option: {option}")
