@@ -15,7 +15,7 @@ import socket
 import struct
 from dataclasses import asdict, dataclass
 
-from engine.adapter.log_files import LogFiles
+from engine.adapter.shared_memory_files import LogFiles
 from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
 

@@ -1,4 +1,4 @@
-"""The arrows between the files of the engine point down: an import never reaches a higher layer."""
+"""The arrows between the folders of the engine point down, as CONTRIBUTING draws them."""
 
 from __future__ import annotations
 
@@ -14,73 +14,29 @@ SOURCES = sorted(
     path for kind in ("*.py", "*.pyx", "*.pxd") for path in (ROOT / "engine").rglob(kind) if path.stem != "__init__"
 )
 
-#: Module or folder -> layer; the longest match counts. A new file that matches nothing must be given its place here.
-LAYERS = {
-    # 0: vocabulary and hot code
-    "engine._fast": 0,
-    "engine.app": 0,
-    "engine.config": 0,
-    "engine.errors": 0,
-    "engine.health": 0,
-    "engine.interfaces": 0,
-    "engine.log": 0,
-    "engine.metrics.metrics": 0,
-    "engine.prometheus": 0,
-    "engine.tasks": 0,
-    # 1: pure rules, and the wires to Redis and AWS
-    "engine.aws": 1,
-    "engine.protocol": 1,
-    "engine.redis": 1,
-    "engine.webhooks.senders.resolver": 1,
-    "engine.webhooks.event": 1,
-    "engine.webhooks.filter": 1,
-    "engine.webhooks.senders.headers": 1,
-    "engine.webhooks.job": 1,
-    # 2: drivers
-    "engine.adapter": 2,
-    "engine.apps": 2,
-    "engine.cache": 2,
-    "engine.idempotency": 2,
-    "engine.occupancy": 2,
-    "engine.rate_limiter": 2,
-    "engine.webhooks.senders.http": 2,
-    "engine.webhooks.senders.aws_lambda": 2,
-    "engine.webhooks.queues.memory": 2,
-    "engine.webhooks.queues.redis": 2,
-    "engine.webhooks.queues.sqs.queue": 2,
-    "engine.webhooks.queues.sqs.client": 2,
-    "engine.webhooks.queues.sqs.in_flight": 2,
-    "engine.webhooks.queues.sqs.dead_letters": 2,
-    "engine.webhooks.queues.sqs.messages": 2,
-    "engine.webhooks.queues.sqs.outbox": 2,
-    # 3: use cases
-    "engine.leader.leader": 3,
-    "engine.occupancy.reporter": 3,
-    "engine.publisher": 3,
-    "engine.users": 3,
-    "engine.webhooks": 3,
-    # 4: edges
-    "engine.http": 4,
-    "engine.ws": 4,
-    # 5 and 6: the door, and the processes
-    "engine.worker.listener": 5,
-    "engine.__main__": 6,
-    "engine.supervisor.banner": 6,
-    "engine.worker.app_updates": 6,
-    "engine.cli": 6,
-    "engine.cluster": 6,
-    "engine.control": 6,
-    "engine.worker.traffic_metrics": 6,
-    "engine.worker.parts": 6,
-    "engine.supervisor.worker_process": 6,
-    "engine.supervisor.sockets": 6,
-    "engine.supervisor.rollout": 6,
-    "engine.worker.webhook_drain": 6,
-    "engine.webhooks.senders.registry": 6,
-    "engine.supervisor.supervisor": 6,
-    "engine.worker.tls": 6,
-    "engine.worker.worker": 6,
-}
+#: One row of the picture in CONTRIBUTING: the layer's number (none: the same as above) and its folders.
+_ROW = re.compile(r"(\d| )  ([\w., ]+?)(?: {2,}.*)?\Z")
+#: Implementations of an interface, which only those who put a process together may name.
+DRIVERS = {"adapter", "stores", "webhooks.queues", "webhooks.queues.sqs", "webhooks.senders", "apps.sources"}
+MAY_CHOOSE_DRIVERS = {"worker", "supervisor", "control", "cli"}
+
+
+def _picture() -> dict[str, int]:
+    """Folder, or file beside the folders -> layer, as CONTRIBUTING draws it."""
+    block = (ROOT / "CONTRIBUTING.md").read_text().split("**Layers.**")[1].split("```")[1]
+    layers: dict[str, int] = {}
+    layer = -1
+    for line in block.strip("\n").splitlines():
+        row = _ROW.match(line)
+        assert row, f"not a row of the picture: {line!r}"
+        layer = int(row[1]) if row[1] != " " else layer
+        for room in row[2].split(", "):
+            assert room not in layers, f"{room} stands twice in the picture"
+            layers[room] = layer
+    return layers
+
+
+LAYERS = _picture()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -88,6 +44,15 @@ def test_imports_point_down(path: Path) -> None:
     importer = _module(path)
     wrong = [f"{importer} -> {imported}" for imported in imports(path) if not _allowed(importer, imported)]
     assert not wrong, f"an import that points up, or across to where it must not: {wrong}"
+
+
+def test_the_picture_shows_every_room_and_no_other() -> None:
+    assert set(LAYERS) == {_room(_module(path)) for path in SOURCES}
+
+
+def test_few_files_lie_beside_the_folders() -> None:
+    loose = sorted(path.name for path in (ROOT / "engine").glob("*.py") if path.stem != "__init__")
+    assert len(loose) <= 8, loose
 
 
 def test_every_arrow_is_seen() -> None:
@@ -99,8 +64,10 @@ def test_every_arrow_is_seen() -> None:
     assert not _allowed("engine.protocol.auth", "engine.publisher")
     assert not _allowed("engine.ws.handlers", "engine.http.routes")
     assert not _allowed("engine._fast.hub", "engine.errors")
-    assert not _allowed("engine.publisher", "engine.adapter.redis")
+    assert not _allowed("engine.leader.leader", "engine.stores.cache_redis")
+    assert not _allowed("engine.config.reload", "engine.config.loading.load")
     assert _allowed("engine.publisher", "engine.protocol.channel")
+    assert _allowed("engine.worker.drivers", "engine.stores.cache_redis")
 
 
 def imports(path: Path) -> set[str]:
@@ -112,28 +79,22 @@ def imports(path: Path) -> set[str]:
 
 
 def _allowed(importer: str, imported: str) -> bool:
-    """Downwards always, but for use cases, which are handed their drivers; on one level only within a folder.
+    """Within a folder always; else downwards only, and to a driver only for those who choose it.
 
-    The vocabulary (layer 0) may use itself; the hot code knows nothing of the engine.
+    Two folders can so never import each other.
     """
-    above, below = _layer(importer), _layer(imported)
-    same_folder = importer.rpartition(".")[0] == imported.rpartition(".")[0] != "engine"
-    if importer.startswith("engine._fast."):
-        return imported.startswith("engine._fast.")
-    if same_folder or above == below == 0:
-        return above >= below
-    if above == 6:
+    above, below = _room(importer), _room(imported)
+    if above == below:
         return True
-    return below < above and (above, below) != (3, 2)
+    if below in DRIVERS and below.split(".")[0] != above.split(".")[0] and above not in MAY_CHOOSE_DRIVERS:
+        return False
+    return LAYERS[below] < LAYERS[above]
 
 
-def _layer(module: str) -> int:
-    """The layer of a module, by the longest name in the table that contains it."""
-    name = module
-    while name and name not in LAYERS:
-        name = name.rpartition(".")[0]
-    assert name, f"{module} has no layer yet: give it one in {__name__}"
-    return LAYERS[name]
+def _room(module: str) -> str:
+    """The folder of a module below `engine`; its own name if it lies beside the folders."""
+    parts = module.split(".")[1:]
+    return ".".join(parts[:-1]) or parts[0]
 
 
 def _module(path: Path) -> str:

@@ -23,18 +23,18 @@ from engine._fast.hub import Hub, Pending
 from engine.adapter.local import LocalAdapter
 from engine.apps.build import build_apps
 from engine.apps.registry import MemoryAppManager
-from engine.cache.memory import NoCache
 from engine.config.loading.load import load
 from engine.control import WorkerSpec
 from engine.http.application import build_api
 from engine.http.health import Health
 from engine.http.routes import Api
-from engine.idempotency.memory import MemoryAnswers
 from engine.metrics.metrics import Metrics
-from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.memory_state import MemoryCluster
 from engine.publisher import Publisher
-from engine.rate_limiter.memory import MemoryRateLimiter
+from engine.stores.cache_memory import NoCache
+from engine.stores.idempotency_memory import MemoryAnswers
+from engine.stores.rate_limit_memory import MemoryRateLimiter
 from engine.worker.listener import Gate
 from engine.worker.parts import Parts
 

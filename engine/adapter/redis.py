@@ -23,10 +23,10 @@ from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.interfaces import MemberChange, Message, TotalChange
 from engine.protocol.channel import user_channel, user_of
-from engine.redis.client import PublishLink
-from engine.redis.pubsub import SubscribeLink
-from engine.redis.shard_publisher import ShardPublisher
-from engine.redis.shard_subscriber import ShardSubscriber
+from engine.redis.pubsub.publisher import PublishLink
+from engine.redis.pubsub.shard_publisher import ShardPublisher
+from engine.redis.pubsub.shard_subscriber import ShardSubscriber
+from engine.redis.pubsub.subscriber import SubscribeLink
 
 #: How long a publish waits for Redis before it counts as not taken.
 PUBLISH_TIMEOUT_S = 3.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.config.loading.mistakes import Path, dotted
+from engine.config.option_path import Path, dotted
 from engine.config.root import Config
 
 

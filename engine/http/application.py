@@ -19,12 +19,12 @@ from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import ApiError
 from engine.http.auth import Access
-from engine.http.call import Answer, failed, invalid
 from engine.http.channels import Channels
 from engine.http.cors import Cors
 from engine.http.events import Events
 from engine.http.health import Health, HealthPages
-from engine.http.once import Once
+from engine.http.idempotency import Once
+from engine.http.request import Answer, failed, invalid
 from engine.http.routes import Api
 from engine.http.users import UserConnections
 from engine.interfaces import Adapter, AnswerStore, AppManager, CacheStore, OccupancyStore, RateLimiter

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from engine._fast.request import signed_plainly
 from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
-from engine.http.call import Call, Headers
+from engine.http.request import Call, Headers
 from engine.interfaces import AppManager, RateDecision, RateLimiter
 from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S, refused, verify_request

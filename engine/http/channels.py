@@ -6,8 +6,8 @@ from typing import Any
 
 from engine.app import App
 from engine.http.auth import Access
-from engine.http.call import Answer, Call, invalid, ok
 from engine.http.events import SUBSCRIPTION_COUNT, USER_COUNT, attributes
+from engine.http.request import Answer, Call, invalid, ok
 from engine.interfaces import CacheStore, OccupancyStore
 from engine.protocol.channel import ChannelKind, channel_kind, valid_channel_name
 

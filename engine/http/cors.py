@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.config.server import CorsConfig
-from engine.http.call import Headers
+from engine.http.request import Headers
 
 #: How long a browser may remember a preflight's answer.
 MAX_AGE_S = 600

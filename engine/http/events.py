@@ -12,8 +12,8 @@ import orjson
 from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.auth import Access
-from engine.http.call import Answer, Call, invalid, ok
-from engine.http.once import Once
+from engine.http.idempotency import Once
+from engine.http.request import Answer, Call, invalid, ok
 from engine.interfaces import OccupancyStore
 from engine.protocol.channel import channel_kind
 from engine.publisher import Publication, Publisher

@@ -6,8 +6,8 @@ from http import HTTPStatus
 
 from engine.config.server import HttpApiConfig
 from engine.errors import ApiError
-from engine.http.call import Answer, Call, ok, text
-from engine.http.memory import memory
+from engine.http.machine_memory import memory
+from engine.http.request import Answer, Call, ok, text
 from engine.interfaces import AppManager
 
 #: The reason that `Health.ready` gives while the worker goes away.

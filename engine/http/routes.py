@@ -13,10 +13,10 @@ from urllib.parse import unquote
 from engine.config.limits import RateLimit
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.auth import checked
-from engine.http.call import Answer, Call, failed
 from engine.http.channels import Channels
 from engine.http.events import Events
 from engine.http.health import HealthPages
+from engine.http.request import Answer, Call, failed
 from engine.http.users import UserConnections
 from engine.interfaces import RateLimiter
 from engine.metrics.metrics import Metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.app import App
 from engine.http.auth import Access
-from engine.http.call import Answer, Call, invalid, ok
+from engine.http.request import Answer, Call, invalid, ok
 from engine.interfaces import Adapter
 from engine.protocol.channel import valid_user_id
 

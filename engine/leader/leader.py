@@ -19,7 +19,7 @@ from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
 from engine.interfaces import AppManager, Job, OccupancyStore, Report, Transition, Wanted, WebhookQueue
 from engine.metrics.metrics import Metrics
-from engine.occupancy.silence import MAX_STEP
+from engine.occupancy.failure_detector import MAX_STEP
 from engine.tasks import cancel, spawn
 from engine.webhooks.event import WebhookEvent, from_transition
 from engine.webhooks.filter import matches

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import MemberReport, Report, Wanted
-from engine.occupancy import wire
-from engine.occupancy.keys import Keys, parse_fact, parse_member_fact
+from engine.occupancy import redis_wire
+from engine.occupancy.redis_keys import Keys, parse_fact, parse_member_fact
 
 #: Channels asked at once whether they have members.
 PAGE = 100
@@ -50,7 +50,7 @@ class Audit:
             Report(
                 app_id,
                 channel,
-                wire.UNCHANGED,
+                redis_wire.UNCHANGED,
                 0,
                 *wanted(app_id, channel),
                 members=tuple(MemberReport(user, 0) for user in sorted(users)),

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from engine.interfaces import Answer, Due, Report, Transition, Wanted
-from engine.occupancy.cluster import MemoryCluster
-from engine.occupancy.silence import Silence
+from engine.occupancy.failure_detector import Silence
+from engine.occupancy.memory_state import MemoryCluster
 
 
 class MemoryOccupancy:

@@ -15,10 +15,10 @@ from redis.asyncio import Redis
 
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, Due, MemberReport, Report, Transition, Wanted
-from engine.occupancy import wire
+from engine.occupancy import redis_wire
 from engine.occupancy.audit import Audit
-from engine.occupancy.keys import Keys, fact, parse_fact, parse_member_fact
-from engine.occupancy.silence import Silence
+from engine.occupancy.failure_detector import Silence
+from engine.occupancy.redis_keys import Keys, fact, parse_fact, parse_member_fact
 from engine.redis.scripts import Script, bounded, load, run
 
 #: Fields read in one step of a scan, so that no hash, however large, holds up Redis or this worker's loop.
@@ -94,32 +94,32 @@ class RedisOccupancy:
         # Grows from call to call, also over a restart of this driver: see occupancy_report.lua.
         turn = self._turn = max(self._turn + 1, time.time_ns() // 1000)
         answered = self._last_answered(incarnation)
-        raw = await self._run(_REPORT, incarnation, turn, answered, self._epoch, *wire.encode_reports(reports))
+        raw = await self._run(_REPORT, incarnation, turn, answered, self._epoch, *redis_wire.encode_reports(reports))
         if raw is None:
             raise IncarnationGone(incarnation)
         if raw == 0:
             raise StoreUnavailable("a newer report was applied before this one")
         self._answered = (incarnation, turn)
-        answers = [wire.decode_answer(answer) for answer in raw] if isinstance(raw, list) else []
+        answers = [redis_wire.decode_answer(answer) for answer in raw] if isinstance(raw, list) else []
         if len(answers) != len(reports) or None in answers:
             self._note_malformed("answer to a report")
             raise StoreUnavailable("the answer to a report could not be read")
         return answers  # type: ignore[return-value]
 
     async def retell(self, reports: Sequence[Report]) -> None:
-        await self._run(_RETELL, *wire.encode_reports(reports))
+        await self._run(_RETELL, *redis_wire.encode_reports(reports))
 
     async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
         facts: dict[tuple[str, str, str | None], int] = {}
         async for field, value in self._scan(self._keys.worker(incarnation)):
             if (parsed := parse_fact(field)) is None:
                 self._note_malformed("fact")
-            elif count := wire.count_of(value):
+            elif count := redis_wire.count_of(value):
                 facts[(*parsed, None)] = count
         async for field, value in self._scan(self._keys.worker_members(incarnation)):
             if (member := parse_member_fact(field)) is None:
                 self._note_malformed("member fact")
-            elif count := wire.count_of(value):
+            elif count := redis_wire.count_of(value):
                 facts[member] = count
         return facts
 
@@ -129,7 +129,7 @@ class RedisOccupancy:
         match = _glob_escape(prefix) + "*" if prefix else None
         found = {}
         async for channel, total in self._scan(self._keys.totals(app_id), match):
-            if count := wire.count_of(total):
+            if count := redis_wire.count_of(total):
                 found[channel.decode("utf-8", "replace")] = count
         return found
 
@@ -141,16 +141,16 @@ class RedisOccupancy:
                 pipe.hget(self._keys.totals(app_id, channel), channel)
                 pipe.hlen(self._keys.members(app_id, channel))
             raw = await pipe.execute()
-        return [(wire.count_of(total), members) for total, members in zip(raw[::2], raw[1::2], strict=True)]
+        return [(redis_wire.count_of(total), members) for total, members in zip(raw[::2], raw[1::2], strict=True)]
 
     async def totals(self, app_id: str, channels: Sequence[str]) -> tuple[int, list[int]]:
         version, *totals = await self._run(_TOTALS, app_id, *channels)
-        return int(version), [wire.count_of(total) for total in totals]
+        return int(version), [redis_wire.count_of(total) for total in totals]
 
     async def members(self, app_id: str, channel: str) -> dict[str, str]:
         async with bounded("members", self._timeout_s):
             raw = await self._client.hgetall(self._keys.members(app_id, channel))
-        return wire.decode_members(raw.items())
+        return redis_wire.decode_members(raw.items())
 
     # --- the leader
 
@@ -178,13 +178,13 @@ class RedisOccupancy:
         if undoing is not None:
             for report in reports:
                 undoing(report)
-        return bool(await self._run(_PURGE, leader, dead, judged, *wire.encode_reports(reports)) > 0)
+        return bool(await self._run(_PURGE, leader, dead, judged, *redis_wire.encode_reports(reports)) > 0)
 
     async def due(self, limit: int) -> Due:
         now_us, flat, later = await self._run(_DUE, limit)
         transitions, unreadable = [], []
-        for entry, score in wire.pairs(flat):
-            transition = wire.decode_transition(entry, score)
+        for entry, score in redis_wire.pairs(flat):
+            transition = redis_wire.decode_transition(entry, score)
             if transition is None:
                 unreadable.append(entry)
             else:
@@ -218,7 +218,7 @@ class RedisOccupancy:
         purging, workers = await self._workers()
         names = [name.decode("utf-8", "replace") for name in (*purging, *workers)]
         reports = await self._audit.next(apps, names, wanted, limit)
-        return max(0, int(await self._run(_AUDIT, leader, *wire.encode_reports(reports))))
+        return max(0, int(await self._run(_AUDIT, leader, *redis_wire.encode_reports(reports))))
 
     # --- helpers
 
@@ -256,7 +256,7 @@ class RedisOccupancy:
             by_channel: dict[tuple[str, str], list[MemberReport]] = {}
             for app_id, channel, user_id in await self._parsed(key, fields, parse_member_fact):
                 by_channel.setdefault((app_id, channel), []).append(MemberReport(user_id, 0))
-            return [_undo(*place, wire.UNCHANGED, wanted, tuple(gone)) for place, gone in by_channel.items()]
+            return [_undo(*place, redis_wire.UNCHANGED, wanted, tuple(gone)) for place, gone in by_channel.items()]
         key = self._keys.worker(dead)
         fields = await self._some_fields(key, limit)
         return [_undo(*place, 0, wanted) for place in await self._parsed(key, fields, parse_fact)]

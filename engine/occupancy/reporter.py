@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, OccupancyStore, Report, Wanted
-from engine.occupancy.departures import Departures
-from engine.occupancy.held import Done, Held
-from engine.occupancy.held import Member as Member
+from engine.occupancy.local_channel import Done, Held
+from engine.occupancy.local_channel import Member as Member
+from engine.occupancy.recent_departures import Departures
 from engine.tasks import cancel, spawn
 
 #: Channels in one report, so that no script holds Redis up for long.

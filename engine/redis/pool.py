@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
 
 from engine.config.redis import RedisOptions
-from engine.redis.cluster import ClusterClient
+from engine.redis.cluster_client import ClusterClient
 from engine.redis.sentinel import master_pool, sentinel_settings
 
 #: Connections of one worker; scripts of different parts may run side by side, each part's own are in order.

@@ -20,10 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from engine.adapter.log_files import LogFiles
+from engine.adapter.shared_memory_files import LogFiles
 from engine.app import App
 from engine.apps.build import build_apps
-from engine.cluster import Cluster
 from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
 from engine.control import EXIT_NO_APPS, WorkerSpec
@@ -32,6 +31,7 @@ from engine.log import set_up_logging
 from engine.metrics.metrics import Metrics
 from engine.metrics.server import MetricsServer
 from engine.metrics.values import MappedValues
+from engine.occupancy.declare_dead import DeadWorkers
 from engine.redis.embedded import EmbeddedValkey
 from engine.supervisor import banner, sockets
 from engine.supervisor.rollout import Specs
@@ -81,7 +81,7 @@ class Supervisor:
         self._stopped_at = -IMPATIENCE_S
         self._slots: list[Slot] = []
         self._valkey: EmbeddedValkey | None = None
-        self._cluster: Cluster | None = None
+        self._dead_workers: DeadWorkers | None = None
         self._metrics = Metrics()
         self._page: MetricsServer | None = None
         self._selector = selectors.DefaultSelector()
@@ -136,7 +136,7 @@ class Supervisor:
             self._valkey.start()
             redis = self._valkey.options
         if redis is not None and resolved.adapter == "redis":
-            self._cluster = Cluster(redis, self._config)
+            self._dead_workers = DeadWorkers(redis, self._config)
         return redis if resolved.redis_needed else None
 
     def _make_log(self, stack: contextlib.ExitStack) -> LogFiles | None:
@@ -259,8 +259,8 @@ class Supervisor:
         self._selector.unregister(process.control)
         process.close()
         slot.process = None
-        if self._cluster is not None and process.incarnation:
-            self._cluster.declare_dead(process.incarnation)
+        if self._dead_workers is not None and process.incarnation:
+            self._dead_workers.declare(process.incarnation)
         if self._page is not None:
             self._page.forget(slot.number)
 

@@ -16,24 +16,20 @@ from redis.asyncio import Redis
 
 from engine._fast.connection import Turn
 from engine._fast.hub import Hub
-from engine.adapter.cluster import ClusterAdapter
-from engine.adapter.host import HostAdapter
 from engine.adapter.local import LocalAdapter
 from engine.adapter.redis import RedisAdapter
+from engine.adapter.redis_cluster import ClusterAdapter
+from engine.adapter.shared_memory import HostAdapter
 from engine.apps.build import build_apps
 from engine.apps.entries import Entries
 from engine.apps.poll import AppPoll
 from engine.apps.registry import MemoryAppManager
-from engine.cache.memory import MemoryCache, NoCache
-from engine.cache.redis import RedisCache
 from engine.config.redis import RedisOptions
 from engine.config.root import Config
 from engine.control import WorkerSpec
 from engine.http.application import build_api, build_application, build_runner
+from engine.http.fast_path import Publishing
 from engine.http.health import Health
-from engine.http.publishing import Publishing
-from engine.idempotency.memory import MemoryAnswers
-from engine.idempotency.redis import RedisAnswers
 from engine.interfaces import (
     Adapter,
     Answer,
@@ -48,17 +44,20 @@ from engine.interfaces import (
 from engine.leader.leader import Leader
 from engine.metrics.metrics import Metrics
 from engine.metrics.values import BufferedValues, MappedValues
-from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.memory_state import MemoryCluster
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Reporter
 from engine.protocol.channel import WATCH_PREFIX
 from engine.publisher import Publisher
-from engine.rate_limiter.memory import MemoryRateLimiter
-from engine.rate_limiter.redis import RedisRateLimiter
 from engine.redis.pool import RedisClient, connect
+from engine.stores.cache_memory import MemoryCache, NoCache
+from engine.stores.cache_redis import RedisCache
+from engine.stores.idempotency_memory import MemoryAnswers
+from engine.stores.idempotency_redis import RedisAnswers
+from engine.stores.rate_limit_memory import MemoryRateLimiter
+from engine.stores.rate_limit_redis import RedisRateLimiter
 from engine.tasks import spawn, spawn_eagerly
-from engine.users import Users
 from engine.webhooks.batcher import Batcher
 from engine.webhooks.delivery.attempts import Attempts
 from engine.webhooks.delivery.consumer import Delivery
@@ -75,14 +74,15 @@ from engine.worker.traffic_metrics import Figures
 from engine.worker.webhook_drain import Flush
 from engine.ws.accept import Acceptor
 from engine.ws.client_events import ClientEvents
-from engine.ws.counts import SubscriptionCounts
 from engine.ws.handlers import Handlers
 from engine.ws.keepalive import Keepalive
 from engine.ws.limits import AddressLimit
 from engine.ws.rosters import Rosters
 from engine.ws.signin import Signin
+from engine.ws.subscription_counts import SubscriptionCounts
 from engine.ws.subscriptions import Subscriptions
 from engine.ws.upgrade import Upgrade
+from engine.ws.users import Users
 from engine.ws.watchlists import Watchlists
 
 #: Time-out of one command to Redis; a lost Redis is noticed within this time.

@@ -22,10 +22,10 @@ from engine.protocol.channel import channel_kind, user_of, valid_channel_name
 from engine.protocol.messages import SubscribeRequest
 from engine.tasks import spawn
 from engine.webhooks.emitter import Emitter
-from engine.ws.counts import SubscriptionCounts
 from engine.ws.limits import check_channels
 from engine.ws.rosters import Rosters
 from engine.ws.state import ConnectionState, Joining
+from engine.ws.subscription_counts import SubscriptionCounts
 
 #: No change of members has a higher version.
 NEWEST = 2**64 - 1

@@ -10,10 +10,10 @@ from typing import Any
 
 import uvloop
 
-from engine.adapter.cluster import ClusterAdapter
-from engine.adapter.host import HostAdapter
-from engine.adapter.log_files import LogFiles
 from engine.adapter.redis import RedisAdapter
+from engine.adapter.redis_cluster import ClusterAdapter
+from engine.adapter.shared_memory import HostAdapter
+from engine.adapter.shared_memory_files import LogFiles
 from engine.config.redis import RedisOptions
 from engine.interfaces import MemberChange, TotalChange
 from tests._fast.pair import Bench, bench

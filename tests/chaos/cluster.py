@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from engine.occupancy.keys import Keys
+from engine.occupancy.redis_keys import Keys
 from tests.chaos.node import Node
 from tests.chaos.plan import HEARTBEAT_MS, NODE_TIMEOUT_MS, NODES
 from tests.support.engine import APP

@@ -12,10 +12,10 @@ import pytest
 from redis.asyncio import Redis
 
 from engine.errors import StoreUnavailable
-from engine.idempotency.memory import MemoryAnswers
-from engine.idempotency.redis import MAX_ANSWER_BYTES, RedisAnswers
 from engine.interfaces import AnswerStore
 from engine.redis.pool import connect
+from engine.stores.idempotency_memory import MemoryAnswers
+from engine.stores.idempotency_redis import MAX_ANSWER_BYTES, RedisAnswers
 from tests.contract.conftest import redis_options
 
 Scenario = Callable[[AnswerStore], Coroutine[None, None, None]]

@@ -11,11 +11,11 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from engine.cache.memory import MemoryCache, NoCache
-from engine.cache.redis import MAX_VALUE_BYTES, RedisCache
 from engine.errors import StoreUnavailable
 from engine.interfaces import CacheStore
 from engine.redis.pool import connect
+from engine.stores.cache_memory import MemoryCache, NoCache
+from engine.stores.cache_redis import MAX_VALUE_BYTES, RedisCache
 from tests.contract.conftest import redis_options
 
 Scenario = Callable[[CacheStore], Coroutine[None, None, None]]

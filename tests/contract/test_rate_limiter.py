@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import RateDecision, RateLimiter
-from engine.rate_limiter.memory import MemoryRateLimiter
-from engine.rate_limiter.redis import RedisRateLimiter
 from engine.redis.pool import connect
+from engine.stores.rate_limit_memory import MemoryRateLimiter
+from engine.stores.rate_limit_redis import RedisRateLimiter
 from tests.contract.conftest import redis_options
 
 #: Lets the window end.

@@ -14,19 +14,19 @@ from aiohttp import web
 from engine._fast.frame import payload_of
 from engine._fast.signature import Signer
 from engine.app import App
-from engine.cache.memory import MemoryCache
 from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import StoreUnavailable
 from engine.http.application import build_api, build_application, build_runner
-from engine.http.call import Answer
-from engine.idempotency.memory import MemoryAnswers
+from engine.http.request import Answer
 from engine.interfaces import MemberReport, Message, RateDecision, Report
 from engine.metrics.metrics import Metrics
-from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.memory_state import MemoryCluster
 from engine.publisher import Publisher
-from engine.rate_limiter.memory import MemoryRateLimiter
+from engine.stores.cache_memory import MemoryCache
+from engine.stores.idempotency_memory import MemoryAnswers
+from engine.stores.rate_limit_memory import MemoryRateLimiter
 from tests.support.signing import signed_query
 
 SECRET = "7ad3773142a6692b25b8"

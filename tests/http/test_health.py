@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.config.server import AcceptTrafficConfig, HttpApiConfig
-from engine.http.memory import memory
+from engine.http.machine_memory import memory
 from tests.http.serving import Serving
 
 READY, DRAINING, ILL = (True, ""), (False, "draining"), (False, "Redis cannot be reached")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config.limits import RateLimit
-from engine.http.call import Answer
+from engine.http.request import Answer
 from tests.http.serving import Serving
 
 EVENT = {"name": "e", "data": "d", "channel": "a"}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis
 
-from engine.occupancy.keys import Keys
+from engine.occupancy.redis_keys import Keys
 from tests.support.engine import APP, Engine, running
 from tests.support.placing import connected_to, leader
 from tests.support.receiver import WebhookReceiver

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 import pytest
 import redis
 
-from engine.adapter.log_files import ARENA_BYTES
+from engine.adapter.shared_memory_files import ARENA_BYTES
 from engine.redis.embedded import find_socket
 from tests.support.client import PusherClient, connected
 from tests.support.engine import Engine, running

@@ -16,10 +16,10 @@ import redis.asyncio
 from engine._fast.envelope import parse_member_change, parse_total
 from engine.config.redis import RedisOptions
 from engine.interfaces import MemberChange, OccupancyStore, TotalChange
-from engine.occupancy.cluster import MemoryCluster
-from engine.occupancy.keys import Keys
 from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.memory_state import MemoryCluster
 from engine.occupancy.redis import RedisOccupancy
+from engine.occupancy.redis_keys import Keys
 from engine.redis.pool import connect
 
 

@@ -11,8 +11,8 @@ import redis
 
 from engine.errors import IncarnationGone
 from engine.interfaces import Answer, MemberReport, Report, Wishes
-from engine.occupancy.departures import KEPT_S, Departures
-from engine.occupancy.held import Member
+from engine.occupancy.local_channel import Member
+from engine.occupancy.recent_departures import KEPT_S, Departures
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Reporter
 from tests.occupancy.clusters import InRedis

@@ -12,7 +12,7 @@ import redis.asyncio
 from engine.config.redis import RedisOptions
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import MemberReport, Report
-from engine.occupancy.obituary import declare_dead
+from engine.occupancy.declare_dead import declare_dead
 from engine.occupancy.redis import RedisOccupancy
 from tests.occupancy.clusters import InRedis
 from tests.occupancy.stores import everything, opened, presence

@@ -10,8 +10,8 @@ import uvloop
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import Answer, MemberChange, Report, Wishes
-from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.memory_state import MemoryCluster
 from engine.occupancy.reporter import Member, Reporter
 
 ANN, BOB = Member("ann", '{"n":1}', "1.1", "data", 2), Member("bob", "", "1.2", "", 2)

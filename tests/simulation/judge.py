@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.occupancy.keys import fact as name_of
+from engine.occupancy.redis_keys import fact as name_of
 from tests.simulation.lives import Violation
 from tests.simulation.mutation import Mutation
 from tests.simulation.oracle import Fact

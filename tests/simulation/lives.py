@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.occupancy.silence import MAX_STEP
+from engine.occupancy.failure_detector import MAX_STEP
 from tests.simulation.server import Done
 
 

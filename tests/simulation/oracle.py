@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from engine.interfaces import MemberReport, Report
-from engine.occupancy import wire
-from engine.occupancy.wire import decode_transition
+from engine.occupancy import redis_wire
+from engine.occupancy.redis_wire import decode_transition
 from tests.simulation.heard import Heard
 from tests.simulation.lives import Lives, Violation
 from tests.simulation.server import Done
@@ -248,7 +248,7 @@ class Oracle:
 
 
 def decode_reports(args: tuple[bytes, ...]) -> list[Report]:
-    """The opposite of `wire.encode_reports`; which answers are wanted is left out."""
+    """The opposite of `redis_wire.encode_reports`; which answers are wanted is left out."""
     reports, at = [], 0
     while at < len(args):
         app, channel = args[at].decode(), args[at + 1].decode()
@@ -267,8 +267,8 @@ def decode_reports(args: tuple[bytes, ...]) -> list[Report]:
                 channel,
                 count,
                 limit,
-                watched=bool(flags & wire._WATCHED),
-                members_watched=bool(flags & wire._MEMBERS_WATCHED),
+                watched=bool(flags & redis_wire._WATCHED),
+                members_watched=bool(flags & redis_wire._MEMBERS_WATCHED),
                 settle_ms=settle_ms,
                 members=tuple(members),
             )

@@ -13,8 +13,8 @@ from engine._fast.connection import Connection
 from engine.adapter.local import LocalAdapter
 from engine.errors import StoreUnavailable
 from engine.interfaces import Report, TotalChange
-from engine.occupancy.cluster import MemoryCluster
 from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.memory_state import MemoryCluster
 from engine.protocol.channel import user_channel, watch_channel
 from engine.ws import watchlists
 from engine.ws.watchlists import Watchlists

@@ -10,7 +10,8 @@ import re
 from engine.config.apps import AppConfig
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, objects
-from engine.config.loading.mistakes import Mistakes, Path
+from engine.config.loading.mistakes import Mistakes
+from engine.config.option_path import Path
 
 #: A hump: `maxConnections`, `MaxConnections`.
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

@@ -14,7 +14,8 @@ from engine.config.backends import ClusterHealth, RedisConfig
 from engine.config.base import to_flag, to_whole
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, get, objects
-from engine.config.loading.mistakes import Mistakes, Path
+from engine.config.loading.mistakes import Mistakes
+from engine.config.option_path import Path
 
 #: Driver -> the library it needs, and the extra of our package that brings it.
 LIBRARIES: dict[str, tuple[str, str]] = {

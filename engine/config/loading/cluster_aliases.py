@@ -9,7 +9,8 @@ from typing import Any
 
 from engine.config.base import to_flag
 from engine.config.loading.document import Document, get, put
-from engine.config.loading.mistakes import Mistakes, Path
+from engine.config.loading.mistakes import Mistakes
+from engine.config.option_path import Path
 
 NODES: Path = ("database", "redis", "cluster_nodes")
 _ELSEWHERE: tuple[Path, ...] = (("database", "redis", "cluster", "nodes"), ("adapter", "cluster", "nodes"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.config.loading.document import Document, get, put
-from engine.config.loading.mistakes import Mistakes, Path
+from engine.config.loading.mistakes import Mistakes
+from engine.config.option_path import Path
 
 APPS: Path = ("app_manager", "array", "apps")
 _PREFIX = "SOCKUDO_DEFAULT_APP_"

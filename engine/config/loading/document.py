@@ -9,7 +9,7 @@ import json
 from pathlib import Path as FilePath
 from typing import Any
 
-from engine.config.loading.mistakes import Path
+from engine.config.option_path import Path
 from engine.errors import ConfigError
 
 Document = dict[str, Any]

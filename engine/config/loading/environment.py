@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.config.loading.document import Document, put
-from engine.config.loading.mistakes import Mistakes, Path
+from engine.config.loading.mistakes import Mistakes
+from engine.config.option_path import Path
 
 #: Variable -> option. Where an option has two, the one further down is the older name and loses.
 VARIABLES: dict[str, str] = {

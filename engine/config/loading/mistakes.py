@@ -6,13 +6,11 @@ Filled by every step of `load.py`. A secret's value is never shown, whatever is 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from engine.config.option_path import Path, dotted
 from engine.errors import ConfigError
-
-Path = tuple[str | int, ...]
 
 #: Keys whose value, or everything below them, is a secret.
 SECRET_KEYS = frozenset(
@@ -27,7 +25,6 @@ SECRET_KEYS = frozenset(
     }
 )
 _SHOWN = 80
-_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 ABSENT = object()
 
 
@@ -65,12 +62,6 @@ class Mistakes:
             raise ConfigError("\n".join(self.lines()))
 
 
-def dotted(path: Path, *, start: bool = True) -> str:
-    """`app_manager.array.apps[0].id`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in path)
-    return text.removeprefix(".") if start else text
-
-
 def show(path: Path, value: Any) -> str:
     """A value for an error line: short, on one line, without anything secret."""
     if any(part in SECRET_KEYS for part in path):
@@ -83,11 +74,6 @@ def show(path: Path, value: Any) -> str:
         value = _without_credentials(value)
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def _plain(name: str) -> str:
-    """A key that would break the line, or be taken for a path, is quoted."""
-    return name if _NAME.match(name) else json.dumps(name)
 
 
 def _without_credentials(text: str) -> str:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from engine.config.loading.mistakes import Mistakes, Path
+from engine.config.loading.mistakes import Mistakes
+from engine.config.option_path import Path
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from engine.config.loading.document import Document, get
-from engine.config.loading.mistakes import Mistakes, Path, dotted
+from engine.config.loading.mistakes import Mistakes
+from engine.config.option_path import Path, dotted
 
 _APP = "app_manager.array.apps[]"
 _ONE_REDIS = "is not supported by this engine; every part uses the one Redis of database.redis"

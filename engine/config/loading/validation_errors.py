@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.config.base import Section, did_you_mean
-from engine.config.loading.mistakes import ABSENT, Mistakes, Path
+from engine.config.loading.mistakes import ABSENT, Mistakes
 from engine.config.loading.unsupported import moved
+from engine.config.option_path import Path
 from engine.config.root import Config
 
 _KINDS = {

@@ -31,7 +31,7 @@ WORKERS = (
     ),
     Mutation(
         "who is in is measured by the limit again",
-        "occupancy.held:Held.report",
+        "occupancy.local_channel:Held.report",
         "self.limit if waiting else 0",
         "self.limit",
     ),
@@ -49,13 +49,13 @@ WORKERS = (
     ),
     Mutation(
         "time without a look at the heartbeats counts as silence",
-        "occupancy.silence:Silence.look",
+        "occupancy.failure_detector:Silence.look",
         "min(now - self._looked_at, timeout_s * MAX_STEP)",
         "now - self._looked_at",
     ),
     Mutation(
         "a heartbeat does not end a silence",
-        "occupancy.silence:Silence.look",
+        "occupancy.failure_detector:Silence.look",
         "and self._seen[name][0] == beat",
         "",
     ),

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.interfaces import Answer
-from engine.occupancy import wire
-from engine.occupancy.keys import fact, parse_fact, parse_member_fact
+from engine.occupancy import redis_wire
+from engine.occupancy.redis_keys import fact, parse_fact, parse_member_fact
 
 anything: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.binary() | st.text(),
@@ -26,19 +26,19 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 @given(anything, anything)
 def test_garbage_is_no_answer_and_no_transition(value: Any, score: Any) -> None:
-    answer = wire.decode_answer(value)
+    answer = redis_wire.decode_answer(value)
     assert answer is None or isinstance(answer, Answer)
-    assert wire.decode_transition(value, score) is None
-    wire.decode_members(wire.pairs(value))
+    assert redis_wire.decode_transition(value, score) is None
+    redis_wire.decode_members(redis_wire.pairs(value))
     if isinstance(value, bytes):
-        assert wire.count_of(value) >= 0
+        assert redis_wire.count_of(value) >= 0
         parse_fact(value)
         parse_member_fact(value)
 
 
 @given(st.binary(max_size=20) | st.just(b"0" * 16), json_values)
 def test_json_that_is_no_entry_is_no_transition(number: bytes, value: Any) -> None:
-    assert wire.decode_transition(number + orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS), b"1") is None
+    assert redis_wire.decode_transition(number + orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS), b"1") is None
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_json_that_is_no_entry_is_no_transition(number: bytes, value: Any) -> No
     ],
 )
 def test_almost_an_entry_is_no_transition(entry: list[Any]) -> None:
-    assert wire.decode_transition(b"%016d" % 5 + orjson.dumps(entry), b"7000") is None
+    assert redis_wire.decode_transition(b"%016d" % 5 + orjson.dumps(entry), b"7000") is None
 
 
 def test_an_entry_is_a_transition() -> None:
     entry = b"%016d" % 5 + orjson.dumps(["member_added", "app", "room", 9, "u", "1.1", "d"])
-    transition = wire.decode_transition(entry, b"7000")
+    transition = redis_wire.decode_transition(entry, b"7000")
     assert transition is not None
     assert (transition.id, transition.seq, transition.time_ms, transition.due_ms) == (entry, 5, 9, 7)
     assert (transition.user_id, transition.socket_id, transition.data) == ("u", "1.1", "d")
@@ -65,7 +65,7 @@ def test_an_entry_is_a_transition() -> None:
 
 @pytest.mark.parametrize("raw, count", [(b"3", 3), (b"0", 0), (b"-3", 0), (b"x", 0), (b"", 0), (None, 0), (b"1.5", 0)])
 def test_what_is_no_count_is_none(raw: bytes | None, count: int) -> None:
-    assert wire.count_of(raw) == count
+    assert redis_wire.count_of(raw) == count
 
 
 @given(st.text(st.characters(blacklist_categories=("Cs",)), min_size=1))

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from engine.errors import StoreUnavailable
-from engine.http.call import Answer
+from engine.http.request import Answer
 from tests.http.serving import Serving
 
 EVENTS = "/apps/3/events"

@@ -13,7 +13,7 @@ from typing import Any
 from engine.app import App
 from engine.config.server import IdempotencyConfig
 from engine.errors import ApiError, StoreUnavailable
-from engine.http.call import Answer, Call, invalid
+from engine.http.request import Answer, Call, invalid
 from engine.interfaces import AnswerStore
 from engine.metrics.metrics import Metrics
 

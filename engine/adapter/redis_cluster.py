@@ -13,9 +13,9 @@ from engine._fast.hub import Hub
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
 from engine.protocol.channel import WATCH_PREFIX, channel_kind
-from engine.redis.shard_publisher import ShardPublisher
-from engine.redis.shard_subscriber import ShardSubscriber
-from engine.redis.topology import Topology
+from engine.redis.pubsub.shard_publisher import ShardPublisher
+from engine.redis.pubsub.shard_subscriber import ShardSubscriber
+from engine.redis.pubsub.topology import Topology
 
 
 class ClusterAdapter(RedisAdapter):

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 
 from engine.interfaces import MemberReport, Report, Wanted
-from engine.occupancy.held import Member
-from engine.occupancy.wire import UNCHANGED
+from engine.occupancy.local_channel import Member
+from engine.occupancy.redis_wire import UNCHANGED
 
 #: Beyond the settling time: the leader may be dead, and the next one waits for its lease to end; and a replica that
 #: takes over may lack what was written lately.

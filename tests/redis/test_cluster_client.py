@@ -8,11 +8,11 @@ import uuid
 import pytest
 from redis.crc import key_slot
 
-from engine.cache.redis import RedisCache
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
-from engine.occupancy.obituary import declare_dead
+from engine.occupancy.declare_dead import declare_dead
 from engine.redis.pool import connect
+from engine.stores.cache_redis import RedisCache
 from engine.webhooks.queues.redis import RedisQueue
 from tests.support.valkey_cluster import ValkeyCluster
 from tests.support.waiting import free_port

@@ -18,10 +18,10 @@ import hiredis
 from redis.crc import key_slot
 
 from engine.config.redis import Node, RedisOptions
-from engine.redis.client import RedisLink
-from engine.redis.pubsub import SETTLED, Topic
-from engine.redis.shard_publisher import end, start_or_begin
-from engine.redis.topology import Topology
+from engine.redis.pubsub.link import RedisLink
+from engine.redis.pubsub.shard_publisher import end, start_or_begin
+from engine.redis.pubsub.subscriber import SETTLED, Topic
+from engine.redis.pubsub.topology import Topology
 
 #: Errors after which a topic is to be subscribed elsewhere, or later. Any other is the operator's to mend.
 _ELSEWHERE = ("MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "MASTERDOWN")

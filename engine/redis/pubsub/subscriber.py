@@ -11,7 +11,7 @@ from typing import Any
 import hiredis
 
 from engine.config.redis import RedisOptions
-from engine.redis.client import RedisLink
+from engine.redis.pubsub.link import RedisLink
 
 #: Topics per SUBSCRIBE when all are renewed after a reconnect, so that no command grows without bound.
 RENEW_AT_ONCE = 500

@@ -13,7 +13,7 @@ import uvloop
 
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
-from engine.redis.client import PublishLink
+from engine.redis.pubsub.publisher import PublishLink
 
 
 class SlowServer:

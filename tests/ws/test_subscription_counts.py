@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from engine.interfaces import TotalChange
-from engine.ws.counts import SubscriptionCounts
+from engine.ws.subscription_counts import SubscriptionCounts
 from tests._fast.pair import Bench, Peer, bench
 
 EVERY_S = 0.2

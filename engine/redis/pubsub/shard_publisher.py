@@ -17,8 +17,8 @@ from redis.crc import key_slot
 
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
-from engine.redis.client import RedisLink
-from engine.redis.topology import Topology
+from engine.redis.pubsub.link import RedisLink
+from engine.redis.pubsub.topology import Topology
 
 #: How long all that is published to a slot waits after it got another master. Subscribers learn of that within
 #: milliseconds from the node that lost the slot, or from their broken connection to it, and subscribe at the new one.

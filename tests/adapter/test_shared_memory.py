@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from engine._fast.frame import text_frame
-from engine.adapter.host import BATCH
-from engine.adapter.log_files import ARENA_BYTES, PLACES
+from engine.adapter.shared_memory import BATCH
+from engine.adapter.shared_memory_files import ARENA_BYTES, PLACES
 from engine.config.redis import RedisOptions
 from engine.interfaces import Message
 from engine.protocol.channel import user_channel

@@ -1,0 +1,22 @@
+"""Where an option stands in the configuration, and how that is written for people. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+
+#: Keys of objects and positions in lists, from the outermost.
+Path = tuple[str | int, ...]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+def dotted(path: Path, *, start: bool = True) -> str:
+    """`app_manager.array.apps[0].id`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in path)
+    return text.removeprefix(".") if start else text
+
+
+def _plain(name: str) -> str:
+    """A key that would break the line, or be taken for a path, is quoted."""
+    return name if _NAME.match(name) else json.dumps(name)
