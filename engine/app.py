@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
+from urllib.parse import urlsplit
 
 from engine._fast.signature import Signer
 
@@ -17,14 +19,54 @@ APP_ID = re.compile(r"[A-Za-z0-9_.:@=-]{1,128}\Z")
 
 
 @dataclass(frozen=True, slots=True)
+class HttpTarget:
+    """An address to which webhooks are posted.
+
+    :param url: with a scheme of http or https; it may carry a user name, a password and a query, which are secrets.
+    """
+
+    kind: ClassVar[str] = "http"
+
+    url: str = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """What endpoint ids are made from: stable, and without the user, who is no part of the target."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+    @property
+    def label(self) -> str:
+        """What people may be shown: without user name, password and query."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class LambdaTarget:
     """An AWS Lambda function that takes webhooks; credentials come from the usual AWS chain."""
+
+    kind: ClassVar[str] = "lambda"
 
     function_name: str
     region: str = "us-east-1"
     invocation_type: str = "Event"
     qualifier: str | None = None
     endpoint_url: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What endpoint ids are made from."""
+        return f"{self.region}:{self.function_name}:{self.qualifier or ''}"
+
+    @property
+    def label(self) -> str:
+        """What people may be shown."""
+        return f"lambda {self.function_name} ({self.region})"
+
+
+#: A webhook's target knows its kind, by which its sender is found, the key of its ids, and its label.
+Target = HttpTarget | LambdaTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +91,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One webhook target of one application. Exactly one of `url` and `function` is set.
+    """One webhook of one application.
 
     :param id: stable across restarts and independent of secrets; derived from the target, so that a queued job
         never reaches another target after the configuration changed.
@@ -57,8 +99,7 @@ class Endpoint:
     """
 
     id: str
-    url: str | None
-    function: LambdaTarget | None
+    target: Target
     event_types: frozenset[str]
     filter: Filter = Filter()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from hashlib import sha1
-from urllib.parse import urlsplit
 
 from engine._fast.signature import Signer
-from engine.app import App, Endpoint, Filter, LambdaTarget, RetryPolicy
+from engine.app import App, Endpoint, Filter, HttpTarget, LambdaTarget, RetryPolicy, Target
 from engine.config.apps import AppConfig
 from engine.config.root import Config
 from engine.config.webhook_endpoint import FilterConfig, LambdaConfig, RetryOverrides, WebhookConfig
@@ -69,16 +68,14 @@ def _endpoints(webhooks: tuple[WebhookConfig, ...], defaults: WebhooksConfig) ->
     seen: Counter[str] = Counter()
     endpoints = []
     for webhook in webhooks:
-        function = None if webhook.url is not None else _function(webhook.function, webhook.lambda_function)
-        target = _without_user(webhook.url or "") if function is None else _lambda_name(function)
+        target = _target(webhook)
         # Two webhooks with one target stay two endpoints; the first keeps its id when the second is removed.
-        stem = sha1(target.encode(), usedforsecurity=False).hexdigest()[:12]
+        stem = sha1(target.key.encode(), usedforsecurity=False).hexdigest()[:12]
         seen[stem] += 1
         endpoints.append(
             Endpoint(
                 id=stem if seen[stem] == 1 else f"{stem}-{seen[stem]}",
-                url=webhook.url,
-                function=function,
+                target=target,
                 event_types=frozenset(webhook.event_types),
                 filter=_filter(webhook.filter),
                 headers=dict(webhook.headers),
@@ -90,14 +87,10 @@ def _endpoints(webhooks: tuple[WebhookConfig, ...], defaults: WebhooksConfig) ->
     return tuple(endpoints)
 
 
-def _without_user(url: str) -> str:
-    """Who we are to the target is no part of it, and a secret: an endpoint's id is written to queues and metrics."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def _lambda_name(function: LambdaTarget) -> str:
-    return f"{function.region}:{function.function_name}:{function.qualifier or ''}"
+def _target(webhook: WebhookConfig) -> Target:
+    if webhook.url is not None:
+        return HttpTarget(webhook.url)
+    return _function(webhook.function, webhook.lambda_function)
 
 
 def _function(config: LambdaConfig | None, short: str | None) -> LambdaTarget:

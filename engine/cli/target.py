@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from engine.app import App, Endpoint
 from engine.cli.text import one_line
@@ -42,7 +41,4 @@ def ws_url(config: Config, given: str | None) -> str:
 
 def describe(endpoint: Endpoint) -> str:
     """Where a webhook goes, without user name, password and query, which may be secrets."""
-    if endpoint.function is not None:
-        return one_line(f"lambda {endpoint.function.function_name} ({endpoint.function.region})")
-    parts = urlsplit(endpoint.url or "")
-    return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+    return one_line(endpoint.target.label)

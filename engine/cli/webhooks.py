@@ -85,9 +85,7 @@ async def _try_out(app: App, senders: Senders) -> int:
         for endpoint in app.endpoints:
             started = time.monotonic()
             try:
-                outcome = await senders.by_kind["http" if endpoint.function is None else "lambda"].send(
-                    app, endpoint, _test_job(app, endpoint)
-                )
+                outcome = await senders.by_kind[endpoint.target.kind].send(app, endpoint, _test_job(app, endpoint))
             except DeliveryError as error:
                 failures += 1
                 outcome = f"failed: {error}"

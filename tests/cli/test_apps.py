@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from engine._fast.signature import Signer
-from engine.app import App, Endpoint, LambdaTarget
+from engine.app import App, Endpoint, HttpTarget, LambdaTarget
 from engine.cli.apps import show_apps
 
 
 def test_apps_and_their_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
-    web = Endpoint("e1", "https://user:pw@a.example/hook?token=t0ken", None, frozenset({"member_added", "cache_miss"}))
-    function = Endpoint("e2", None, LambdaTarget("handler", "eu-west-1"), frozenset({"client_event"}))
+    web = Endpoint(
+        "e1", HttpTarget("https://user:pw@a.example/hook?token=t0ken"), frozenset({"member_added", "cache_miss"})
+    )
+    function = Endpoint("e2", LambdaTarget("handler", "eu-west-1"), frozenset({"client_event"}))
     apps = [
         App("1", "key-1", "first-secret", Signer("first-secret"), client_messages=True, endpoints=(web, function)),
         App("shop\x1b[2J", "key-2", "other-secret", Signer("other-secret"), enabled=False, max_connections=500),
@@ -27,7 +29,7 @@ def test_apps_and_their_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_nothing_secret_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     web = Endpoint(
-        "e1", "https://user:pw@a.example/hook?token=t0ken", None, frozenset({"cache_miss"}), headers={"A": "B3"}
+        "e1", HttpTarget("https://user:pw@a.example/hook?token=t0ken"), frozenset({"cache_miss"}), headers={"A": "B3"}
     )
     show_apps([App("1", "key-1", "first-secret", Signer("first-secret"), endpoints=(web,))])
     shown = capsys.readouterr().out

@@ -64,7 +64,7 @@ def test_it_loads_or_tells_why(
         assert SECRET not in str(error)
     else:
         for built in build_apps(found.config):
-            assert all((endpoint.url is None) != (endpoint.function is None) for endpoint in built.endpoints)
+            assert all(endpoint.target.key and endpoint.target.label for endpoint in built.endpoints)
         assert found.resolved.adapter == "redis" or workers == 1
         assert SECRET not in repr((found, build_apps(found.config)))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine._fast.signature import Signer
-from engine.app import App, Endpoint
+from engine.app import App, Endpoint, HttpTarget
 from engine.interfaces import Job
 from engine.webhooks.event import EVENT_TYPES, WebhookEvent, cache_miss
 
@@ -30,7 +30,7 @@ def make_app(*endpoints: Endpoint, app_id: str = "app-1", secret: str = SECRET) 
 
 def make_endpoint(endpoint_id: str = "e1", url: str = "http://127.0.0.1:9/", **fields: Any) -> Endpoint:
     fields.setdefault("event_types", frozenset(EVENT_TYPES))
-    return Endpoint(id=endpoint_id, url=url, function=None, **fields)
+    return Endpoint(id=endpoint_id, target=HttpTarget(url), **fields)
 
 
 def make_event(channel: str = "room", app_id: str = "app-1", time_ms: int = NOW_MS) -> WebhookEvent:

@@ -33,7 +33,7 @@ Target = tuple[App, Endpoint, WebhookSender]
 
 
 class Attempts:
-    """:param senders: by kind of target, ``http`` or ``lambda``; looked into for each job.
+    """:param senders: by kind of target, looked into for each job.
     :param catch_up: awaited before unknown targets are given up: another worker may have heard of them first.
     :param clock: seconds, monotonic.
     """
@@ -61,7 +61,7 @@ class Attempts:
         endpoint = next((e for e in app.endpoints if e.id == job.endpoint_id), None) if app is not None else None
         if app is None or endpoint is None:
             return None
-        sender = self._senders.get("http" if endpoint.function is None else "lambda")
+        sender = self._senders.get(endpoint.target.kind)
         return None if sender is None else (app, endpoint, sender)
 
     async def catch_up(self, jobs: Iterable[Job]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from engine.app import App, Endpoint
+from engine.app import App, Endpoint, LambdaTarget
 from engine.aws import Aws, AwsError, Place
 from engine.errors import DeliveryError
 from engine.interfaces import Job
@@ -32,8 +32,8 @@ class LambdaSender:
         await self._aws.stop()
 
     async def send(self, app: App, endpoint: Endpoint, job: Job) -> str:
-        function = endpoint.function
-        assert function is not None
+        function = endpoint.target
+        assert isinstance(function, LambdaTarget)
         headers = request_headers(app, endpoint, job, job.body.encode())
         parameters: dict[str, Any] = {
             "FunctionName": function.function_name,

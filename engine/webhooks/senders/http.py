@@ -10,7 +10,7 @@ import os
 import aiohttp
 from yarl import URL
 
-from engine.app import App, Endpoint
+from engine.app import App, Endpoint, HttpTarget
 from engine.errors import DeliveryError
 from engine.interfaces import Job
 from engine.webhooks.senders.headers import request_headers
@@ -54,10 +54,10 @@ class HttpSender:
             self._session = None
 
     async def send(self, app: App, endpoint: Endpoint, job: Job) -> str:
-        assert self._session is not None and endpoint.url is not None
+        assert self._session is not None and isinstance(endpoint.target, HttpTarget)
         body = job.body.encode()
         try:
-            url = URL(endpoint.url)
+            url = URL(endpoint.target.url)
             if not self._allow_private_targets:
                 refuse_private(url.host or "")
             async with self._session.post(

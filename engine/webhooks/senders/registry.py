@@ -10,7 +10,7 @@ import asyncio
 import importlib
 from collections.abc import Iterable
 
-from engine.app import App
+from engine.app import App, LambdaTarget
 from engine.interfaces import WebhookSender
 from engine.webhooks.senders.http import HttpSender
 
@@ -32,7 +32,9 @@ class Senders:
     async def prepare(self, apps: Iterable[App]) -> None:
         """To be awaited before these applications are made known: whatever their webhooks need can be sent from then
         on."""
-        if "lambda" in self.by_kind or not any(endpoint.function for app in apps for endpoint in app.endpoints):
+        if "lambda" in self.by_kind:
+            return
+        if not any(isinstance(endpoint.target, LambdaTarget) for app in apps for endpoint in app.endpoints):
             return
         # In a thread, so that connections are served meanwhile.
         await asyncio.to_thread(importlib.import_module, "engine.webhooks.senders.aws_lambda")

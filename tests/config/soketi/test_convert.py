@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.app import HttpTarget, LambdaTarget
 from engine.apps.build import build_apps
 from engine.config.loading.load import Loaded
 from engine.config.redis import Node, RedisOptions
@@ -104,12 +105,10 @@ def test_apps_and_webhooks() -> None:
     assert (app.id, app.key, app.secret, app.client_messages, app.user_authentication) == ("7", "k7", "s7", True, True)
     assert (app.max_connections, app.max_backend_events_per_second, app.max_event_bytes) == (0, 200, 50 * 1024)
     hook, function = app.endpoints
-    assert (hook.url, hook.event_types) == (HOOK["url"], {"client_event", "channel_occupied"})
+    assert (hook.target, hook.event_types) == (HttpTarget(HOOK["url"]), {"client_event", "channel_occupied"})
     assert (hook.filter.channel_prefix, hook.filter.channel_suffix, hook.headers) == ("chat-", "-x", {"X-Mine": "1"})
     assert hook.signature_format == function.signature_format == "hex"
-    assert function.function is not None
-    assert (function.function.function_name, function.function.region) == ("f", "eu-west-1")
-    assert function.function.invocation_type == "RequestResponse"
+    assert function.target == LambdaTarget("f", "eu-west-1", "RequestResponse")
 
 
 def test_what_soketi_does_by_itself_is_kept() -> None:

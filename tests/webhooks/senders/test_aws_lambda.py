@@ -36,7 +36,7 @@ def function(aws: MotoAws) -> str:
 def endpoint(url: str, function: str = "handler", timeout_s: float = 10.0, **fields: Any) -> Endpoint:
     parts = {"invocation_type", "qualifier"} & set(fields)
     target = LambdaTarget(function, REGION, endpoint_url=url, **{part: fields.pop(part) for part in parts})
-    return Endpoint("e1", None, target, frozenset(EVENT_TYPES), timeout_s=timeout_s, **fields)
+    return Endpoint("e1", target, frozenset(EVENT_TYPES), timeout_s=timeout_s, **fields)
 
 
 def a_job(*channels: str) -> Job:
