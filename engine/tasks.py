@@ -1,6 +1,7 @@
 """Background tasks with an owner: one that dies of an exception is noticed at once and ends its process.
 
 A worker without its reporter, sweep or leader loop would look alive and be wrong; a new one is right within a second.
+Work for one connection is no such task: whatever it raises ends that connection and harms nobody else.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from typing import Any
 
@@ -25,8 +26,18 @@ def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     return task
 
 
-def spawn_eagerly(work: Coroutine[Any, Any, None], name: str) -> None:
-    """`spawn`, but begun at once; what never has to wait never becomes a task.
+def serve(work: Coroutine[Any, Any, None], name: str, end: Callable[[], object]) -> asyncio.Task[None]:
+    """Run `work` for one connection in the background.
+
+    :param end: ends that connection; called when `work` raises, before the loop's exception handler is.
+    """
+    task = asyncio.get_running_loop().create_task(work, name=name)
+    task.add_done_callback(partial(_on_served, end))
+    return task
+
+
+def serve_eagerly(work: Coroutine[Any, Any, None], name: str, end: Callable[[], object]) -> None:
+    """`serve`, but begun at once; what never has to wait never becomes a task.
 
     Only for work that uses nothing that needs a current task (such as `asyncio.timeout`) before it first waits.
     """
@@ -34,7 +45,10 @@ def spawn_eagerly(work: Coroutine[Any, Any, None], name: str) -> None:
         waits_for = work.send(None)
     except StopIteration:
         return
-    spawn(_finish(work, waits_for), name)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it concerns one connection)
+        _failed(asyncio.get_running_loop(), name, error, end)
+        return
+    serve(_finish(work, waits_for), name, end)
 
 
 async def cancel(task: asyncio.Task[None] | None, timeout_s: float = 1.0) -> None:
@@ -74,3 +88,16 @@ def _on_done(task: asyncio.Task[None]) -> None:
         task.get_loop().call_exception_handler(
             {"message": f"background task {task.get_name()} died", "exception": error, "task": task, FATAL: True}
         )
+
+
+def _on_served(end: Callable[[], object], task: asyncio.Task[None]) -> None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error is not None:
+        _failed(task.get_loop(), task.get_name(), error, end)
+
+
+def _failed(loop: asyncio.AbstractEventLoop, name: str, error: BaseException, end: Callable[[], object]) -> None:
+    end()
+    loop.call_exception_handler({"message": f"{name} failed; its connection was ended", "exception": error})

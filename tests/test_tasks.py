@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from engine.tasks import FATAL, cancel, spawn, spawn_eagerly
+import pytest
+
+from engine.tasks import FATAL, cancel, serve, serve_eagerly, spawn
 
 
 def test_a_task_that_dies_is_reported_as_fatal() -> None:
@@ -24,6 +27,32 @@ def test_a_task_that_dies_is_reported_as_fatal() -> None:
     [context] = asyncio.run(run())
     assert context[FATAL]
     assert "mayfly" in context["message"]
+
+
+@pytest.mark.parametrize("start", [serve, serve_eagerly])
+@pytest.mark.parametrize("waits", [False, True])
+def test_work_for_one_connection_ends_that_connection_and_nothing_else(
+    start: Callable[[Coroutine[Any, Any, None], str, Callable[[], object]], object], waits: bool
+) -> None:
+    async def run() -> tuple[list[str], list[dict[str, Any]]]:
+        told: list[dict[str, Any]] = []
+        ended: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+        async def die() -> None:
+            if waits:
+                await asyncio.sleep(0)
+            raise ZeroDivisionError
+
+        start(die(), "publish", lambda: ended.append("ended"))
+        while not told:
+            await asyncio.sleep(0)
+        return ended, told
+
+    ended, [context] = asyncio.run(run())
+    assert ended == ["ended"]
+    assert FATAL not in context
+    assert isinstance(context["exception"], ZeroDivisionError)
 
 
 def test_a_task_that_overhears_a_cancellation_is_cancelled_again() -> None:
@@ -85,8 +114,8 @@ def test_eager_work_is_done_at_once_or_goes_on_as_a_task() -> None:
                     done.append("late")
             done.append(f"{name} done")
 
-        spawn_eagerly(work("quick", False), "quick")
-        spawn_eagerly(work("slow", True), "slow")
+        serve_eagerly(work("quick", False), "quick", done.clear)
+        serve_eagerly(work("slow", True), "slow", done.clear)
         assert done == ["quick begun", "quick done", "slow begun"]
         gate.set_result("open")
         while "slow done" not in done:

@@ -9,9 +9,10 @@ class PublishProtocol(asyncio.Protocol):
         self,
         answer: Callable[[bytes, bytes], Coroutine[Any, Any, bytes]],
         elsewhere: Callable[[Any, bytes], None],
-        spawn: Callable[[Coroutine[Any, Any, None], str], Any],
+        spawn: Callable[[Coroutine[Any, Any, None], str, Callable[[], None]], Any],
         on_end: Callable[[PublishProtocol], None],
         path_prefix: str,
         max_body_bytes: int,
     ) -> None: ...
     def close(self) -> None: ...
+    def abort(self) -> None: ...

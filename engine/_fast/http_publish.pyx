@@ -24,7 +24,7 @@ cdef class PublishProtocol:
 
     :param answer: ``async (target, body) -> bytes``; never raises.
     :param elsewhere: ``(transport, unread)`` takes the connection over.
-    :param spawn: runs a coroutine in the background, owned.
+    :param spawn: ``(coroutine, name, end)`` runs it in the background; calls `end` should it raise.
     :param on_end: called once, with this object, when it has nothing to do with the connection any more.
     :param path_prefix: before ``/apps/``.
     :param max_body_bytes: longer bodies are aiohttp's to refuse.
@@ -78,6 +78,12 @@ cdef class PublishProtocol:
         if not self.busy and self._transport is not None:
             self._transport.close()
 
+    def abort(self):
+        """End the connection at once."""
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
     # --- one request after the other
 
     cdef int _look(self) except -1:
@@ -88,7 +94,7 @@ cdef class PublishProtocol:
         verdict = self._next()
         if verdict == READY:
             self.busy = True
-            self._spawn(self._serve(), "publish")
+            self._spawn(self._serve(), "publish", self.abort)
         elif verdict == FOREIGN:
             self._hand_over()
         return 0
@@ -119,7 +125,7 @@ cdef class PublishProtocol:
         cdef bytes body = self._unread[self._head:end]
         self._unread = self._unread[end:]
         self._head = 0
-        if self._body:
+        if self._body and not self._offered:
             self._parser.feed_data(body)
         return self._target, body
 
@@ -145,14 +151,16 @@ cdef class PublishProtocol:
             return FOREIGN
         if end < 0:
             return WAIT
-        self._plain, self._has_length, self._body = True, False, 0
+        self._plain, self._has_length, self._body, self._hosts, self._offered = True, False, 0, 0, False
         try:
             self._parser.feed_data(self._unread[:end + 4])
+        except httptools.HttpParserUpgrade:
+            # A client may offer another protocol with any request and need not be followed (RFC 9110 section 7.8), but
+            # this parser takes the offer for a change and would not read the body.
+            self._parser, self._offered = httptools.HttpRequestParser(self), True
         except httptools.HttpParserError:
             self._plain = False
-        if not self._plain or not self._has_length or self._body > self._max_body:
-            return FOREIGN
-        if not self._parser.should_keep_alive():
+        if not self._plain or not self._has_length or self._hosts != 1 or self._body > self._max_body:
             return FOREIGN
         self._head = end + 4
         return READY
@@ -190,7 +198,14 @@ cdef class PublishProtocol:
             else:
                 self._has_length = True
                 self._body = int(value)
+        elif name == b"host":
+            self._hosts += 1
         elif name in _NOT_PLAIN:
+            self._plain = False
+
+    def on_headers_complete(self):
+        # Asked here: without a body the message is complete as well, and llhttp has forgotten what its head said.
+        if not self._parser.should_keep_alive() or self._parser.get_http_version() != "1.1":
             self._plain = False
 
 
@@ -199,9 +214,7 @@ _NOT_PLAIN = frozenset((
     b"transfer-encoding",
     b"content-encoding",
     b"expect",
-    b"upgrade",
     b"origin",
     b"trailer",
-    b"http2-settings",
     b"x-idempotency-key",
 ))

@@ -74,6 +74,9 @@ class Metrics:
         self._cache_hits = counter("cache_hits_total", "Cache channel subscriptions that got an event.", _APP)
         self._cache_misses = counter("cache_misses_total", "Cache channel subscriptions that got none.", _APP)
         self._slow = counter("slow_consumers_total", "Connections closed because they did not read.")
+        self._connection_faults = counter(
+            "connection_faults_total", "Connections ended by a fault of the server's own."
+        )
         self._missed = counter(
             "missed_messages_total", "Messages of other workers that one was too slow to read from shared memory."
         )
@@ -143,6 +146,9 @@ class Metrics:
 
     def add_missed(self, count: int) -> None:
         self._missed.add(count)
+
+    def connection_fault(self) -> None:
+        self._connection_faults.add(1)
 
     def add_slow_consumers(self, count: int) -> None:
         self._slow.add(count)

@@ -30,7 +30,7 @@ KEEPALIVE_TIMEOUT_S = 75
 #: What a drain gives the publishes under way.
 PUBLISH_TIMEOUT_S = 5.0
 
-Spawn = Callable[[Coroutine[Any, Any, None], str], object]
+Serve = Callable[[Coroutine[Any, Any, None], str, Callable[[], None]], object]
 Answer = Callable[[bytes, bytes], Coroutine[Any, Any, bytes]]
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Listener:
     :param sockets: bound, listening sockets; closed by `finish_requests`.
     :param upgrade: makes connections of upgrade requests.
     :param publish: answers a publish read by the fast path; None sends all requests to aiohttp.
-    :param spawn_publish: runs what answers it.
+    :param serve_publish: runs what answers it (`tasks.serve`).
     :param runner: of the HTTP API; the upgrade route is added to its application here.
     """
 
@@ -52,7 +52,7 @@ class Listener:
         upgrade: Upgrade,
         runner: web.AppRunner,
         publish: Answer | None,
-        spawn_publish: Spawn,
+        serve_publish: Serve,
         path_prefix: str,
         max_body_bytes: int,
         tls: ssl.SSLContext | None,
@@ -61,7 +61,7 @@ class Listener:
         self.to_websocket = upgrade.open
         self._tls = tls
         self._publish = publish
-        self._spawn_publish = spawn_publish
+        self._serve_publish = serve_publish
         self._prefix = path_prefix
         self._max_body_bytes = max_body_bytes
         self._publishing: set[PublishProtocol] = set()
@@ -125,7 +125,7 @@ class Listener:
             self.to_http(transport, data)
             return
         protocol = PublishProtocol(
-            self._publish, self.to_http, self._spawn_publish, self._on_published, self._prefix, self._max_body_bytes
+            self._publish, self.to_http, self._serve_publish, self._on_published, self._prefix, self._max_body_bytes
         )
         self._publishing.add(protocol)
         transport.set_protocol(protocol)

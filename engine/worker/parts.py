@@ -57,7 +57,7 @@ from engine.stores.idempotency_memory import MemoryAnswers
 from engine.stores.idempotency_redis import RedisAnswers
 from engine.stores.rate_limit_memory import MemoryRateLimiter
 from engine.stores.rate_limit_redis import RedisRateLimiter
-from engine.tasks import spawn, spawn_eagerly
+from engine.tasks import serve, serve_eagerly
 from engine.webhooks.batcher import Batcher
 from engine.webhooks.delivery.attempts import Attempts
 from engine.webhooks.delivery.consumer import Delivery
@@ -212,7 +212,7 @@ class Parts:
             # A limit of requests of one address needs aiohttp's reading of who that is.
             None if api.limits_addresses else Publishing(api, config.cors).answer,
             # With nothing but memory behind it a publish never waits.
-            spawn if self._drivers.redis_needed else spawn_eagerly,
+            serve if self._drivers.redis_needed else serve_eagerly,
             config.path_prefix,
             config.http_api.request_limit_bytes,
             server_context(config.ssl),

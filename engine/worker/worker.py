@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from typing import Any
 
 import uvloop
@@ -19,6 +20,7 @@ from engine.control import EXIT_NO_APPS, Beat, ControlError, WorkerSpec, receive
 from engine.errors import CloseCode, ConfigError, SourceUnavailable, StoreUnavailable
 from engine.log import set_up_logging
 from engine.tasks import FATAL, cancel, spawn
+from engine.worker.faults import Faults
 from engine.worker.parts import Part, Parts
 
 HEARTBEAT_S = 1.0
@@ -49,6 +51,7 @@ class Worker:
         self._config = spec.loaded.config
         self._status = 0
         self._stopping = asyncio.Event()
+        self._faults: Faults | None = None
         #: The newest spec that was not followed yet: its number and descriptor.
         self._newer: tuple[int, int] | None = None
         self._some_newer = asyncio.Event()
@@ -62,6 +65,7 @@ class Worker:
         self._control.setblocking(False)
         loop.add_reader(self._control, self._on_control)
         parts = Parts(self._spec, self._slot, self._listening)
+        self._faults = Faults(parts.metrics, time.monotonic)
         started: list[Part] = []
         beat: asyncio.Task[None] | None = None
         follow: asyncio.Task[None] | None = None
@@ -164,6 +168,8 @@ class Worker:
             _log.critical("%s", context["message"], exc_info=context["exception"])
             self._status = EXIT_FAULT
             self._stopping.set()
+        elif self._faults is not None:
+            self._faults.note(context)
         else:
             loop.default_exception_handler(context)
 

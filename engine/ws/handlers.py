@@ -83,7 +83,7 @@ class Handlers:
             self._count(connection)
             return
         state.waiting = []
-        self._addresses.check(state.address, functools.partial(self._on_address, connection))
+        self._addresses.check(state.address, functools.partial(self._on_address, connection), connection.abort)
 
     def message(self, connection: Connection, payload: bytes) -> None:
         state: ConnectionState = connection.state

@@ -17,7 +17,7 @@ from engine.config.limits import RateLimit
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
 from engine.interfaces import RateLimiter
 from engine.metrics.metrics import Metrics
-from engine.tasks import spawn
+from engine.tasks import serve
 from engine.ws.state import ConnectionState
 
 
@@ -62,9 +62,12 @@ class AddressLimit:
         #: Checks under way; kept so that they are not collected. Each is bounded by the limiter's own time-out.
         self._checking: set[asyncio.Task[None]] = set()
 
-    def check(self, address: str, decide: Callable[[PusherError | None], None]) -> None:
-        """Count one connection; `decide` is called with the reason when it is one too many."""
-        task = spawn(self._check(address, decide), "address-limit")
+    def check(self, address: str, decide: Callable[[PusherError | None], None], end: Callable[[], None]) -> None:
+        """Count one connection; `decide` is called with the reason when it is one too many.
+
+        :param end: ends the connection, should that fail.
+        """
+        task = serve(self._check(address, decide), "address-limit", end)
         self._checking.add(task)
         task.add_done_callback(self._checking.discard)
 

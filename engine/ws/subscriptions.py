@@ -20,7 +20,7 @@ from engine.occupancy.reporter import Member, Reporter
 from engine.protocol import auth, messages
 from engine.protocol.channel import channel_kind, user_of, valid_channel_name
 from engine.protocol.messages import SubscribeRequest
-from engine.tasks import spawn
+from engine.tasks import serve
 from engine.webhooks.emitter import Emitter
 from engine.ws.limits import check_channels
 from engine.ws.rosters import Rosters
@@ -169,7 +169,7 @@ class Subscriptions:
         self._go_live(joining, answer, [], None)
 
     def _on_counted_cache(self, joining: Joining, answer: Answer) -> None:
-        task = spawn(self._read_cache(joining, answer), "cache-read")
+        task = serve(self._read_cache(joining, answer), "cache-read", joining.pending.connection.abort)
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
 

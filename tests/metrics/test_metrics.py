@@ -91,6 +91,7 @@ CALLS: list[tuple[Callable[[Metrics], None], list[str]]] = [
     (lambda m: m.cache_hit("a"), ['cache_hits_total{app_id="a",port="6001"} 1']),
     (lambda m: m.cache_miss("a"), ['cache_misses_total{app_id="a",port="6001"} 1']),
     (lambda m: m.add_slow_consumers(2), ['slow_consumers_total{port="6001"} 2']),
+    (lambda m: m.connection_fault(), ['connection_faults_total{port="6001"} 1']),
     (lambda m: m.add_missed(3), ['missed_messages_total{port="6001"} 3']),
     (lambda m: m.set_redis_connected(True), ['redis_connected_workers{port="6001"} 1']),
     (lambda m: m.became_leader(), ['leader_changes_total{port="6001"} 1']),

@@ -1,0 +1,35 @@
+"""What strangers cause is counted always and logged once a minute."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from engine.metrics.metrics import Metrics
+from engine.worker.faults import MAX_KINDS, Faults
+
+
+def test_every_fault_counts_and_each_kind_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    metrics, now_s = Metrics(), 0.0
+    faults = Faults(metrics, lambda: now_s)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            faults.note({"message": "publish failed", "exception": ZeroDivisionError()})
+        faults.note({"message": "publish failed", "exception": KeyError()})
+        now_s = 60.0
+        faults.note({"message": "publish failed", "exception": ZeroDivisionError()})
+    assert metrics.value("connection_faults_total") == 5
+    assert [record.getMessage() for record in caplog.records] == [
+        "publish failed",
+        "publish failed",
+        "publish failed (and 2 times since this was logged last)",
+    ]
+
+
+def test_kinds_that_never_end_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    faults = Faults(Metrics(), lambda: 0.0)
+    with caplog.at_level(logging.ERROR):
+        for number in range(1000):
+            faults.note({"message": f"fault {number}"})
+    assert len(caplog.records) == MAX_KINDS + 1
