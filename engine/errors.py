@@ -2,7 +2,7 @@
 
 EngineError
 ├── ConfigError         the start is refused; one readable line
-├── PusherError         told to a WebSocket client as pusher:error (protocol reference, section 1.5)
+├── PusherError         told to a WebSocket client as pusher:error (docs/protocol.md 1.5)
 ├── ApiError            told to an HTTP API caller as JSON
 ├── StoreUnavailable    shared state (Redis) cannot be reached now; callers go on with what is local
 ├── SourceUnavailable   the database that holds the applications cannot be read now; the copy goes on serving

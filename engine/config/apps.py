@@ -1,4 +1,4 @@
-"""Where applications come from and what one entry may say (section 7.3 of the protocol reference).
+"""Where applications come from and what one entry may say (docs/protocol.md 7.3).
 
 Read by `root.py`; made into `apps.app.App` values by `build.py`. Duplicates are found in `checks.py`.
 """

@@ -26,7 +26,7 @@ from engine.config.webhooks import WebhooksConfig
 
 
 class Config(Section):
-    """Every option with its default (section 7.2 of the protocol reference).
+    """Every option with its default (docs/protocol.md 7.2).
 
     :param activity_timeout: seconds of silence after which a client is expected to ping (C-15).
     :param user_authentication_timeout: seconds that a connection may stay unauthorised (U-7).

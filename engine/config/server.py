@@ -79,7 +79,7 @@ class CorsConfig(Section):
 
 
 class PrometheusConfig(Section):
-    """:param prefix: put in front of every metric's name (section 8)."""
+    """:param prefix: put in front of every metric's name (M-1)."""
 
     prefix: Annotated[str, text(r"(?:[a-zA-Z_:][a-zA-Z0-9_:]*)?", "letters, digits, _ and :, no digit first")] = (
         "sockudo_"

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from engine.config.base import Flag, OptionalText, Region, Section, http_url, text, word
 from engine.config.webhooks import Attempts, BackoffMs, RequestTimeoutMs, SignatureFormat
 
-#: Section 6.2 of the protocol reference.
+#: docs/protocol.md 6.2, W-9 to W-16.
 EVENT_TYPES = (
     "channel_occupied",
     "channel_vacated",

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from engine.config.base import Flag, Section, whole, word
 
-#: `prefixed` sends sha256=<hex> as the seed documents, `hex` the bare digest that official SDKs verify (D-1).
+#: `prefixed` sends sha256=<hex>, `hex` the bare digest, which alone the official libraries verify (D-1, W-6).
 SignatureFormat = Annotated[Literal["prefixed", "hex"], word("prefixed", "hex")]
 RequestTimeoutMs = Annotated[int, whole(1, 600_000)]
 Attempts = Annotated[int, whole(0, 100)]
@@ -17,7 +17,10 @@ BackoffMs = Annotated[int, whole(1, 86_400_000)]
 
 
 class Batching(Section):
-    """:param duration: milliseconds that an event waits at most for company. :param size: events of one request."""
+    """How events share requests (W-24).
+
+    :param duration: milliseconds that an event waits at most for company. :param size: events of one request.
+    """
 
     enabled: Flag = True
     duration: Annotated[int, whole(0, 60_000)] = 50
@@ -37,7 +40,7 @@ class Retry(Section):
 
 
 class WebhooksConfig(Section):
-    """:param settle_ms: how long channel_vacated and member_removed wait for a return; 0 sends at once (D-4).
+    """:param settle_ms: how long channel_vacated and member_removed wait for a return; 0 sends at once (W-18, D-4).
     :param request_timeout_ms: for one attempt, from connecting to the end of the answer.
     :param allow_private_targets: false refuses URLs that lead to loopback, private or link-local addresses.
     """

@@ -1,4 +1,4 @@
-"""GET channels, channel and users: plain reads of the shared occupancy (5.4 to 5.6)."""
+"""GET channels, channel and users: plain reads of the shared occupancy (docs/protocol.md 5.4 to 5.6)."""
 
 from __future__ import annotations
 

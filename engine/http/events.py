@@ -1,4 +1,4 @@
-"""POST events and batch_events: from a body to publications, and the attributes that were asked for (5.2, 5.3)."""
+"""POST events and batch_events: from a body to publications, and the attributes that were asked for (H-11 to H-22)."""
 
 from __future__ import annotations
 

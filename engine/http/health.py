@@ -1,4 +1,4 @@
-"""Pages for load balancers, orchestrators and operators; nobody signs them (5.9, D-12)."""
+"""Pages for load balancers, orchestrators and operators; nobody signs them (docs/protocol.md 5.9, D-12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST terminate_connections and force_reconnect: end every connection that is signed in as a user (5.7, U-11)."""
+"""POST terminate_connections and force_reconnect: end every connection that is signed in as a user (H-30, U-11)."""
 
 from __future__ import annotations
 

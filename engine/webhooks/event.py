@@ -58,7 +58,7 @@ class WebhookEvent:
 
 
 def from_transition(transition: Transition) -> WebhookEvent:
-    """channel_occupied, channel_vacated, member_added, member_removed or subscription_count (W-9..W-12, W-15, D-8)."""
+    """channel_occupied or _vacated, member_added or _removed, subscription_count (W-9 to W-12, W-15, D-8)."""
     t = transition
     fields: dict[str, Any] = {"name": t.name, "channel": t.channel}
     if t.name == SUBSCRIPTION_COUNT:
@@ -97,7 +97,7 @@ def cache_miss(app_id: str, channel: str, time_ms: int) -> WebhookEvent:
 
 
 def connection_established(app_id: str, socket_id: str, time_ms: int) -> WebhookEvent:
-    """A connection was accepted (D-6)."""
+    """A connection was accepted (W-16, D-6)."""
     fields = {"name": CONNECTION_ESTABLISHED, "channel": "", "socket_id": socket_id, "time_ms": time_ms}
     return WebhookEvent(app_id, CONNECTION_ESTABLISHED, "", _serialize(fields), _socket_order(socket_id))
 
@@ -105,7 +105,7 @@ def connection_established(app_id: str, socket_id: str, time_ms: int) -> Webhook
 def connection_terminated(
     app_id: str, socket_id: str, code: int, time_ms: int, user_id: str | None = None
 ) -> WebhookEvent:
-    """A connection has ended (D-6).
+    """A connection has ended (W-16, D-6).
 
     :param code: WebSocket close code; told as a string, because .NET reads strings only (W-7).
     :param user_id: of a signed-in connection.

@@ -42,7 +42,7 @@ class MalformedJob(ValueError):
 
 
 def jobs_for(app: App, events: Iterable[WebhookEvent], batching: Batching, now_ms: int) -> list[Job]:
-    """The requests that tell these events of one app to every endpoint that wants them, in order.
+    """The requests that tell these events of one app to every endpoint that wants them, in order (W-24).
 
     :param now_ms: creation time of the requests (W-3).
     """
@@ -56,7 +56,7 @@ def jobs_for(app: App, events: Iterable[WebhookEvent], batching: Batching, now_m
 
 
 def make_job(app_id: str, endpoint_id: str, events: Sequence[WebhookEvent], now_ms: int) -> Job:
-    """One request with all of `events`. Its body is made here, once, and signed as it is on every attempt (W-30)."""
+    """One request with all of `events` (W-2). The body is made here, once; every attempt signs it as it is (W-30)."""
     body = b'{"time_ms":%d,"events":[%b]}' % (now_ms, b",".join(event.payload for event in events))
     channels = tuple(dict.fromkeys(event.order for event in events))
     return Job(os.urandom(16).hex(), app_id, endpoint_id, body.decode(), channels, now_ms)

@@ -1,4 +1,4 @@
-"""Client events: from one subscriber of a private or presence channel to all others (section 3)."""
+"""Client events: from one subscriber of a private or presence channel to all others (docs/protocol.md 3)."""
 
 from __future__ import annotations
 

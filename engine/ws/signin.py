@@ -16,7 +16,7 @@ from engine.ws.watchlists import Watchlists
 
 
 class Signin:
-    """Signs connections in (section 4.1)."""
+    """Signs connections in (docs/protocol.md 4.1)."""
 
     def __init__(self, subscriptions: Subscriptions, watchlists: Watchlists) -> None:
         self._subscriptions = subscriptions

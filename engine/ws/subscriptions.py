@@ -59,7 +59,7 @@ class Subscriptions:
     # --- asked for by clients
 
     def subscribe(self, connection: Connection, request: SubscribeRequest) -> None:
-        """pusher:subscribe (section 2.2). Raises PusherError when it is refused at once; later refusals are sent."""
+        """pusher:subscribe (N-7 to N-17). Raises PusherError when it is refused at once; later refusals are sent."""
         app: App = connection.app
         state: ConnectionState = connection.state
         name = request.channel

@@ -1,4 +1,4 @@
-"""Watchlists: a signed-in connection hears which users of its list come online and go offline (section 4.4).
+"""Watchlists: a signed-in connection hears which users of its list come online and go offline (docs/protocol.md 4.4).
 
 A watcher is a subscriber of each watched user's `#watch-` channel, on which the occupancy store tells that user's
 coming and going. Never asks about a user whom this worker watches already.

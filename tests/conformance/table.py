@@ -1,4 +1,4 @@
-"""The whole table, and the rules of sections 1 to 5 that are not in it, each with the reason."""
+"""The whole table, and the rules of docs/protocol.md 1 to 5 that are not in it, each with the reason."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RULES: tuple[Rule, ...] = tuple(each for rules in SECTIONS.values() for each in 
 
 _PROSE = "says what others do, or where text comes from; nothing to ask a server"
 _CLIENT = "is about a client library"
-#: How many rules each section of the protocol reference numbers.
+#: The last number of each letter in docs/protocol.md 1 to 5.
 NUMBERED = {"C": 34, "N": 40, "E": 10, "U": 16, "H": 66}
 ELSEWHERE: dict[str, str] = {
     "C-8": "needs a server that drains: tests/integration/test_shutdown.py",

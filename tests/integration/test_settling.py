@@ -1,4 +1,4 @@
-"""Six ways of leaving, three places of return, before and after the settling time: nothing is told, or exactly a pair.
+"""Six ways of leaving, three places of return, before or after the settling time: nothing, or exactly a pair (W-18).
 
 Two nodes on one Redis. All cells of the table run at the same time, each in a presence channel of its own.
 """

@@ -1,4 +1,4 @@
-"""Watchlists: who of them is online, told at sign-in and with every change, on whatever worker (U-13..U-16)."""
+"""Watchlists: who of them is online, told at sign-in and with every change, on whatever worker (U-13 to U-16)."""
 
 from __future__ import annotations
 

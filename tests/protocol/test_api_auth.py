@@ -31,7 +31,7 @@ V5 = "d7ffb979d24ed5ae2965286219a6a391d7506d15f626e5319f9142aa0f356305"
 V8 = "01fa634edeb0cae84115307cad5c23f65a46cd286461b1c89637a3b5871a8f0e"
 ROOM_GO = "/apps/102015/channels/presence-session-d41a439c438a100756f5-4bf35003e819bb138249"
 
-# method, path, query but for the signature, signature, body (11.3)
+# method, path, query but for the signature, signature, body (docs/protocol.md 9.2)
 VECTORS = {
     "H-V1": ("POST", "/apps/3/events", f"{AUTH}&body_md5=ec365a775a4cd0599faeb73354201b6f", V1, EVENT),
     "H-V2": ("GET", "/apps/3/channels", f"{AUTH}&filter_by_prefix=presence-&info=user_count", V2, b""),

@@ -16,7 +16,7 @@ from tests.support.signing import channel_auth
 PUSHER = '{"user_id":10,"user_info":{"name":"Mr. Pusher"}}'
 ALICE = '{"user_id":"u1","user_info":{"name":"Alice"}}'
 
-# app, socket id, channel, channel_data, signature (11.1)
+# app, socket id, channel, channel_data, signature (docs/protocol.md 9.1)
 SUBSCRIPTIONS = {
     "A-V1": (
         APP_A,

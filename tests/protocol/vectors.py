@@ -1,4 +1,4 @@
-"""Applications and values that the published test vectors are for (section 11 of the protocol reference)."""
+"""Applications and values that the published test vectors are for (docs/protocol.md 9)."""
 
 from __future__ import annotations
 

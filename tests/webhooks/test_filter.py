@@ -58,7 +58,7 @@ def test_channel_types_agree_with_the_rest_of_the_engine(channel: str) -> None:
         (Filter(channel_type="encrypted"), ["private-encrypted-x", "private-encrypted-cache-x"], ["private-x"]),
         (Filter(channel_type="cache"), ["cache-x", "presence-cache-x"], ["presence-x", "my-cache-x"]),
         (Filter(channel_prefix="chat-"), ["chat-1"], ["private-chat-1", "a-chat-1", ""]),
-        # The seed's combined example, and the same read literally.
+        # A type combined with what follows its own prefix, and the same with the whole name.
         (
             Filter(channel_type="presence", channel_prefix="admin-"),
             ["presence-admin-1", "presence-cache-admin-1"],

@@ -51,7 +51,7 @@ W_V4 = '{"name":"member_removed","channel":"presence-lobby","user_id":"zoë"}'.e
     ],
     ids=["W-V1", "W-V2", "W-V3", "W-V4"],
 )
-def test_vectors_of_the_reference(event: WebhookEvent, time_ms: int, digest: str) -> None:
+def test_vectors(event: WebhookEvent, time_ms: int, digest: str) -> None:
     assert Signer(SECRET).hex(make_job("a", "e", [event], time_ms).body.encode()) == digest
 
 

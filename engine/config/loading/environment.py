@@ -1,4 +1,4 @@
-"""The environment variables that set an option, and the one that each of them sets (sections 7.2 and K-6).
+"""The environment variables that set an option, and the one that each of them sets (docs/protocol.md 7.2, K-6).
 
 Called by `load.py`: a variable wins over the file. An empty variable counts as not set.
 """

@@ -19,7 +19,7 @@ def request_headers(
 ) -> dict[str, str]:
     """Configured headers first; ours (W-1, D-8) and the sender's `extra` ones are never replaced by them.
 
-    :param body: the exact bytes that are sent.
+    :param body: the exact bytes that are sent, which are signed (W-5, D-1).
     """
     digest = app.signer.hex(body)
     ours = {

@@ -1,4 +1,4 @@
-"""Section 3: client events (E-1 to E-10)."""
+"""docs/protocol.md 3: client events (E-1 to E-10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 1, first half: the address, the upgrade and the first frame (C-1 to C-15), and who is turned away."""
+"""docs/protocol.md 1, first half: address, upgrade and first frame (C-1 to C-15), and who is turned away."""
 
 from __future__ import annotations
 

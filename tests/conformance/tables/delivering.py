@@ -1,4 +1,4 @@
-"""Sections 2.5 to 2.8: cache channels, encrypted channels, counting and delivery (N-28 to N-40)."""
+"""docs/protocol.md 2.5 to 2.8: cache channels, encrypted channels, counting and delivery (N-28 to N-40)."""
 
 from __future__ import annotations
 

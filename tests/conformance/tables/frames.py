@@ -1,4 +1,4 @@
-"""Section 1, second half: frames, staying alive, errors and sizes (C-16 to C-32)."""
+"""docs/protocol.md 1, second half: frames, staying alive, errors and sizes (C-16 to C-32)."""
 
 from __future__ import annotations
 

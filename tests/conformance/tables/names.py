@@ -1,4 +1,4 @@
-"""Section 2.1: names of channels and what kind each makes (N-1 to N-5)."""
+"""docs/protocol.md 2.1: names of channels and what kind each makes (N-1 to N-5)."""
 
 from __future__ import annotations
 

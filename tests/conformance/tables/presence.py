@@ -1,4 +1,4 @@
-"""Section 2.3: members (N-11, N-12, N-18 to N-22)."""
+"""docs/protocol.md 2.3: members (N-11, N-12, N-18 to N-22)."""
 
 from __future__ import annotations
 

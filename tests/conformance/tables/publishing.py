@@ -1,4 +1,4 @@
-"""Sections 5.2 and 5.3: POST events and batch_events (H-11 to H-22, H-56)."""
+"""docs/protocol.md 5.2 and 5.3: POST events and batch_events (H-11 to H-22, H-56)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections 5.4 to 5.7 and 5.9: channels, users, termination, unsigned pages (H-23 to H-30, H-53 to H-66)."""
+"""docs/protocol.md 5.4 to 5.7 and 5.9: channels, users, termination, unsigned pages (H-23 to H-30, H-53 to H-66)."""
 
 from __future__ import annotations
 

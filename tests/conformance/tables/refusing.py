@@ -1,4 +1,4 @@
-"""Section 5.8, second half: publishes that cannot be meant (H-37 to H-45, H-54)."""
+"""docs/protocol.md 5.8, second half: publishes that cannot be meant (H-37 to H-45, H-54)."""
 
 from __future__ import annotations
 

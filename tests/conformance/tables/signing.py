@@ -1,4 +1,4 @@
-"""Section 5.1 and the first half of 5.8: who may call (H-1 to H-10, H-31 to H-36, H-46 to H-52)."""
+"""docs/protocol.md 5.1 and the first half of 5.8: who may call (H-1 to H-10, H-31 to H-36, H-46 to H-52)."""
 
 from __future__ import annotations
 

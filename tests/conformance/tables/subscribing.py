@@ -1,4 +1,4 @@
-"""Sections 2.2 and 2.4: subscribing, signatures, refusals and leaving (N-7 to N-17, N-24 to N-27)."""
+"""docs/protocol.md 2.2 and 2.4: subscribing, signatures, refusals and leaving (N-7 to N-17, N-24 to N-27)."""
 
 from __future__ import annotations
 

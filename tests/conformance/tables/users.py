@@ -1,4 +1,4 @@
-"""Section 4: sign-in, messages to users, termination and watchlists (U-1 to U-15)."""
+"""docs/protocol.md 4: sign-in, messages to users, termination and watchlists (U-1 to U-15)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ RULES = (
     refused("a wrong secret", Signed(f"<a>::user::{DATA}", secret="guessed")),
     refused("a wrong key", Signed(f"<a>::user::{DATA}", key="other")),
     refused("another socket's signature", Signed(f"1.1::user::{DATA}")),
-    refused("the form of the protocol page's example", "<key>::user::" + "0" * 64),
+    refused("the form of an example in Pusher's documentation", "<key>::user::" + "0" * 64),
     refused("no id", None, '{"user_info":{}}'),
     refused("an empty id", None, '{"id":""}'),
     refused("an id that is a number", None, '{"id":7}'),

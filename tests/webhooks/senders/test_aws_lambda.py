@@ -64,7 +64,7 @@ def reason(target: Endpoint, job: Job) -> str:
     return text
 
 
-def test_the_seed_handler_can_verify_what_it_gets(aws: MotoAws, function: str) -> None:
+def test_a_handler_can_verify_what_it_gets(aws: MotoAws, function: str) -> None:
     job = a_job("room", "zoë")
     job.attempt = 2
     target = endpoint(aws.url, function, headers={"Authorization": "Bearer x", "X-Pusher-Key": "forged"})
