@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class Queue(Protocol):
-    """What takes the jobs: `occupancy/leader.py`, which puts them behind what happened before."""
+    """What takes the jobs: `leader/relay.py`, which puts them behind what happened before."""
 
     async def put(self, jobs: Sequence[Job]) -> None: ...
 

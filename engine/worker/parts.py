@@ -41,7 +41,7 @@ from engine.interfaces import (
     TotalChange,
     WebhookQueue,
 )
-from engine.leader.leader import Leader
+from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.metrics.values import BufferedValues, MappedValues
 from engine.occupancy.memory import MemoryOccupancy
@@ -137,7 +137,7 @@ class Parts:
         attempts = Attempts(self.queue, self.apps, senders.by_kind, self.metrics, catch_up=changeover.catch_up)
         queue = config.queue.sqs if self._drivers.queue == "sqs" else config.queue.redis
         delivery = Delivery(self.queue, attempts, self.metrics, concurrency=queue.concurrency, grace_s=DELIVERY_GRACE_S)
-        self.leader = Leader(
+        self.leader = build_leader(
             self.store,
             self.queue,
             self.apps,
@@ -150,7 +150,7 @@ class Parts:
             departed=self.reporter.departed,
             catch_up=changeover.catch_up,
         )
-        batcher = Batcher(self.leader, config.webhooks.batching, self.metrics)
+        batcher = Batcher(self.leader.relay, config.webhooks.batching, self.metrics)
         emitter = Emitter(batcher)
         self.flush = Flush(
             self.store, self.queue, self.reporter, batcher, self.leader, self._drivers.adapter == "local"

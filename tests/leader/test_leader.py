@@ -1,4 +1,4 @@
-"""The leader: transitions become jobs once, dead workers are buried, leadership moves on, whatever fails meanwhile."""
+"""The leader: transitions become jobs once, dead workers are reaped, leadership moves on, whatever fails meanwhile."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_stopping_tells_what_is_due() -> None:
     asyncio.run(run())
 
 
-def test_a_dead_worker_is_buried_and_its_channels_told() -> None:
+def test_a_dead_worker_is_reaped_and_its_channels_told() -> None:
     async def run() -> None:
         cluster, leaders = in_memory()
         async with led(Made(cluster.store())) as made:
@@ -167,7 +167,7 @@ def test_a_dead_worker_is_buried_and_its_channels_told() -> None:
     asyncio.run(run())
 
 
-def test_a_silent_worker_is_buried_but_never_the_leader_itself() -> None:
+def test_a_silent_worker_is_reaped_but_never_the_leader_itself() -> None:
     async def run() -> None:
         cluster, leaders = in_memory()
         async with led(Made(cluster.store(), node_timeout_ms=40, look_every_s=0.01)) as made:

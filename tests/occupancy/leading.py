@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from engine.interfaces import OccupancyStore, Report, WebhookQueue, Wishes
-from engine.leader.leader import Leader
+from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.webhooks.queues.memory import MemoryQueue
 from tests.support.waiting import wait_until_async
@@ -51,7 +51,7 @@ class Made:
         batches = options.pop("batches", Batches(duration=1))
         wanted = options.pop("wanted", lambda *_: Wishes(True, True))
         options = {"node_timeout_ms": 10_000_000, "look_every_s": FOREVER_S, **options}
-        self.leader = Leader(
+        self.leader = build_leader(
             store,
             self.queue,
             apps,

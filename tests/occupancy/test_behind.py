@@ -125,7 +125,7 @@ def test_without_redis_the_leader_tells_first() -> None:
         async with led(Made(InMemory().store(), batches=Batches(duration=60_000))) as made:
             await until(lambda: made.delivery.running)
             await made.store.report("a", [occupied("c")])
-            await made.leader.put([plain_job("1", "c")])
+            await made.leader.relay.put([plain_job("1", "c")])
             await made.queue.attach()
             assert [job.channels for job in (await made.queue.reserve(10)).jobs] == [("c",), ("c",)]
             assert (await made.store.due(1)).transitions == []

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import Answer, AppManager, Wanted
-from engine.leader.leader import Leader
+from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Member, Reporter
@@ -83,7 +83,7 @@ class Node:
             reconcile_s=plan.reconcile_s,
             converge_s=plan.converge_s,
         )
-        self.leader = Leader(
+        self.leader = build_leader(
             store,
             Jobs(),  # type: ignore[arg-type]
             apps,

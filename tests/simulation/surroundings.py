@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from unittest import mock
 
 from engine import tasks
-from engine.leader import leader
+from engine.leader import reaper, relay
 from engine.occupancy import redis as occupancy
 from engine.occupancy import reporter
 from tests.simulation.plan import Plan
@@ -20,10 +20,10 @@ from tests.simulation.plan import Plan
 #: How much is done at one time; made small, what lies between two slices happens in small clusters, too.
 SLICES = (
     (reporter, "MAX_REPORTS"),
-    (leader, "PURGE_FACTS"),
-    (leader, "PURGE_SLICES"),
-    (leader, "DUE_SLICE"),
-    (leader, "AUDIT_FIGURES"),
+    (reaper, "PURGE_FACTS"),
+    (reaper, "PURGE_SLICES"),
+    (relay, "DUE_SLICE"),
+    (reaper, "AUDIT_FIGURES"),
 )
 
 
@@ -49,7 +49,7 @@ def given(plan: Plan, clocks: Clocks) -> Iterator[None]:
     names = (f"i{n}" for n in itertools.count(1))
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(reporter, "_new_incarnation", lambda: next(names)))
-        for module in (occupancy, leader, tasks):
+        for module in (occupancy, relay, tasks):
             stack.enter_context(mock.patch.object(module, "time", clocks))
         if plan.slices:
             for module, name in SLICES:

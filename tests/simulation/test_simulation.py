@@ -37,7 +37,7 @@ FAULTS = (
     "nothing is told again",
     "a replica that never knew a worker is not noticed",
     "the last connection of a member is not told to be gone",
-    "a leader buries nobody",
+    "a leader reaps nobody",
 )
 #: Seeds that found a fault of the engine or of the simulation, and whether their server loses data.
 FAILED_ONCE = ((400820, True), (400968, True), (600725, True), (4091, False))

@@ -67,14 +67,14 @@ WORKERS = (
     ),
     Mutation(
         "a leader goes on when it has lost the lease",
-        "leader.leader:Leader._set_leading",
-        "self.leading = leading",
-        "self.leading = True",
+        "leader.lease:Lease._set_held",
+        "self.held = held",
+        "self.held = True",
     ),
     Mutation(
-        "a leader buries nobody",
-        "leader.leader:Leader._bury_dead",
-        "for name in await self._store.expired(self._node_timeout_ms) if name != self._me",
+        "a leader reaps nobody",
+        "leader.reaper:Reaper._dead",
+        "for name in await self._store.expired(self._node_timeout_ms) if name != self._lease.holder",
         "for name in await self._store.expired(self._node_timeout_ms) if False",
     ),
 )
