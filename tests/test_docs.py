@@ -1,4 +1,4 @@
-"""What the pages in docs/ name exists: rules of the conformance table, and options of the configuration."""
+"""What the pages in docs/ name exists: rules of the conformance table, options, files; and pip is given a path."""
 
 from __future__ import annotations
 
@@ -14,8 +14,19 @@ from engine.config.root import Config
 from engine.config.webhook_endpoint import FilterConfig, WebhookConfig
 from tests.conformance.table import ELSEWHERE, RULES
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("migrating-from-*.md"))
+#: Whatever a reader or operator may be told, by a page or by the engine.
+TOLD = sorted(
+    path
+    for place in ("*.md", "Makefile", "docs/**/*.*", "engine/**/*.py", "benchmarks/**/*.py", "benchmarks/**/*.md")
+    for path in ROOT.glob(place)
+    if path.suffix in (".md", ".py", ".html", ".js", "")
+)
+INSTALL = re.compile(
+    r"\b(?:pip3?|pipx|uv|uv tool) (?:install|add|download|wheel)(?: -(?!r )[\w-]+)* ([^\s`;&|,)-][^\s`;&|,)]*)"
+)
 OPTION = re.compile(r"`([a-z_]+(?:\.[a-z_*]+)*)`")
 #: Names in the column of ours that are no options.
 OTHER = frozenset({"a.example"})
@@ -43,6 +54,28 @@ def test_options_that_are_named_exist(page: Path) -> None:
     assert len(named) > 3
     unknown = {name for name in named - OTHER if not _exists(name)}
     assert not unknown
+
+
+def test_pip_is_given_a_path() -> None:
+    """A registry may have anything under our name, and would install it."""
+    told = [(word, path.name) for path in TOLD for word in _installed(path.read_text())]
+    assert len(told) > 5
+    assert not [each for each in told if not _is_path(each[0])]
+
+
+@pytest.mark.parametrize("command", ["pip install engine", "pip install 'engine[aws]'", "uv pip install -q engine"])
+def test_a_name_for_pip_is_found(command: str) -> None:
+    (word,) = _installed(f"Then `{command}`, and go on; or `pip install -r requirements.txt`.")
+    assert not _is_path(word)
+
+
+def _installed(text: str) -> list[str]:
+    """What is to be installed, by each command; what comes from a list of requirements is not ours."""
+    return [word.strip("'\"") for word in INSTALL.findall(text)]
+
+
+def _is_path(word: str) -> bool:
+    return re.fullmatch(r"\.(\[[\w{},]+\])?|[./].*\.whl", word) is not None
 
 
 def _exists(option: str) -> bool:

@@ -24,7 +24,8 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "mysql": ("aiomysql", "mysql"),
     **dict.fromkeys(("postgres", "postgresql", "pgsql"), ("asyncpg", "postgres")),
 }
-_NEEDS = "needs a library that is not installed; pip install 'engine[{}]'"
+# By its path: what a registry may have under the engine's name is somebody else's.
+_NEEDS = "needs a library that is not installed; pip install '.[{}]' in the folder of the engine's source"
 
 
 def check(document: Document, workers: int, mistakes: Mistakes) -> None:

@@ -61,6 +61,10 @@ def test_a_long_value_is_cut() -> None:
     assert len(str(caught.value)) < 200
 
 
+def needs(extra: str) -> str:
+    return f"needs a library that is not installed; pip install '.[{extra}]' in the folder of the engine's source"
+
+
 @pytest.mark.parametrize(
     ("document", "place"),
     [
@@ -75,7 +79,7 @@ def test_what_goes_to_aws_needs_its_library(monkeypatch: pytest.MonkeyPatch, doc
     loaded(hook())
     with pytest.raises(ConfigError) as caught:
         loaded(document)
-    assert str(caught.value) == f"{place} needs a library that is not installed; pip install 'engine[aws]'"
+    assert str(caught.value) == f"{place} {needs('aws')}"
 
 
 @pytest.mark.parametrize(
@@ -94,9 +98,7 @@ def test_a_database_needs_its_library(monkeypatch: pytest.MonkeyPatch, driver: s
     loaded(hook())
     with pytest.raises(ConfigError) as caught:
         loaded(document)
-    assert str(caught.value) == (
-        f"app_manager.driver: \"{driver}\" needs a library that is not installed; pip install 'engine[{extra}]'"
-    )
+    assert str(caught.value) == f'app_manager.driver: "{driver}" {needs(extra)}'
 
 
 @pytest.mark.parametrize("option", [name for name in REFUSED if "[]" not in name])
