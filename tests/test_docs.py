@@ -1,4 +1,7 @@
-"""What the pages in docs/ name exists: rules of the conformance table, options, files; and pip is given a path."""
+"""What the pages in docs/ name exists: rules of the conformance table, options, files; and pip is given a path.
+
+The names of files in the comments of the engine are held to the same.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,9 @@ TOLD = sorted(
 INSTALL = re.compile(
     r"\b(?:pip3?|pipx|uv|uv tool) (?:install|add|download|wheel)(?: -(?!r )[\w-]+)* ([^\s`;&|,)-][^\s`;&|,)]*)"
 )
+#: A file of ours, and a folder or module in backticks.
+FILE = re.compile(r"(?<![\w/.*{-])((?:[\w-]+/)*[\w-]+\.(?:py|pyx|pxd|lua|mjs))\b(?![\w(/])")
+FOLDER = re.compile(r"`((?:engine|tests|benchmarks|docs)(?:/[\w-]+)+/?)`")
 OPTION = re.compile(r"`([a-z_]+(?:\.[a-z_*]+)*)`")
 #: Names in the column of ours that are no options.
 OTHER = frozenset({"a.example"})
@@ -61,6 +67,26 @@ def test_pip_is_given_a_path() -> None:
     told = [(word, path.name) for path in TOLD for word in _installed(path.read_text())]
     assert len(told) > 5
     assert not [each for each in told if not _is_path(each[0])]
+
+
+def test_files_that_are_named_exist() -> None:
+    """By a name alone, or by the end of its path: `page.py`, `metrics/page.py`."""
+    sources = [path for path in (ROOT / "engine").rglob("*") if path.suffix in (".py", ".pyx", ".pxd", ".lua")]
+    there = {
+        "/".join(parts[start:])
+        for folder in ("engine", "tests", "benchmarks", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if "node_modules" not in path.parts
+        for parts in [path.relative_to(ROOT).parts]
+        for start in range(len(parts))
+    }
+    there.update(path.name for path in ROOT.iterdir())
+    pages = [*ROOT.glob("*.md"), *DOCS.glob("*.md")]
+    named = [(path, name) for path in pages for find in (FILE, FOLDER) for name in find.findall(path.read_text())]
+    named += [(path, name) for path in sources for name in FILE.findall(path.read_text())]
+    assert len(named) > 100
+    missing = {f"{path.relative_to(ROOT)}: {name}" for path, name in named if name.rstrip("/") not in there}
+    assert not missing, sorted(missing)
 
 
 @pytest.mark.parametrize("command", ["pip install engine", "pip install 'engine[aws]'", "uv pip install -q engine"])

@@ -1,7 +1,7 @@
 """The applications that a worker knows, looked up by key and by id.
 
-The only driver of `interfaces.AppManager`: with a database it holds the copy. Changed as a whole by `changeover.py`;
-look-ups are two dictionaries, as they are made for every publish and every new connection.
+The only driver of `interfaces.AppManager`: with a database it holds the copy. Changed as a whole by
+`worker/app_updates.py`; look-ups are two dictionaries, as they are made for every publish and every new connection.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class RedisConfig(Section):
     two mean nothing, and the other values hold for each of their servers.
 
     :param host: null, with nothing else that names a server, means the embedded Valkey.
-    :param cluster_nodes: some nodes of a Redis Cluster; `clustering.py` knows the other ways to say so.
+    :param cluster_nodes: some nodes of a Redis Cluster; `loading/cluster_aliases.py` knows the other ways to say so.
     :param sentinels: Sentinels, which know where the server called `name` is.
     :param key_prefix: start of every key of the shared state.
     """

@@ -1,7 +1,7 @@
 """Every metric of the engine, declared once, with a method for each thing that happens (docs/protocol.md 8).
 
 Used by all parts of a worker, and by the supervisor for its own. Nothing here can fail or block: numbers go to memory,
-and `prometheus/page.py` puts those of all workers together.
+and `page.py` puts those of all workers together.
 """
 
 from __future__ import annotations

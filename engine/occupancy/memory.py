@@ -1,6 +1,6 @@
 """Occupancy in process, for one worker without Redis; also the model that the tests hold the Redis driver to.
 
-Built by `worker.py`. The state is in `occupancy/cluster.py`, so that tests can have several workers.
+Built by `worker.py`. The state is in `memory_state.py`, so that tests can have several workers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The log of transitions in one process: sequence numbers, settling, and what may be told now.
 
-Owned by `occupancy/cluster.py`; the model of the `transitions`, `pending` and `clock` keys of the Redis driver.
+Owned by `memory_state.py`; the model of the `transitions`, `pending` and `clock` keys of the Redis driver.
 """
 
 from __future__ import annotations

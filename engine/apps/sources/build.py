@@ -1,7 +1,7 @@
 """The source of applications that the configuration names. Called by whoever keeps the copy of its applications.
 
 Each driver's library is imported only when that driver is chosen: all of them are optional dependencies, and
-`config/checks.py` has said what to install where one is missing.
+`config/loading/checks.py` has said what to install where one is missing.
 """
 
 from __future__ import annotations

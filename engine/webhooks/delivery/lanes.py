@@ -1,6 +1,6 @@
 """All lines of one consumer, and the requests under way from them.
 
-Owned by the delivery, which fills the lines from the queue. `line.py` knows what may be sent, `attempts.py` sends it.
+Owned by the delivery, which fills the lines from the queue. `lane.py` knows what may be sent, `attempts.py` sends it.
 """
 
 from __future__ import annotations
