@@ -10,14 +10,14 @@ from engine.interfaces.apps import AppManager as AppManager
 from engine.interfaces.apps import AppSource as AppSource
 from engine.interfaces.occupancy import Answer as Answer
 from engine.interfaces.occupancy import Due as Due
+from engine.interfaces.occupancy import Interest as Interest
+from engine.interfaces.occupancy import InterestOf as InterestOf
 from engine.interfaces.occupancy import MemberChange as MemberChange
 from engine.interfaces.occupancy import MemberReport as MemberReport
 from engine.interfaces.occupancy import OccupancyStore as OccupancyStore
 from engine.interfaces.occupancy import Report as Report
 from engine.interfaces.occupancy import TotalChange as TotalChange
 from engine.interfaces.occupancy import Transition as Transition
-from engine.interfaces.occupancy import Wanted as Wanted
-from engine.interfaces.occupancy import Wishes as Wishes
 from engine.interfaces.stores import AnswerStore as AnswerStore
 from engine.interfaces.stores import CacheStore as CacheStore
 from engine.interfaces.stores import RateDecision as RateDecision

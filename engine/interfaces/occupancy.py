@@ -30,7 +30,7 @@ class MemberReport:
     limit: int = 0
 
 
-class Wishes(NamedTuple):
+class Interest(NamedTuple):
     """What has to be told of one channel's occupancy, and to whom.
 
     :param watched: whether some webhook of the app wants occupied or vacated of this channel.
@@ -55,7 +55,7 @@ class Report:
     :param count: this worker's subscriptions to the channel, absolute.
     :param limit: subscriptions allowed in the whole cluster (0 is no limit); a report that would raise the total
         above it is not applied at all and answered with `Answer.refused`.
-    :param watched: this and the next four as in `Wishes`.
+    :param watched: this and the next four as in `Interest`.
     :param roster: whether the answer must carry version and members (presence channels).
     """
 
@@ -197,7 +197,12 @@ class OccupancyStore(Protocol):
         """Incarnations that left, were declared dead, or sent no heartbeat for so long; a started purge included."""
 
     async def purge(
-        self, leader: str, dead: str, wanted: Wanted, limit: int, undoing: Callable[[Report], None] | None = None
+        self,
+        leader: str,
+        dead: str,
+        interest_of: InterestOf,
+        limit: int,
+        undoing: Callable[[Report], None] | None = None,
     ) -> bool:
         """Undo up to `limit` facts of a dead incarnation, as if its clients had left; True while more remains.
 
@@ -219,13 +224,13 @@ class OccupancyStore(Protocol):
     async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
         """Push jobs that no transition made, behind those of all transitions that may be told by now."""
 
-    async def audit(self, leader: str, apps: Sequence[str], wanted: Wanted, limit: int) -> int:
+    async def audit(self, leader: str, apps: Sequence[str], interest_of: InterestOf, limit: int) -> int:
         """Compare the next `limit` shared figures with the facts they are made of; how many had to be mended.
 
         :param apps: ids of the apps whose channels are looked at."""
 
 
-class Wanted(Protocol):
+class InterestOf(Protocol):
     """Answers for a dead worker's channel what its own reports would have said."""
 
-    def __call__(self, app_id: str, channel: str) -> Wishes: ...
+    def __call__(self, app_id: str, channel: str) -> Interest: ...

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
-from engine.interfaces import AppManager, OccupancyStore, Report, Wanted, WebhookQueue
+from engine.interfaces import AppManager, InterestOf, OccupancyStore, Report, WebhookQueue
 from engine.leader.lease import LEASE_MS, Lease
 from engine.leader.reaper import Auditor, Reaper
 from engine.leader.relay import Relay
@@ -147,7 +147,7 @@ def build_leader(
     queue: WebhookQueue,
     apps: AppManager,
     batching: Batching,
-    wanted: Wanted,
+    interest_of: InterestOf,
     metrics: Metrics,
     *,
     incarnation: Callable[[], str],
@@ -175,13 +175,13 @@ def build_leader(
         Reaper(
             store,
             lease,
-            wanted,
+            interest_of,
             metrics,
             node_timeout_ms=node_timeout_ms,
             worker_died=delivery.worker_died,
             departed=departed,
         ),
-        Auditor(store, lease, apps, wanted, metrics),
+        Auditor(store, lease, apps, interest_of, metrics),
         Relay(store, queue, apps, batching, lease, metrics, catch_up),
         delivery,
         company_s=batching.duration / 1000 if batching.enabled else 0.0,

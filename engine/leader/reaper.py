@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from engine.interfaces import AppManager, OccupancyStore, Report, Wanted
+from engine.interfaces import AppManager, InterestOf, OccupancyStore, Report
 from engine.leader.lease import Lease
 from engine.metrics.metrics import Metrics
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 class Reaper:
     """Undoes what dead workers held.
 
-    :param wanted: what webhooks want of a dead worker's channels.
+    :param interest_of: what webhooks want of a dead worker's channels.
     :param node_timeout_ms: silence after which a worker counts as dead.
     :param worker_died: awaited with the incarnation of each dead worker, once in a term, before anything is undone.
     :param departed: hears of all that is taken back from dead workers.
@@ -36,7 +36,7 @@ class Reaper:
         self,
         store: OccupancyStore,
         lease: Lease,
-        wanted: Wanted,
+        interest_of: InterestOf,
         metrics: Metrics,
         *,
         node_timeout_ms: int,
@@ -45,7 +45,7 @@ class Reaper:
     ) -> None:
         self._store = store
         self._lease = lease
-        self._wanted = wanted
+        self._interest_of = interest_of
         self._metrics = metrics
         self._node_timeout_ms = node_timeout_ms
         self._worker_died = worker_died
@@ -69,7 +69,9 @@ class Reaper:
                 self._reaping.add(name)
                 await self._worker_died(name)
             for _ in range(PURGE_SLICES):
-                if not await self._store.purge(self._lease.holder, name, self._wanted, PURGE_FACTS, self._departed):
+                if not await self._store.purge(
+                    self._lease.holder, name, self._interest_of, PURGE_FACTS, self._departed
+                ):
                     self._reaping.discard(name)
                     self._metrics.worker_purged()
                     break
@@ -87,11 +89,13 @@ class Reaper:
 class Auditor:
     """Walks over the shared figures of all applications, again and again, and has mended what is wrong."""
 
-    def __init__(self, store: OccupancyStore, lease: Lease, apps: AppManager, wanted: Wanted, metrics: Metrics) -> None:
+    def __init__(
+        self, store: OccupancyStore, lease: Lease, apps: AppManager, interest_of: InterestOf, metrics: Metrics
+    ) -> None:
         self._store = store
         self._lease = lease
         self._apps = apps
-        self._wanted = wanted
+        self._interest_of = interest_of
         self._metrics = metrics
         self._next_at = 0.0
 
@@ -102,7 +106,7 @@ class Auditor:
             return
         self._next_at = now + AUDIT_EVERY_S
         apps = [app.id for app in self._apps.all()]
-        mended = await self._store.audit(self._lease.holder, apps, self._wanted, AUDIT_FIGURES)
+        mended = await self._store.audit(self._lease.holder, apps, self._interest_of, AUDIT_FIGURES)
         if mended:
             _log.warning("%d shared figures were wrong and have been mended", mended)
             self._metrics.add_drift(mended)

@@ -17,7 +17,7 @@ from engine.interfaces import AppManager, Job, OccupancyStore, Transition, Webho
 from engine.leader.lease import Lease
 from engine.metrics.metrics import Metrics
 from engine.webhooks.event import WebhookEvent, from_transition
-from engine.webhooks.filter import matches
+from engine.webhooks.filter import wants
 from engine.webhooks.job import encode, jobs_for
 
 #: Transitions made into jobs at one time.
@@ -112,7 +112,7 @@ class Relay:
             return
         for endpoint in app.endpoints:
             for event in events:
-                if matches(endpoint, event.name, event.channel):
+                if wants(endpoint, event.name, event.channel):
                     self._metrics.webhook_event(app.id, endpoint.id, event.name)
 
 

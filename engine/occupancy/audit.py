@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from engine.errors import StoreUnavailable
-from engine.interfaces import MemberReport, Report, Wanted
+from engine.interfaces import InterestOf, MemberReport, Report
 from engine.occupancy import redis_wire
 from engine.occupancy.redis_keys import Keys, parse_fact, parse_member_fact
 
@@ -29,7 +29,9 @@ class Audit:
         self._counts = counts
         self._walk: AsyncIterator[tuple[str, str, str]] | None = None
 
-    async def next(self, apps: Sequence[str], workers: Sequence[str], wanted: Wanted, limit: int) -> list[Report]:
+    async def next(
+        self, apps: Sequence[str], workers: Sequence[str], interest_of: InterestOf, limit: int
+    ) -> list[Report]:
         """The next `limit` channels and members, as reports for occupancy_audit.lua; fewer where a round ends."""
         if self._walk is None:
             self._walk = self._places(apps, workers)
@@ -52,7 +54,7 @@ class Audit:
                 channel,
                 redis_wire.UNCHANGED,
                 0,
-                *wanted(app_id, channel),
+                *interest_of(app_id, channel),
                 members=tuple(MemberReport(user, 0) for user in sorted(users)),
             )
             for (app_id, channel), users in places.items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from engine.interfaces import Answer, MemberReport, Report, Wanted
+from engine.interfaces import Answer, InterestOf, MemberReport, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Held:
     changed: dict[str, Member] = field(default_factory=dict)
     waiting: list[tuple[str | None, Done]] = field(default_factory=list)
 
-    def report(self, wanted: Wanted) -> Report:
+    def report(self, interest_of: InterestOf) -> Report:
         """The count, and what has changed of its members."""
         # Limits are for those who wait to be let in. Whoever was let in while the store was away stays in.
         waiting = {user_id for user_id, _ in self.waiting}
@@ -56,7 +56,7 @@ class Held:
             self.channel,
             self.count,
             self.limit if waiting else 0,
-            *wanted(self.app_id, self.channel),
+            *interest_of(self.app_id, self.channel),
             roster=self.roster and (self.refresh or bool(waiting)),
             members=tuple(self._member_report(member, waiting) for member in self.changed.values()),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from engine.interfaces import Answer, Due, Report, Transition, Wanted
+from engine.interfaces import Answer, Due, InterestOf, Report, Transition
 from engine.occupancy.failure_detector import Silence
 from engine.occupancy.memory_state import MemoryCluster
 
@@ -84,9 +84,14 @@ class MemoryOccupancy:
         return list(self._cluster.purging) + silent
 
     async def purge(
-        self, leader: str, dead: str, wanted: Wanted, limit: int, undoing: Callable[[Report], None] | None = None
+        self,
+        leader: str,
+        dead: str,
+        interest_of: InterestOf,
+        limit: int,
+        undoing: Callable[[Report], None] | None = None,
     ) -> bool:
-        return self._cluster.purge(leader, dead, self._judged.get(dead, 0), wanted, limit)
+        return self._cluster.purge(leader, dead, self._judged.get(dead, 0), interest_of, limit)
 
     async def due(self, limit: int) -> Due:
         return self._cluster.log.due(limit)
@@ -103,6 +108,6 @@ class MemoryOccupancy:
     async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
         raise ValueError("there is no Redis list to push jobs to: put them in the queue before the commit")
 
-    async def audit(self, leader: str, apps: Sequence[str], wanted: Wanted, limit: int) -> int:
+    async def audit(self, leader: str, apps: Sequence[str], interest_of: InterestOf, limit: int) -> int:
         """Nobody else can write to this process' memory."""
         return 0

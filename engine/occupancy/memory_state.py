@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from engine.errors import IncarnationGone
-from engine.interfaces import Answer, MemberChange, MemberReport, Report, TotalChange, Wanted
+from engine.interfaces import Answer, InterestOf, MemberChange, MemberReport, Report, TotalChange
 from engine.occupancy.transition_log import SequenceClock, TransitionLog
 from engine.protocol.channel import USER_PREFIX, watch_channel
 
@@ -129,7 +129,7 @@ class MemoryCluster:
     def leads(self, incarnation: str) -> bool:
         return self._lease[0] == incarnation and self._now_us() < self._lease[1]
 
-    def purge(self, leader: str, dead: str, judged: int, wanted: Wanted, limit: int) -> bool:
+    def purge(self, leader: str, dead: str, judged: int, interest_of: InterestOf, limit: int) -> bool:
         """:param judged: the heartbeat by which it was found dead."""
         if not self.leads(leader):
             return False
@@ -143,11 +143,11 @@ class MemoryCluster:
         # Members first, as a channel is vacated last.
         if worker.members:
             for app_id, name, user in list(islice(worker.members, limit)):
-                report = _undo(app_id, name, worker.counts.get((app_id, name), 0), wanted)
+                report = _undo(app_id, name, worker.counts.get((app_id, name), 0), interest_of)
                 self._set_member(worker, report, MemberReport(user, 0))
         else:
             for app_id, name in list(islice(worker.counts, limit)):
-                self._apply(worker, _undo(app_id, name, 0, wanted))
+                self._apply(worker, _undo(app_id, name, 0, interest_of))
         if self.log.appended != logged:
             self._on_wake()
         if worker.members or worker.counts:
@@ -262,5 +262,5 @@ class MemoryCluster:
                 self._set_member(worker, report, MemberReport(user, 0))
 
 
-def _undo(app_id: str, channel: str, count: int, wanted: Wanted) -> Report:
-    return Report(app_id, channel, count, 0, *wanted(app_id, channel))
+def _undo(app_id: str, channel: str, count: int, interest_of: InterestOf) -> Report:
+    return Report(app_id, channel, count, 0, *interest_of(app_id, channel))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from engine.interfaces import MemberReport, Report, Wanted
+from engine.interfaces import InterestOf, MemberReport, Report
 from engine.occupancy.local_channel import Member
 from engine.occupancy.redis_wire import UNCHANGED
 
@@ -42,7 +42,7 @@ class Departures:
         while self._kept and self._kept[0][0] <= now:
             self._kept.popleft()
 
-    def reports(self, wanted: Wanted, here: Callable[[str, str, str], Member | None]) -> list[Report]:
+    def reports(self, interest_of: InterestOf, here: Callable[[str, str, str], Member | None]) -> list[Report]:
         """What `OccupancyStore.retell` takes, for all that is remembered.
 
         :param here: the member of (app, channel, user id), if this worker holds them again."""
@@ -51,7 +51,7 @@ class Departures:
             places.setdefault((app_id, channel), {})[user_id] = socket_id
         reports = []
         for (app_id, channel), left in places.items():
-            wishes = wanted(app_id, channel)
+            interest = interest_of(app_id, channel)
             members = []
             for user_id, socket_id in left.items():
                 back = here(app_id, channel, user_id) or Member(user_id, socket_id=socket_id)
@@ -62,8 +62,8 @@ class Departures:
                     app_id,
                     channel,
                     UNCHANGED,
-                    watched=wishes.watched and "" in left,
-                    members_watched=wishes.members_watched,
+                    watched=interest.watched and "" in left,
+                    members_watched=interest.members_watched,
                     members=tuple(members),
                 )
             )

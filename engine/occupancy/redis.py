@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 from redis.asyncio import Redis
 
 from engine.errors import IncarnationGone, StoreUnavailable
-from engine.interfaces import Answer, Due, MemberReport, Report, Transition, Wanted
+from engine.interfaces import Answer, Due, InterestOf, MemberReport, Report, Transition
 from engine.occupancy import redis_wire
 from engine.occupancy.audit import Audit
 from engine.occupancy.failure_detector import Silence
@@ -168,13 +168,18 @@ class RedisOccupancy:
         return [name.decode("utf-8", "replace") for name in purging] + silent
 
     async def purge(
-        self, leader: str, dead: str, wanted: Wanted, limit: int, undoing: Callable[[Report], None] | None = None
+        self,
+        leader: str,
+        dead: str,
+        interest_of: InterestOf,
+        limit: int,
+        undoing: Callable[[Report], None] | None = None,
     ) -> bool:
         judged = self._judged.get(dead, "")
         if await self._run(_PURGE, leader, dead, judged) <= 0:
             return False
         # Nobody changes these any more: reports of this incarnation are refused from here on.
-        reports = await self._facts_to_undo(dead, wanted, limit)
+        reports = await self._facts_to_undo(dead, interest_of, limit)
         if undoing is not None:
             for report in reports:
                 undoing(report)
@@ -214,10 +219,10 @@ class RedisOccupancy:
     async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
         await self._run(_PUSH, *(part for job in jobs for part in job))
 
-    async def audit(self, leader: str, apps: Sequence[str], wanted: Wanted, limit: int) -> int:
+    async def audit(self, leader: str, apps: Sequence[str], interest_of: InterestOf, limit: int) -> int:
         purging, workers = await self._workers()
         names = [name.decode("utf-8", "replace") for name in (*purging, *workers)]
-        reports = await self._audit.next(apps, names, wanted, limit)
+        reports = await self._audit.next(apps, names, interest_of, limit)
         return max(0, int(await self._run(_AUDIT, leader, *redis_wire.encode_reports(reports))))
 
     # --- helpers
@@ -248,7 +253,7 @@ class RedisOccupancy:
             if not cursor:
                 return
 
-    async def _facts_to_undo(self, dead: str, wanted: Wanted, limit: int) -> list[Report]:
+    async def _facts_to_undo(self, dead: str, interest_of: InterestOf, limit: int) -> list[Report]:
         """Up to `limit` facts as the reports that take them back; members first, as a channel is vacated last."""
         key = self._keys.worker_members(dead)
         fields = await self._some_fields(key, limit)
@@ -256,10 +261,10 @@ class RedisOccupancy:
             by_channel: dict[tuple[str, str], list[MemberReport]] = {}
             for app_id, channel, user_id in await self._parsed(key, fields, parse_member_fact):
                 by_channel.setdefault((app_id, channel), []).append(MemberReport(user_id, 0))
-            return [_undo(*place, redis_wire.UNCHANGED, wanted, tuple(gone)) for place, gone in by_channel.items()]
+            return [_undo(*place, redis_wire.UNCHANGED, interest_of, tuple(gone)) for place, gone in by_channel.items()]
         key = self._keys.worker(dead)
         fields = await self._some_fields(key, limit)
-        return [_undo(*place, 0, wanted) for place in await self._parsed(key, fields, parse_fact)]
+        return [_undo(*place, 0, interest_of) for place in await self._parsed(key, fields, parse_fact)]
 
     async def _some_fields(self, key: str, limit: int) -> list[bytes]:
         async with bounded("purge", self._timeout_s):
@@ -290,8 +295,10 @@ class RedisOccupancy:
         self.malformed += n
 
 
-def _undo(app_id: str, channel: str, count: int, wanted: Wanted, members: tuple[MemberReport, ...] = ()) -> Report:
-    return Report(app_id, channel, count, 0, *wanted(app_id, channel), members=members)
+def _undo(
+    app_id: str, channel: str, count: int, interest_of: InterestOf, members: tuple[MemberReport, ...] = ()
+) -> Report:
+    return Report(app_id, channel, count, 0, *interest_of(app_id, channel), members=members)
 
 
 def _glob_escape(text: str) -> str:

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable
 
 from engine.errors import IncarnationGone, StoreUnavailable
-from engine.interfaces import Answer, OccupancyStore, Report, Wanted
+from engine.interfaces import Answer, InterestOf, OccupancyStore, Report
 from engine.occupancy.local_channel import Done, Held
 from engine.occupancy.local_channel import Member as Member
 from engine.occupancy.recent_departures import Departures
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 class Reporter:
     """This worker's side of the occupancy store.
 
-    :param wanted: what clients and webhooks want of a channel, and how long a departure settles.
+    :param interest_of: what clients and webhooks want of a channel, and how long a departure settles.
     :param on_change: called with False when the store is lost and True when it is back.
     :param on_doubt: called with True when the store may lack what other workers hold, False when that is over.
     :param on_roster: called with (app id, channel, answer, final) for each presence or announced channel after
@@ -45,7 +45,7 @@ class Reporter:
     def __init__(
         self,
         store: OccupancyStore,
-        wanted: Wanted,
+        interest_of: InterestOf,
         on_change: Callable[[bool], None],
         on_doubt: Callable[[bool], None],
         on_roster: Callable[[str, str, Answer, bool], None],
@@ -54,7 +54,7 @@ class Reporter:
         converge_s: float = CONVERGE_S,
     ) -> None:
         self._store = store
-        self._wanted = wanted
+        self._interest_of = interest_of
         self._on_change = on_change
         self._on_doubt = on_doubt
         self._on_roster = on_roster
@@ -224,7 +224,7 @@ class Reporter:
 
     async def _tell(self, final: bool = False) -> None:
         batch = [self._dirty.pop(key) for key in list(self._dirty)[:MAX_REPORTS]]
-        reports = [held.report(self._wanted) for held in batch]
+        reports = [held.report(self._interest_of) for held in batch]
         told = [(held.changed, held.waiting) for held in batch]
         for held in batch:
             held.changed, held.waiting = {}, []
@@ -293,7 +293,7 @@ class Reporter:
 
     async def _retell(self) -> None:
         """All that is held was told. Now, how it is where somebody left lately: what was told of that may be lost."""
-        reports = self._departures.reports(self._wanted, self._member_here)
+        reports = self._departures.reports(self._interest_of, self._member_here)
         for at in range(0, len(reports), MAX_REPORTS):
             await self._store.retell(reports[at : at + MAX_REPORTS])
         self._lost = False

@@ -20,7 +20,7 @@ from engine.interfaces import Job
 from engine.metrics.metrics import Metrics
 from engine.tasks import cancel, spawn
 from engine.webhooks.event import WebhookEvent
-from engine.webhooks.filter import matches
+from engine.webhooks.filter import wants
 from engine.webhooks.job import make_job
 
 #: What may wait in this worker, windows and jobs together. An event is charged for each endpoint that wants it.
@@ -81,7 +81,7 @@ class Batcher:
     def add(self, app: App, event: WebhookEvent) -> None:
         """Tell an event to every endpoint of its app that wants it."""
         for endpoint in app.endpoints:
-            if matches(endpoint, event.name, event.channel, event.client_event):
+            if wants(endpoint, event.name, event.channel, event.client_event):
                 self._add((app.id, endpoint.id), event)
 
     async def flush(self, timeout_s: float) -> bool:

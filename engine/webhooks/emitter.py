@@ -12,7 +12,7 @@ from typing import Protocol
 from engine.app import App
 from engine.webhooks import event
 from engine.webhooks.event import WebhookEvent
-from engine.webhooks.filter import wants
+from engine.webhooks.filter import may_want
 
 _CLIENT_EVENT = frozenset({event.CLIENT_EVENT})
 _CACHE_MISS = frozenset({event.CACHE_MISS})
@@ -40,18 +40,18 @@ class Emitter:
         self, app: App, channel: str, name: str, data: object, socket_id: str, user_id: str | None
     ) -> None:
         """:param data: the JSON value that the client sent. :param user_id: the sender's, on presence channels."""
-        if wants(app, _CLIENT_EVENT, channel):
+        if may_want(app, _CLIENT_EVENT, channel):
             made = event.client_event(app.id, channel, name, data, socket_id, user_id, self._now_ms())
             self._sink.add(app, made)
 
     def cache_miss(self, app: App, channel: str) -> None:
-        if wants(app, _CACHE_MISS, channel):
+        if may_want(app, _CACHE_MISS, channel):
             self._sink.add(app, event.cache_miss(app.id, channel, self._now_ms()))
 
     def connection_established(self, app: App, socket_id: str) -> None:
-        if wants(app, _ESTABLISHED, ""):
+        if may_want(app, _ESTABLISHED, ""):
             self._sink.add(app, event.connection_established(app.id, socket_id, self._now_ms()))
 
     def connection_terminated(self, app: App, socket_id: str, code: int, user_id: str | None) -> None:
-        if wants(app, _TERMINATED, ""):
+        if may_want(app, _TERMINATED, ""):
             self._sink.add(app, event.connection_terminated(app.id, socket_id, code, self._now_ms(), user_id))

@@ -1,7 +1,7 @@
 """Which endpoints want which events: event types and filters of W-22, read as D-2 decides.
 
-Called on every subscription (`wants`), so it must stay cheap for an app without endpoints; and per event and
-endpoint when jobs are made (`matches`). Pure.
+Called on every subscription (`may_want`), so it must stay cheap for an app without endpoints; and per event and
+endpoint when jobs are made (`wants`). Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from engine.webhooks.event import (
     SUBSCRIPTION_COUNT,
 )
 
-#: For `wants`: the events that a subscription or its end can cause.
+#: For `may_want`: the events that a subscription or its end can cause.
 OCCUPANCY_EVENTS = frozenset({CHANNEL_OCCUPIED, CHANNEL_VACATED})
 MEMBER_EVENTS = frozenset({MEMBER_ADDED, MEMBER_REMOVED})
 COUNT_EVENTS = frozenset({SUBSCRIPTION_COUNT})
@@ -38,7 +38,7 @@ _KINDS = (
 _TYPE_PREFIX = {"private": "private-", "presence": "presence-", "encrypted": "private-encrypted-"}
 
 
-def wants(app: App, names: frozenset[str], channel: str) -> bool:
+def may_want(app: App, names: frozenset[str], channel: str) -> bool:
     """Whether some endpoint of the app may want one of these events of the channel.
 
     Server-owned channels (`#...`) fire no webhooks (U-10).
@@ -50,7 +50,7 @@ def wants(app: App, names: frozenset[str], channel: str) -> bool:
     )
 
 
-def matches(endpoint: Endpoint, name: str, channel: str, client_event: str = "") -> bool:
+def wants(endpoint: Endpoint, name: str, channel: str, client_event: str = "") -> bool:
     """Whether the endpoint wants this event.
 
     :param channel: "" passes only an endpoint without any channel filter.

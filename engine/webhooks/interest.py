@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from engine.app import App
-from engine.interfaces import AppManager, Wishes
+from engine.interfaces import AppManager, Interest
 from engine.protocol.channel import USER_PREFIX, channel_kind
-from engine.webhooks.filter import COUNT_EVENTS, MEMBER_EVENTS, OCCUPANCY_EVENTS, wants
+from engine.webhooks.filter import COUNT_EVENTS, MEMBER_EVENTS, OCCUPANCY_EVENTS, may_want
 
 
-class WebhookWishes:
-    """interfaces.Wanted, from the apps as they are now.
+class InterestOfApps:
+    """interfaces.InterestOf, from the apps as they are now.
 
     :param settle_ms: `webhooks.settle_ms`.
     """
@@ -18,19 +18,19 @@ class WebhookWishes:
         self._apps = apps
         self._settle_ms = settle_ms
 
-    def __call__(self, app_id: str, channel: str) -> Wishes:
+    def __call__(self, app_id: str, channel: str) -> Interest:
         app = self._apps.by_id(app_id)
         if app is None:
-            return Wishes(settle_ms=self._settle_ms)
+            return Interest(settle_ms=self._settle_ms)
         announced = _announced(app, channel)
         if not app.endpoints:
-            return Wishes(settle_ms=self._settle_ms, announced=announced)
-        return Wishes(
-            wants(app, OCCUPANCY_EVENTS, channel),
-            wants(app, MEMBER_EVENTS, channel),
+            return Interest(settle_ms=self._settle_ms, announced=announced)
+        return Interest(
+            may_want(app, OCCUPANCY_EVENTS, channel),
+            may_want(app, MEMBER_EVENTS, channel),
             self._settle_ms,
             announced,
-            announced and wants(app, COUNT_EVENTS, channel),
+            announced and may_want(app, COUNT_EVENTS, channel),
         )
 
 

@@ -16,7 +16,7 @@ import orjson
 from engine.app import App
 from engine.interfaces import Job
 from engine.webhooks.event import WebhookEvent
-from engine.webhooks.filter import matches
+from engine.webhooks.filter import wants
 
 #: Longest entry of a queue that is looked at; a hundred events of the largest size stay below it.
 MAX_JOB_BYTES = 32 * 1024 * 1024
@@ -50,7 +50,7 @@ def jobs_for(app: App, events: Iterable[WebhookEvent], batching: Batching, now_m
     size = batching.size if batching.enabled else 1
     jobs = []
     for endpoint in app.endpoints:
-        wanted = [e for e in events if e.app_id == app.id and matches(endpoint, e.name, e.channel, e.client_event)]
+        wanted = [e for e in events if e.app_id == app.id and wants(endpoint, e.name, e.channel, e.client_event)]
         jobs += [make_job(app.id, endpoint.id, wanted[at : at + size], now_ms) for at in range(0, len(wanted), size)]
     return jobs
 

@@ -62,7 +62,7 @@ from engine.webhooks.batcher import Batcher
 from engine.webhooks.delivery.attempts import Attempts
 from engine.webhooks.delivery.consumer import Delivery
 from engine.webhooks.emitter import Emitter
-from engine.webhooks.interest import WebhookWishes
+from engine.webhooks.interest import InterestOfApps
 from engine.webhooks.queues.memory import MemoryQueue
 from engine.webhooks.queues.redis import RedisQueue
 from engine.webhooks.queues.sqs.outbox import MemoryOutbox, RedisOutbox
@@ -122,13 +122,15 @@ class Parts:
         self.rosters = Rosters(self.hub)
         self.counts = SubscriptionCounts(self.hub)
         self._adapter_was_up = self._adapter_missed = False
-        self._wanted = WebhookWishes(self.apps, config.webhooks.settle_ms)
+        self._interest_of = InterestOfApps(self.apps, config.webhooks.settle_ms)
 
         self.store = self._occupancy()
         health = config.adapter.cluster_health
         # A worker that is well must be heard several times before it counts as dead.
         heartbeat_s = min(health.heartbeat_interval_ms, health.node_timeout_ms / 4) / 1000
-        self.reporter = Reporter(self.store, self._wanted, self._on_store, self._on_doubt, self._on_roster, heartbeat_s)
+        self.reporter = Reporter(
+            self.store, self._interest_of, self._on_store, self._on_doubt, self._on_roster, heartbeat_s
+        )
         self.adapter = self._adapter()
         self.watchlists = Watchlists(self.hub, self.adapter, self.store)
         cache = self._cache()
@@ -142,7 +144,7 @@ class Parts:
             self.queue,
             self.apps,
             config.webhooks.batching,
-            self._wanted,
+            self._interest_of,
             self.metrics,
             incarnation=lambda: self.reporter.incarnation,
             node_timeout_ms=config.adapter.cluster_health.node_timeout_ms,
@@ -278,7 +280,9 @@ class Parts:
         options, config = self._options(), self._config.adapter
         build: Callable[..., Adapter] = RedisAdapter
         if options.nodes:
-            build = partial(ClusterAdapter, announced=lambda app_id, channel: self._wanted(app_id, channel).announced)
+            build = partial(
+                ClusterAdapter, announced=lambda app_id, channel: self._interest_of(app_id, channel).announced
+            )
         elif (files := self._spec.log) is not None:
             log, waker = files.open(self._slot), files.wakers[self._slot]
             build = partial(HostAdapter, log=log, waker=waker, on_missed=self._on_missed)

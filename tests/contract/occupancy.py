@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.interfaces import MemberReport, OccupancyStore, Report, Transition, Wishes
+from engine.interfaces import Interest, MemberReport, OccupancyStore, Report, Transition
 from tests.occupancy.clusters import Cluster
 
 LEASE_MS = 60_000
@@ -17,8 +17,8 @@ def watched(count: int, *members: MemberReport, settle_ms: int = SETTLE_MS, **mo
     return plain(count, "presence-x", watched=True, members_watched=True, settle_ms=settle_ms, members=members, **more)
 
 
-def everything(app_id: str, channel: str) -> Wishes:
-    return Wishes(True, True, SETTLE_MS)
+def everything(app_id: str, channel: str) -> Interest:
+    return Interest(True, True, SETTLE_MS)
 
 
 async def told(store: OccupancyStore) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.interfaces import OccupancyStore, Report, TotalChange, Wishes
+from engine.interfaces import Interest, OccupancyStore, Report, TotalChange
 from engine.protocol.channel import user_channel, watch_channel
 from tests.contract.occupancy import joined, take_all
 from tests.occupancy.clusters import Cluster, scenario
@@ -18,8 +18,8 @@ def counted(count: int, **more: object) -> Report:
     return Report("app", "room", count, announced=True, counted=True, **more)  # type: ignore[arg-type]
 
 
-def announced(app_id: str, channel: str) -> Wishes:
-    return Wishes(announced=True, counted=True)
+def announced(app_id: str, channel: str) -> Interest:
+    return Interest(announced=True, counted=True)
 
 
 async def heard(cluster: Cluster) -> list[tuple[str, int]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from engine.interfaces import OccupancyStore, Report, WebhookQueue, Wishes
+from engine.interfaces import Interest, OccupancyStore, Report, WebhookQueue
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.webhooks.queues.memory import MemoryQueue
@@ -49,14 +49,14 @@ class Made:
         self.metrics = Metrics()
         apps = options.pop("apps", Apps(make_app(make_endpoint(), app_id="app")))
         batches = options.pop("batches", Batches(duration=1))
-        wanted = options.pop("wanted", lambda *_: Wishes(True, True))
+        interest_of = options.pop("interest_of", lambda *_: Interest(True, True))
         options = {"node_timeout_ms": 10_000_000, "look_every_s": FOREVER_S, **options}
         self.leader = build_leader(
             store,
             self.queue,
             apps,
             batches,
-            wanted,
+            interest_of,
             self.metrics,
             incarnation=lambda: self.name,
             delivery=self.delivery,

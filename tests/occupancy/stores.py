@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from engine.interfaces import MemberReport, Report, Wishes
+from engine.interfaces import Interest, MemberReport, Report
 from engine.occupancy.redis import RedisOccupancy
 from tests.occupancy.clusters import InRedis
 
@@ -26,5 +26,5 @@ def presence(count: int, *members: MemberReport, settle_ms: int = 0) -> Report:
     return Report("app", "presence-x", count, watched=True, members_watched=True, settle_ms=settle_ms, members=members)
 
 
-def everything(app_id: str, channel: str) -> Wishes:
-    return Wishes(True, True)
+def everything(app_id: str, channel: str) -> Interest:
+    return Interest(True, True)

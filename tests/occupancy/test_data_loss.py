@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from engine.errors import IncarnationGone
-from engine.interfaces import Answer, MemberReport, Report, Wishes
+from engine.interfaces import Answer, Interest, MemberReport, Report
 from engine.occupancy.local_channel import Member
 from engine.occupancy.recent_departures import KEPT_S, Departures
 from engine.occupancy.redis import RedisOccupancy
@@ -270,8 +270,8 @@ def test_departures_are_forgotten_in_time_but_only_when_told_to() -> None:
     now = [0.0]
     departures = Departures(lambda: now[0], max_kept=3)
 
-    def kept(wanted: Callable[[str, str], Wishes] = everything) -> list[tuple[str, bool, list[str]]]:
-        reports = departures.reports(wanted, lambda *_: None)
+    def kept(interest_of: Callable[[str, str], Interest] = everything) -> list[tuple[str, bool, list[str]]]:
+        reports = departures.reports(interest_of, lambda *_: None)
         return [(r.channel, r.watched, [m.user_id for m in r.members if r.members_watched]) for r in reports]
 
     departures.note(Report("app", "a", 0, watched=True, settle_ms=1000))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from engine.errors import IncarnationGone
-from engine.interfaces import MemberChange, MemberReport, OccupancyStore, Report, TotalChange, Transition, Wishes
+from engine.interfaces import Interest, MemberChange, MemberReport, OccupancyStore, Report, TotalChange, Transition
 from tests.occupancy.clusters import InMemory, InRedis
 
 T = TypeVar("T")
@@ -27,12 +27,12 @@ FOREVER_MS = 10**10
 HEARTBEAT_MS = 4_000
 #: The same for all workers, as with one configuration.
 CHANNELS = {
-    "room": Wishes(),
-    "counted": Wishes(True, False, SETTLE_MS, announced=True, counted=True),
-    "presence-settled": Wishes(True, True, SETTLE_MS),
-    "presence-at-once": Wishes(True, True),
-    "presence-occupancy-only": Wishes(True, False, SETTLE_MS),
-    USER: Wishes(True, True, SETTLE_MS, announced=True, counted=True),
+    "room": Interest(),
+    "counted": Interest(True, False, SETTLE_MS, announced=True, counted=True),
+    "presence-settled": Interest(True, True, SETTLE_MS),
+    "presence-at-once": Interest(True, True),
+    "presence-occupancy-only": Interest(True, False, SETTLE_MS),
+    USER: Interest(True, True, SETTLE_MS, announced=True, counted=True),
 }
 USERS = ("u", "v/w")
 WORKERS = 2
@@ -59,7 +59,7 @@ reports = st.builds(
 workers = st.integers(0, WORKERS - 1)
 
 
-def wanted(_: str, channel: str) -> Wishes:
+def interest_of(_: str, channel: str) -> Interest:
     return CHANNELS[channel]
 
 
@@ -184,7 +184,7 @@ class TwoDrivers(RuleBasedStateMachine):
     @rule(worker=workers)
     def audit(self, worker: int) -> None:
         """What only scripts have written needs no mending, at any moment."""
-        assert self.both(lambda store: store.audit(self.names[worker], ["app"], wanted, 50)) == 0
+        assert self.both(lambda store: store.audit(self.names[worker], ["app"], interest_of, 50)) == 0
 
     @rule(ms=st.sampled_from((SETTLE_MS // 2, SETTLE_MS + 1000)))
     def time_passes(self, ms: int) -> None:
@@ -256,7 +256,7 @@ class TwoDrivers(RuleBasedStateMachine):
         return Report("app", channel, count, limit, *CHANNELS[channel], roster, tuple(built))
 
     async def _purge_all(self, store: OccupancyStore, leader: str, dead: str, limit: int) -> bool:
-        while more := await store.purge(leader, dead, wanted, limit):
+        while more := await store.purge(leader, dead, interest_of, limit):
             pass
         return more
 
@@ -301,10 +301,10 @@ class TwoDrivers(RuleBasedStateMachine):
         assert {channel: n for channel, n in counts.items() if n} == {
             c: occupied[c] for c in occupied if c == "counted"
         }
-        for channel, wishes in CHANNELS.items():
-            if channel in occupied and wishes.watched:
+        for channel, interest in CHANNELS.items():
+            if channel in occupied and interest.watched:
                 truth.add((channel, ""))
-            if wishes.members_watched and not channel.startswith("#"):
+            if interest.members_watched and not channel.startswith("#"):
                 truth |= {(channel, user) for user in await model.members("app", channel)}
         assert come_now == truth
 

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from engine.errors import StoreUnavailable
-from engine.interfaces import Answer, MemberChange, Report, Wishes
+from engine.interfaces import Answer, Interest, MemberChange, Report
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryCluster
 from engine.occupancy.reporter import Member, Reporter
@@ -57,7 +57,7 @@ class World:
         self.numbers: list[tuple[str, int, bool]] = []
         self.reporter = Reporter(
             self.store,
-            lambda app, channel: Wishes(True, True, announced=channel.startswith("counted")),
+            lambda app, channel: Interest(True, True, announced=channel.startswith("counted")),
             self.states.append,
             self.doubts.append,
             self._on_roster,
@@ -181,7 +181,7 @@ def test_an_incarnation_given_up_is_replaced_and_everything_announced() -> None:
         await world.added("presence-x", ANN)
         await world.store.leave(before)
         await world.store.acquire("leader", 1000)
-        while await world.store.purge("leader", before, lambda app, channel: Wishes(True, True), 10):
+        while await world.store.purge("leader", before, lambda app, channel: Interest(True, True), 10):
             pass
         assert await world.totals() == {}
         await world.added("other")
@@ -262,7 +262,7 @@ def test_a_heartbeat_notices_that_the_incarnation_is_gone() -> None:
         await world.added("room")
         await world.store.leave(before)
         await world.store.acquire("leader", 1000)
-        while await world.store.purge("leader", before, lambda app, channel: Wishes(True, True), 10):
+        while await world.store.purge("leader", before, lambda app, channel: Interest(True, True), 10):
             pass
         await until(lambda: world.reporter.incarnation != before)
         await world.reporter.settled()
@@ -279,11 +279,11 @@ def test_the_reconciler_takes_what_was_given_up_for_no_drift() -> None:
         await world.store.leave(before)
         await world.store.acquire("leader", 1000)
         # Still being given up: some of it is known, and some is not.
-        assert await world.store.purge("leader", before, lambda app, channel: Wishes(True, True), 1)
+        assert await world.store.purge("leader", before, lambda app, channel: Interest(True, True), 1)
         await until(lambda: world.reporter.incarnation != before)
         await world.reporter.settled()
         assert world.reporter.drift == 0
-        while await world.store.purge("leader", before, lambda app, channel: Wishes(True, True), 10):
+        while await world.store.purge("leader", before, lambda app, channel: Interest(True, True), 10):
             pass
         assert await world.totals() == {"room": 1, "presence-x": 1}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from engine.errors import StoreUnavailable
-from engine.interfaces import Answer, AppManager, Wanted
+from engine.interfaces import Answer, AppManager, InterestOf
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.occupancy.redis import RedisOccupancy
@@ -61,7 +61,7 @@ class Node:
         name: str,
         plan: Plan,
         apps: AppManager,
-        wanted: Wanted,
+        interest_of: InterestOf,
         connect: Callable[[Peer], Client],
         clock: Callable[[], float],
     ) -> None:
@@ -75,7 +75,7 @@ class Node:
         store = RedisOccupancy(connect(self), PREFIX, TOPICS, REDIS_TIMEOUT_S, clock)  # type: ignore[arg-type]
         self.reporter = Reporter(
             store,
-            wanted,
+            interest_of,
             lambda connected: None,
             lambda doubtful: None,
             lambda *roster: None,
@@ -88,7 +88,7 @@ class Node:
             Jobs(),  # type: ignore[arg-type]
             apps,
             plan.batching,
-            wanted,
+            interest_of,
             Metrics(),
             incarnation=lambda: self.reporter.incarnation,
             node_timeout_ms=plan.node_timeout_ms,

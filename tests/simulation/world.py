@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.app import Filter
 from engine.redis import scripts
-from engine.webhooks.interest import WebhookWishes
+from engine.webhooks.interest import InterestOfApps
 from tests.simulation.excuses import Excuses
 from tests.simulation.lives import Lives, Violation
 from tests.simulation.mutation import Mutation
@@ -70,7 +70,7 @@ class World:
             event_types=frozenset(COMES + GOES), filter=Filter(channel_pattern=re.compile("^(room|presence)-"))
         )
         self._apps = Apps(make_app(endpoint, app_id=APP))
-        self._wanted = WebhookWishes(self._apps, plan.settle_ms)
+        self._interest_of = InterestOfApps(self._apps, plan.settle_ms)
 
     def __enter__(self) -> World:
         self._open = ExitStack()
@@ -180,7 +180,7 @@ class World:
             next(self._names),
             self.plan,
             self._apps,
-            self._wanted,
+            self._interest_of,
             lambda peer: Client(self.wire, peer, self._shas),
             lambda: self.now,
         )
