@@ -1,7 +1,7 @@
-"""How long each worker's heartbeat has stood still, counted only while somebody was looking.
+"""Which workers are suspected dead: how long each heartbeat has stood still, counted only while somebody was looking.
 
-Used by the occupancy drivers. No clock is compared with another's: when Redis hung or was restored from disk, every
-heartbeat looks old, though no worker died; and a machine's clock may step.
+Compares no clock with another's: when Redis hung or was restored from disk, every heartbeat looks old, though no worker
+died; and a machine's clock may step.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 MAX_STEP = 0.25
 
 
-class Silence:
+class FailureDetector:
     """:param clock: seconds that only grow, such as `time.monotonic`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -22,8 +22,10 @@ class Silence:
         #: incarnation -> (heartbeat as last seen, seconds for which it has been the same)
         self._seen: dict[str, tuple[float, float]] = {}
 
-    def look(self, beats: Mapping[str, float], timeout_s: float) -> list[str]:
-        """Those of `beats` that are 0 or have been the same for `timeout_s` of watching."""
+    def suspects(self, beats: Mapping[str, float], timeout_s: float) -> list[str]:
+        """Incarnations that left (a heartbeat of 0), or whose heartbeat has not moved for `timeout_s` of observed time.
+
+        :param beats: incarnation -> its last heartbeat, for all that are known."""
         now = self._clock()
         step_s = min(now - self._looked_at, timeout_s * MAX_STEP)
         self._looked_at = now

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from engine.interfaces import Answer, Due, InterestOf, Report, Transition
-from engine.occupancy.failure_detector import Silence
+from engine.occupancy.failure_detector import FailureDetector
 from engine.occupancy.memory_state import MemoryCluster
 
 
@@ -21,7 +21,7 @@ class MemoryOccupancy:
 
     def __init__(self, cluster: MemoryCluster, clock: Callable[[], float] = time.monotonic) -> None:
         self._cluster = cluster
-        self._silence = Silence(clock)
+        self._detector = FailureDetector(clock)
         self._judged: dict[str, int] = {}
 
     async def join(self, incarnation: str) -> str:
@@ -79,9 +79,9 @@ class MemoryOccupancy:
 
     async def expired(self, timeout_ms: int) -> list[str]:
         beats = {name: worker.beat for name, worker in self._cluster.workers.items()}
-        silent = self._silence.look(beats, timeout_ms / 1000)
-        self._judged = {name: beats[name] for name in silent}
-        return list(self._cluster.purging) + silent
+        suspected = self._detector.suspects(beats, timeout_ms / 1000)
+        self._judged = {name: beats[name] for name in suspected}
+        return list(self._cluster.purging) + suspected
 
     async def purge(
         self,

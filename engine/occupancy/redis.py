@@ -17,7 +17,7 @@ from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, Due, InterestOf, MemberReport, Report, Transition
 from engine.occupancy import redis_wire
 from engine.occupancy.audit import Audit
-from engine.occupancy.failure_detector import Silence
+from engine.occupancy.failure_detector import FailureDetector
 from engine.occupancy.redis_keys import Keys, fact, parse_fact, parse_member_fact
 from engine.redis.scripts import Script, bounded, load, run
 
@@ -63,7 +63,7 @@ class RedisOccupancy:
         self._keys = Keys(prefix)
         self._topic_prefix = topic_prefix
         self._timeout_s = timeout_s
-        self._silence = Silence(clock)
+        self._detector = FailureDetector(clock)
         #: Heartbeats by which `expired` found an incarnation dead; a purge holds only while they have not moved.
         self._judged: dict[str, str] = {}
         self._audit = Audit(self._keys, self._scan, self.counts)
@@ -163,9 +163,9 @@ class RedisOccupancy:
     async def expired(self, timeout_ms: int) -> list[str]:
         purging, workers = await self._workers()
         beats = {name.decode("utf-8", "replace"): beat for name, beat in workers.items()}
-        silent = self._silence.look(beats, timeout_ms / 1000)
-        self._judged = {name: f"{beats[name]:.0f}" for name in silent}
-        return [name.decode("utf-8", "replace") for name in purging] + silent
+        suspected = self._detector.suspects(beats, timeout_ms / 1000)
+        self._judged = {name: f"{beats[name]:.0f}" for name in suspected}
+        return [name.decode("utf-8", "replace") for name in purging] + suspected
 
     async def purge(
         self,

@@ -49,13 +49,13 @@ WORKERS = (
     ),
     Mutation(
         "time without a look at the heartbeats counts as silence",
-        "occupancy.failure_detector:Silence.look",
+        "occupancy.failure_detector:FailureDetector.suspects",
         "min(now - self._looked_at, timeout_s * MAX_STEP)",
         "now - self._looked_at",
     ),
     Mutation(
         "a heartbeat does not end a silence",
-        "occupancy.failure_detector:Silence.look",
+        "occupancy.failure_detector:FailureDetector.suspects",
         "and self._seen[name][0] == beat",
         "",
     ),
