@@ -19,7 +19,7 @@ KEPT_S = 15.0
 MAX_KEPT = 100_000
 
 
-class Departures:
+class RecentDepartures:
     """:param clock: seconds that only grow."""
 
     def __init__(self, clock: Callable[[], float], max_kept: int = MAX_KEPT) -> None:

@@ -17,7 +17,7 @@ from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, InterestOf, OccupancyStore, Report
 from engine.occupancy.local_channel import Done, Held
 from engine.occupancy.local_channel import Member as Member
-from engine.occupancy.recent_departures import Departures
+from engine.occupancy.recent_departures import RecentDepartures
 from engine.tasks import cancel, spawn
 
 #: Channels in one report, so that no script holds Redis up for long.
@@ -72,7 +72,7 @@ class Reporter:
         #: The store has lost data; what it was not yet told since, of all that was held when that was noticed.
         self._lost = False
         self._unannounced: set[tuple[str, str]] = set()
-        self._departures = Departures(lambda: asyncio.get_running_loop().time())
+        self._departures = RecentDepartures(lambda: asyncio.get_running_loop().time())
         self._telling = False
         #: Something was done to the store of which no report shows whether it still knows it.
         self._behind = False

@@ -12,7 +12,7 @@ import redis
 from engine.errors import IncarnationGone
 from engine.interfaces import Answer, Interest, MemberReport, Report
 from engine.occupancy.local_channel import Member
-from engine.occupancy.recent_departures import KEPT_S, Departures
+from engine.occupancy.recent_departures import KEPT_S, RecentDepartures
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Reporter
 from tests.occupancy.clusters import InRedis
@@ -268,7 +268,7 @@ def test_retelling_says_how_it_is_at_once_and_once(redis_url: str) -> None:
 
 def test_departures_are_forgotten_in_time_but_only_when_told_to() -> None:
     now = [0.0]
-    departures = Departures(lambda: now[0], max_kept=3)
+    departures = RecentDepartures(lambda: now[0], max_kept=3)
 
     def kept(interest_of: Callable[[str, str], Interest] = everything) -> list[tuple[str, bool, list[str]]]:
         reports = departures.reports(interest_of, lambda *_: None)
