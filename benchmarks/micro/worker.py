@@ -30,7 +30,7 @@ from engine.http.health import Health
 from engine.http.routes import Api
 from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
-from engine.occupancy.memory_state import MemoryCluster
+from engine.occupancy.memory_state import MemoryState
 from engine.publisher import Publisher
 from engine.stores.cache_memory import NoCache
 from engine.stores.idempotency_memory import MemoryAnswers
@@ -190,7 +190,7 @@ def local_api(hub: Hub) -> Api:
     return build_api(
         apps=MemoryAppManager(build_apps(config)),
         publisher=Publisher(adapter, cache, metrics),
-        occupancy=MemoryOccupancy(MemoryCluster(lambda change: None, lambda: None)),
+        occupancy=MemoryOccupancy(MemoryState(lambda change: None, lambda: None)),
         adapter=adapter,
         cache=cache,
         limiter=MemoryRateLimiter(),

@@ -1,6 +1,6 @@
 """Occupancy in process, for one worker without Redis; also the model that the tests hold the Redis driver to.
 
-Built by `worker.py`. The state is in `memory_state.py`, so that tests can have several workers.
+Keeps no state of its own but what it takes to suspect workers, so that tests can have several over one `MemoryState`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from engine.interfaces import Answer, Due, InterestOf, Report, Transition
 from engine.occupancy.failure_detector import FailureDetector
-from engine.occupancy.memory_state import MemoryCluster
+from engine.occupancy.memory_state import MemoryState
 
 
 class MemoryOccupancy:
@@ -19,29 +19,29 @@ class MemoryOccupancy:
     :param clock: seconds that only grow, for heartbeats.
     """
 
-    def __init__(self, cluster: MemoryCluster, clock: Callable[[], float] = time.monotonic) -> None:
-        self._cluster = cluster
+    def __init__(self, state: MemoryState, clock: Callable[[], float] = time.monotonic) -> None:
+        self._state = state
         self._detector = FailureDetector(clock)
         self._judged: dict[str, int] = {}
 
     async def join(self, incarnation: str) -> str:
-        self._cluster.join(incarnation)
+        self._state.join(incarnation)
         return "1"
 
     async def heartbeat(self, incarnation: str) -> bool:
-        return self._cluster.heartbeat(incarnation)
+        return self._state.heartbeat(incarnation)
 
     async def leave(self, incarnation: str) -> None:
-        self._cluster.leave(incarnation)
+        self._state.leave(incarnation)
 
     async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
-        return self._cluster.report(incarnation, reports)
+        return self._state.report(incarnation, reports)
 
     async def retell(self, reports: Sequence[Report]) -> None:
         """Never needed: this store loses nothing but with the process."""
 
     async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
-        worker = self._cluster.workers.get(incarnation) or self._cluster.purging.get(incarnation)
+        worker = self._state.workers.get(incarnation) or self._state.purging.get(incarnation)
         if worker is None:
             return {}
         facts: dict[tuple[str, str, str | None], int] = {}
@@ -52,7 +52,7 @@ class MemoryOccupancy:
         return facts
 
     async def channels(self, app_id: str, prefix: str = "") -> dict[str, int]:
-        channels = self._cluster.apps.get(app_id, {})
+        channels = self._state.apps.get(app_id, {})
         return {
             name: channel.total
             for name, channel in channels.items()
@@ -60,28 +60,28 @@ class MemoryOccupancy:
         }
 
     async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
-        found = [self._cluster.channel(app_id, name) for name in channels]
+        found = [self._state.channel(app_id, name) for name in channels]
         return [(channel.total, len(channel.members)) if channel is not None else (0, 0) for channel in found]
 
     async def totals(self, app_id: str, channels: Sequence[str]) -> tuple[int, list[int]]:
-        found = [self._cluster.channel(app_id, name) for name in channels]
-        return self._cluster.version, [channel.total if channel is not None else 0 for channel in found]
+        found = [self._state.channel(app_id, name) for name in channels]
+        return self._state.version, [channel.total if channel is not None else 0 for channel in found]
 
     async def members(self, app_id: str, channel: str) -> dict[str, str]:
-        found = self._cluster.channel(app_id, channel)
+        found = self._state.channel(app_id, channel)
         return {user: info for user, (_, info) in found.members.items()} if found is not None else {}
 
     async def acquire(self, incarnation: str, ttl_ms: int) -> bool:
-        return self._cluster.acquire(incarnation, ttl_ms)
+        return self._state.acquire(incarnation, ttl_ms)
 
     async def release(self, incarnation: str) -> None:
-        self._cluster.release(incarnation)
+        self._state.release(incarnation)
 
     async def expired(self, timeout_ms: int) -> list[str]:
-        beats = {name: worker.beat for name, worker in self._cluster.workers.items()}
+        beats = {name: worker.beat for name, worker in self._state.workers.items()}
         suspected = self._detector.suspects(beats, timeout_ms / 1000)
         self._judged = {name: beats[name] for name in suspected}
-        return list(self._cluster.purging) + suspected
+        return list(self._state.purging) + suspected
 
     async def purge(
         self,
@@ -91,10 +91,10 @@ class MemoryOccupancy:
         limit: int,
         undoing: Callable[[Report], None] | None = None,
     ) -> bool:
-        return self._cluster.purge(leader, dead, self._judged.get(dead, 0), interest_of, limit)
+        return self._state.purge(leader, dead, self._judged.get(dead, 0), interest_of, limit)
 
     async def due(self, limit: int) -> Due:
-        return self._cluster.log.due(limit)
+        return self._state.log.due(limit)
 
     @property
     def pushes_jobs(self) -> bool:
@@ -103,7 +103,7 @@ class MemoryOccupancy:
     async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
         if jobs:
             await self.push(jobs)
-        return self._cluster.leads(leader) and self._cluster.log.commit(told)
+        return self._state.leads(leader) and self._state.log.commit(told)
 
     async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
         raise ValueError("there is no Redis list to push jobs to: put them in the queue before the commit")

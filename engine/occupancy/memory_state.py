@@ -1,6 +1,6 @@
 """The state of a whole cluster in one process: what the Lua scripts keep in Redis, as plain dictionaries.
 
-Owned by `occupancy/memory.py`. No method awaits, so each is as atomic as a script.
+No method awaits, so each is as atomic as a script.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Channel:
         self.members: dict[str, tuple[int, str]] = {}
 
 
-class MemoryCluster:
-    """Shared by every `MemoryOccupancy` of the same cluster; in production there is one.
+class MemoryState:
+    """What all workers hold, shared by every `MemoryOccupancy` of one cluster; in production there is one.
 
     :param on_member_change: called with every membership change, from within the report that makes it.
     :param on_wake: called when the leader has something to do, at most once for each report.

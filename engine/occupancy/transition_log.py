@@ -1,6 +1,6 @@
 """The log of transitions in one process: sequence numbers, settling, and what may be told now.
 
-Owned by `memory_state.py`; the model of the `transitions`, `pending` and `clock` keys of the Redis driver.
+The model of the `transitions`, `pending`, `counts` and `clock` keys of the Redis driver. Never looks at who holds what.
 """
 
 from __future__ import annotations

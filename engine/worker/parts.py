@@ -45,7 +45,7 @@ from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.metrics.values import BufferedValues, MappedValues
 from engine.occupancy.memory import MemoryOccupancy
-from engine.occupancy.memory_state import MemoryCluster
+from engine.occupancy.memory_state import MemoryState
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Reporter
 from engine.protocol.channel import WATCH_PREFIX
@@ -269,7 +269,7 @@ class Parts:
     def _occupancy(self) -> OccupancyStore:
         if self._drivers.adapter == "local":
             return MemoryOccupancy(
-                MemoryCluster(self._on_member_change, self._on_wake, on_total_change=self._on_total_change)
+                MemoryState(self._on_member_change, self._on_wake, on_total_change=self._on_total_change)
             )
         topics = self._options().beside_occupancy(self._config.adapter.redis.prefix)
         return RedisOccupancy(self._client(), self._config.database.redis.key_prefix, topics, REDIS_TIMEOUT_S)

@@ -22,7 +22,7 @@ from engine.http.request import Answer
 from engine.interfaces import MemberReport, Message, RateDecision, Report
 from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
-from engine.occupancy.memory_state import MemoryCluster
+from engine.occupancy.memory_state import MemoryState
 from engine.publisher import Publisher
 from engine.stores.cache_memory import MemoryCache
 from engine.stores.idempotency_memory import MemoryAnswers
@@ -141,7 +141,7 @@ class Serving:
         self.metrics = Metrics()
         self.adapter = Adapter()
         self.cache = MemoryCache(100)
-        self.occupancy = Occupancy(MemoryCluster(lambda change: None, lambda: None))
+        self.occupancy = Occupancy(MemoryState(lambda change: None, lambda: None))
         self.answers = MemoryAnswers()
         self.limiter = Limiter(clock=lambda: NOW_S)
         self.health = Health()

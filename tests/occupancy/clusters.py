@@ -17,7 +17,7 @@ from engine._fast.envelope import parse_member_change, parse_total
 from engine.config.redis import RedisOptions
 from engine.interfaces import MemberChange, OccupancyStore, TotalChange
 from engine.occupancy.memory import MemoryOccupancy
-from engine.occupancy.memory_state import MemoryCluster
+from engine.occupancy.memory_state import MemoryState
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.redis_keys import Keys
 from engine.redis.pool import connect
@@ -48,7 +48,7 @@ class InMemory:
         self.now_us = time.time_ns() // 1000
         self._changes: list[MemberChange | TotalChange] = []
         self._wakes = 0
-        self.cluster = MemoryCluster(self._changes.append, self._on_wake, self._tick, self._changes.append)
+        self.cluster = MemoryState(self._changes.append, self._on_wake, self._tick, self._changes.append)
 
     def store(self) -> MemoryOccupancy:
         return MemoryOccupancy(self.cluster, lambda: self.beat_s)

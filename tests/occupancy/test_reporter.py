@@ -11,7 +11,7 @@ import uvloop
 from engine.errors import StoreUnavailable
 from engine.interfaces import Answer, Interest, MemberChange, Report
 from engine.occupancy.memory import MemoryOccupancy
-from engine.occupancy.memory_state import MemoryCluster
+from engine.occupancy.memory_state import MemoryState
 from engine.occupancy.reporter import Member, Reporter
 
 ANN, BOB = Member("ann", '{"n":1}', "1.1", "data", 2), Member("bob", "", "1.2", "", 2)
@@ -20,7 +20,7 @@ ANN, BOB = Member("ann", '{"n":1}', "1.1", "data", 2), Member("bob", "", "1.2", 
 class Flaky(MemoryOccupancy):
     """A store that can be taken away, and that counts its calls."""
 
-    def __init__(self, cluster: MemoryCluster) -> None:
+    def __init__(self, cluster: MemoryState) -> None:
         super().__init__(cluster)
         self.there = True
         self.reports: list[list[Report]] = []
@@ -49,7 +49,7 @@ class World:
 
     def __init__(self, heartbeat_s: float = 60, reconcile_s: float = 60) -> None:
         self.changes: list[MemberChange] = []
-        self.cluster = MemoryCluster(self.changes.append, lambda: None)
+        self.cluster = MemoryState(self.changes.append, lambda: None)
         self.store = Flaky(self.cluster)
         self.states: list[bool] = []
         self.doubts: list[bool] = []

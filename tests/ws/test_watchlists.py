@@ -14,7 +14,7 @@ from engine.adapter.local import LocalAdapter
 from engine.errors import StoreUnavailable
 from engine.interfaces import Report, TotalChange
 from engine.occupancy.memory import MemoryOccupancy
-from engine.occupancy.memory_state import MemoryCluster
+from engine.occupancy.memory_state import MemoryState
 from engine.protocol.channel import user_channel, watch_channel
 from engine.ws import watchlists
 from engine.ws.watchlists import Watchlists
@@ -29,7 +29,7 @@ class Store(MemoryOccupancy):
 
     there = True
 
-    def __init__(self, cluster: MemoryCluster) -> None:
+    def __init__(self, cluster: MemoryState) -> None:
         super().__init__(cluster)
         self.may_answer = asyncio.Event()
         self.may_answer.set()
@@ -49,7 +49,7 @@ class World:
         self.bench = made
         self.app = make_app(app_id="app")
         self.deaf = False
-        self.cluster = MemoryCluster(lambda _: None, lambda: None, on_total_change=self._changed)
+        self.cluster = MemoryState(lambda _: None, lambda: None, on_total_change=self._changed)
         self.store = Store(self.cluster)
         self.watchlists = Watchlists(made.hub, LocalAdapter(made.hub, lambda *_: None), self.store)
 
