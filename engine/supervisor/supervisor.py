@@ -238,7 +238,7 @@ class Supervisor:
                 _log.error("worker %d (pid %d) is stuck for %.0f s; killed", slot.number, process.pid, silent_s)
                 process.kill()
             return
-        self._bury(slot, process)
+        self._reap(slot, process)
         if status == EXIT_NO_APPS and not self._announced:
             raise EngineError("the applications could not be read; see above")
         self._metrics.worker_restarted()
@@ -253,7 +253,7 @@ class Supervisor:
             slot.delay_s,
         )
 
-    def _bury(self, slot: Slot, process: WorkerProcess) -> None:
+    def _reap(self, slot: Slot, process: WorkerProcess) -> None:
         """Tell the cluster at once that it died: what it held is given up by the leader now, not after a time-out."""
         process.read()
         self._selector.unregister(process.control)
@@ -291,7 +291,7 @@ class Supervisor:
                 assert process is not None
                 ended = process.poll()
                 if ended is not None:
-                    self._bury(slot, process)
+                    self._reap(slot, process)
                     # SIGTERM ends a worker that had not yet come to its own handler.
                     status = status or (0 if ended in (0, -signal.SIGTERM) else 1)
                 elif self._stopping > 1 or time.monotonic() > deadline:

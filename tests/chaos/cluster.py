@@ -21,7 +21,7 @@ HOOK = "/hook"
 KEEPS_DATA = ("--appendonly", "yes", "--appendfsync", "always")
 PREFIX, QUEUE_PREFIX = "sockudo:", "sockudo_queue:"
 #: What is there even when nobody is.
-LASTING = frozenset({"buried", "clock", "epoch", "lease", "workers", "turns"})
+LASTING = frozenset({"reaped", "clock", "epoch", "lease", "workers", "turns"})
 
 
 class Cluster:

@@ -212,7 +212,7 @@ def test_a_worker_given_up_for_its_silence_finds_no_data_lost(redis_url: str) ->
     asyncio.run(run())
 
 
-def test_a_burial_that_was_lost_is_told_to_be_none(redis_url: str) -> None:
+def test_a_reaping_that_was_lost_is_told_to_be_none(redis_url: str) -> None:
     """The leader gives up a worker that only stood still, that is told, and then Redis has never heard of it."""
 
     async def run() -> None:

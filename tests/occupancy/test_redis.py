@@ -84,7 +84,7 @@ def test_nothing_is_left_behind(redis_url: str) -> None:
             await store.purge("x", "last", everything, 2)
             await store.release("x")
             # The names of those who were undone are kept on purpose, and only so many of them.
-            assert await keys_of(cluster) == {"buried", "clock", "epoch"}
+            assert await keys_of(cluster) == {"reaped", "clock", "epoch"}
 
     asyncio.run(run())
 

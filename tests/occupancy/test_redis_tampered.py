@@ -69,7 +69,7 @@ def test_garbage_in_redis_is_left_out(redis_url: str) -> None:
         "worker-members:a",
         "transitions",
         "pending",
-        "behind",
+        "after_transitions",
         "clock",
         "lease",
     ],

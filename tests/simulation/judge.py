@@ -25,7 +25,7 @@ STEADY_S = 3.0
 #: told who was there, three times that when little is done at one time; and so soon is all announced again that was
 #: lost. Well below what finds out without being told: the leader's next look, a heartbeat that runs out, the next
 #: reconciliation.
-TOLD_S, BURIED_S, ANNOUNCED_S = 0.25, 0.35, 1.5
+TOLD_S, REAPED_S, ANNOUNCED_S = 0.25, 0.35, 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def play(plan: Plan, path: str, mutation: Mutation | None = None, say: Callable[
             _until_right(world, ANNOUNCED_S)
         elif len(world.nodes) > 1:
             world.kill(world.chance.choice(world.nodes))
-            _until_right(world, settle_s + BURIED_S * (3 if plan.slices else 1))
+            _until_right(world, settle_s + REAPED_S * (3 if plan.slices else 1))
         for node in world.living():
             for subscription in list(node.subscriptions):
                 node.unsubscribe(subscription)
@@ -151,7 +151,7 @@ def _check_keys(world: World) -> None:
     found.pop("workers")
     if strangers := found.pop("turns", {}).keys() - names:
         raise Violation(f"turns of {strangers} are kept, who are no more")
-    for key in ("clock", "epoch", "lease", "buried"):
+    for key in ("clock", "epoch", "lease", "reaped"):
         found.pop(key, None)
     if found != expected:
         wrong = {key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)}

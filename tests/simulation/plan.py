@@ -77,7 +77,7 @@ class Plan:
             "join": sometimes(0.5),
             "kill": sometimes(1.0),
             "drain": sometimes(0.5),
-            "obituary": sometimes(0.3),
+            "false_death": sometimes(0.3),
             "stop": sometimes(1.5),
             "cut": sometimes(1.5),
             "down": sometimes(0.5),

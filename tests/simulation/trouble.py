@@ -84,7 +84,7 @@ class Trouble:
             self._world.note(f"{node.name} is told to end")
             node.drain()
 
-    def _obituary(self) -> None:
+    def _false_death(self) -> None:
         """Its supervisor errs."""
         if node := self._some_node():
             self._world.declare_dead(node)

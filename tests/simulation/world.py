@@ -33,7 +33,7 @@ START_S = 1000.0
 EPOCH_US = 1_700_000_000_000_000
 BASE = PREFIX + "{0}:"
 #: Time from the death of a worker to its supervisor's word, and until another one has started.
-OBITUARY_S = (0.01, 0.4)
+DECLARED_S = (0.01, 0.4)
 RESPAWN_S = (0.1, 2.0)
 #: Scripts in one run; some hundreds are usual.
 MAX_STEPS = 20_000
@@ -103,7 +103,7 @@ class World:
                     node.loop.run()
                     if node.loop.errors:
                         raise Violation(f"{node.name}: {node.loop.errors[0]}")
-            self._bury()
+            self._reap()
             if done is not None and done():
                 return True
             next_s = self._next()
@@ -219,7 +219,7 @@ class World:
 
         self.at(seconds, heal)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         """What a supervisor does when its worker has ended."""
         for node in [node for node in self.nodes if node.dead]:
             self.nodes.remove(node)
@@ -227,7 +227,7 @@ class World:
             self.note(f"{node.name} has ended")
             self.excuses.died(node.name, node.facts())
             if self.calm or self.chance.random() < 0.7:
-                delay_s = OBITUARY_S[0] if self.calm else self.chance.uniform(*OBITUARY_S)
+                delay_s = DECLARED_S[0] if self.calm else self.chance.uniform(*DECLARED_S)
                 self.at(delay_s, lambda node=node: self.declare_dead(node))
             if not self.calm or not self.nodes:
                 self.at(self.chance.uniform(*RESPAWN_S), self._respawn)

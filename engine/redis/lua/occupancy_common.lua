@@ -11,14 +11,14 @@
 --   members:<P>                   hash    user -> "<workers that hold the member> <user_info>"
 --   transitions                   zset    sequence number and JSON, scored by the microsecond it may be told
 --   pending                       hash    P or P/user -> its vacated or member_removed entry that still settles
---   behind                        zset    sequence number, length of a list's name, the name, and a job that is queued once
+--   after_transitions             zset    sequence number, length of a list's name, the name, and a job that is queued once
 --                                         no transition is left that may be told before that number
 --   counts                        hash    P -> "<microsecond> <entry>": its last subscription_count, and when that is due
 --   clock                         string  "<last sequence number> <skew>"
 --   epoch                         string  another one after each loss of data
 --   workers                       zset    incarnation -> last heartbeat in ms; 0 when it left
 --   purging                       set     incarnations that are being undone
---   buried                        zset    incarnation that was undone -> microsecond; the newest 10,000
+--   reaped                        zset    incarnation that was undone -> microsecond; the newest 10,000
 --   turns                         hash    incarnation -> number of its newest report
 --   lease                         string  the leader's incarnation
 
@@ -333,7 +333,7 @@ end
 -- An incarnation that was alive is refused. It was given up, and whether data was lost beside that, its newest report
 -- tells until it is undone; or Redis failed over to a replica that has never heard of it.
 local function note_refused(who, answered, epoch)
-  if call('ZSCORE', base .. 'buried', who) then return end
+  if call('ZSCORE', base .. 'reaped', who) then return end
   local known = call('ZSCORE', base .. 'workers', who) or call('SISMEMBER', base .. 'purging', who) == 1
   if not known or newest_report(who) < tonumber(answered) then note_loss(epoch) end
 end

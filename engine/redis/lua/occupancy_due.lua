@@ -2,17 +2,17 @@
 -- KEYS[1] base. ARGV[1] topic prefix, [2] how many at most.
 -- Returns {microsecond by the sequence's clock, {entry, score, ...}, score of the first that was not returned or false}.
 
-local log, behind, limit = base .. 'transitions', base .. 'behind', tonumber(ARGV[2])
+local log, after_transitions, limit = base .. 'transitions', base .. 'after_transitions', tonumber(ARGV[2])
 -- Jobs released by one look.
 local RELEASED = 500
 
 local more, stuck = false, false
 
 local function release()
-  if call('EXISTS', behind) == 0 then return end
+  if call('EXISTS', after_transitions) == 0 then return end
   local first = earliest()
   local before = first < math.huge and fmt('(%.0f', first) or '+inf'
-  local entries = call('ZRANGEBYSCORE', behind, '-inf', before, 'LIMIT', 0, RELEASED + 1)
+  local entries = call('ZRANGEBYSCORE', after_transitions, '-inf', before, 'LIMIT', 0, RELEASED + 1)
   for i, entry in ipairs(entries) do
     more = i > RELEASED
     if more then return end
@@ -21,7 +21,7 @@ local function release()
     local pushed = (length == 0 or job == '') or redis.pcall('RPUSH', list, job)
     stuck = type(pushed) == 'table' and pushed.err ~= nil
     if stuck then return end
-    call('ZREM', behind, entry)
+    call('ZREM', after_transitions, entry)
   end
 end
 
@@ -33,7 +33,7 @@ if more then
   return { now, {}, fmt('%.0f', now) }
 end
 -- What came after the first job that still waits is told after it; but a job that cannot be queued keeps nothing back.
-local waits = not stuck and call('ZRANGE', behind, 0, 0, 'WITHSCORES')[2]
+local waits = not stuck and call('ZRANGE', after_transitions, 0, 0, 'WITHSCORES')[2]
 local upto = math.min(now, tonumber(waits or now))
 -- One more than wanted tells whether and when there is more.
 local due = call('ZRANGEBYSCORE', log, '-inf', fmt('%.0f', upto), 'WITHSCORES', 'LIMIT', 0, limit + 1)

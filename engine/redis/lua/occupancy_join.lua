@@ -16,5 +16,5 @@ read_clock()
 local epoch = call('GET', base .. 'epoch') or new_epoch()
 call('ZADD', base .. 'workers', fmt('%.0f', math.max(tonumber(beat or 0) + 1, math.floor(now_us / 1000))), who)
 -- Last: a full Redis refuses the others, but not once something has been written.
-if not beat then call('ZREM', base .. 'buried', who) end
+if not beat then call('ZREM', base .. 'reaped', who) end
 return epoch

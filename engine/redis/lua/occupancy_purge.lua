@@ -19,8 +19,8 @@ if remaining == 0 then
   call('HDEL', base .. 'turns', dead)
   -- So that it is not taken for one that Redis lost, should it wake up.
   read_clock()
-  call('ZADD', base .. 'buried', fmt('%.0f', now_us), dead)
-  call('ZREMRANGEBYRANK', base .. 'buried', 0, -10001)
+  call('ZADD', base .. 'reaped', fmt('%.0f', now_us), dead)
+  call('ZREMRANGEBYRANK', base .. 'reaped', 0, -10001)
 end
 finish()
 return remaining

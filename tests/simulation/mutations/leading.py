@@ -79,7 +79,7 @@ LEADING = (
     Mutation(
         "who was purged is taken for one that was lost",
         "occupancy_purge",
-        "call('ZADD', base .. 'buried', fmt('%.0f', now_us), dead)",
+        "call('ZADD', base .. 'reaped', fmt('%.0f', now_us), dead)",
     ),
     Mutation(
         "audit does not check the lease",

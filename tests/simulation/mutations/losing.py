@@ -54,7 +54,7 @@ LOSING = (
         loses=True,
     ),
     Mutation(
-        "the leader does not remember whom it buried",
+        "the leader does not remember whom it reaped",
         "occupancy.reporter:Reporter.departed",
         "self._departures.note(report)",
         "pass",

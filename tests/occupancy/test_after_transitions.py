@@ -50,7 +50,7 @@ def test_jobs_wait_for_what_may_be_told_before(redis_url: str) -> None:
             assert (await queued(cluster, queue))[1:] == expected
             await store.push([(queue, b"4")])
             assert (await queued(cluster, queue))[-1] == b"4"
-            assert not await cluster.client.exists(cluster.keys.base + "behind")
+            assert not await cluster.client.exists(cluster.keys.base + "after_transitions")
 
     asyncio.run(run())
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_queued_is_kept_and_stops_no_transition(redis_url: str) -
                 await store.push([(broken, b"1")])
             await store.report("a", [occupied("c")])
             await store.push([(broken, b"1"), (queue, b"2")])
-            await cluster.client.zadd(cluster.keys.base + "behind", {"garbage": 0, "0000000000000001x": 1})
+            await cluster.client.zadd(cluster.keys.base + "after_transitions", {"garbage": 0, "0000000000000001x": 1})
             assert [t.channel for t in await tell(store, queue)] == ["c"]
             await store.report("a", [occupied("d")])
             assert [t.channel for t in await tell(store, queue)] == ["d"]
