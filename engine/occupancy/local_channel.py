@@ -1,6 +1,6 @@
 """One channel as this worker holds it: how many subscriptions, which members, and who waits for an answer.
 
-Owned by the reporter, which changes it; it only knows how it is reported.
+Changed by `LocalState` only; knows nothing of other channels and of the store but how it is reported to it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from engine.interfaces import Answer, InterestOf, MemberReport, Report
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Who a presence subscription is, with what the webhook and the other members are told.
+    """Who a presence subscription is, with what the webhook and the other members hear.
 
     :param limit: members the channel may have.
     """
@@ -30,16 +30,17 @@ Done = Callable[[Answer, bool], None]
 
 
 @dataclass(slots=True)
-class Held:
-    """`refresh` asks for members and total though nobody waits for them; `told` is the count that the store last took;
-    `changed` are members whose connections changed since the last report (the last one to leave is kept for the
-    webhook's socket_id).
+class LocalChannel:
+    """:ivar reported: the count that the store last took.
+    :ivar refresh: asks for members and total though nobody waits for them.
+    :ivar changed: members whose connections changed since the last report; the last one to leave is kept for the
+        webhook's socket_id.
     """
 
     app_id: str
     channel: str
     count: int = 0
-    told: int = 0
+    reported: int = 0
     limit: int = 0
     roster: bool = False
     refresh: bool = False

@@ -1,7 +1,7 @@
-"""What this worker holds, and the telling of it: all that changed in a loop turn goes to the store in one report.
+"""Keeps the store informed of what this worker holds: all that changed in a loop turn goes to it in one report.
 
-`ws/subscriptions` adds and removes; the store answers. One report is under way at a time, so facts arrive in order,
-and what changes meanwhile is told by the next one: under load reports grow instead of multiplying.
+One report is under way at a time, so facts arrive in order, and what changes meanwhile is in the next one: under load
+reports grow instead of multiplying. What is held is in `local_state.py`; nothing else changes it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import logging
 import math
 import secrets
 from collections.abc import Callable
+from enum import Enum, auto
 
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, InterestOf, OccupancyStore, Report
-from engine.occupancy.local_channel import Done, Held
+from engine.occupancy.local_channel import Done
 from engine.occupancy.local_channel import Member as Member
+from engine.occupancy.local_state import LocalState
 from engine.occupancy.recent_departures import RecentDepartures
 from engine.tasks import cancel, spawn
 
@@ -31,12 +33,27 @@ CONVERGE_S = 5.0
 _log = logging.getLogger(__name__)
 
 
+class Phase(Enum):
+    """How this worker stands to the store.
+
+    :cvar JOINING: the cluster gave its incarnation up; it joins as another one next.
+    :cvar CONVERGING: it announces everything, and so may others: what the store lacks is no departure.
+    :cvar STEADY: what the store answers is the truth.
+    :cvar ALONE: the store cannot be reached (or was not yet asked); clients are answered from what is held here.
+    """
+
+    JOINING = auto()
+    CONVERGING = auto()
+    STEADY = auto()
+    ALONE = auto()
+
+
 class Reporter:
     """This worker's side of the occupancy store.
 
     :param interest_of: what clients and webhooks want of a channel, and how long a departure settles.
     :param on_change: called with False when the store is lost and True when it is back.
-    :param on_doubt: called with True when the store may lack what other workers hold, False when that is over.
+    :param on_resyncing: called with True when the store may lack what other workers hold, False when that is over.
     :param on_roster: called with (app id, channel, answer, final) for each presence or announced channel after
         trouble: once when the store answers again, and finally when every worker has had the time to announce what it
         holds.
@@ -47,7 +64,7 @@ class Reporter:
         store: OccupancyStore,
         interest_of: InterestOf,
         on_change: Callable[[bool], None],
-        on_doubt: Callable[[bool], None],
+        on_resyncing: Callable[[bool], None],
         on_roster: Callable[[str, str, Answer, bool], None],
         heartbeat_s: float = HEARTBEAT_S,
         reconcile_s: float = RECONCILE_S,
@@ -56,39 +73,38 @@ class Reporter:
         self._store = store
         self._interest_of = interest_of
         self._on_change = on_change
-        self._on_doubt = on_doubt
+        self._on_resyncing = on_resyncing
         self._on_roster = on_roster
         self._heartbeat_s = heartbeat_s
         self._reconcile_s = reconcile_s
         self._converge_s = converge_s
-        self._converged_at = math.inf
-        self._held: dict[tuple[str, str], Held] = {}
-        self._dirty: dict[tuple[str, str], Held] = {}
+        self._local = LocalState()
+        self._departures = RecentDepartures(lambda: asyncio.get_running_loop().time())
+        self._beat_at = self._reconcile_at = self._converged_at = math.inf
         self._wake = asyncio.Event()
-        self._told = asyncio.Event()
+        self._reported = asyncio.Event()
+        self._reporting = False
         self._task: asyncio.Task[None] | None = None
+        #: Whether the store knows this incarnation.
         self._joined = False
         self._epoch = ""
-        #: The store has lost data; what it was not yet told since, of all that was held when that was noticed.
+        #: The store has lost data, and was not yet told what may have been lost with it of who left lately.
         self._lost = False
-        self._unannounced: set[tuple[str, str]] = set()
-        self._departures = RecentDepartures(lambda: asyncio.get_running_loop().time())
-        self._telling = False
-        #: Something was done to the store of which no report shows whether it still knows it.
-        self._behind = False
+        #: A purge was written that no numbered report covers; an empty report follows, so that its loss can be noticed.
+        self._purge_unconfirmed = False
+        self.phase = Phase.ALONE
         self.incarnation = _new_incarnation()
-        self.connected = False
         #: Facts that the store had wrong and the reconciler repaired; a metric.
         self.drift = 0
 
     async def start(self) -> None:
         """Make this worker known to the cluster. Raises StoreUnavailable."""
         await self._join()
-        self._set_connected(True)
+        self._enter(Phase.STEADY)
         self._task = spawn(self._run(), "occupancy-reporter")
 
     async def stop(self) -> None:
-        """Tell what is still to be told, then leave: what is held even then, the cluster gives up at once."""
+        """Report what is left to report, then leave: what is held even then, the cluster gives up at once."""
         if self._task is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -101,10 +117,10 @@ class Reporter:
             _log.warning("could not say goodbye to the cluster: %s", error)
 
     async def settled(self) -> None:
-        """Return when everything held so far has been told."""
-        while self._dirty or self._telling or not self._joined:
-            self._told.clear()
-            await self._told.wait()
+        """Return when everything held so far has been reported."""
+        while self._local.dirty or self._reporting or not self._joined:
+            self._reported.clear()
+            await self._reported.wait()
 
     # --- facts
 
@@ -113,98 +129,70 @@ class Reporter:
 
         :param limit: subscriptions the channel may have in the whole cluster; 0 is no limit.
         """
-        held = self._place(app_id, channel)
-        held.count += 1
-        held.limit = limit
-        if member is not None:
-            held.roster = True
-            held.members.setdefault(member.user_id, []).append(member)
-            held.changed[member.user_id] = member
-        if done is not None:
-            held.waiting.append((member.user_id if member else None, done))
-        self._touch(held)
+        self._local.add(app_id, channel, member, done, limit)
+        self._wake.set()
 
     def remove(self, app_id: str, channel: str, member: Member | None, done: Done | None = None) -> None:
         """One subscription less here. :param done: the callback given to `add`, if it may still be waiting."""
-        held = self._held.get((app_id, channel))
-        if held is None:
-            return
-        held.count -= 1
-        if member is not None:
-            connections = held.members.get(member.user_id, [])
-            if member in connections:
-                connections.remove(member)
-            if not connections:
-                held.members.pop(member.user_id, None)
-            held.changed[member.user_id] = member
-        if done is not None:
-            held.waiting = [entry for entry in held.waiting if entry[1] is not done]
-        self._touch(held)
+        self._local.remove(app_id, channel, member, done)
+        self._wake.set()
 
     def refresh(self) -> None:
-        """Membership changes may have been missed: tell everything again, and give `on_roster` what comes back."""
-        self._on_doubt(True)
-        self._announce()
-        self._converged_at = asyncio.get_running_loop().time() + self._converge_s
+        """Membership changes may have been missed: report everything again, and give `on_roster` what comes back."""
+        # In the other phases that comes next anyway.
+        if self.phase in (Phase.STEADY, Phase.CONVERGING):
+            self._converge()
 
     def departed(self, report: Report) -> None:
-        """This worker takes back what another held. Should the store lose that, nobody else knows that it was told."""
+        """Remember a purge that this worker made as the leader, so that it can be emitted again if Redis loses it."""
         self._departures.note(report)
-        # A report behind it, if only an empty one: if the store lacks that later, it lacks this.
-        self._behind = True
+        self._purge_unconfirmed = True
         self._wake.set()
 
-    def _place(self, app_id: str, channel: str) -> Held:
-        held = self._held.get((app_id, channel))
-        if held is None:
-            held = self._held[app_id, channel] = Held(app_id, channel)
-        return held
-
-    def _touch(self, held: Held) -> None:
-        self._dirty[held.app_id, held.channel] = held
-        self._wake.set()
-
-    # --- telling
+    # --- the loop
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        next_beat = loop.time() + self._heartbeat_s
-        next_reconcile = loop.time() + self._reconcile_s
+        self._beat_at = loop.time() + self._heartbeat_s
+        self._reconcile_at = loop.time() + self._reconcile_s
         while True:
             try:
-                if not self._joined:
-                    await self._join()
-                    self.refresh()
-                if self._lost and not self._unannounced:
-                    await self._retell()
-                now = loop.time()
-                if now >= next_beat:
-                    next_beat = now + self._heartbeat_s
-                    if not await self._store.heartbeat(self.incarnation):
-                        raise IncarnationGone(self.incarnation)
-                    if not self._lost:
-                        self._departures.forget_old()
-                if self._dirty or self._behind:
-                    await self._tell()
-                elif now >= self._converged_at:
-                    self._announce()
-                    await self._tell_final()
-                elif now >= next_reconcile:
-                    next_reconcile = now + self._reconcile_s
-                    await self._reconcile()
+                await self._round(loop)
             except IncarnationGone:
                 _log.warning("the cluster gave incarnation %s up; announcing everything as a new one", self.incarnation)
                 self._rename()
                 continue
             except StoreUnavailable as error:
                 await self._serve_alone(error)
-                next_beat = next_reconcile = loop.time()
-            if not self._dirty:
-                self._told.set()
+                self._beat_at = self._reconcile_at = loop.time()
+            if not self._local.dirty:
+                self._reported.set()
                 self._wake.clear()
                 with contextlib.suppress(TimeoutError):
-                    next_s = min(next_beat, next_reconcile, self._converged_at) - loop.time()
+                    next_s = min(self._beat_at, self._reconcile_at, self._converged_at) - loop.time()
                     await asyncio.wait_for(self._wake.wait(), max(0.0, next_s))
+
+    async def _round(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What is to be done now; of report, end of convergence and reconciliation the most pressing one."""
+        if self.phase is Phase.JOINING:
+            await self._join()
+            self._converge()
+        if self._lost and not self._local.unannounced:
+            await self._retell()
+        now = loop.time()
+        if now >= self._beat_at:
+            self._beat_at = now + self._heartbeat_s
+            if not await self._store.heartbeat(self.incarnation):
+                raise IncarnationGone(self.incarnation)
+            if not self._lost:
+                self._departures.forget_old()
+        if self._local.dirty or self._purge_unconfirmed:
+            await self._report()
+        elif now >= self._converged_at:
+            await self._end_convergence()
+        elif now >= self._reconcile_at:
+            self._reconcile_at = now + self._reconcile_s
+            await self._reconcile()
 
     async def _join(self) -> None:
         epoch = await self._store.join(self.incarnation)
@@ -215,104 +203,80 @@ class Reporter:
 
     def _rename(self) -> None:
         self.incarnation, self._joined = _new_incarnation(), False
+        self._enter(Phase.JOINING)
 
-    async def _tell_final(self) -> None:
-        while self._dirty:
-            await self._tell(final=True)
-        self._converged_at = math.inf
-        self._on_doubt(False)
-
-    async def _tell(self, final: bool = False) -> None:
-        batch = [self._dirty.pop(key) for key in list(self._dirty)[:MAX_REPORTS]]
-        reports = [held.report(self._interest_of) for held in batch]
-        told = [(held.changed, held.waiting) for held in batch]
-        for held in batch:
-            held.changed, held.waiting = {}, []
-        self._telling, self._behind = True, False
+    async def _report(self, final: bool = False) -> None:
+        batch = self._local.take(self._interest_of, MAX_REPORTS)
+        self._reporting, self._purge_unconfirmed = True, False
         try:
-            answers = await self._store.report(self.incarnation, reports)
+            answers = await self._store.report(self.incarnation, [taken.report for taken in batch])
         except (IncarnationGone, StoreUnavailable):
-            # Nothing is lost: facts are absolute, so they are put back under whatever happened since.
-            for held, (changed, waiting) in zip(batch, told, strict=True):
-                held.changed = changed | held.changed
-                held.waiting = waiting + held.waiting
-                self._dirty[held.app_id, held.channel] = held
+            self._local.put_back(batch)
             raise
         finally:
-            self._telling = False
-        for held, report, answer, (changed, waiting) in zip(batch, reports, answers, told, strict=True):
+            self._reporting = False
+        for taken, answer in zip(batch, answers, strict=True):
             if answer.refused:
-                self._on_refused(held, report, answer, changed, waiting)
+                self._local.refused(taken, answer)
+                self._wake.set()
                 continue
-            held.told = report.count
-            if not answer.refused_members:
-                # Whoever was refused may have been told before as here; that they are not is in the next report.
-                self._unannounced.discard((held.app_id, held.channel))
-            self._departures.note(report)
-            if held.refresh:
-                held.refresh = False
-                if report.roster or report.announced:
-                    self._on_roster(held.app_id, held.channel, answer, final)
-            for user_id, done in waiting:
-                done(answer, user_id in answer.refused_members)
-            self._forget_if_empty(held)
+            self._local.accepted(taken, answer)
+            self._departures.note(taken.report)
+            if taken.local.refresh:
+                taken.local.refresh = False
+                if taken.report.roster or taken.report.announced:
+                    self._on_roster(taken.local.app_id, taken.local.channel, answer, final)
+            self._local.answer(taken, answer)
 
-    def _on_refused(
-        self,
-        held: Held,
-        report: Report,
-        answer: Answer,
-        changed: dict[str, Member],
-        waiting: list[tuple[str | None, Done]],
-    ) -> None:
-        """The latest that are too many are refused; the others are reported again without them."""
-        held.changed = changed | held.changed
-        excess = answer.total - held.told + report.count - report.limit
-        keep = max(0, len(waiting) - max(1, excess))
-        held.waiting = waiting[:keep] + held.waiting
-        self._touch(held)
-        for _, done in waiting[keep:]:
-            done(answer, True)
-
-    def _forget_if_empty(self, held: Held) -> None:
-        key = (held.app_id, held.channel)
-        if held.count <= 0 and key not in self._dirty and self._held.get(key) is held:
-            del self._held[key]
+    async def _reconcile(self) -> None:
+        """Compare what the store believes with what is held, and report again where they differ."""
+        believed = await self._store.held(self.incarnation)
+        if self._local.dirty:
+            return  # facts moved while we asked; the next round compares
+        wrong = self._local.differences(believed)
+        if wrong and not await self._store.heartbeat(self.incarnation):
+            # Nothing drifted: what it held was given up with it, or is being given up now.
+            raise IncarnationGone(self.incarnation)
+        self.drift += len(wrong)
+        self._local.repair(wrong)
 
     # --- trouble
 
-    def _announce(self) -> None:
-        """Everything held is told again: the store may know nothing of it."""
-        for held in self._held.values():
-            held.told = 0
-            held.refresh = True
-            for user_id, connections in held.members.items():
-                held.changed.setdefault(user_id, connections[0])
-            self._touch(held)
-        self._unannounced = set(self._dirty)
+    def _converge(self) -> None:
+        """Announce everything that is held: the store may know nothing of it, nor of what others hold."""
+        self._on_resyncing(True)
+        self._local.announce()
+        self._converged_at = asyncio.get_running_loop().time() + self._converge_s
+        self._enter(Phase.CONVERGING)
+        self._wake.set()
+
+    async def _end_convergence(self) -> None:
+        """Every worker has had the time to announce what it holds: what the store answers now is final."""
+        self._local.announce()
+        while self._local.dirty:
+            await self._report(final=True)
+        self._converged_at = math.inf
+        self._enter(Phase.STEADY)
+        self._on_resyncing(False)
 
     async def _retell(self) -> None:
-        """All that is held was told. Now, how it is where somebody left lately: what was told of that may be lost."""
-        reports = self._departures.reports(self._interest_of, self._member_here)
+        """All that is held was reported. Now have emitted how it is where somebody left lately: that may be lost."""
+        reports = self._departures.reports(self._interest_of, self._local.member)
         for at in range(0, len(reports), MAX_REPORTS):
             await self._store.retell(reports[at : at + MAX_REPORTS])
         self._lost = False
 
-    def _member_here(self, app_id: str, channel: str, user_id: str) -> Member | None:
-        held = self._held.get((app_id, channel))
-        return held.members[user_id][0] if held is not None and user_id in held.members else None
-
     async def _serve_alone(self, error: StoreUnavailable) -> None:
         """Without the store: answer from what is held here, until it is back."""
         _log.warning("shared state lost (%s); serving what is local", error)
-        self._on_doubt(True)
-        self._set_connected(False)
+        self._on_resyncing(True)
+        self._enter(Phase.ALONE)
         loop = asyncio.get_running_loop()
         delay_s = RETRY_MIN_S
-        while True:
+        while self.phase is Phase.ALONE:
             retry_at = loop.time() + delay_s
             while (left_s := retry_at - loop.time()) > 0:
-                self._answer_alone()
+                self._local.answer_alone()
                 self._wake.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), left_s)
@@ -322,52 +286,17 @@ class Reporter:
                     await self._join()
                 elif not await self._store.heartbeat(self.incarnation):
                     raise IncarnationGone(self.incarnation)
-                self.refresh()
-                break
+                self._converge()
             except IncarnationGone:
                 self._rename()
-                break
             except StoreUnavailable:
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
-        self._set_connected(True)
-        _log.warning("shared state is back; announcing %d channels", len(self._held))
+        _log.warning("shared state is back; announcing %d channels", len(self._local))
 
-    def _answer_alone(self) -> None:
-        for held in list(self._dirty.values()):
-            waiting, held.waiting = held.waiting, []
-            roster = {user_id: members[0].user_info for user_id, members in held.members.items()}
-            for _, done in waiting:
-                done(Answer(total=held.count, roster=roster if held.roster else None), False)
-
-    async def _reconcile(self) -> None:
-        """Compare what the store believes with what is held, and tell it again where they differ."""
-        believed = await self._store.held(self.incarnation)
-        if self._dirty:
-            return  # facts moved while we asked; the next round compares
-        mine: dict[tuple[str, str, str | None], int] = {}
-        for (app_id, channel), held in self._held.items():
-            mine[app_id, channel, None] = held.count
-            for user_id, connections in held.members.items():
-                mine[app_id, channel, user_id] = len(connections)
-        wrong = [fact for fact in believed | mine if believed.get(fact, 0) != mine.get(fact, 0)]
-        if wrong and not await self._store.heartbeat(self.incarnation):
-            # Nothing drifted: what it held was given up with it, or is being given up now.
-            raise IncarnationGone(self.incarnation)
-        for fact in wrong:
-            self._repair(*fact)
-
-    def _repair(self, app_id: str, channel: str, user_id: str | None) -> None:
-        self.drift += 1
-        held = self._place(app_id, channel)
-        if user_id is not None:
-            connections = held.members.get(user_id, [])
-            held.changed[user_id] = connections[0] if connections else Member(user_id)
-        self._touch(held)
-
-    def _set_connected(self, connected: bool) -> None:
-        if connected != self.connected:
-            self.connected = connected
-            self._on_change(connected)
+    def _enter(self, phase: Phase) -> None:
+        was, self.phase = self.phase, phase
+        if (was is Phase.ALONE) != (phase is Phase.ALONE):
+            self._on_change(phase is not Phase.ALONE)
 
 
 def _new_incarnation() -> str:

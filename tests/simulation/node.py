@@ -14,7 +14,7 @@ from engine.interfaces import Answer, AppManager, InterestOf
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.occupancy.redis import RedisOccupancy
-from engine.occupancy.reporter import Member, Reporter
+from engine.occupancy.reporter import Member, Phase, Reporter
 from tests.simulation.loop import SimLoop
 from tests.simulation.oracle import Fact
 from tests.simulation.plan import APP, JOBS, PREFIX, TOPICS, Plan
@@ -77,7 +77,7 @@ class Node:
             store,
             interest_of,
             lambda connected: None,
-            lambda doubtful: None,
+            lambda resyncing: None,
             lambda *roster: None,
             heartbeat_s=plan.heartbeat_s,
             reconcile_s=plan.reconcile_s,
@@ -124,7 +124,11 @@ class Node:
 
     @property
     def in_trouble(self) -> bool:
-        return self.dead or self.stopped or self.cut or self.draining or not (self.serving and self.reporter.connected)
+        return self.dead or self.stopped or self.cut or self.draining or not self._connected
+
+    @property
+    def _connected(self) -> bool:
+        return self.serving and self.reporter.phase is not Phase.ALONE
 
     def facts(self) -> dict[Fact, int]:
         """What it truly holds."""

@@ -7,14 +7,14 @@ from tests.simulation.mutation import Mutation
 WORKERS = (
     Mutation(
         "who waits is forgotten when a report fails",
-        "occupancy.reporter:Reporter._tell",
-        "held.waiting = waiting + held.waiting",
+        "occupancy.local_state:LocalState.put_back",
+        "local.waiting = waiting + local.waiting",
         "pass",
     ),
     Mutation(
         "members are forgotten when a report fails",
-        "occupancy.reporter:Reporter._tell",
-        "held.changed = changed | held.changed",
+        "occupancy.local_state:LocalState.put_back",
+        "local.changed = changed | local.changed",
         "pass",
     ),
     Mutation(
@@ -25,20 +25,20 @@ WORKERS = (
     ),
     Mutation(
         "who fits is refused with those who do not",
-        "occupancy.reporter:Reporter._on_refused",
-        "waiting[:keep] + held.waiting",
-        "held.waiting",
+        "occupancy.local_state:LocalState.refused",
+        "waiting[:keep] + local.waiting",
+        "local.waiting",
     ),
     Mutation(
         "who is in is measured by the limit again",
-        "occupancy.local_channel:Held.report",
+        "occupancy.local_channel:LocalChannel.report",
         "self.limit if waiting else 0",
         "self.limit",
     ),
     Mutation(
         "the last connection of a member is not told to be gone",
-        "occupancy.reporter:Reporter.remove",
-        "held.changed[member.user_id] = member",
+        "occupancy.local_state:LocalState.remove",
+        "local.changed[member.user_id] = member",
         "pass",
     ),
     Mutation(
@@ -61,7 +61,7 @@ WORKERS = (
     ),
     Mutation(
         "a worker sends no heartbeats",
-        "occupancy.reporter:Reporter._run",
+        "occupancy.reporter:Reporter._round",
         "if not await self._store.heartbeat(self.incarnation):",
         "if False:",
     ),

@@ -1,0 +1,168 @@
+"""What this worker holds: its subscriptions and members by channel, and what of them the store has yet to be told.
+
+Pure: no task, no clock, no store. The reporter takes reports out, and says what became of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from engine.interfaces import Answer, InterestOf, Report
+from engine.occupancy.local_channel import Done, LocalChannel, Member
+
+#: (app id, channel, user id, or None for the channel's subscriptions).
+Fact = tuple[str, str, str | None]
+
+
+class Taken(NamedTuple):
+    """One channel's report on its way, with all that it answers for."""
+
+    local: LocalChannel
+    report: Report
+    changed: dict[str, Member]
+    waiting: list[tuple[str | None, Done]]
+
+
+class LocalState:
+    """:ivar unannounced: of all that was held at the last `announce`, what no report has taken to the store since."""
+
+    def __init__(self) -> None:
+        self._channels: dict[tuple[str, str], LocalChannel] = {}
+        self._dirty: dict[tuple[str, str], LocalChannel] = {}
+        self.unannounced: set[tuple[str, str]] = set()
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something has yet to be reported."""
+        return bool(self._dirty)
+
+    def add(self, app_id: str, channel: str, member: Member | None, done: Done | None, limit: int) -> None:
+        """One more subscription; see `Reporter.add`."""
+        local = self._open(app_id, channel)
+        local.count += 1
+        local.limit = limit
+        if member is not None:
+            local.roster = True
+            local.members.setdefault(member.user_id, []).append(member)
+            local.changed[member.user_id] = member
+        if done is not None:
+            local.waiting.append((member.user_id if member else None, done))
+        self._touch(local)
+
+    def remove(self, app_id: str, channel: str, member: Member | None, done: Done | None) -> None:
+        """One subscription less; see `Reporter.remove`."""
+        local = self._channels.get((app_id, channel))
+        if local is None:
+            return
+        local.count -= 1
+        if member is not None:
+            connections = local.members.get(member.user_id, [])
+            if member in connections:
+                connections.remove(member)
+            if not connections:
+                local.members.pop(member.user_id, None)
+            local.changed[member.user_id] = member
+        if done is not None:
+            local.waiting = [entry for entry in local.waiting if entry[1] is not done]
+        self._touch(local)
+
+    def member(self, app_id: str, channel: str, user_id: str) -> Member | None:
+        """The member, by one of its connections here; None if it has none."""
+        local = self._channels.get((app_id, channel))
+        return local.members[user_id][0] if local is not None and user_id in local.members else None
+
+    # --- reports
+
+    def take(self, interest_of: InterestOf, limit: int) -> list[Taken]:
+        """Reports of up to `limit` channels, which are then no longer dirty."""
+        batch = [self._dirty.pop(key) for key in list(self._dirty)[:limit]]
+        taken = [Taken(local, local.report(interest_of), local.changed, local.waiting) for local in batch]
+        for local in batch:
+            local.changed, local.waiting = {}, []
+        return taken
+
+    def put_back(self, batch: Sequence[Taken]) -> None:
+        """They did not arrive. Nothing is lost: facts are absolute, so they go under whatever happened since."""
+        for local, _, changed, waiting in batch:
+            local.changed = changed | local.changed
+            local.waiting = waiting + local.waiting
+            self._dirty[local.app_id, local.channel] = local
+
+    def accepted(self, taken: Taken, answer: Answer) -> None:
+        """The store has applied it."""
+        local = taken.local
+        local.reported = taken.report.count
+        if not answer.refused_members:
+            # Whoever was refused may have been reported before as here; that they are not is in the next report.
+            self.unannounced.discard((local.app_id, local.channel))
+
+    def answer(self, taken: Taken, answer: Answer) -> None:
+        """Call those who waited for it, and forget the channel if nothing is held of it any more."""
+        for user_id, done in taken.waiting:
+            done(answer, user_id in answer.refused_members)
+        local = taken.local
+        key = (local.app_id, local.channel)
+        if local.count <= 0 and key not in self._dirty and self._channels.get(key) is local:
+            del self._channels[key]
+
+    def refused(self, taken: Taken, answer: Answer) -> None:
+        """Over the channel's limit: the latest that are too many are refused, the others reported without them."""
+        local, report, changed, waiting = taken
+        local.changed = changed | local.changed
+        excess = answer.total - local.reported + report.count - report.limit
+        keep = max(0, len(waiting) - max(1, excess))
+        local.waiting = waiting[:keep] + local.waiting
+        self._touch(local)
+        for _, done in waiting[keep:]:
+            done(answer, True)
+
+    def answer_alone(self) -> None:
+        """Answer whoever waits from what is held here; it is to be reported all the same."""
+        for local in list(self._dirty.values()):
+            waiting, local.waiting = local.waiting, []
+            roster = {user_id: members[0].user_info for user_id, members in local.members.items()}
+            for _, done in waiting:
+                done(Answer(total=local.count, roster=roster if local.roster else None), False)
+
+    # --- trouble
+
+    def announce(self) -> None:
+        """Everything is to be reported again, and answered with what all workers hold: the store may know nothing."""
+        for local in self._channels.values():
+            local.reported = 0
+            local.refresh = True
+            for user_id, connections in local.members.items():
+                local.changed.setdefault(user_id, connections[0])
+            self._touch(local)
+        self.unannounced = set(self._dirty)
+
+    def differences(self, believed: Mapping[Fact, int]) -> list[Fact]:
+        """Facts that are other than the store believes."""
+        mine: dict[Fact, int] = {}
+        for (app_id, channel), local in self._channels.items():
+            mine[app_id, channel, None] = local.count
+            for user_id, connections in local.members.items():
+                mine[app_id, channel, user_id] = len(connections)
+        return [fact for fact in {**believed, **mine} if believed.get(fact, 0) != mine.get(fact, 0)]
+
+    def repair(self, facts: Iterable[Fact]) -> None:
+        """Report these again, whether or not they have changed."""
+        for app_id, channel, user_id in facts:
+            local = self._open(app_id, channel)
+            if user_id is not None:
+                connections = local.members.get(user_id, [])
+                local.changed[user_id] = connections[0] if connections else Member(user_id)
+            self._touch(local)
+
+    def _open(self, app_id: str, channel: str) -> LocalChannel:
+        local = self._channels.get((app_id, channel))
+        if local is None:
+            local = self._channels[app_id, channel] = LocalChannel(app_id, channel)
+        return local
+
+    def _touch(self, local: LocalChannel) -> None:
+        self._dirty[local.app_id, local.channel] = local
