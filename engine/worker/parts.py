@@ -129,7 +129,7 @@ class Parts:
         # A worker that is well must be heard several times before it counts as dead.
         heartbeat_s = min(health.heartbeat_interval_ms, health.node_timeout_ms / 4) / 1000
         self.reporter = Reporter(
-            self.store, self._interest_of, self._on_store, self._on_doubt, self._on_roster, heartbeat_s
+            self.store, self._interest_of, self._on_store, self._on_resyncing, self._on_roster, heartbeat_s
         )
         self.adapter = self._adapter()
         self.watchlists = Watchlists(self.hub, self.adapter, self.store)
@@ -379,9 +379,9 @@ class Parts:
         # As after a lost connection: what is kept of members and counts is compared with the truth.
         self.reporter.refresh()
 
-    def _on_doubt(self, doubtful: bool) -> None:
-        self.rosters.doubtful = doubtful
-        if not doubtful:
+    def _on_resyncing(self, resyncing: bool) -> None:
+        self.rosters.resyncing = resyncing
+        if not resyncing:
             self.watchlists.resync()
 
     def _on_roster(self, app_id: str, channel: str, answer: Answer, final: bool) -> None:

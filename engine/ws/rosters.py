@@ -42,8 +42,8 @@ class Rosters:
         self._known: dict[tuple[str, str], _Roster] = {}
         #: Changes in channels whose first subscriber still waits for its answer, and will be told of them after it.
         self._early: dict[tuple[str, str], deque[MemberChange]] = {}
-        #: The shared state was lost and may not yet hold everybody again: what it lacks is no departure.
-        self.doubtful = False
+        #: The shared state was lost and may lack what other workers hold: whoever is missing there has not left.
+        self.resyncing = False
 
     def joined(
         self, connection: Connection, channel: Channel, members: Mapping[str, str], version: int
@@ -61,7 +61,7 @@ class Rosters:
                 if change.version > known.version:
                     known.take(change)
             return members, False
-        if version and not self.doubtful:
+        if version and not self.resyncing:
             return members, False
         self._add(channel, known, members, version, connection)
         return dict(known.members), True
@@ -80,7 +80,7 @@ class Rosters:
                 return
             again = change.added and change.user_id in known.members
             known.take(change)
-            if again and self.doubtful:
+            if again and self.resyncing:
                 return  # announced again by its worker; nobody was told that it had left
         if change.added:
             _tell(channel, messages.member_added(channel.name, change.user_id, change.user_info), change.version)

@@ -52,14 +52,14 @@ class World:
         self.cluster = MemoryState(self.changes.append, lambda: None)
         self.store = Flaky(self.cluster)
         self.states: list[bool] = []
-        self.doubts: list[bool] = []
+        self.resyncing: list[bool] = []
         self.rosters: list[tuple[str, list[str], bool]] = []
         self.numbers: list[tuple[str, int, bool]] = []
         self.reporter = Reporter(
             self.store,
             lambda app, channel: Interest(True, True, announced=channel.startswith("counted")),
             self.states.append,
-            self.doubts.append,
+            self.resyncing.append,
             self._on_roster,
             heartbeat_s,
             reconcile_s,
@@ -206,7 +206,7 @@ def test_without_the_store_it_answers_alone_and_tells_all_later() -> None:
         await world.reporter.settled()
         assert sorted(await world.store.members("app", "presence-x")) == ["ann", "bob"]
         assert await world.totals() == {"presence-x": 2}
-        await until(lambda: world.doubts[-1:] == [False])
+        await until(lambda: world.resyncing[-1:] == [False])
         assert world.rosters == [("presence-x", ["ann", "bob"], False), ("presence-x", ["ann", "bob"], True)]
 
     run(scene)
@@ -236,7 +236,7 @@ def test_after_trouble_the_totals_of_announced_channels_are_told() -> None:
         for channel in ("room", "counted", "counted", "presence-x"):
             await world.added(channel, ANN if channel == "presence-x" else None)
         world.reporter.refresh()
-        await until(lambda: world.doubts[-1:] == [False])
+        await until(lambda: world.resyncing[-1:] == [False])
         assert world.numbers == [("counted", 2, False), ("counted", 2, True)]
         assert world.rosters == [("presence-x", ["ann"], False), ("presence-x", ["ann"], True)]
 

@@ -1,4 +1,4 @@
-"""Rosters while the shared state is in doubt: what a newcomer is told at first, and what it is told later, agree."""
+"""Rosters while the worker is resyncing: what a newcomer is told at first, and what it is told later, agree."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ class Room:
 
 
 def test_a_departure_from_before_the_answer_does_not_outlive_it() -> None:
-    """Somebody comes back while the state is in doubt, and only now it is heard that they had gone."""
+    """Somebody comes back while the worker is resyncing, and only now it is heard that they had gone."""
 
     async def run() -> None:
         async with bench() as b:
             room = Room(b)
             first = await room.ask("ada")
             room.answer(5, "ada", "bob")
-            room.rosters.doubtful = True
+            room.rosters.resyncing = True
             back = await room.ask("bob")
             room.change(7, "bob", added=False)
             room.answer(0, "ada", "bob")
             room.change(9, "bob", added=True)
             room.rosters.resync("app", ROOM, {"ada": INFO, "bob": INFO}, 9, True)
-            room.rosters.doubtful = False
+            room.rosters.resyncing = False
             room.change(10, "zoe", added=True)
             for peer in (first, back):
                 await peer.until(lambda peer=peer: any("zoe" in text for text in peer.texts))
@@ -75,7 +75,7 @@ def test_a_departure_from_before_the_answer_does_not_outlive_it() -> None:
 
 
 def test_what_the_first_one_heard_while_waiting_is_known() -> None:
-    """Somebody leaves between the first newcomer's answer and its arrival, and returns while the state is in doubt."""
+    """Somebody leaves between the first newcomer's answer and its arrival, and returns during a resync."""
 
     async def run() -> None:
         async with bench() as b:
@@ -84,10 +84,10 @@ def test_what_the_first_one_heard_while_waiting_is_known() -> None:
             room.change(4, "cem", added=False)
             room.change(7, "bob", added=False)
             room.answer(5, "ada", "bob", "cem")
-            room.rosters.doubtful = True
+            room.rosters.resyncing = True
             room.change(9, "bob", added=True)
             room.rosters.resync("app", ROOM, dict.fromkeys(("ada", "bob", "cem"), INFO), 9, True)
-            room.rosters.doubtful = False
+            room.rosters.resyncing = False
             room.change(10, "zoe", added=True)
             await first.until(lambda: any("zoe" in text for text in first.texts))
             assert _believed(first) == {"ada", "bob", "cem", "zoe"}
