@@ -1,4 +1,4 @@
-"""Who holds what: the occupancy store, what it is told and what it answers.
+"""Who holds what: the occupancy store, what is reported to it and what it answers.
 
 The memory driver is the model of the others: same answers, same transitions for the same history.
 """
@@ -31,12 +31,12 @@ class MemberReport:
 
 
 class Interest(NamedTuple):
-    """What has to be told of one channel's occupancy, and to whom.
+    """What is emitted and announced of one channel's occupancy.
 
     :param watched: whether some webhook of the app wants occupied or vacated of this channel.
     :param members_watched: the same for member_added and member_removed.
     :param settle_ms: how long vacated and member_removed wait for a return.
-    :param announced: whether workers are told of its total: of a user's own channel when it becomes or ceases to be
+    :param announced: whether its total is announced to workers: of a user's own channel when it becomes or ceases to be
         occupied (on `watch_channel`), of any other channel every change (on the channel itself).
     :param counted: whether some webhook of the app wants its subscription_count (N-36).
     """
@@ -97,7 +97,7 @@ class Transition:
     :param id: the driver's own handle, given back to `OccupancyStore.commit`.
     :param name: channel_occupied, channel_vacated, member_added, member_removed or subscription_count.
     :param seq: grows with every transition of the same channel; also its time in microseconds.
-    :param time_ms: when the change happened. :param due_ms: when it may be told.
+    :param time_ms: when the change happened. :param due_ms: when it may be emitted.
     :param data: channel_data of a member_added, the number of a subscription_count.
     """
 
@@ -115,7 +115,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Transitions that may be told now, in order, and when the next one will be (None: nothing waits)."""
+    """Transitions that may be emitted now, in order, and when the next one will be (None: nothing waits)."""
 
     transitions: Sequence[Transition]
     next_due_in_ms: int | None
@@ -123,7 +123,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class MemberChange:
-    """A member joined or left a presence channel, somewhere in the cluster; told to all workers at once."""
+    """A member joined or left a presence channel, somewhere in the cluster; announced to all workers at once."""
 
     app_id: str
     channel: str
@@ -135,7 +135,7 @@ class MemberChange:
 
 @dataclass(frozen=True, slots=True)
 class TotalChange:
-    """The subscriptions of an announced channel have changed; told to the workers that subscribe to `channel`.
+    """The subscriptions of an announced channel have changed; announced to the workers that subscribe to `channel`.
 
     :param channel: the channel itself or, for a user's own channel, its `watch_channel`.
     :param version: grows with every change in the cluster.
@@ -168,8 +168,8 @@ class OccupancyStore(Protocol):
         """Apply all reports atomically, in order. Raises IncarnationGone when given up."""
 
     async def retell(self, reports: Sequence[Report]) -> None:
-        """Data was lost, and with it the knowledge of what was told last: tell of these channels (where `watched`) and
-        members (where `members_watched`) how it is now, at once, whether or not that has changed."""
+        """Emit the current state of these channels (where `watched`) and members (where `members_watched`) as
+        transitions, at once. Called after data loss, when nobody knows which webhooks were sent last."""
 
     async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
         """What the store believes it holds: (app, channel, None) -> subscriptions, (app, channel, user) -> members."""
@@ -215,14 +215,14 @@ class OccupancyStore(Protocol):
     def pushes_jobs(self) -> bool:
         """Whether `commit` and `push` take jobs; if not, they must be in the queue before a commit."""
 
-    async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
-        """Remove told transitions and push jobs ((Redis list, payload)), both or neither.
+    async def commit(self, leader: str, emitted: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
+        """Remove emitted transitions and push jobs ((Redis list, payload)), both or neither.
 
         False, with nothing done, when `leader` no longer holds the lease or one of the transitions was cancelled
         meanwhile by a return."""
 
     async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
-        """Push jobs that no transition made, behind those of all transitions that may be told by now."""
+        """Push jobs that no transition made, behind those of all transitions that may be emitted by now."""
 
     async def audit(self, leader: str, apps: Sequence[str], interest_of: InterestOf, limit: int) -> int:
         """Compare the next `limit` shared figures with the facts they are made of; how many had to be mended.

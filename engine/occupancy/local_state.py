@@ -1,4 +1,4 @@
-"""What this worker holds: its subscriptions and members by channel, and what of them the store has yet to be told.
+"""What this worker holds: its subscriptions and members by channel, and what of them is yet to be reported.
 
 Pure: no task, no clock, no store. The reporter takes reports out, and says what became of them.
 """

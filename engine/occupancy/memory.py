@@ -100,10 +100,10 @@ class MemoryOccupancy:
     def pushes_jobs(self) -> bool:
         return False
 
-    async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
+    async def commit(self, leader: str, emitted: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
         if jobs:
             await self.push(jobs)
-        return self._state.leads(leader) and self._state.log.commit(told)
+        return self._state.leads(leader) and self._state.log.commit(emitted)
 
     async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
         raise ValueError("there is no Redis list to push jobs to: put them in the queue before the commit")

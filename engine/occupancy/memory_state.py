@@ -201,17 +201,17 @@ class MemoryState:
                 channel = channels[name] = Channel()
             channel.total = after
             if watched and not before:
-                self.log.tell_come(self._clock.next(), "channel_occupied", app_id, name, "", "", "")
+                self.log.append_come(self._clock.next(), "channel_occupied", app_id, name, "", "", "")
         else:
             del channels[name]
             if not channels:
                 del self.apps[app_id]
             if watched:
-                self.log.tell_gone(self._clock.next(), "channel_vacated", app_id, name, report.settle_ms, "", "")
+                self.log.append_gone(self._clock.next(), "channel_vacated", app_id, name, report.settle_ms, "", "")
         if report.announced:
             self._announce(app_id, name, before, after)
         if report.counted and not name.startswith("#"):
-            self.log.tell_count(self._clock.next(), app_id, name, after)
+            self.log.append_count(self._clock.next(), app_id, name, after)
 
     def _announce(self, app_id: str, name: str, before: int, after: int) -> None:
         """Workers hear of every new total, and of a user only that it came or went."""
@@ -238,7 +238,7 @@ class MemoryState:
             seq = self._clock.next()
             self._on_member_change(MemberChange(app_id, name, seq, True, user, member.user_info))
             if report.members_watched and not name.startswith("#"):
-                self.log.tell_come(seq, "member_added", app_id, name, user, member.socket_id, member.data)
+                self.log.append_come(seq, "member_added", app_id, name, user, member.socket_id, member.data)
         elif count and not old:
             channel.members[user] = (held + 1, info)
         elif not count and old and held > 1:
@@ -248,7 +248,7 @@ class MemoryState:
             seq = self._clock.next()
             self._on_member_change(MemberChange(app_id, name, seq, False, user, ""))
             if report.members_watched and not name.startswith("#"):
-                self.log.tell_gone(seq, "member_removed", app_id, name, report.settle_ms, user, member.socket_id)
+                self.log.append_gone(seq, "member_removed", app_id, name, report.settle_ms, user, member.socket_id)
         if count:
             worker.members[key] = count
         else:

@@ -1,7 +1,7 @@
-"""Which places were left here lately, for as long as that may not have been told: should the store lose data, nobody
-else knows that there is something to tell.
+"""Which places were left here lately, for as long as their webhooks may not have been sent: should the store lose data,
+nobody else knows that there is something to emit.
 
-Owned by the reporter. It only remembers, bounded in time and number.
+Only remembers, bounded in time and number; never decides whether something is emitted again.
 """
 
 from __future__ import annotations

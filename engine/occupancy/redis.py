@@ -206,9 +206,9 @@ class RedisOccupancy:
     def pushes_jobs(self) -> bool:
         return True
 
-    async def commit(self, leader: str, told: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
-        args: list[str | bytes | int] = [leader, len(told)]
-        for transition in told:
+    async def commit(self, leader: str, emitted: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
+        args: list[str | bytes | int] = [leader, len(emitted)]
+        for transition in emitted:
             settles = transition.name in ("channel_vacated", "member_removed")
             field = fact(transition.app_id, transition.channel, transition.user_id) if settles else ""
             args += (transition.id, field)

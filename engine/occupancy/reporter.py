@@ -88,7 +88,7 @@ class Reporter:
         #: Whether the store knows this incarnation.
         self._joined = False
         self._epoch = ""
-        #: The store has lost data, and was not yet told what may have been lost with it of who left lately.
+        #: The store has lost data; what it may have lost of those who left lately is yet to be emitted again.
         self._lost = False
         #: A purge was written that no numbered report covers; an empty report follows, so that its loss can be noticed.
         self._purge_unconfirmed = False

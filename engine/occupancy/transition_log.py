@@ -1,4 +1,4 @@
-"""The log of transitions in one process: sequence numbers, settling, and what may be told now.
+"""The log of transitions in one process: sequence numbers, settling, and what may be emitted now.
 
 The model of the `transitions`, `pending`, `counts` and `clock` keys of the Redis driver. Never looks at who holds what.
 """
@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 from engine.interfaces import Due, Transition
 
-#: Entries kept while they cannot be told, as when the webhook queue is full; then the oldest go, and are counted.
+#: Entries kept while they cannot be emitted, as when the webhook queue is full; then the oldest go, and are counted.
 MAX_ENTRIES = 100_000
-#: Above so many subscriptions, their number is told at most once in so long (N-36).
+#: Above so many subscriptions, their number is emitted at most once in so long (N-36).
 COUNT_AT_ONCE = 100
 COUNT_EVERY_S = 5
 
@@ -46,27 +46,29 @@ class SequenceClock:
 
 
 class TransitionLog:
-    """Transitions by the time they may be told. An opposite change within the settling time cancels both."""
+    """Transitions by the time they may be emitted. An opposite change within the settling time cancels both."""
 
     def __init__(self, clock: SequenceClock) -> None:
         self._clock = clock
-        #: (microsecond it may be told, seq), sorted.
+        #: (microsecond it may be emitted, seq), sorted.
         self._order: list[tuple[int, int]] = []
         self._entries: dict[int, tuple[int, Transition]] = {}
         #: (app, channel, user or "") -> seq of the vacated or member_removed that still settles.
         self._pending: dict[tuple[str, str, str], int] = {}
-        #: (app, channel) -> (microsecond from which its last count may be told, seq).
+        #: (app, channel) -> (microsecond from which its last count may be emitted, seq).
         self._counts: dict[tuple[str, str], tuple[int, int]] = {}
         #: Transitions ever appended, and those given up for want of room.
         self.appended = self.dropped = 0
 
-    def tell_gone(self, seq: int, name: str, app_id: str, channel: str, settle_ms: int, user: str, socket: str) -> None:
+    def append_gone(
+        self, seq: int, name: str, app_id: str, channel: str, settle_ms: int, user: str, socket: str
+    ) -> None:
         """channel_vacated or member_removed."""
         self._append(seq, settle_ms * 1000, name, app_id, channel, user, socket, "")
         if settle_ms > 0:
             self._pending[app_id, channel, user] = seq
 
-    def tell_come(self, seq: int, name: str, app_id: str, channel: str, user: str, socket: str, data: str) -> None:
+    def append_come(self, seq: int, name: str, app_id: str, channel: str, user: str, socket: str, data: str) -> None:
         """channel_occupied or member_added; with an opposite that still settles, both are forgotten."""
         opposite = self._entries.get(self._pending.pop((app_id, channel, user), 0))
         if opposite is not None and seq < opposite[0]:
@@ -74,7 +76,7 @@ class TransitionLog:
             return
         self._append(seq, 0, name, app_id, channel, user, socket, data)
 
-    def tell_count(self, seq: int, app_id: str, channel: str, total: int) -> None:
+    def append_count(self, seq: int, app_id: str, channel: str, total: int) -> None:
         """subscription_count: one that still waits for its time is replaced."""
         due_us, last = self._counts.get((app_id, channel), (0, 0))
         waits = due_us > seq
@@ -96,11 +98,11 @@ class TransitionLog:
         wait_ms = None if end == len(self._order) else max(0, -(-(self._order[end][0] - now) // 1000))
         return Due([self._entries[seq][1] for _, seq in self._order[:end]], wait_ms)
 
-    def commit(self, told: Sequence[Transition]) -> bool:
+    def commit(self, emitted: Sequence[Transition]) -> bool:
         """Take all of them out, or none when one is not there any more."""
-        if any(transition.seq not in self._entries for transition in told):
+        if any(transition.seq not in self._entries for transition in emitted):
             return False
-        for transition in told:
+        for transition in emitted:
             self._remove(transition.seq)
             key = (transition.app_id, transition.channel, transition.user_id)
             if self._pending.get(key) == transition.seq:

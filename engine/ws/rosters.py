@@ -1,7 +1,7 @@
-"""What this worker's subscribers of each presence channel have been told: the members, and up to which version.
+"""What this worker's subscribers of each presence channel know: the members, and up to which version.
 
 Normally a snapshot plus every later change is right by itself. This is for when it is not: with the shared state lost
-or emptied, the worker goes on telling what it knows, and afterwards tells its subscribers the difference.
+or emptied, the worker goes on answering what it knows, and afterwards notifies its subscribers of the difference only.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class _Roster:
 
 
 class Rosters:
-    """The members of this worker's presence channels, as told."""
+    """The members of this worker's presence channels, as its subscribers know them."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._known: dict[tuple[str, str], _Roster] = {}
-        #: Changes in channels whose first subscriber still waits for its answer, and will be told of them after it.
+        #: Changes in channels whose first subscriber still waits for its answer, and will be notified of them after it.
         self._early: dict[tuple[str, str], deque[MemberChange]] = {}
         #: The shared state was lost and may lack what other workers hold: whoever is missing there has not left.
         self.resyncing = False
@@ -48,8 +48,8 @@ class Rosters:
     def joined(
         self, connection: Connection, channel: Channel, members: Mapping[str, str], version: int
     ) -> tuple[Mapping[str, str], bool]:
-        """The members to tell a new subscriber, and whether that is only what is known for now; the
-        others hear of it here only when the store could not tell them.
+        """The members for a new subscriber, and whether that is only what is known for now; the
+        others are notified here only when the store could not announce it.
 
         :param members: user id -> user_info, as the store has answered, or as held here when it could not (version 0).
         """
@@ -81,11 +81,11 @@ class Rosters:
             again = change.added and change.user_id in known.members
             known.take(change)
             if again and self.resyncing:
-                return  # announced again by its worker; nobody was told that it had left
+                return  # announced again by its worker; nobody was notified that it had left
         if change.added:
-            _tell(channel, messages.member_added(channel.name, change.user_id, change.user_info), change.version)
+            _notify(channel, messages.member_added(channel.name, change.user_id, change.user_info), change.version)
         else:
-            _tell(channel, messages.member_removed(channel.name, change.user_id), change.version)
+            _notify(channel, messages.member_removed(channel.name, change.user_id), change.version)
 
     def resync(self, app_id: str, name: str, members: Mapping[str, str], version: int, final: bool) -> None:
         """The store has answered again.
@@ -100,7 +100,7 @@ class Rosters:
         if final:
             for user_id in known.members.keys() - members.keys():
                 del known.members[user_id]
-                _tell(channel, messages.member_removed(name, user_id), version)
+                _notify(channel, messages.member_removed(name, user_id), version)
         known.version = version
 
     def forget(self, channel: Channel) -> None:
@@ -116,8 +116,8 @@ class Rosters:
         for user_id, user_info in members.items():
             if user_id not in known.members:
                 known.members[user_id] = user_info
-                _tell(channel, messages.member_added(channel.name, user_id, user_info), version, joining)
+                _notify(channel, messages.member_added(channel.name, user_id, user_info), version, joining)
 
 
-def _tell(channel: Channel, payload: bytes, version: int, excluded: Connection | None = None) -> None:
+def _notify(channel: Channel, payload: bytes, version: int, excluded: Connection | None = None) -> None:
     channel.broadcast(text_frame(payload), excluded, version)

@@ -1,6 +1,6 @@
-"""pusher_internal:subscription_count: subscribers are told how many they are, for apps that want it (N-36).
+"""pusher_internal:subscription_count: subscribers are notified how many they are, for apps that want it (N-36).
 
-Fed by the adapter with every new total of the cluster. Large channels are told seldom, and the last number always.
+Large channels are notified seldom, and of the last number always. Never counts: the totals come from the cluster.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from engine._fast.hub import Channel, Hub
 from engine.interfaces import TotalChange
 from engine.protocol import messages
 
-#: Above so many subscriptions their number is told at most once in so long.
+#: Above so many subscriptions they are notified at most once in so long.
 AT_ONCE = 100
 EVERY_S = 5.0
 
 
 class _Count:
-    __slots__ = ("timer", "told", "told_at", "total")
+    __slots__ = ("notified", "notified_at", "timer", "total")
 
     def __init__(self) -> None:
-        self.total = self.told = 0
-        self.told_at = float("-inf")
+        self.total = self.notified = 0
+        self.notified_at = float("-inf")
         self.timer: asyncio.TimerHandle | None = None
 
 
 class SubscriptionCounts:
-    """The numbers of this worker's channels, as told."""
+    """The numbers of this worker's channels, as its subscribers know them."""
 
     def __init__(self, hub: Hub, every_s: float = EVERY_S) -> None:
         self._hub = hub
@@ -39,7 +39,7 @@ class SubscriptionCounts:
         self.resync(change.app_id, change.channel, change.total)
 
     def resync(self, app_id: str, name: str, total: int) -> None:
-        """The number as it is, whether or not it was told before."""
+        """The number as it is, whether or not they know it."""
         channel = self._hub.channel(app_id, name)
         if channel is None:
             return
@@ -48,11 +48,11 @@ class SubscriptionCounts:
             count = self._known[app_id, name] = _Count()
         count.total = total
         loop = asyncio.get_running_loop()
-        due = loop.time() if total <= AT_ONCE else count.told_at + self._every_s
+        due = loop.time() if total <= AT_ONCE else count.notified_at + self._every_s
         if due <= loop.time():
-            self._tell(channel, count)
+            self._notify(channel, count)
         elif count.timer is None:
-            count.timer = loop.call_at(due, self._tell, channel, count)
+            count.timer = loop.call_at(due, self._notify, channel, count)
 
     def forget(self, channel: Channel) -> None:
         """This worker has no subscriber of the channel any more."""
@@ -61,10 +61,10 @@ class SubscriptionCounts:
             count.timer.cancel()
 
     @staticmethod
-    def _tell(channel: Channel, count: _Count) -> None:
+    def _notify(channel: Channel, count: _Count) -> None:
         if count.timer is not None:
             count.timer.cancel()
             count.timer = None
-        if count.total != count.told:
-            count.told, count.told_at = count.total, asyncio.get_running_loop().time()
+        if count.total != count.notified:
+            count.notified, count.notified_at = count.total, asyncio.get_running_loop().time()
             channel.broadcast(text_frame(messages.subscription_count(channel.name, count.total)))

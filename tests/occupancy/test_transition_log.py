@@ -32,7 +32,7 @@ def test_a_step_back_does_not_hold_up_what_settles() -> None:
     clock.next()
     now[0] -= 24 * HOUR_US
     log = TransitionLog(clock)
-    log.tell_gone(clock.next(), "channel_vacated", "app", "room", 3000, "", "")
+    log.append_gone(clock.next(), "channel_vacated", "app", "room", 3000, "", "")
     now[0] += 2_999_001
     assert log.due(1).transitions == []
     assert log.due(1).next_due_in_ms == 1
@@ -53,6 +53,6 @@ def test_a_full_log_gives_up_the_oldest(small: int) -> None:
     clock = SequenceClock(lambda: 10**15)
     log = TransitionLog(clock)
     for n in range(small + 2):
-        log.tell_come(clock.next(), "channel_occupied", "app", f"c{n}", "", "", "")
+        log.append_come(clock.next(), "channel_occupied", "app", f"c{n}", "", "", "")
     assert [t.channel for t in log.due(10).transitions] == ["c2", "c3", "c4"]
     assert log.dropped == 2

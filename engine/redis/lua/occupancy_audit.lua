@@ -9,7 +9,7 @@ if call('GET', base .. 'lease') ~= ARGV[2] then return -1 end
 local workers = call('ZRANGE', base .. 'workers', 0, -1)
 for _, who in ipairs(call('SMEMBERS', base .. 'purging')) do workers[#workers + 1] = who end
 
--- Only the workers know the user_info: where it is lost they have to tell the member again. Their reconcilers do, for
+-- Only the workers know the user_info: where it is lost they have to report the member again. Their reconcilers do, for
 -- any fact of theirs that is missing here.
 local function audit_member(r, user)
   local key, field = base .. 'worker-members:', r.field .. '/' .. user

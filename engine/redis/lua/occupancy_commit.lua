@@ -1,4 +1,4 @@
--- Takes told transitions out of the log and queues the jobs made of them: all or nothing.
+-- Takes emitted transitions out of the log and queues the jobs made of them: all or nothing.
 -- KEYS[1] base. ARGV[1] topic prefix, [2] leader, [3] number of transitions, then for each: entry, its field in `pending`
 -- or "" ; then pairs of list and job.
 -- Returns 1; or 0, with nothing done, when the lease is not the leader's or a transition is not there any more.

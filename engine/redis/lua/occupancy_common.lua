@@ -1,7 +1,7 @@
 -- What the occupancy scripts share; put in front of each of them. Defines functions only, runs nothing.
 -- KEYS[1]  base: what all keys begin with, hash tag included
 -- ARGV[1]  topic prefix of the workers' pub/sub; in a cluster it has the base's hash tag, so that topics are where the
---          keys are, and only this shard hears of what is told there
+--          keys are, and only this shard hears of what is announced there
 --
 -- Keys under the base (P = app/channel):
 --   worker:<incarnation>          hash    P -> subscriptions held by that worker
@@ -9,10 +9,10 @@
 --   channels:<app>                hash    channel -> subscriptions in the whole cluster
 --   internal:<app>                hash    the same for server-owned channels (#...), which no list shows
 --   members:<P>                   hash    user -> "<workers that hold the member> <user_info>"
---   transitions                   zset    sequence number and JSON, scored by the microsecond it may be told
+--   transitions                   zset    sequence number and JSON, scored by the microsecond it may be emitted
 --   pending                       hash    P or P/user -> its vacated or member_removed entry that still settles
 --   after_transitions             zset    sequence number, length of a list's name, the name, and a job that is queued once
---                                         no transition is left that may be told before that number
+--                                         no transition is left that may be emitted before that number
 --   counts                        hash    P -> "<microsecond> <entry>": its last subscription_count, and when that is due
 --   clock                         string  "<last sequence number> <skew>"
 --   epoch                         string  another one after each loss of data
@@ -24,7 +24,7 @@
 
 local base, topic = KEYS[1], ARGV[1]
 local fmt = string.format
-local TELL = string.find(topic, '{', 1, true) and 'SPUBLISH' or 'PUBLISH'
+local PUBLISH = string.find(topic, '{', 1, true) and 'SPUBLISH' or 'PUBLISH'
 
 -- A key that holds another type was written by someone else, who has overwritten what we had: it starts anew, and the
 -- workers' reconcilers bring it back to the truth.
@@ -92,19 +92,19 @@ local function append(seq, settle_us, name, r, user, socket, data)
   return entry
 end
 
--- The microsecond at which the first of all transitions may be told.
+-- The microsecond at which the first of all transitions may be emitted.
 local function earliest()
   return tonumber(call('ZRANGE', base .. 'transitions', 0, 0, 'WITHSCORES')[2] or math.huge)
 end
 
--- channel_vacated, member_removed: may be told after settling; until then a return finds it in `pending`.
-local function tell_gone(seq, field, name, r, user, socket)
+-- channel_vacated, member_removed: may be emitted after settling; until then a return finds it in `pending`.
+local function append_gone(seq, field, name, r, user, socket)
   local entry = append(seq, r.settle_us, name, r, user, socket, '')
   if r.settle_us > 0 then call('HSET', base .. 'pending', field, entry) end
 end
 
--- channel_occupied, member_added: may be told at once, unless the opposite still settles: then neither is told.
-local function tell_come(seq, field, name, r, user, socket, data)
+-- channel_occupied, member_added: may be emitted at once, unless the opposite still settles: then neither is emitted.
+local function append_come(seq, field, name, r, user, socket, data)
   local opposite = call('HGET', base .. 'pending', field)
   if opposite then
     call('HDEL', base .. 'pending', field)
@@ -118,7 +118,7 @@ local function tell_come(seq, field, name, r, user, socket, data)
 end
 
 -- subscription_count: above 100 at most once in 5 s (N-36); one that still waits for its time is replaced.
-local function tell_count(r, total)
+local function append_count(r, total)
   local key, seq = base .. 'counts', next_seq()
   local due, last = string.match(call('HGET', key, r.field) or '', '^(%d+) (.*)$')
   due = count(due)
@@ -142,7 +142,7 @@ end
 local ADDED, REMOVED, TOTAL = 2, 3, 5 -- first byte of the envelope; engine/_fast/envelope.pyx reads it
 
 local function publish(kind, r, version, user, info)
-  redis.call(TELL, topic .. r.field, struct.pack('>BI8I2', kind, version, #user) .. user .. info)
+  redis.call(PUBLISH, topic .. r.field, struct.pack('>BI8I2', kind, version, #user) .. user .. info)
 end
 
 -- (workers that hold the member, user_info)
@@ -155,7 +155,7 @@ local function remove_member(r, user, socket)
   call('HDEL', r.members_key, user)
   local seq = next_seq()
   publish(REMOVED, r, seq, user, '')
-  if r.members_watched then tell_gone(seq, r.field .. '/' .. user, 'member_removed', r, user, socket) end
+  if r.members_watched then append_gone(seq, r.field .. '/' .. user, 'member_removed', r, user, socket) end
 end
 
 -- m: user, count, info, socket, data, limit. False when the member limit refuses a user new to the channel.
@@ -169,7 +169,7 @@ local function set_member(who, r, m)
     call('HSET', r.members_key, m.user, '1 ' .. m.info)
     local seq = next_seq()
     publish(ADDED, r, seq, m.user, m.info)
-    if r.members_watched then tell_come(seq, field, 'member_added', r, m.user, m.socket, m.data) end
+    if r.members_watched then append_come(seq, field, 'member_added', r, m.user, m.socket, m.data) end
   elseif m.count > 0 and old == 0 then
     call('HSET', r.members_key, m.user, fmt('%d ', held + 1) .. info)
   elseif m.count == 0 and old > 0 and held > 1 then
@@ -241,20 +241,20 @@ local function announce(r, before, after)
     if not r.user or (before == 0) == (after == 0) then return end
     heard_on = r.app .. '/#watch-' .. r.user
   end
-  redis.call(TELL, topic .. heard_on, struct.pack('>BI8I4', TOTAL, next_seq(), math.min(after, 2 ^ 32 - 1)))
+  redis.call(PUBLISH, topic .. heard_on, struct.pack('>BI8I4', TOTAL, next_seq(), math.min(after, 2 ^ 32 - 1)))
 end
 
 local function change_total(r, before, after)
   if after == before then return end
   if after == 0 then
     call('HDEL', r.totals_key, r.channel)
-    if r.watched then tell_gone(next_seq(), r.field, 'channel_vacated', r, '', '') end
+    if r.watched then append_gone(next_seq(), r.field, 'channel_vacated', r, '', '') end
   else
     call('HSET', r.totals_key, r.channel, after)
-    if before == 0 and r.watched then tell_come(next_seq(), r.field, 'channel_occupied', r, '', '', '') end
+    if before == 0 and r.watched then append_come(next_seq(), r.field, 'channel_occupied', r, '', '', '') end
   end
   if r.announced then announce(r, before, after) end
-  if r.counted then tell_count(r, after) end
+  if r.counted then append_count(r, after) end
 end
 
 local function set_total(who, r, raw, before, after)
@@ -301,7 +301,7 @@ local function apply_all(who, at)
 end
 
 local function wake_leader()
-  redis.call(TELL, topic .. 'wake', '')
+  redis.call(PUBLISH, topic .. 'wake', '')
 end
 
 -- Must end every script that used the clock.
@@ -339,7 +339,7 @@ local function note_refused(who, answered, epoch)
 end
 
 -- Whether a report that was answered is not known any more, because Redis failed over to a replica that lagged. Then
--- the worker is given up, so that it tells everything anew.
+-- the worker is given up, so that it reports everything anew.
 local function went_back(who, newest, answered, epoch)
   if newest >= tonumber(answered) then return false end
   note_loss(epoch)

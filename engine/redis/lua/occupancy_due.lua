@@ -1,4 +1,4 @@
--- Reads the transitions that may be told now, in order; before that queues the jobs that waited for earlier ones.
+-- Reads the transitions that may be emitted now, in order; before that queues the jobs that waited for earlier ones.
 -- KEYS[1] base. ARGV[1] topic prefix, [2] how many at most.
 -- Returns {microsecond by the sequence's clock, {entry, score, ...}, score of the first that was not returned or false}.
 
@@ -32,7 +32,7 @@ if more then
   finish()
   return { now, {}, fmt('%.0f', now) }
 end
--- What came after the first job that still waits is told after it; but a job that cannot be queued keeps nothing back.
+-- What came after the first job that still waits is emitted after it; but a job that cannot be queued keeps nothing back.
 local waits = not stuck and call('ZRANGE', after_transitions, 0, 0, 'WITHSCORES')[2]
 local upto = math.min(now, tonumber(waits or now))
 -- One more than wanted tells whether and when there is more.

@@ -1,4 +1,4 @@
--- Queues jobs behind all transitions that may be told by now: what a client did is told after its coming.
+-- Queues jobs behind all transitions that may be emitted by now: what a client did is emitted after its coming.
 -- KEYS[1] base. ARGV[1] topic prefix, [2...] pairs of list and job.
 -- Returns 1; or 0 when they wait in `after_transitions`, from where the leader's look at what is due releases them.
 

@@ -1,9 +1,10 @@
--- Tells how things are now, of channels and members of which nobody knows what was told last, since Redis has lost data.
+-- Emits the current state of channels and members as transitions, after Redis has lost data: nobody knows which webhooks
+-- were sent last.
 -- KEYS[1] base. ARGV[1] topic prefix, [2...] reports (see read_report): of a channel if watched, of its members if members
 -- are watched. Changes no fact.
 
 local function retell(r, field, is, come, gone, m)
-  -- Without settling: whoever returned meanwhile would cancel something that may have been told before.
+  -- Without settling: whoever returned meanwhile would cancel something that may have been emitted before.
   local pending = call('HGET', base .. 'pending', field)
   if pending then
     call('HDEL', base .. 'pending', field)
