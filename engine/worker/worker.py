@@ -14,13 +14,12 @@ import socket
 import time
 from typing import Any
 
-import uvloop
-
 from engine.control import EXIT_NO_APPS, Beat, ControlError, WorkerSpec, receive_spec, send_beat, unseal
 from engine.errors import CloseCode, ConfigError, SourceUnavailable, StoreUnavailable
 from engine.log import set_up_logging
 from engine.tasks import FATAL, cancel, spawn
 from engine.worker.faults import Faults
+from engine.worker.loop import Loop
 from engine.worker.parts import Part, Parts
 
 HEARTBEAT_S = 1.0
@@ -188,5 +187,5 @@ def main(arguments: list[str]) -> int:
     async def run() -> int:
         return await Worker(spec, number, slot, control, listening).run()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(run())
