@@ -5,7 +5,7 @@ Read by `root.py`; which driver a null stands for is decided in `resolve.py`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -142,6 +142,7 @@ class QueueSqs(Section):
     :param message_group_id: start of each endpoint's message group in a FIFO queue.
     """
 
+    library: ClassVar = ("aiobotocore", "aws")
     region: Region = "us-east-1"
     queue_url_prefix: Annotated[str, BeforeValidator(http_url)] | None = None
     visibility_timeout: Annotated[int, whole(1, 43_200)] = 30
@@ -153,16 +154,21 @@ class QueueSqs(Section):
     message_group_id: Annotated[str, text(r"[A-Za-z0-9_.:-]{1,80}", "1 to 80 letters, digits or _ . : -")] = "default"
 
 
+QueueDriver = Literal["memory", "redis", "sqs"]
+
+
 class QueueConfig(Section):
-    """Where webhook jobs wait for delivery."""
+    """Where webhook jobs wait for delivery.
+
+    A driver's section has its name. Its `library`, if it needs one, is a module and the extra of our package that
+    brings it.
+    """
 
     driver: (
         Annotated[
-            Literal["memory", "redis", "sqs"],
+            QueueDriver,
             word(
-                "memory",
-                "redis",
-                "sqs",
+                *get_args(QueueDriver),
                 elsewhere=("none", "sync", "sns", "nats", "kafka", "rabbitmq", "pulsar", "iggy"),
             ),
         ]
@@ -170,3 +176,8 @@ class QueueConfig(Section):
     ) = None
     redis: QueueRedis = QueueRedis()
     sqs: QueueSqs = QueueSqs()
+
+    def concurrency(self, driver: QueueDriver) -> int:
+        """Webhook requests at one time to one endpoint: the driver's own figure, else that of Redis."""
+        own: int = getattr(getattr(self, driver, None), "concurrency", self.redis.concurrency)
+        return own

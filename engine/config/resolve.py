@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from engine.config.backends import RedisConfig
+from engine.config.backends import QueueDriver, RedisConfig
 from engine.config.redis import Node, RedisOptions
 from engine.config.root import Config
 
@@ -28,7 +28,7 @@ class Resolved:
 
     adapter: Literal["local", "redis"]
     cache: Literal["memory", "redis", "none"]
-    queue: Literal["memory", "redis", "sqs"]
+    queue: QueueDriver
     rate_limiter: Literal["memory", "redis"]
     redis: RedisOptions | None
     shared_memory: bool

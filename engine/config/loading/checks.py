@@ -10,7 +10,7 @@ import importlib.util
 import os
 from typing import Any
 
-from engine.config.backends import ClusterHealth, RedisConfig
+from engine.config.backends import ClusterHealth, QueueConfig, RedisConfig
 from engine.config.base import to_flag, to_whole
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, get, objects
@@ -19,7 +19,11 @@ from engine.config.option_path import Path
 
 #: Driver -> the library it needs, and the extra of our package that brings it.
 LIBRARIES: dict[str, tuple[str, str]] = {
-    "sqs": ("aiobotocore", "aws"),
+    **{
+        driver: library
+        for driver, section in QueueConfig.model_fields.items()
+        if (library := getattr(section.annotation, "library", None))
+    },
     "dynamodb": ("aiobotocore", "aws"),
     "mysql": ("aiomysql", "mysql"),
     **dict.fromkeys(("postgres", "postgresql", "pgsql"), ("asyncpg", "postgres")),
