@@ -21,7 +21,7 @@ from engine._fast.envelope import (
 from engine._fast.hub import Channel, Hub
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
-from engine.interfaces import MemberChange, Message, TotalChange
+from engine.interfaces import ClusterEvents, MemberChange, Message, TotalChange
 from engine.protocol.channel import user_channel, user_of
 from engine.redis.pubsub.publisher import PublishLink
 from engine.redis.pubsub.shard_publisher import ShardPublisher
@@ -41,11 +41,6 @@ class RedisAdapter:
 
     :param topic_prefix: put before ``app/channel``.
     :param fallback_to_local: with Redis gone, deliver to this worker's own subscribers instead of refusing.
-    :param on_member_change: called for every membership change of a channel that this worker subscribes to.
-    :param on_total_change: called for every announced total of one.
-    :param on_terminate: called with (app id, user id, whether its clients shall come back at once).
-    :param on_wake: called when the leader has something to do.
-    :param on_change: called when the adapter gets or loses its connections.
     """
 
     def __init__(
@@ -54,21 +49,12 @@ class RedisAdapter:
         options: RedisOptions,
         topic_prefix: str,
         fallback_to_local: bool,
-        *,
-        on_member_change: Callable[[MemberChange], None],
-        on_total_change: Callable[[TotalChange], None],
-        on_terminate: Callable[[str, str, bool], None],
-        on_wake: Callable[[], None],
-        on_change: Callable[[bool], None],
+        events: ClusterEvents,
     ) -> None:
         self._hub = hub
         self._prefix = topic_prefix.encode()
         self._fallback = fallback_to_local
-        self._on_member_change = on_member_change
-        self._on_total_change = on_total_change
-        self._on_terminate = on_terminate
-        self._on_wake = on_wake
-        self._on_change = on_change
+        self._events = events
         self._wake_topic = self._prefix + b"wake"
         self._publisher, self._subscriber = self._links(options)
         self._channels: dict[bytes, Channel] = {}
@@ -139,7 +125,7 @@ class RedisAdapter:
         except StoreUnavailable:
             if not self._fallback:
                 raise
-            self._on_terminate(app_id, user_id, reconnect)
+            self._events.on_terminate(app_id, user_id, reconnect)
 
     def _links(self, options: RedisOptions) -> tuple[PublishLink | ShardPublisher, SubscribeLink | ShardSubscriber]:
         return (
@@ -163,7 +149,7 @@ class RedisAdapter:
         channel = self._channels.get(topic)
         if channel is None:
             if topic == self._wake_topic:
-                self._on_wake()
+                self._events.on_wake()
             return
         try:
             if deliver_event(self._hub, channel, message):
@@ -171,15 +157,17 @@ class RedisAdapter:
             change = parse_member_change(message)
             if change is not None:
                 added, version, user_id, user_info = change
-                self._on_member_change(MemberChange(channel.app_id, channel.name, version, added, user_id, user_info))
+                self._events.on_member_change(
+                    MemberChange(channel.app_id, channel.name, version, added, user_id, user_info)
+                )
             elif (total := parse_total(message)) is not None:
-                self._on_total_change(TotalChange(channel.app_id, channel.name, *total))
+                self._events.on_total_change(TotalChange(channel.app_id, channel.name, *total))
             elif (reconnect := parse_terminate(message)) is not None and (user_id := user_of(channel.name) or ""):
-                self._on_terminate(channel.app_id, user_id, reconnect)
+                self._events.on_terminate(channel.app_id, user_id, reconnect)
             else:
                 self.malformed += 1
         except ValueError:
             self.malformed += 1
 
     def _changed(self, _: bool) -> None:
-        self._on_change(self.connected)
+        self._events.on_connected(self.connected)

@@ -7,11 +7,11 @@ subscribed to only for channels of which something is told. Everything else is a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from engine._fast.hub import Hub
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
+from engine.interfaces import ClusterEvents
 from engine.protocol.channel import WATCH_PREFIX, channel_kind
 from engine.redis.pubsub.shard_publisher import ShardPublisher
 from engine.redis.pubsub.shard_subscriber import ShardSubscriber
@@ -27,12 +27,11 @@ class ClusterAdapter(RedisAdapter):
         options: RedisOptions,
         topic_prefix: str,
         fallback_to_local: bool,
-        *,
+        events: ClusterEvents,
         announced: Callable[[str, str], bool],
-        **callbacks: Any,
     ) -> None:
         self._topology = Topology(options, self._follow)
-        super().__init__(hub, options, topic_prefix, fallback_to_local, **callbacks)
+        super().__init__(hub, options, topic_prefix, fallback_to_local, events)
         self._announced = announced
         self._told_prefix = options.beside_occupancy(topic_prefix).encode()
         self._wake_topic = self._told_prefix + b"wake"

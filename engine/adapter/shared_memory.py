@@ -10,14 +10,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from engine._fast.envelope import pack_event, pack_terminate
 from engine._fast.hub import Hub
 from engine._fast.shared_log import SharedLog
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
-from engine.interfaces import Message
+from engine.interfaces import ClusterEvents, Message
 from engine.protocol.channel import user_channel
 
 #: Messages read in one go; then the loop breathes.
@@ -34,7 +33,6 @@ class HostAdapter(RedisAdapter):
 
     :param log: not yet joined.
     :param waker: this worker's eventfd.
-    :param on_missed: called with the number of messages that were written over before this worker had read them.
     """
 
     def __init__(
@@ -43,16 +41,13 @@ class HostAdapter(RedisAdapter):
         options: RedisOptions,
         topic_prefix: str,
         fallback_to_local: bool,
-        *,
+        events: ClusterEvents,
         log: SharedLog,
         waker: int,
-        on_missed: Callable[[int], None],
-        **callbacks: Any,
     ) -> None:
-        super().__init__(hub, options, topic_prefix, fallback_to_local, **callbacks)
+        super().__init__(hub, options, topic_prefix, fallback_to_local, events)
         self._shared = log
         self._waker = waker
-        self._on_missed = on_missed
         self._again = False
         self._missed = 0
 
@@ -137,5 +132,5 @@ class HostAdapter(RedisAdapter):
         if self._shared.missed != self._missed:
             missed, self._missed = self._shared.missed - self._missed, self._shared.missed
             _log.warning("this worker was too slow: it missed %d messages", missed)
-            self._on_missed(missed)
+            self._events.on_missed(missed)
         return len(messages)

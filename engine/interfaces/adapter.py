@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from engine.interfaces.occupancy import MemberChange, TotalChange
 
 
 class Message(NamedTuple):
@@ -16,6 +19,26 @@ class Message(NamedTuple):
     channel: str
     frame: bytes
     except_socket_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEvents:
+    """Called by a worker's adapter, and by an occupancy store in memory, with what concerns the whole cluster.
+
+    :param on_member_change: a membership change of a channel that this worker subscribes to.
+    :param on_total_change: an announced total of one.
+    :param on_terminate: (app id, user id, whether its clients shall come back at once).
+    :param on_wake: the leader has something to do.
+    :param on_connected: whether the adapter has its connections, each time that it gets or loses them.
+    :param on_missed: so many messages of other workers are lost to this one.
+    """
+
+    on_member_change: Callable[[MemberChange], None]
+    on_total_change: Callable[[TotalChange], None]
+    on_terminate: Callable[[str, str, bool], None]
+    on_wake: Callable[[], None]
+    on_connected: Callable[[bool], None]
+    on_missed: Callable[[int], None]
 
 
 class Adapter(Protocol):

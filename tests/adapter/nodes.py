@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import uvloop
 
@@ -15,7 +14,7 @@ from engine.adapter.redis_cluster import ClusterAdapter
 from engine.adapter.shared_memory import HostAdapter
 from engine.adapter.shared_memory_files import LogFiles
 from engine.config.redis import RedisOptions
-from engine.interfaces import MemberChange, TotalChange
+from engine.interfaces import ClusterEvents, MemberChange, TotalChange
 from tests._fast.pair import Bench, bench
 
 #: Events of so many bytes are sure to go through the log of one host.
@@ -44,21 +43,22 @@ class Node:
         self.wakes = 0
         self.states: list[bool] = []
         self.missed: list[int] = []
-        callbacks: dict[str, Any] = {
-            "on_member_change": self.members.append,
-            "on_total_change": self.totals.append,
-            "on_terminate": lambda *user: self.terminated.append(user),
-            "on_wake": self._wake,
-            "on_change": self.states.append,
-        }
-        build: Callable[..., RedisAdapter] = RedisAdapter
+        events = ClusterEvents(
+            on_member_change=self.members.append,
+            on_total_change=self.totals.append,
+            on_terminate=lambda *user: self.terminated.append(user),
+            on_wake=self._wake,
+            on_connected=self.states.append,
+            on_missed=self.missed.append,
+        )
+        given = (hub_bench.hub, options, prefix, fallback, events)
+        self.adapter: RedisAdapter
         if log is not None:
-            build = HostAdapter
-            callbacks |= {"log": log.open(number), "waker": log.wakers[number], "on_missed": self.missed.append}
+            self.adapter = HostAdapter(*given, log.open(number), log.wakers[number])
         elif options.nodes:
-            build = ClusterAdapter
-            callbacks["announced"] = lambda _, name: name == "counted"
-        self.adapter = build(hub_bench.hub, options, prefix, fallback, **callbacks)
+            self.adapter = ClusterAdapter(*given, lambda _, name: name == "counted")
+        else:
+            self.adapter = RedisAdapter(*given)
 
     def _wake(self) -> None:
         self.wakes += 1

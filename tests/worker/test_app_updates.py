@@ -7,13 +7,12 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
-
 from engine.app import App
 from engine.apps.registry import MemoryAppManager
 from engine.webhooks.senders.registry import Senders
 from engine.worker import app_updates as module
 from engine.worker.app_updates import Changeover
+from engine.worker.catch_up import CATCH_UP_S, CatchUp
 from tests.webhooks.making import make_app, make_endpoint
 
 
@@ -55,8 +54,15 @@ class Rig:
     def __init__(self, *apps: App) -> None:
         self.apps = MemoryAppManager(apps)
         self.hub, self.handlers, self.watchlists = Hub(), Handlers(), Watchlists()
-        self.changeover = Changeover(self.apps, Senders(allow_private_targets=True))
-        self.changeover.connect(self.hub, self.handlers, self.watchlists)  # type: ignore[arg-type]
+        self.catch_up = CatchUp()
+        self.changeover = Changeover(
+            self.apps,
+            Senders(allow_private_targets=True),
+            self.hub,  # type: ignore[arg-type]
+            self.handlers,  # type: ignore[arg-type]
+            self.watchlists,  # type: ignore[arg-type]
+            self.catch_up,
+        )
 
 
 def an_app(app_id: str, **fields: Any) -> App:
@@ -115,39 +121,9 @@ def test_whoever_watches_asks_again_when_watchlists_are_switched_on() -> None:
 
 def test_what_is_unknown_is_waited_for_until_the_next_set_comes() -> None:
     async def scenario(rig: Rig) -> None:
-        waiting = asyncio.create_task(rig.changeover.catch_up(["2"]))
+        waiting = asyncio.create_task(rig.catch_up.wait(["2"]))
         await asyncio.sleep(0)
         await rig.changeover.replace([an_app("1"), an_app("2")])
-        await asyncio.wait_for(waiting, module.CATCH_UP_S / 2)
+        await asyncio.wait_for(waiting, CATCH_UP_S / 2)
 
     play(scenario, an_app("1"))
-
-
-def test_what_was_waited_for_in_vain_holds_nobody_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(rig: Rig) -> None:
-        monkeypatch.setattr(module, "CATCH_UP_S", 0.01)
-        await rig.changeover.catch_up(["2", "3"])
-        monkeypatch.setattr(module, "CATCH_UP_S", 3600)
-        await asyncio.wait_for(rig.changeover.catch_up(["3"]), 5)
-        another = asyncio.create_task(rig.changeover.catch_up(["3", "4"]))
-        await asyncio.sleep(0)
-        assert not another.done()
-        another.cancel()
-
-    play(scenario)
-
-
-def test_a_database_is_asked_at_once_for_each_that_is_unknown() -> None:
-    async def scenario(rig: Rig) -> None:
-        asked = 0
-
-        async def refresh() -> None:
-            nonlocal asked
-            asked += 1
-
-        rig.changeover.refresh = refresh
-        for names in (["1"], ["1"], ["2"], ["1", "2"], ["1", "3"]):
-            await rig.changeover.catch_up(names)
-        assert asked == 3
-
-    play(scenario)

@@ -1,0 +1,151 @@
+"""Which implementation of each interface a worker uses: one table for each family of drivers, by the word that the
+configuration resolves to. The only file of the worker that names drivers; it connects them to nothing else.
+
+The queue's table is shared with the operator's commands (`webhooks/queues/drivers.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+
+from engine._fast.hub import Hub
+from engine.adapter.local import LocalAdapter
+from engine.adapter.redis import RedisAdapter
+from engine.adapter.redis_cluster import ClusterAdapter
+from engine.adapter.shared_memory import HostAdapter
+from engine.config.redis import RedisOptions
+from engine.control import WorkerSpec
+from engine.interfaces import (
+    Adapter,
+    AnswerStore,
+    AppSource,
+    CacheStore,
+    ClusterEvents,
+    OccupancyStore,
+    RateLimiter,
+    WebhookQueue,
+)
+from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.memory_state import MemoryState
+from engine.occupancy.redis import RedisOccupancy
+from engine.redis.pool import RedisClient, connect
+from engine.stores.cache_memory import MemoryCache, NoCache
+from engine.stores.cache_redis import RedisCache
+from engine.stores.idempotency_memory import MemoryAnswers
+from engine.stores.idempotency_redis import RedisAnswers
+from engine.stores.rate_limit_memory import MemoryRateLimiter
+from engine.stores.rate_limit_redis import RedisRateLimiter
+from engine.webhooks.queues.drivers import DRIVERS as QUEUES
+from engine.webhooks.queues.drivers import Opening
+
+#: Time-out of one command to Redis; a lost Redis is noticed within this time.
+REDIS_TIMEOUT_S = 2.5
+
+#: (app id, channel) -> whether workers are told of its totals.
+Announced = Callable[[str, str], bool]
+
+
+class Drivers:
+    """:ivar client: the life of the Redis client that the drivers share.
+    :ivar log: of the workers of this host, not yet joined, and this one's eventfd; None where events go through Redis.
+    """
+
+    def __init__(self, spec: WorkerSpec, slot: int) -> None:
+        self.config = spec.loaded.config
+        self._words = spec.loaded.resolved
+        self._connected = None if spec.redis is None else (connect(spec.redis), spec.redis)
+        self.client = RedisClient(None if self._connected is None else self._connected[0])
+        self.log = None if spec.log is None else (spec.log.open(slot), spec.log.wakers[slot])
+
+    def occupancy(self, events: ClusterEvents) -> OccupancyStore:
+        return _OCCUPANCY[self._words.adapter](self, events)
+
+    def adapter(self, hub: Hub, events: ClusterEvents, announced: Announced) -> Adapter:
+        """:param announced: whether workers are told of the totals of a channel."""
+        return _ADAPTERS[self._words.adapter](self, hub, events, announced)
+
+    def cache(self) -> CacheStore:
+        return _CACHES[self._words.cache](self)
+
+    def rate_limiter(self) -> RateLimiter:
+        return _RATE_LIMITERS[self._words.rate_limiter](self)
+
+    def answers(self) -> AnswerStore:
+        return _ANSWERS[self._words.adapter](self)
+
+    def queue(self, incarnation: str) -> WebhookQueue:
+        # A Redis that holds neither occupancy nor jobs is none of the queue's business: commits cannot push to it.
+        redis = self._connected if "redis" in (self._words.adapter, self._words.queue) else None
+        return QUEUES[self._words.queue].open(Opening(self.config.queue, incarnation, redis))
+
+    def app_source(self) -> AppSource | None:
+        """None where applications are in the configuration."""
+        driver = self.config.app_manager.driver
+        if driver == "memory":
+            return None
+        # Imported only here: a database's client is an optional dependency.
+        from engine.apps.sources.build import build_source
+
+        return build_source(self.config.database, driver)
+
+    # --- what the rows below are made from
+
+    @property
+    def redis(self) -> Redis:
+        assert self._connected is not None
+        return self._connected[0]
+
+    @property
+    def options(self) -> RedisOptions:
+        assert self._connected is not None
+        return self._connected[1]
+
+
+def _redis_occupancy(on: Drivers, _: ClusterEvents) -> OccupancyStore:
+    topics = on.options.beside_occupancy(on.config.adapter.redis.prefix)
+    return RedisOccupancy(on.redis, on.config.database.redis.key_prefix, topics, REDIS_TIMEOUT_S)
+
+
+def _memory_occupancy(_: Drivers, events: ClusterEvents) -> OccupancyStore:
+    return MemoryOccupancy(MemoryState(events.on_member_change, events.on_wake, on_total_change=events.on_total_change))
+
+
+def _redis_adapter(on: Drivers, hub: Hub, events: ClusterEvents, announced: Announced) -> Adapter:
+    """One server, a cluster, or the log of one host."""
+    config = on.config.adapter
+    given = (hub, on.options, config.redis.prefix, config.fallback_to_local, events)
+    if on.options.nodes:
+        return ClusterAdapter(*given, announced)
+    if on.log is not None:
+        return HostAdapter(*given, *on.log)
+    return RedisAdapter(*given)
+
+
+def _local_adapter(_: Drivers, hub: Hub, events: ClusterEvents, __: Announced) -> Adapter:
+    return LocalAdapter(hub, events.on_terminate)
+
+
+_OCCUPANCY: dict[str, Callable[[Drivers, ClusterEvents], OccupancyStore]] = {
+    "local": _memory_occupancy,
+    "redis": _redis_occupancy,
+}
+_ADAPTERS: dict[str, Callable[[Drivers, Hub, ClusterEvents, Announced], Adapter]] = {
+    "local": _local_adapter,
+    "redis": _redis_adapter,
+}
+_CACHES: dict[str, Callable[[Drivers], CacheStore]] = {
+    "memory": lambda on: MemoryCache(on.config.cache.memory.max_capacity),
+    "redis": lambda on: RedisCache(on.redis, on.config.cache.redis.prefix),
+    "none": lambda _: NoCache(),
+}
+_RATE_LIMITERS: dict[str, Callable[[Drivers], RateLimiter]] = {
+    "memory": lambda _: MemoryRateLimiter(),
+    "redis": lambda on: RedisRateLimiter(on.redis, on.config.rate_limiter.redis.prefix),
+}
+#: By the word of the adapter: answers are shared by those who share events.
+_ANSWERS: dict[str, Callable[[Drivers], AnswerStore]] = {
+    "local": lambda _: MemoryAnswers(),
+    "redis": lambda on: RedisAnswers(on.redis, f"{on.config.database.redis.key_prefix}idempotency:"),
+}
