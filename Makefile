@@ -14,7 +14,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest chaos conformance simulate debug-test install-test
+.PHONY: help run test quicktest chaos tls-breaks conformance simulate debug-test install-test
 .PHONY: bench bench-load bench-micro bench-hooks bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -27,10 +27,13 @@ test: compile $(NODE_MODULES) ## Run everything: linters, types, unit, contract 
 	$(PYTEST) $(ARGS)
 
 quicktest: compile ## Run the tests that start no engine process
-	$(PYTEST) --ignore tests/integration --ignore tests/conformance --ignore tests/chaos $(ARGS)
+	$(PYTEST) --ignore tests/integration --ignore tests/conformance --ignore tests/chaos --ignore tests/tls_breaks $(ARGS)
 
 chaos: compile ## Kill, stop and restart a real cluster for three minutes and judge its webhooks; ARGS='--seed 7'
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+tls-breaks: compile ## Break off an engine's TLS connections 50 times a second for an hour; ARGS='--minutes 10'
+	$(BIN)/python -m tests.tls_breaks $(ARGS)
 
 conformance: compile $(NODE_MODULES) ## Print the table of protocol rules, each with its result; ARGS='--url …' asks another server
 	$(BIN)/python -m tests.conformance $(ARGS)
