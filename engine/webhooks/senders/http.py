@@ -6,6 +6,8 @@ Called by `attempts.py`, which bounds and counts it. Never follows a redirect, k
 from __future__ import annotations
 
 import os
+import socket
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -19,6 +21,8 @@ from engine.webhooks.senders.resolver import BoundedResolver, PrivateTarget, ref
 HEADERS = {"Accept": "application/json", "User-Agent": "engine-webhooks"}
 #: Of an answer's body so much is read, to use the connection again; after a longer one the connection is closed.
 MAX_BODY_BYTES = 64 * 1024
+#: Of an answer's status line and of each of its headers; an endpoint that says 200 with long ones has taken the event.
+MAX_LINE_BYTES = 64 * 1024
 #: Shorter than the 5 s after which common servers close an idle connection, so that none is closed under a request.
 KEEPALIVE_S = 4.0
 
@@ -40,11 +44,14 @@ class HttpSender:
             resolver=BoundedResolver(public_only=not self._allow_private_targets),
             ttl_dns_cache=10,
             keepalive_timeout=KEEPALIVE_S,
+            socket_factory=None if self._allow_private_targets else _public_socket,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
             skip_auto_headers=("Accept-Encoding",),
         )
 
@@ -57,7 +64,7 @@ class HttpSender:
         assert self._session is not None and isinstance(endpoint.target, HttpTarget)
         body = job.body.encode()
         try:
-            url = URL(endpoint.target.url)
+            url = _as_written(endpoint.target.url)
             if not self._allow_private_targets:
                 refuse_private(url.host or "")
             async with self._session.post(
@@ -74,6 +81,18 @@ class HttpSender:
         if not 200 <= status <= 299:
             raise DeliveryError(f"status {status}" + (", redirects are not followed" if 300 <= status <= 399 else ""))
         return f"status {status}"
+
+
+def _public_socket(address: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
+    """A socket for the address that is connected to next, however it was found. Raises PrivateTarget."""
+    family, kind, protocol, _, where = address
+    refuse_private(str(where[0]))
+    return socket.socket(family, kind, protocol)
+
+
+def _as_written(text: str) -> URL:
+    """Nothing is decoded or folded, for an address may be signed. What is not ASCII has to be encoded."""
+    return URL(text, encoded=text.isascii())
 
 
 async def _discard(response: aiohttp.ClientResponse) -> None:

@@ -303,3 +303,36 @@ def test_many_senders_do_not_share_a_limit(receiver: WebhookReceiver) -> None:
 
     assert asyncio.run(run(time.monotonic)) < 2.0
     assert json.loads(receiver.to("/good")[0].body)["events"]
+
+
+PATHS = [
+    "/hook?sig=a%2Fb%2Bc%3D&next=https%3A%2F%2Fx.example%2F",
+    "/t/c%3Ad%40e?x=1",
+    "//two//slashes",
+    "/a/../b?",
+    "/%7e",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_address_is_asked_for_as_it_is_written(path: str) -> None:
+    """And a long header in the answer does not make a failure of a 200."""
+    asked: list[str] = []
+
+    def serve(listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        with peer, peer.makefile("rb") as lines:
+            asked.append(lines.readline().decode().split(" ")[1])
+            length = 0
+            while line := lines.readline().strip():
+                name, _, value = line.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            lines.read(length)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 30_000 + b"\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        send(f"http://127.0.0.1:{listener.getsockname()[1]}{path}")
+        thread.join(10)
+    assert asked == [path.removesuffix("?")]
