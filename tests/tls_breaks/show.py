@@ -135,6 +135,9 @@ class _Show:
             if expected is not None and data["number"] != expected:
                 self._seen.faults["message lost or corrupted"] += 1
             expected = data["number"] + 1
+            if any(frame["event"] == "pusher:ping" for frame in client.frames):
+                await client.next("pusher:ping")
+                await client.send("pusher:pong", {})
 
     async def _publish(self) -> None:
         while True:
