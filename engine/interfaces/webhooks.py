@@ -39,7 +39,7 @@ class Reserved:
     """What a consumer got from the queue.
 
     :param next_due_s: when the next retry comes due, in seconds from now; None when none waits.
-    :param aside: lines that have jobs set aside.
+    :param aside: lanes that have jobs set aside.
     """
 
     jobs: list[Job]
@@ -64,7 +64,7 @@ class WebhookQueue(Protocol):
 
     Every method may raise StoreUnavailable; nothing is lost then, and calling it again with the same job changes
     nothing more. Methods of the consumer raise IncarnationGone when the queue has given its jobs to another. A
-    *line* is ``app_id/endpoint_id``.
+    *lane* is ``app_id/endpoint_id``.
     """
 
     async def start(self) -> None: ...
@@ -103,11 +103,11 @@ class WebhookQueue(Protocol):
 
         A reserved job is this consumer's until acked, retried or buried. With limit 0 it only stays the consumer.
 
-        :param full: lines that have no room: their jobs, and all later ones of the line, are set aside in order.
+        :param full: lanes that have no room: their jobs, and all later ones of the lane, are set aside in order.
         """
 
-    async def resume(self, line: str, limit: int) -> Reserved:
-        """Take up to `limit` of the jobs set aside for a line, oldest first."""
+    async def resume(self, lane: str, limit: int) -> Reserved:
+        """Take up to `limit` of the jobs set aside for a lane, oldest first."""
 
     async def wait(self, timeout_s: float) -> None:
         """Return when there may be something to reserve, retries aside, or after the time."""
@@ -130,7 +130,7 @@ class WebhookQueue(Protocol):
         """The newest dead letters, newest first, without taking them."""
 
     async def requeue(self, job_id: str | None) -> int:
-        """Put one dead letter (or, with None, all) back in line with a fresh attempt count; how many were moved."""
+        """Put one dead letter (or, with None, all) back in its lane with a fresh attempt count; how many were moved."""
 
     async def purge_failed(self) -> int:
         """Forget all dead letters; how many there were."""

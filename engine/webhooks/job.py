@@ -62,13 +62,13 @@ def make_job(app_id: str, endpoint_id: str, events: Sequence[WebhookEvent], now_
     return Job(os.urandom(16).hex(), app_id, endpoint_id, body.decode(), channels, now_ms)
 
 
-def line_of(job: Job) -> str:
-    """The line that a job waits in: one for each endpoint."""
+def lane_of(job: Job) -> str:
+    """The lane that a job waits in: one for each endpoint."""
     return f"{job.app_id}/{job.endpoint_id}"
 
 
 def encode(job: Job, *, parked: bool = False, dead_ms: int | None = None) -> bytes:
-    """A queue entry. `app_id` and `endpoint_id` come first: the queue's scripts read the line from them.
+    """A queue entry. `app_id` and `endpoint_id` come first: the queue's scripts read the lane from them.
 
     :param parked: it waits for a retry, so `decode` must go on counting where it stands. Anything else that is
         found in a queue, such as a dead letter moved there by hand, is delivered like new.

@@ -77,14 +77,14 @@ def test_order_survives_leaders_that_crash(redis_url: str) -> None:
                 sent.append(numbered(n, *choose.sample("abcde", choose.randint(1, 2))))
             for at in range(0, len(sent), 60):
                 rig = c.rig(f"worker-{at}")
-                delivery = rig.delivery(line_jobs=8)
+                delivery = rig.delivery(lane_jobs=8)
                 await delivery.start()
                 await rig.queue.put(sent[at : at + 60])
                 before = len(c.sender.attempts)
                 await wait_until_async(lambda before=before: len(c.sender.attempts) > before + 10)  # type: ignore[misc]
                 await crash(delivery)
             rig = c.rig("last")
-            delivery = rig.delivery(line_jobs=8)
+            delivery = rig.delivery(lane_jobs=8)
             await delivery.start()
             await rig.until_empty(30)
             await delivery.stop()

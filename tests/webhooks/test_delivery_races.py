@@ -183,7 +183,7 @@ def test_a_queue_that_fails_now_and_then_loses_and_repeats_nothing() -> None:
         sender = Sender()
         sender.behave = fail_first(1, *range(0, 40, 3))
         rig = Rig(Shaky(), sender)
-        delivery = rig.delivery(line_jobs=10)
+        delivery = rig.delivery(lane_jobs=10)
         await delivery.start()
         for n in range(40):
             await rig.queue.put([numbered(n, "a" if n % 2 else "b")])

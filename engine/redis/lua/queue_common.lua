@@ -2,18 +2,18 @@
 -- KEYS[1]  what all keys begin with: the configured queue prefix
 -- ARGV[1]  the consumer that calls
 --
--- Keys under the prefix (line = app/endpoint):
+-- Keys under the prefix (lane = app/endpoint):
 --   default            list    entries waiting, oldest at the left; operators push and pop here by hand
 --   failed             list    dead letters, newest at the right, so that a loop of RPOPLPUSH requeues in the old order
 --   delayed            zset    retries, scored by the millisecond they are due
---   aside              set     lines that have entries set aside, because their endpoint does not keep up
---   aside:<line>       list    those entries, oldest at the left
+--   aside              set     lanes that have entries set aside, because their endpoint does not keep up
+--   aside:<lane>       list    those entries, oldest at the left
 --   consumers          set     consumers that may hold entries; at most one of them is alive
 --   consumer:<id>      string  its lease, with expiry
 --   inflight:<id>      list    what it holds, oldest at the left
 --   gone:<id>          string  what it held was given away; it must not go on
 --
--- The order that all scripts keep for each line: delayed and in flight, then aside, then default.
+-- The order that all scripts keep for each lane: delayed and in flight, then aside, then default.
 
 local prefix, me = KEYS[1], ARGV[1]
 local call = redis.call
@@ -40,8 +40,8 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- The line of an entry, or nil when it is no job. Entries that the engine wrote are not parsed.
-local function line_of(entry)
+-- The lane of an entry, or nil when it is no job. Entries that the engine wrote are not parsed.
+local function lane_of(entry)
   local app, endpoint = string.match(entry, '^{"app_id":"([^"\\]*)","endpoint_id":"([^"\\]*)",')
   if not app then
     local ok, job = pcall(cjson.decode, entry)
@@ -52,13 +52,13 @@ local function line_of(entry)
   return app .. '/' .. endpoint
 end
 
--- Return what a consumer holds to the front, in its old order: before what is set aside for its line, if anything is.
+-- Return what a consumer holds to the front, in its old order: before what is set aside for its lane, if anything is.
 local function give_back(id)
   local held = prefix .. 'inflight:' .. id
   local entry = call('RPOP', held)
   while entry do
-    local line = line_of(entry)
-    local aside = line and prefix .. 'aside:' .. line
+    local lane = lane_of(entry)
+    local aside = lane and prefix .. 'aside:' .. lane
     if not aside or call('LPUSHX', aside, entry) == 0 then call('LPUSH', default, entry) end
     entry = call('RPOP', held)
   end

@@ -1,4 +1,4 @@
--- Puts dead letters back at the end of the line.
+-- Puts dead letters back at the end of the lane.
 -- ARGV[2] how many, oldest first; or 0 for the one entry in [3].
 -- Returns how many were moved.
 

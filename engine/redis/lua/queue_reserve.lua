@@ -1,6 +1,6 @@
--- Takes entries, oldest first: retries that are due, then those that wait; sets aside those of lines without room.
--- ARGV[2] lease in ms, [3] number of entries looked at, [4..] lines without room.
--- Returns {entries, ms until the next retry is due or -1, lines with entries set aside}; or -1, -2 (see `refused`).
+-- Takes entries, oldest first: retries that are due, then those that wait; sets aside those of lanes without room.
+-- ARGV[2] lease in ms, [3] number of entries looked at, [4..] lanes without room.
+-- Returns {entries, ms until the next retry is due or -1, lanes with entries set aside}; or -1, -2 (see `refused`).
 
 local no = refused()
 if no then return no end
@@ -15,14 +15,14 @@ end
 
 local full = {}
 for i = 4, #ARGV do full[ARGV[i]] = true end
-for _, line in ipairs(call('SMEMBERS', prefix .. 'aside')) do full[line] = true end
+for _, lane in ipairs(call('SMEMBERS', prefix .. 'aside')) do full[lane] = true end
 for _ = #entries + 1, limit do
   local entry = call('LPOP', default)
   if not entry then break end
-  local line = line_of(entry)
-  if line and full[line] then
-    call('RPUSH', prefix .. 'aside:' .. line, entry)
-    call('SADD', prefix .. 'aside', line)
+  local lane = lane_of(entry)
+  if lane and full[lane] then
+    call('RPUSH', prefix .. 'aside:' .. lane, entry)
+    call('SADD', prefix .. 'aside', lane)
   else
     call('RPUSH', inflight, entry)
     entries[#entries + 1] = entry

@@ -1,5 +1,5 @@
--- Takes the oldest entries that were set aside for a line.
--- ARGV[2] lease in ms, [3] number of entries, [4] line.
+-- Takes the oldest entries that were set aside for a lane.
+-- ARGV[2] lease in ms, [3] number of entries, [4] lane.
 -- Returns as queue_reserve does.
 
 local no = refused()

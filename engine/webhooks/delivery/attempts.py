@@ -16,7 +16,7 @@ from engine.app import App, Endpoint
 from engine.errors import DeliveryError, StoreUnavailable
 from engine.interfaces import AppManager, Job, WebhookQueue, WebhookSender
 from engine.metrics.metrics import Metrics
-from engine.webhooks.job import line_of
+from engine.webhooks.job import lane_of
 
 #: An attempt may take so much longer than the endpoint's own time-out before its sender is given up as stuck.
 SLACK_S = 2.0
@@ -66,7 +66,7 @@ class Attempts:
 
     async def catch_up(self, jobs: Iterable[Job]) -> None:
         """Before `target` is believed to say that one of them can go nowhere."""
-        unknown = {line_of(job) for job in jobs if self.target(job) is None}
+        unknown = {lane_of(job) for job in jobs if self.target(job) is None}
         if unknown and self._catch_up is not None:
             await self._catch_up(unknown)
 
@@ -120,9 +120,9 @@ class Attempts:
         )
 
     def _note_failure(self, job: Job, reason: str) -> None:
-        line, now = line_of(job), self._clock()
-        if now >= self._log_next.get(line, 0.0):
-            self._log_next[line] = now + LOG_EVERY_S
+        lane, now = lane_of(job), self._clock()
+        if now >= self._log_next.get(lane, 0.0):
+            self._log_next[lane] = now + LOG_EVERY_S
             _log.warning("webhooks: endpoint %s of app %s fails: %s", job.endpoint_id, job.app_id, reason)
 
 

@@ -1,4 +1,4 @@
-"""Delivery of webhook jobs: taken from the queue and sent, each endpoint in a line of its own. In the leader only.
+"""Delivery of webhook jobs: taken from the queue and sent, each endpoint in a lane of its own. In the leader only.
 
 Events of one channel reach one endpoint in order, also over retries and over a change of leader; endpoints do not
 wait for each other. The queue keeps every state, so that nothing depends on this process.
@@ -16,12 +16,12 @@ from engine.interfaces import WebhookQueue
 from engine.metrics.metrics import Metrics
 from engine.tasks import cancel, spawn
 from engine.webhooks.delivery.attempts import Attempts
-from engine.webhooks.delivery.lanes import Lines
+from engine.webhooks.delivery.lanes import Lanes
 
 #: Jobs taken from the queue at one time.
 RESERVE_JOBS = 100
 #: Jobs of one endpoint in memory; later ones are set aside in the queue.
-LINE_JOBS = 256
+LANE_JOBS = 256
 #: Longest wait between two looks at the queue, which also keep the consumer's lease.
 LOOK_EVERY_S = 0.5
 #: How often memory is compared with what the queue says is held and parked.
@@ -39,7 +39,7 @@ class Delivery:
 
     :param concurrency: requests at one time to one endpoint.
     :param grace_s: what `stop` gives the requests under way.
-    :param line_jobs: see `Lines`. :param clock: seconds, monotonic.
+    :param lane_jobs: see `Lanes`. :param clock: seconds, monotonic.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Delivery:
         *,
         concurrency: int = 5,
         grace_s: float = 5.0,
-        line_jobs: int = LINE_JOBS,
+        lane_jobs: int = LANE_JOBS,
         reconcile_every_s: float = RECONCILE_EVERY_S,
         measure_every_s: float = MEASURE_EVERY_S,
         clock: Callable[[], float] = time.monotonic,
@@ -62,7 +62,7 @@ class Delivery:
         self._measure_every_s = measure_every_s
         self._clock = clock
         self._wake = asyncio.Event()
-        self._lines = Lines(queue, attempts, concurrency, line_jobs, self._wake.set)
+        self._lanes = Lanes(queue, attempts, concurrency, lane_jobs, self._wake.set)
         self._measure_at = 0.0
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -70,7 +70,7 @@ class Delivery:
     async def start(self) -> None:
         """Become the consumer as soon as no other one is alive, and deliver until `stop`."""
         if self._task is None:
-            self._stopping = self._lines.closed = False
+            self._stopping = self._lanes.closed = False
             self._task = spawn(self._run(), "webhook-delivery")
 
     async def stop(self) -> None:
@@ -78,12 +78,12 @@ class Delivery:
         task, self._task = self._task, None
         if task is None:
             return
-        self._stopping = self._lines.closed = True
+        self._stopping = self._lanes.closed = True
         self._wake.set()
         await asyncio.wait([task], timeout=self._grace_s)
         await cancel(task)
         await self._finish()
-        await self._lines.clear(self._grace_s)
+        await self._lanes.clear(self._grace_s)
         try:
             await self._queue.detach()
         except EngineError as error:
@@ -112,7 +112,7 @@ class Delivery:
                     await self._pause(ATTACH_EVERY_S)
             except IncarnationGone as error:
                 _log.warning("webhooks: another worker has taken over: %s", error)
-                await self._lines.clear(self._grace_s)
+                await self._lanes.clear(self._grace_s)
             except StoreUnavailable as error:
                 if delay_s == RETRY_MIN_S:
                     _log.warning("webhooks wait: %s", error)
@@ -120,11 +120,11 @@ class Delivery:
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
 
     async def _attach(self) -> bool:
-        self._lines.begin_comparing()
-        backlog = await self._queue.attach(self._lines.jobs())
+        self._lanes.begin_comparing()
+        backlog = await self._queue.attach(self._lanes.jobs())
         if backlog is None:
             return False
-        await self._lines.compare(backlog)
+        await self._lanes.compare(backlog)
         return True
 
     async def _pump(self) -> None:
@@ -134,7 +134,7 @@ class Delivery:
         try:
             while not self._stopping and self._clock() < end:
                 self._wake.clear()
-                if self._lines.gone:
+                if self._lanes.gone:
                     raise IncarnationGone("its jobs were given away")
                 await self._measure()
                 took, next_due_s = await self._take()
@@ -151,25 +151,25 @@ class Delivery:
 
     async def _take(self) -> tuple[bool, float | None]:
         """Whether anything came, and when the next retry is due."""
-        lines = self._lines
-        reserved = await self._queue.reserve(RESERVE_JOBS, lines.full())
+        lanes = self._lanes
+        reserved = await self._queue.reserve(RESERVE_JOBS, lanes.full())
         took = bool(reserved.jobs)
-        lines.aside = reserved.aside
-        await lines.accept(reserved.jobs)
+        lanes.aside = reserved.aside
+        await lanes.accept(reserved.jobs)
         for key in reserved.aside:
-            if room := lines.room(key):
+            if room := lanes.room(key):
                 resumed = await self._queue.resume(key, min(room, RESERVE_JOBS))
                 took = took or bool(resumed.jobs)
-                lines.aside = resumed.aside
-                await lines.accept(resumed.jobs)
-        lines.send_held_back()
+                lanes.aside = resumed.aside
+                await lanes.accept(resumed.jobs)
+        lanes.send_held_back()
         return took, reserved.next_due_s
 
     async def _measure(self) -> None:
         if self._clock() < self._measure_at:
             return
         self._measure_at = self._clock() + self._measure_every_s
-        oldest_ms = min((job.time_ms for job in self._lines.jobs()), default=None)
+        oldest_ms = min((job.time_ms for job in self._lanes.jobs()), default=None)
         oldest_s = 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1000)
         self._metrics.set_webhook_queue(await self._queue.depth(), oldest_s)
 
@@ -184,7 +184,7 @@ class Delivery:
     async def _finish(self) -> None:
         """Wait for the requests under way, keeping the lease meanwhile."""
         end = self._clock() + self._grace_s
-        while not await self._lines.finish(min(end - self._clock(), LOOK_EVERY_S)) and self._clock() < end:
+        while not await self._lanes.finish(min(end - self._clock(), LOOK_EVERY_S)) and self._clock() < end:
             try:
                 await self._queue.reserve(0)
             except EngineError as error:

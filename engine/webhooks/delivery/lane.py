@@ -11,8 +11,8 @@ from collections import deque
 from engine.interfaces import Job
 
 
-class Line:
-    """A job may be sent when no earlier job of the line that shares a channel with it is left, sending or parked.
+class Lane:
+    """A job may be sent when no earlier job of the lane that shares a channel with it is left, sending or parked.
 
     :param limit: jobs that it has room for, parked ones included.
     """
@@ -47,7 +47,7 @@ class Line:
         return self._entries[job_id].sending
 
     def add(self, job: Job, *, parked: bool = False) -> None:
-        """Append a job that is not in the line yet."""
+        """Append a job that is not in the lane yet."""
         entry = self._entries[job.id] = _Entry(job, self._next_number, parked)
         self._next_number += 1
         for channel in dict.fromkeys(job.channels):

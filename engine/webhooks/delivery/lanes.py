@@ -1,6 +1,6 @@
-"""All lines of one consumer, and the requests under way from them.
+"""All lanes of one consumer, and the requests under way from them.
 
-Owned by the delivery, which fills the lines from the queue. `lane.py` knows what may be sent, `attempts.py` sends it.
+Owned by the delivery, which fills the lanes from the queue. `lane.py` knows what may be sent, `attempts.py` sends it.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from engine.errors import IncarnationGone
 from engine.interfaces import Backlog, Job, WebhookQueue
 from engine.tasks import spawn
 from engine.webhooks.delivery.attempts import UNKNOWN_TARGET, Attempts
-from engine.webhooks.delivery.lane import Line
-from engine.webhooks.job import line_of
+from engine.webhooks.delivery.lane import Lane
+from engine.webhooks.job import lane_of
 
 
-class Lines:
+class Lanes:
     """:param concurrency: requests at one time to one endpoint.
-    :param line_jobs: room of each line, which one reservation may exceed.
-    :param wake: called when the delivery has something to do: a retry parked, room in a line, or the end.
+    :param lane_jobs: room of each lane, which one reservation may exceed.
+    :param wake: called when the delivery has something to do: a retry parked, room in a lane, or the end.
     """
 
     def __init__(
-        self, queue: WebhookQueue, attempts: Attempts, concurrency: int, line_jobs: int, wake: Callable[[], None]
+        self, queue: WebhookQueue, attempts: Attempts, concurrency: int, lane_jobs: int, wake: Callable[[], None]
     ) -> None:
         self._queue = queue
         self._attempts = attempts
         self._concurrency = concurrency
-        self._line_jobs = line_jobs
+        self._lane_jobs = lane_jobs
         self._wake = wake
-        self._lines: dict[str, Line] = {}
+        self._lanes: dict[str, Lane] = {}
         self._sends: set[asyncio.Task[None]] = set()
-        #: By line and id: jobs that the queue gave out again before their sending had ended. A retry can come due
+        #: By lane and id: jobs that the queue gave out again before their sending had ended. A retry can come due
         #: before the answer to the call that parked it.
         self._early: dict[tuple[str, str], Job] = {}
         #: Jobs that left the sending state since `begin_comparing`: what is compared is older than they are.
         self._settled: set[str] | None = None
         #: Something could have been sent, but for the lease.
         self._held_back = False
-        #: Lines that have jobs set aside in the queue.
+        #: Lanes that have jobs set aside in the queue.
         self.aside: frozenset[str] = frozenset()
         #: The queue has given all of this to another consumer.
         self.gone = False
@@ -47,16 +47,16 @@ class Lines:
         self.closed = False
 
     def jobs(self) -> list[Job]:
-        """All jobs in memory, each line's oldest first."""
-        return [job for line in self._lines.values() for job in line.jobs()]
+        """All jobs in memory, each lane's oldest first."""
+        return [job for lane in self._lanes.values() for job in lane.jobs()]
 
     def full(self) -> list[str]:
-        return [key for key, line in self._lines.items() if not line.room]
+        return [key for key, lane in self._lanes.items() if not lane.room]
 
     def room(self, key: str) -> int:
-        """Jobs to bring back from aside: none until half a line is free, so that they come in bulk."""
-        room = self._lines[key].room if key in self._lines else self._line_jobs
-        return room if room * 2 >= self._line_jobs else 0
+        """Jobs to bring back from aside: none until half a lane is free, so that they come in bulk."""
+        room = self._lanes[key].room if key in self._lanes else self._lane_jobs
+        return room if room * 2 >= self._lane_jobs else 0
 
     async def accept(self, jobs: list[Job]) -> None:
         """Put reserved jobs, retries among them, where they belong, and send what may be sent."""
@@ -65,17 +65,17 @@ class Lines:
             if self._attempts.target(job) is None:
                 await self._attempts.bury(job, UNKNOWN_TARGET)
                 continue
-            line = self._line(job)
-            if job.id not in line:
-                line.add(job)
-            elif line.is_parked(job.id):
-                line.unpark(job)
-            elif line.is_sending(job.id):
-                self._early[line_of(job), job.id] = job
+            lane = self._lane(job)
+            if job.id not in lane:
+                lane.add(job)
+            elif lane.is_parked(job.id):
+                lane.unpark(job)
+            elif lane.is_sending(job.id):
+                self._early[lane_of(job), job.id] = job
             else:
                 # The same job stood in the queue twice, as after a repeated put.
                 await self._attempts.drop(job)
-        self._dispatch({line_of(job): None for job in jobs})
+        self._dispatch({lane_of(job): None for job in jobs})
 
     def begin_comparing(self) -> None:
         """From here on, until `compare`, what ends is noted."""
@@ -86,16 +86,16 @@ class Lines:
         settled, self._settled = self._settled or set(), None
         self._forget_vanished(settled.union(job.id for job in (*backlog.parked, *backlog.reserved)))
         for job in backlog.parked:
-            if self._attempts.target(job) is not None and job.id not in self._line(job):
-                self._line(job).add(job, parked=True)
+            if self._attempts.target(job) is not None and job.id not in self._lane(job):
+                self._lane(job).add(job, parked=True)
         await self.accept([job for job in backlog.reserved if job.id not in settled and not self._is_held(job)])
-        self._dispatch(list(self._lines))
+        self._dispatch(list(self._lanes))
 
     def send_held_back(self) -> None:
         """After the lease was renewed."""
         if self._held_back and self._queue.attached:
             self._held_back = False
-            self._dispatch(list(self._lines))
+            self._dispatch(list(self._lanes))
 
     async def finish(self, timeout_s: float) -> bool:
         """Wait for the requests under way; whether all have ended."""
@@ -108,26 +108,26 @@ class Lines:
         for task in self._sends:
             task.cancel()
         await self.finish(timeout_s)
-        self._lines.clear()
+        self._lanes.clear()
         self._early.clear()
         self.gone = False
 
-    def _line(self, job: Job) -> Line:
-        return self._lines.setdefault(line_of(job), Line(self._line_jobs))
+    def _lane(self, job: Job) -> Lane:
+        return self._lanes.setdefault(lane_of(job), Lane(self._lane_jobs))
 
     def _is_held(self, job: Job) -> bool:
         """Whether memory has it waiting or under way already; the queue's answer says nothing new then."""
-        line = self._lines.get(line_of(job))
-        return line is not None and job.id in line and not line.is_parked(job.id)
+        lane = self._lanes.get(lane_of(job))
+        return lane is not None and job.id in lane and not lane.is_parked(job.id)
 
     def _forget_vanished(self, known: set[str]) -> None:
         """Let go of parked jobs that someone took out of the queue, so that nothing waits for them for ever."""
-        for key, line in list(self._lines.items()):
-            for job in line.jobs():
-                if line.is_parked(job.id) and job.id not in known:
-                    line.remove(job.id)
-            if not line:
-                del self._lines[key]
+        for key, lane in list(self._lanes.items()):
+            for job in lane.jobs():
+                if lane.is_parked(job.id) and job.id not in known:
+                    lane.remove(job.id)
+            if not lane:
+                del self._lanes[key]
 
     def _dispatch(self, keys: Iterable[str]) -> None:
         """Start what may start. Whoever may have lost its lease starts nothing: another may be sending already."""
@@ -137,16 +137,16 @@ class Lines:
             self._held_back = True
             return
         for key in keys:
-            line = self._lines.get(key)
-            while line is not None and line.sending < self._concurrency and (job := line.next()) is not None:
-                task = spawn(self._deliver(key, line, job), "webhook-send")
+            lane = self._lanes.get(key)
+            while lane is not None and lane.sending < self._concurrency and (job := lane.next()) is not None:
+                task = spawn(self._deliver(key, lane, job), "webhook-send")
                 self._sends.add(task)
                 task.add_done_callback(self._sends.discard)
 
-    async def _deliver(self, key: str, line: Line, job: Job) -> None:
+    async def _deliver(self, key: str, lane: Lane, job: Job) -> None:
         # Asked again, because this process may have been stopped between the dispatch and here.
         if not self._queue.attached:
-            line.put_back(job.id)
+            lane.put_back(job.id)
             self._held_back = True
             self._wake()
             return
@@ -162,14 +162,14 @@ class Lines:
         if self._settled is not None:
             self._settled.add(job.id)
         if parked:
-            line.park(job.id)
+            lane.park(job.id)
             if again is not None:
-                line.unpark(again)
+                lane.unpark(again)
             self._wake()
         else:
-            line.remove(job.id)
+            lane.remove(job.id)
             if key in self.aside and self.room(key):
                 self._wake()
-        if not line and self._lines.get(key) is line:
-            del self._lines[key]
+        if not lane and self._lanes.get(key) is lane:
+            del self._lanes[key]
         self._dispatch([key])

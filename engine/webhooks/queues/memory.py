@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import Backlog, Job, Reserved
-from engine.webhooks.job import line_of
+from engine.webhooks.job import lane_of
 
 _log = logging.getLogger(__name__)
 
@@ -67,9 +67,9 @@ class MemoryQueue:
 
     async def detach(self) -> None:
         self._attached = False
-        # Per line, what was reserved is older than what was set aside, and that is older than what waits.
+        # Per lane, what was reserved is older than what was set aside, and that is older than what waits.
         for job in reversed(list(self._reserved.values())):
-            self._aside.get(line_of(job), self._waiting).appendleft(job)
+            self._aside.get(lane_of(job), self._waiting).appendleft(job)
         self._reserved.clear()
         self._arrived.set()
 
@@ -93,20 +93,20 @@ class MemoryQueue:
         jobs: list[Job] = list(due)
         for _ in range(min(limit - len(due), len(self._waiting))):
             job = self._waiting.popleft()
-            line = line_of(job)
-            if line in full or line in self._aside:
-                self._aside.setdefault(line, deque()).append(job)
+            lane = lane_of(job)
+            if lane in full or lane in self._aside:
+                self._aside.setdefault(lane, deque()).append(job)
             else:
                 jobs.append(job)
         if not self._waiting:
             self._arrived.clear()
         return self._taken(jobs)
 
-    async def resume(self, line: str, limit: int) -> Reserved:
-        aside = self._aside.get(line, deque())
+    async def resume(self, lane: str, limit: int) -> Reserved:
+        aside = self._aside.get(lane, deque())
         jobs = [aside.popleft() for _ in range(min(limit, len(aside)))]
         if not aside:
-            self._aside.pop(line, None)
+            self._aside.pop(lane, None)
         return self._taken(jobs)
 
     async def wait(self, timeout_s: float) -> None:

@@ -117,8 +117,8 @@ class RedisQueue:
     async def reserve(self, limit: int, full: Collection[str] = ()) -> Reserved:
         return await self._take(_RESERVE, self._lease_ms(), limit, *full)
 
-    async def resume(self, line: str, limit: int) -> Reserved:
-        return await self._take(_RESUME, self._lease_ms(), limit, line)
+    async def resume(self, lane: str, limit: int) -> Reserved:
+        return await self._take(_RESUME, self._lease_ms(), limit, lane)
 
     async def wait(self, timeout_s: float) -> None:
         # A blocking look: the first entry is put back where it was taken from.
@@ -146,18 +146,18 @@ class RedisQueue:
     async def depth(self) -> Mapping[str, int]:
         p = self._prefix
         async with bounded("queue depth", self._timeout_s):
-            lines = [_text(line) for line in await self._client.smembers(p + "aside")]
+            lanes = [_text(lane) for lane in await self._client.smembers(p + "aside")]
             consumers = [_text(consumer) for consumer in await self._client.smembers(p + "consumers")]
             async with self._client.pipeline(transaction=False) as pipe:
                 pipe.zcard(p + "delayed")
                 pipe.llen(p + "failed")
                 pipe.llen(p + "default")
-                for line in lines:
-                    pipe.llen(p + "aside:" + line)
+                for lane in lanes:
+                    pipe.llen(p + "aside:" + lane)
                 for consumer in consumers:
                     pipe.llen(p + "inflight:" + consumer)
                 delayed, failed, *lengths = await pipe.execute()
-        waiting = sum(lengths[: 1 + len(lines)])
+        waiting = sum(lengths[: 1 + len(lanes)])
         return {"waiting": waiting, "reserved": sum(lengths) - waiting, "delayed": delayed, "failed": failed}
 
     async def failed(self, limit: int) -> list[Job]:

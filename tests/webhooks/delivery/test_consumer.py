@@ -185,7 +185,7 @@ def test_a_black_hole_delays_nobody_else_and_memory_stays_bounded(run: Callable[
 
         sender.behave = hang
         rig = Rig(queue, sender, endpoint("hole"), endpoint("good"))
-        delivery = rig.delivery(line_jobs=100)
+        delivery = rig.delivery(lane_jobs=100)
         await delivery.start()
         await queue.put([numbered(n, f"room-{n}", endpoint_id="hole") for n in range(500)])
         for n in range(20):
@@ -224,12 +224,12 @@ def test_order_holds_whatever_fails_and_however_often_the_leader_changes(run: Ca
             channels = choose.sample("abcdef", choose.randint(1, 3))
             sent.append(numbered(n, *channels, endpoint_id=choose.choice(("e1", "e2"))))
         for at in range(0, len(sent), 30):
-            delivery = rig.delivery(line_jobs=8)
+            delivery = rig.delivery(lane_jobs=8)
             await delivery.start()
             await queue.put(sent[at : at + 30])
             await asyncio.sleep(0.02)
             await delivery.stop()
-        delivery = rig.delivery(line_jobs=8)
+        delivery = rig.delivery(lane_jobs=8)
         await delivery.start()
         await rig.until_empty(30)
         await delivery.stop()

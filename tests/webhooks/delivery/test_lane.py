@@ -1,4 +1,4 @@
-"""One endpoint's line: a job waits for every earlier one of its channels, and for nothing else."""
+"""One endpoint's lane: a job waits for every earlier one of its channels, and for nothing else."""
 
 from __future__ import annotations
 
@@ -6,83 +6,83 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.interfaces import Job
-from engine.webhooks.delivery.lane import Line
+from engine.webhooks.delivery.lane import Lane
 from tests.webhooks.making import plain_job
 
 
-def line_of(*jobs: Job) -> Line:
-    line = Line(10)
+def lane_of(*jobs: Job) -> Lane:
+    lane = Lane(10)
     for job in jobs:
-        line.add(job)
-    return line
+        lane.add(job)
+    return lane
 
 
-def handed_out(line: Line) -> list[str]:
+def handed_out(lane: Lane) -> list[str]:
     jobs = []
-    while job := line.next():
+    while job := lane.next():
         jobs.append(job.id)
     return jobs
 
 
 def test_disjoint_channels_go_side_by_side_and_shared_ones_wait() -> None:
-    line = line_of(plain_job("1", "a", "b"), plain_job("2", "b", "c"), plain_job("3", "d"), plain_job("4", "c"))
-    assert handed_out(line) == ["1", "3"]
-    assert line.sending == 2
-    line.remove("1")
-    assert handed_out(line) == ["2"]
-    line.remove("2")
-    assert handed_out(line) == ["4"]
+    lane = lane_of(plain_job("1", "a", "b"), plain_job("2", "b", "c"), plain_job("3", "d"), plain_job("4", "c"))
+    assert handed_out(lane) == ["1", "3"]
+    assert lane.sending == 2
+    lane.remove("1")
+    assert handed_out(lane) == ["2"]
+    lane.remove("2")
+    assert handed_out(lane) == ["4"]
 
 
 def test_a_parked_job_holds_its_channels_but_no_slot() -> None:
-    line = line_of(plain_job("1", "a"), plain_job("2", "a"), plain_job("3", "b"))
-    assert handed_out(line) == ["1", "3"]
-    line.park("1")
-    assert line.sending == 1
-    assert handed_out(line) == []
+    lane = lane_of(plain_job("1", "a"), plain_job("2", "a"), plain_job("3", "b"))
+    assert handed_out(lane) == ["1", "3"]
+    lane.park("1")
+    assert lane.sending == 1
+    assert handed_out(lane) == []
     again = plain_job("1", "a")
     again.attempt = 1
-    line.unpark(again)
-    assert line.next() is again
-    line.remove("1")
-    assert handed_out(line) == ["2"]
+    lane.unpark(again)
+    assert lane.next() is again
+    lane.remove("1")
+    assert handed_out(lane) == ["2"]
 
 
 def test_a_job_that_was_parked_before_this_line_began_holds_its_channels() -> None:
-    line = Line(10)
-    line.add(plain_job("1", "a"), parked=True)
-    line.add(plain_job("2", "a"))
-    assert handed_out(line) == []
-    line.unpark(plain_job("1", "a"))
-    assert handed_out(line) == ["1"]
+    lane = Lane(10)
+    lane.add(plain_job("1", "a"), parked=True)
+    lane.add(plain_job("2", "a"))
+    assert handed_out(lane) == []
+    lane.unpark(plain_job("1", "a"))
+    assert handed_out(lane) == ["1"]
 
 
 def test_what_was_put_back_comes_first_again() -> None:
-    line = line_of(plain_job("1", "a"), plain_job("2", "b"))
-    assert handed_out(line) == ["1", "2"]
-    line.put_back("2")
-    line.put_back("1")
-    assert line.sending == 0
-    assert handed_out(line) == ["1", "2"]
+    lane = lane_of(plain_job("1", "a"), plain_job("2", "b"))
+    assert handed_out(lane) == ["1", "2"]
+    lane.put_back("2")
+    lane.put_back("1")
+    assert lane.sending == 0
+    assert handed_out(lane) == ["1", "2"]
 
 
 def test_room_counts_everything_that_is_not_done() -> None:
-    line = line_of(*(plain_job(str(n), "a") for n in range(8)))
-    assert line.room == 2
-    line.next()
-    line.park("0")
-    assert line.room == 2
-    line.unpark(plain_job("0", "a"))
-    line.next()
-    line.remove("0")
-    assert line.room == 3
+    lane = lane_of(*(plain_job(str(n), "a") for n in range(8)))
+    assert lane.room == 2
+    lane.next()
+    lane.park("0")
+    assert lane.room == 2
+    lane.unpark(plain_job("0", "a"))
+    lane.next()
+    lane.remove("0")
+    assert lane.room == 3
 
 
 def test_a_channel_named_twice_in_a_job_is_one_channel() -> None:
-    line = line_of(plain_job("1", "a", "a"), plain_job("2", "a"))
-    assert handed_out(line) == ["1"]
-    line.remove("1")
-    assert handed_out(line) == ["2"]
+    lane = lane_of(plain_job("1", "a", "a"), plain_job("2", "a"))
+    assert handed_out(lane) == ["1"]
+    lane.remove("1")
+    assert handed_out(lane) == ["2"]
 
 
 CHANNELS = st.lists(st.sampled_from("abcd"), max_size=3)
@@ -92,10 +92,10 @@ CHANNELS = st.lists(st.sampled_from("abcd"), max_size=3)
     st.lists(CHANNELS, max_size=12), st.lists(st.tuples(st.sampled_from(["done", "park", "back"]), st.integers(0, 9)))
 )
 def test_any_history_keeps_the_order_and_forgets_nothing(jobs: list[list[str]], steps: list[tuple[str, int]]) -> None:
-    line = Line(100)
+    lane = Lane(100)
     waiting = {f"{n:02}": frozenset(channels) for n, channels in enumerate(jobs)}
     for job_id, channels in waiting.items():
-        line.add(Job(job_id, "a", "e", "{}", tuple(channels), 0))
+        lane.add(Job(job_id, "a", "e", "{}", tuple(channels), 0))
     sending: list[str] = []
     parked: list[str] = []
 
@@ -107,24 +107,24 @@ def test_any_history_keeps_the_order_and_forgets_nothing(jobs: list[list[str]], 
             if not channels & blocked and job_id not in sending and job_id not in parked:
                 expected.append(job_id)
             blocked |= channels
-        assert handed_out(line) == expected
+        assert handed_out(lane) == expected
         sending.extend(expected)
 
     next_ones()
     for step, index in [*steps, *[("done", 0)] * 30]:
         if parked and not sending:
             job_id = parked.pop(0)
-            line.unpark(Job(job_id, "a", "e", "{}", tuple(waiting[job_id]), 0))
+            lane.unpark(Job(job_id, "a", "e", "{}", tuple(waiting[job_id]), 0))
         elif index < len(sending):
             job_id = sending.pop(index)
             if step == "done":
-                line.remove(job_id)
+                lane.remove(job_id)
                 del waiting[job_id]
             elif step == "park":
-                line.park(job_id)
+                lane.park(job_id)
                 parked.append(job_id)
             else:
-                line.put_back(job_id)
+                lane.put_back(job_id)
         next_ones()
-        assert line.sending == len(sending)
-    assert len(line) == 0
+        assert lane.sending == len(sending)
+    assert len(lane) == 0

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from engine.interfaces import Job, Reserved
-from engine.webhooks.job import line_of
+from engine.webhooks.job import lane_of
 from engine.webhooks.queues.sqs.client import Incoming
 
 #: What may be set aside in memory; what comes beyond it is let go, and SQS gives it out again later.
@@ -48,7 +48,7 @@ class Holdings:
         self._numbers = itertools.count()
         self._aside: dict[str, deque[Held]] = {}
         self._aside_bytes = 0
-        #: Lines of which something was let go: all that follows must be, too, or it would overtake.
+        #: Lanes of which something was let go: all that follows must be, too, or it would overtake.
         self._overflowed: set[str] = set()
 
     def __len__(self) -> int:
@@ -82,26 +82,26 @@ class Holdings:
         self._waiting.append(held)
 
     def take(self, limit: int, full: Collection[str], now: float) -> Reserved:
-        """Up to `limit`: retries whose time has come, then what waits; jobs of `full` lines are set aside."""
+        """Up to `limit`: retries whose time has come, then what waits; jobs of `full` lanes are set aside."""
         taken: list[Held] = []
         while self._parked and self._parked[0][0] <= now and len(taken) < limit:
             taken.append(heapq.heappop(self._parked)[2])
         for _ in range(min(limit - len(taken), len(self._waiting))):
             held = self._waiting.popleft()
-            line = line_of(held.job)
-            if line in full or line in self._aside or line in self._overflowed:
-                self._set_aside(line, held)
+            lane = lane_of(held.job)
+            if lane in full or lane in self._aside or lane in self._overflowed:
+                self._set_aside(lane, held)
             else:
                 taken.append(held)
         return self._give_out(taken, now)
 
-    def take_aside(self, line: str, limit: int, now: float) -> Reserved:
-        aside = self._aside.get(line, deque())
+    def take_aside(self, lane: str, limit: int, now: float) -> Reserved:
+        aside = self._aside.get(lane, deque())
         taken = [aside.popleft() for _ in range(min(limit, len(aside)))]
         self._aside_bytes -= sum(held.size for held in taken)
         if not aside:
-            self._aside.pop(line, None)
-            self._overflowed.discard(line)
+            self._aside.pop(lane, None)
+            self._overflowed.discard(lane)
         return self._give_out(taken, now)
 
     def given_out(self, job: Job) -> Held | None:
@@ -123,13 +123,13 @@ class Holdings:
             state.clear()
         self._aside_bytes = 0
 
-    def _set_aside(self, line: str, held: Held) -> None:
-        if line in self._overflowed or self._aside_bytes + held.size > MAX_ASIDE_BYTES:
-            if line in self._aside:
-                self._overflowed.add(line)
+    def _set_aside(self, lane: str, held: Held) -> None:
+        if lane in self._overflowed or self._aside_bytes + held.size > MAX_ASIDE_BYTES:
+            if lane in self._aside:
+                self._overflowed.add(lane)
             self.let_go(held)
             return
-        self._aside.setdefault(line, deque()).append(held)
+        self._aside.setdefault(lane, deque()).append(held)
         self._aside_bytes += held.size
 
     def _give_out(self, taken: Sequence[Held], now: float) -> Reserved:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from engine.interfaces import Job
-from engine.webhooks.job import encode, line_of
+from engine.webhooks.job import encode, lane_of
 
 #: The largest message that every queue takes, and all messages of one call together; newer queues may take more.
 MAX_BYTES = 256 * 1024
@@ -82,7 +82,7 @@ def as_text(entry: bytes) -> str:
 
 def _group(group_id: str, job: Job) -> str:
     """One for each endpoint: a job has several channels, and an endpoint that is down must not hold up another."""
-    return f"{group_id}.{hashlib.sha256(line_of(job).encode()).hexdigest()[:24]}"
+    return f"{group_id}.{hashlib.sha256(lane_of(job).encode()).hexdigest()[:24]}"
 
 
 def _halves(job: Job) -> Sequence[Job]:

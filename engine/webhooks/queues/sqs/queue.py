@@ -119,9 +119,9 @@ class SqsQueue:
                 break
         return self._holdings.take(limit, full, self._clock())
 
-    async def resume(self, line: str, limit: int) -> Reserved:
+    async def resume(self, lane: str, limit: int) -> Reserved:
         await self._check()
-        return self._holdings.take_aside(line, limit, self._clock())
+        return self._holdings.take_aside(lane, limit, self._clock())
 
     async def wait(self, timeout_s: float) -> None:
         if self._poll is None:
