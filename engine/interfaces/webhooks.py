@@ -39,12 +39,12 @@ class Reserved:
     """What a consumer got from the queue.
 
     :param next_due_s: when the next retry comes due, in seconds from now; None when none waits.
-    :param aside: lanes that have jobs set aside.
+    :param deferred: lanes that have jobs deferred.
     """
 
     jobs: list[Job]
     next_due_s: float | None = None
-    aside: frozenset[str] = frozenset()
+    deferred: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +103,14 @@ class WebhookQueue(Protocol):
 
         A reserved job is this consumer's until acked, retried or buried. With limit 0 it only stays the consumer.
 
-        :param full: lanes that have no room: their jobs, and all later ones of the lane, are set aside in order.
+        :param full: lanes that have no room: their jobs, and all later ones of the lane, are deferred in order.
         """
 
     async def resume(self, lane: str, limit: int) -> Reserved:
-        """Take up to `limit` of the jobs set aside for a lane, oldest first."""
+        """Take up to `limit` of the jobs deferred for a lane, oldest first."""
 
     async def wait(self, timeout_s: float) -> None:
-        """Return when there may be something to reserve, retries aside, or after the time."""
+        """Return when there may be something to reserve, retries not counted, or after the time."""
 
     async def ack(self, job: Job) -> None:
         """Delivered: forget it."""

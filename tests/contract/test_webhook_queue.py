@@ -26,7 +26,7 @@ from tests.webhooks.making import plain_job
 Opener = Callable[[], AbstractAsyncContextManager[WebhookQueue]]
 Scenario = Callable[[WebhookQueue], Coroutine[None, None, None]]
 LINE = "app-1/e1"
-#: SQS keeps what is set aside, parked and failed in the consumer, which gives it back like new.
+#: SQS keeps what is deferred, parked and failed in the consumer, which gives it back like new.
 NOT_IN_SQS = {
     "test_what_is_given_back_stays_before_what_was_set_aside",
     "test_detaching_gives_back_in_the_old_order",
@@ -180,16 +180,16 @@ def test_lines_without_room_are_set_aside_in_order(run: Callable[[Scenario], Non
         await queue.put([plain_job("other-1", endpoint_id="e2"), plain_job("b"), plain_job("c")])
         reserved = await queue.reserve(10, {LINE})
         assert ids(reserved.jobs) == ["other-1"]
-        assert reserved.aside == {LINE}
+        assert reserved.deferred == {LINE}
         # What comes later stays behind it, though there is room again.
         await queue.put([plain_job("d"), plain_job("other-2", endpoint_id="e2")])
         reserved = await queue.reserve(10)
         assert ids(reserved.jobs) == ["other-2"]
         assert (await queue.depth())["waiting"] == 4
         reserved = await queue.resume(LINE, 3)
-        assert (ids(reserved.jobs), reserved.aside) == (["a", "b", "c"], {LINE})
+        assert (ids(reserved.jobs), reserved.deferred) == (["a", "b", "c"], {LINE})
         reserved = await queue.resume(LINE, 3)
-        assert (ids(reserved.jobs), reserved.aside) == (["d"], frozenset())
+        assert (ids(reserved.jobs), reserved.deferred) == (["d"], frozenset())
         await queue.put([plain_job("e")])
         assert ids((await queue.reserve(10)).jobs) == ["e"]
         assert (await queue.resume("app-1/unknown", 3)).jobs == []
@@ -314,7 +314,7 @@ async def play(queue: WebhookQueue, steps: list[tuple[str, str | int]]) -> list[
                 else:
                     reserved = await queue.reserve(limit, {LINE} if step == "reserve_full" else ())
                 held.update((job.id, job) for job in reserved.jobs)
-                seen.append(([(job.id, job.attempt) for job in reserved.jobs], reserved.aside))
+                seen.append(([(job.id, job.attempt) for job in reserved.jobs], reserved.deferred))
             case "ack" | "due" | "later" | "bury", int(index) if index < len(held):
                 job = held.pop(list(held)[index])
                 job.attempt += 1

@@ -50,7 +50,7 @@ async def cluster(url: str) -> AsyncIterator[Cluster]:
 
 async def crash(delivery: Delivery) -> None:
     """End it as SIGKILL would: nothing is given back."""
-    tasks = [task for task in (delivery._task, *delivery._lines._sends) if task is not None]
+    tasks = [task for task in (delivery._task, *delivery._lanes._sends) if task is not None]
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks, timeout=5)

@@ -6,14 +6,14 @@
 --   default            list    entries waiting, oldest at the left; operators push and pop here by hand
 --   failed             list    dead letters, newest at the right, so that a loop of RPOPLPUSH requeues in the old order
 --   delayed            zset    retries, scored by the millisecond they are due
---   aside              set     lanes that have entries set aside, because their endpoint does not keep up
---   aside:<lane>       list    those entries, oldest at the left
+--   deferred           set      lanes that have entries deferred, because their endpoint does not keep up
+--   deferred:<lane>    list    those entries, oldest at the left
 --   consumers          set     consumers that may hold entries; at most one of them is alive
 --   consumer:<id>      string  its lease, with expiry
 --   inflight:<id>      list    what it holds, oldest at the left
 --   gone:<id>          string  what it held was given away; it must not go on
 --
--- The order that all scripts keep for each lane: delayed and in flight, then aside, then default.
+-- The order that all scripts keep for each lane: delayed and in flight, then deferred, then default.
 
 local prefix, me = KEYS[1], ARGV[1]
 local call = redis.call
@@ -52,14 +52,14 @@ local function lane_of(entry)
   return app .. '/' .. endpoint
 end
 
--- Return what a consumer holds to the front, in its old order: before what is set aside for its lane, if anything is.
+-- Return what a consumer holds to the front, in its old order: before what is deferred for its lane, if anything is.
 local function give_back(id)
   local held = prefix .. 'inflight:' .. id
   local entry = call('RPOP', held)
   while entry do
     local lane = lane_of(entry)
-    local aside = lane and prefix .. 'aside:' .. lane
-    if not aside or call('LPUSHX', aside, entry) == 0 then call('LPUSH', default, entry) end
+    local deferred = lane and prefix .. 'deferred:' .. lane
+    if not deferred or call('LPUSHX', deferred, entry) == 0 then call('LPUSH', default, entry) end
     entry = call('RPOP', held)
   end
   call('SREM', consumers, id)

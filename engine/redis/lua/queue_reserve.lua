@@ -1,6 +1,6 @@
--- Takes entries, oldest first: retries that are due, then those that wait; sets aside those of lanes without room.
+-- Takes entries, oldest first: retries that are due, then those that wait; defers those of lanes without room.
 -- ARGV[2] lease in ms, [3] number of entries looked at, [4..] lanes without room.
--- Returns {entries, ms until the next retry is due or -1, lanes with entries set aside}; or -1, -2 (see `refused`).
+-- Returns {entries, ms until the next retry is due or -1, lanes with entries deferred}; or -1, -2 (see `refused`).
 
 local no = refused()
 if no then return no end
@@ -15,14 +15,14 @@ end
 
 local full = {}
 for i = 4, #ARGV do full[ARGV[i]] = true end
-for _, lane in ipairs(call('SMEMBERS', prefix .. 'aside')) do full[lane] = true end
+for _, lane in ipairs(call('SMEMBERS', prefix .. 'deferred')) do full[lane] = true end
 for _ = #entries + 1, limit do
   local entry = call('LPOP', default)
   if not entry then break end
   local lane = lane_of(entry)
   if lane and full[lane] then
-    call('RPUSH', prefix .. 'aside:' .. lane, entry)
-    call('SADD', prefix .. 'aside', lane)
+    call('RPUSH', prefix .. 'deferred:' .. lane, entry)
+    call('SADD', prefix .. 'deferred', lane)
   else
     call('RPUSH', inflight, entry)
     entries[#entries + 1] = entry
@@ -30,4 +30,4 @@ for _ = #entries + 1, limit do
 end
 
 local next_due = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
-return { entries, next_due and math.max(0, next_due - now) or -1, call('SMEMBERS', prefix .. 'aside') }
+return { entries, next_due and math.max(0, next_due - now) or -1, call('SMEMBERS', prefix .. 'deferred') }

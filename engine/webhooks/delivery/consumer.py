@@ -20,7 +20,7 @@ from engine.webhooks.delivery.lanes import Lanes
 
 #: Jobs taken from the queue at one time.
 RESERVE_JOBS = 100
-#: Jobs of one endpoint in memory; later ones are set aside in the queue.
+#: Jobs of one endpoint in memory; later ones are deferred in the queue.
 LANE_JOBS = 256
 #: Longest wait between two looks at the queue, which also keep the consumer's lease.
 LOOK_EVERY_S = 0.5
@@ -154,13 +154,13 @@ class Delivery:
         lanes = self._lanes
         reserved = await self._queue.reserve(RESERVE_JOBS, lanes.full())
         took = bool(reserved.jobs)
-        lanes.aside = reserved.aside
+        lanes.deferred = reserved.deferred
         await lanes.accept(reserved.jobs)
-        for key in reserved.aside:
+        for key in reserved.deferred:
             if room := lanes.room(key):
                 resumed = await self._queue.resume(key, min(room, RESERVE_JOBS))
                 took = took or bool(resumed.jobs)
-                lanes.aside = resumed.aside
+                lanes.deferred = resumed.deferred
                 await lanes.accept(resumed.jobs)
         lanes.send_held_back()
         return took, reserved.next_due_s

@@ -39,8 +39,8 @@ class Lanes:
         self._settled: set[str] | None = None
         #: Something could have been sent, but for the lease.
         self._held_back = False
-        #: Lanes that have jobs set aside in the queue.
-        self.aside: frozenset[str] = frozenset()
+        #: Lanes that have jobs deferred in the queue.
+        self.deferred: frozenset[str] = frozenset()
         #: The queue has given all of this to another consumer.
         self.gone = False
         #: While True nothing new is sent.
@@ -54,7 +54,7 @@ class Lanes:
         return [key for key, lane in self._lanes.items() if not lane.room]
 
     def room(self, key: str) -> int:
-        """Jobs to bring back from aside: none until half a lane is free, so that they come in bulk."""
+        """How many deferred jobs to bring back: none until half a lane is free, so that they come in bulk."""
         room = self._lanes[key].room if key in self._lanes else self._lane_jobs
         return room if room * 2 >= self._lane_jobs else 0
 
@@ -168,7 +168,7 @@ class Lanes:
             self._wake()
         else:
             lane.remove(job.id)
-            if key in self.aside and self.room(key):
+            if key in self.deferred and self.room(key):
                 self._wake()
         if not lane and self._lanes.get(key) is lane:
             del self._lanes[key]

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 class MemoryQueue:
     """A `WebhookQueue` without any server.
 
-    :param max_jobs: jobs it holds, dead letters aside; more are refused.
+    :param max_jobs: jobs it holds, dead letters not counted; more are refused.
     :param max_failed: dead letters it keeps; the oldest go first.
     :param clock: seconds, monotonic.
     """
@@ -37,7 +37,7 @@ class MemoryQueue:
         self._max_jobs = max_jobs
         self._clock = clock
         self._waiting: deque[Job] = deque()
-        self._aside: dict[str, deque[Job]] = {}
+        self._deferred: dict[str, deque[Job]] = {}
         self._parked: list[tuple[float, int, Job]] = []
         self._numbers = itertools.count()
         # By identity: two jobs with one id are two jobs here, as two entries of a list are in Redis.
@@ -67,9 +67,9 @@ class MemoryQueue:
 
     async def detach(self) -> None:
         self._attached = False
-        # Per lane, what was reserved is older than what was set aside, and that is older than what waits.
+        # Per lane, what was reserved is older than what was deferred, and that is older than what waits.
         for job in reversed(list(self._reserved.values())):
-            self._aside.get(lane_of(job), self._waiting).appendleft(job)
+            self._deferred.get(lane_of(job), self._waiting).appendleft(job)
         self._reserved.clear()
         self._arrived.set()
 
@@ -94,8 +94,8 @@ class MemoryQueue:
         for _ in range(min(limit - len(due), len(self._waiting))):
             job = self._waiting.popleft()
             lane = lane_of(job)
-            if lane in full or lane in self._aside:
-                self._aside.setdefault(lane, deque()).append(job)
+            if lane in full or lane in self._deferred:
+                self._deferred.setdefault(lane, deque()).append(job)
             else:
                 jobs.append(job)
         if not self._waiting:
@@ -103,10 +103,10 @@ class MemoryQueue:
         return self._taken(jobs)
 
     async def resume(self, lane: str, limit: int) -> Reserved:
-        aside = self._aside.get(lane, deque())
-        jobs = [aside.popleft() for _ in range(min(limit, len(aside)))]
-        if not aside:
-            self._aside.pop(lane, None)
+        deferred = self._deferred.get(lane, deque())
+        jobs = [deferred.popleft() for _ in range(min(limit, len(deferred)))]
+        if not deferred:
+            self._deferred.pop(lane, None)
         return self._taken(jobs)
 
     async def wait(self, timeout_s: float) -> None:
@@ -131,7 +131,7 @@ class MemoryQueue:
 
     async def depth(self) -> Mapping[str, int]:
         return {
-            "waiting": len(self._waiting) + sum(map(len, self._aside.values())),
+            "waiting": len(self._waiting) + sum(map(len, self._deferred.values())),
             "reserved": len(self._reserved),
             "delayed": len(self._parked),
             "failed": len(self._failed),
@@ -156,8 +156,8 @@ class MemoryQueue:
     def _taken(self, jobs: list[Job]) -> Reserved:
         self._reserved.update((id(job), job) for job in jobs)
         next_due_s = max(0.0, self._parked[0][0] - self._clock()) if self._parked else None
-        return Reserved(jobs, next_due_s, frozenset(self._aside))
+        return Reserved(jobs, next_due_s, frozenset(self._deferred))
 
     def _count(self) -> int:
-        aside = sum(map(len, self._aside.values()))
-        return len(self._waiting) + aside + len(self._parked) + len(self._reserved)
+        deferred = sum(map(len, self._deferred.values()))
+        return len(self._waiting) + deferred + len(self._parked) + len(self._reserved)

@@ -146,14 +146,14 @@ class RedisQueue:
     async def depth(self) -> Mapping[str, int]:
         p = self._prefix
         async with bounded("queue depth", self._timeout_s):
-            lanes = [_text(lane) for lane in await self._client.smembers(p + "aside")]
+            lanes = [_text(lane) for lane in await self._client.smembers(p + "deferred")]
             consumers = [_text(consumer) for consumer in await self._client.smembers(p + "consumers")]
             async with self._client.pipeline(transaction=False) as pipe:
                 pipe.zcard(p + "delayed")
                 pipe.llen(p + "failed")
                 pipe.llen(p + "default")
                 for lane in lanes:
-                    pipe.llen(p + "aside:" + lane)
+                    pipe.llen(p + "deferred:" + lane)
                 for consumer in consumers:
                     pipe.llen(p + "inflight:" + consumer)
                 delayed, failed, *lengths = await pipe.execute()
@@ -191,11 +191,11 @@ class RedisQueue:
         if not isinstance(raw, list) or len(raw) != 3:
             raise StoreUnavailable(f"{script.name}: unreadable reply")
         self._lease_until = asked + self._lease_s
-        entries, due_ms, aside = raw
+        entries, due_ms, deferred = raw
         return Reserved(
             await self._held(entries),
             due_ms / 1000 if due_ms >= 0 else None,
-            frozenset(map(_text, aside)),
+            frozenset(map(_text, deferred)),
         )
 
     async def _held(self, entries: Sequence[bytes]) -> list[Job]:

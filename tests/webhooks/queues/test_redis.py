@@ -189,7 +189,7 @@ def test_a_job_written_by_hand_is_taken_whatever_its_order_of_members(redis_url:
         entry = orjson.loads(encode(plain_job("a")))
         await b.hand("LPUSH", "<prefix>default", orjson.dumps(dict(sorted(entry.items()))).decode())
         reserved = await queue.reserve(10, {"app-1/e1"})
-        assert (ids(reserved), reserved.aside) == ([], {"app-1/e1"})
+        assert (ids(reserved), reserved.deferred) == ([], {"app-1/e1"})
         assert ids(await queue.resume("app-1/e1", 10)) == ["a"]
 
     bench(redis_url, scenario)

@@ -15,8 +15,8 @@ from engine.interfaces import Job, Reserved
 from engine.webhooks.job import lane_of
 from engine.webhooks.queues.sqs.client import Incoming
 
-#: What may be set aside in memory; what comes beyond it is let go, and SQS gives it out again later.
-MAX_ASIDE_BYTES = 16 * 1024 * 1024
+#: What may be deferred in memory; what comes beyond it is let go, and SQS gives it out again later.
+MAX_DEFERRED_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +37,7 @@ class Held:
 
 
 class Holdings:
-    """Waiting, given out, parked for a retry, or set aside."""
+    """Waiting, given out, parked for a retry, or deferred."""
 
     def __init__(self) -> None:
         self._all: dict[str, Held] = {}
@@ -46,8 +46,8 @@ class Holdings:
         self._given_out: dict[int, Held] = {}
         self._parked: list[tuple[float, int, Held]] = []
         self._numbers = itertools.count()
-        self._aside: dict[str, deque[Held]] = {}
-        self._aside_bytes = 0
+        self._deferred: dict[str, deque[Held]] = {}
+        self._deferred_bytes = 0
         #: Lanes of which something was let go: all that follows must be, too, or it would overtake.
         self._overflowed: set[str] = set()
 
@@ -82,25 +82,25 @@ class Holdings:
         self._waiting.append(held)
 
     def take(self, limit: int, full: Collection[str], now: float) -> Reserved:
-        """Up to `limit`: retries whose time has come, then what waits; jobs of `full` lanes are set aside."""
+        """Up to `limit`: retries whose time has come, then what waits; jobs of `full` lanes are deferred."""
         taken: list[Held] = []
         while self._parked and self._parked[0][0] <= now and len(taken) < limit:
             taken.append(heapq.heappop(self._parked)[2])
         for _ in range(min(limit - len(taken), len(self._waiting))):
             held = self._waiting.popleft()
             lane = lane_of(held.job)
-            if lane in full or lane in self._aside or lane in self._overflowed:
-                self._set_aside(lane, held)
+            if lane in full or lane in self._deferred or lane in self._overflowed:
+                self._defer(lane, held)
             else:
                 taken.append(held)
         return self._give_out(taken, now)
 
-    def take_aside(self, lane: str, limit: int, now: float) -> Reserved:
-        aside = self._aside.get(lane, deque())
-        taken = [aside.popleft() for _ in range(min(limit, len(aside)))]
-        self._aside_bytes -= sum(held.size for held in taken)
-        if not aside:
-            self._aside.pop(lane, None)
+    def take_deferred(self, lane: str, limit: int, now: float) -> Reserved:
+        deferred = self._deferred.get(lane, deque())
+        taken = [deferred.popleft() for _ in range(min(limit, len(deferred)))]
+        self._deferred_bytes -= sum(held.size for held in taken)
+        if not deferred:
+            self._deferred.pop(lane, None)
             self._overflowed.discard(lane)
         return self._give_out(taken, now)
 
@@ -118,21 +118,21 @@ class Holdings:
     def clear(self) -> None:
         for state in (
             *(self._all, self._waiting, self._given_out),
-            *(self._parked, self._aside, self._overflowed),
+            *(self._parked, self._deferred, self._overflowed),
         ):
             state.clear()
-        self._aside_bytes = 0
+        self._deferred_bytes = 0
 
-    def _set_aside(self, lane: str, held: Held) -> None:
-        if lane in self._overflowed or self._aside_bytes + held.size > MAX_ASIDE_BYTES:
-            if lane in self._aside:
+    def _defer(self, lane: str, held: Held) -> None:
+        if lane in self._overflowed or self._deferred_bytes + held.size > MAX_DEFERRED_BYTES:
+            if lane in self._deferred:
                 self._overflowed.add(lane)
             self.let_go(held)
             return
-        self._aside.setdefault(lane, deque()).append(held)
-        self._aside_bytes += held.size
+        self._deferred.setdefault(lane, deque()).append(held)
+        self._deferred_bytes += held.size
 
     def _give_out(self, taken: Sequence[Held], now: float) -> Reserved:
         self._given_out.update((id(held.job), held) for held in taken)
         next_due_s = max(0.0, self._parked[0][0] - now) if self._parked else None
-        return Reserved([held.job for held in taken], next_due_s, frozenset(self._aside))
+        return Reserved([held.job for held in taken], next_due_s, frozenset(self._deferred))

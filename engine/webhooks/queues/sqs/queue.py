@@ -121,7 +121,7 @@ class SqsQueue:
 
     async def resume(self, lane: str, limit: int) -> Reserved:
         await self._check()
-        return self._holdings.take_aside(lane, limit, self._clock())
+        return self._holdings.take_deferred(lane, limit, self._clock())
 
     async def wait(self, timeout_s: float) -> None:
         if self._poll is None:

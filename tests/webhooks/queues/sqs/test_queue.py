@@ -137,9 +137,9 @@ def test_what_finds_no_room_aside_is_left_to_sqs(bench: Runner, monkeypatch: pyt
     async def scenario(bench: Bench) -> None:
         queue = await bench.consumer()
         await queue.put([plain_job(name) for name in "abcd"] + [plain_job("x", endpoint_id="e2")])
-        monkeypatch.setattr(in_flight, "MAX_ASIDE_BYTES", 2 * len(encode(plain_job("a"))))
+        monkeypatch.setattr(in_flight, "MAX_DEFERRED_BYTES", 2 * len(encode(plain_job("a"))))
         reserved = await queue.reserve(10, {"app-1/e1"})
-        assert ([job.id for job in reserved.jobs], reserved.aside) == (["x"], {"app-1/e1"})
+        assert ([job.id for job in reserved.jobs], reserved.deferred) == (["x"], {"app-1/e1"})
         assert [job.id for job in (await queue.resume("app-1/e1", 10)).jobs] == ["a", "b"]
         assert [job.id for job in await taken(queue, 2)] == ["c", "d"]
 
