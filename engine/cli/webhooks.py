@@ -31,7 +31,7 @@ def show_failed(config: Config, apps: Sequence[App], limit: int, *, as_json: boo
     """Print the newest dead letters with the history of each; returns the exit status."""
 
     async def run(queue: WebhookQueue) -> int:
-        jobs, count = await queue.failed(limit), (await queue.depth())["failed"]
+        jobs, count = await queue.dead_letters(limit), (await queue.depth())["dead"]
         for job in jobs:
             (_print_json if as_json else _print)(job, _endpoint(apps, job))
         if not as_json:
@@ -61,7 +61,7 @@ def purge(config: Config) -> int:
     """Forget all dead letters; returns the exit status."""
 
     async def run(queue: WebhookQueue) -> int:
-        say(f"{await queue.purge_failed()} forgotten")
+        say(f"{await queue.purge_dead_letters()} forgotten")
         return 0
 
     return _with_queue(config, run)

@@ -25,6 +25,6 @@ from engine.interfaces.stores import RateDecision as RateDecision
 from engine.interfaces.stores import RateLimiter as RateLimiter
 from engine.interfaces.webhooks import Backlog as Backlog
 from engine.interfaces.webhooks import Job as Job
-from engine.interfaces.webhooks import Reserved as Reserved
+from engine.interfaces.webhooks import Reservation as Reservation
 from engine.interfaces.webhooks import WebhookQueue as WebhookQueue
 from engine.interfaces.webhooks import WebhookSender as WebhookSender

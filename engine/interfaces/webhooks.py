@@ -35,7 +35,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Reserved:
+class Reservation:
     """What a consumer got from the queue.
 
     :param next_due_s: when the next retry comes due, in seconds from now; None when none waits.
@@ -51,12 +51,12 @@ class Reserved:
 class Backlog:
     """What a new consumer must know before its first job, both in order.
 
-    :param reserved: jobs that this consumer holds already: none at first, all of them after a lost connection.
-    :param parked: retries waiting for their time; they hold back later jobs of their channels.
+    :param in_flight: jobs that this consumer holds already: none at first, all of them after a lost connection.
+    :param delayed: retries waiting for their time; they hold back later jobs of their channels.
     """
 
-    reserved: list[Job]
-    parked: list[Job]
+    in_flight: list[Job]
+    delayed: list[Job]
 
 
 class WebhookQueue(Protocol):
@@ -98,7 +98,7 @@ class WebhookQueue(Protocol):
     def attached(self) -> bool:
         """Whether this is certainly still the consumer. Nothing may be sent otherwise."""
 
-    async def reserve(self, limit: int, full: Collection[str] = ()) -> Reserved:
+    async def reserve(self, limit: int, full: Collection[str] = ()) -> Reservation:
         """Take up to `limit` jobs, oldest first, without waiting; retries whose time has come are among them.
 
         A reserved job is this consumer's until acked, retried or buried. With limit 0 it only stays the consumer.
@@ -106,7 +106,7 @@ class WebhookQueue(Protocol):
         :param full: lanes that have no room: their jobs, and all later ones of the lane, are deferred in order.
         """
 
-    async def resume(self, lane: str, limit: int) -> Reserved:
+    async def resume(self, lane: str, limit: int) -> Reservation:
         """Take up to `limit` of the jobs deferred for a lane, oldest first."""
 
     async def wait(self, timeout_s: float) -> None:
@@ -124,15 +124,15 @@ class WebhookQueue(Protocol):
     # --- for operators
 
     async def depth(self) -> Mapping[str, int]:
-        """{"waiting": n, "reserved": n, "delayed": n, "failed": n}."""
+        """{"waiting": n, "in_flight": n, "delayed": n, "dead": n}."""
 
-    async def failed(self, limit: int) -> list[Job]:
+    async def dead_letters(self, limit: int) -> list[Job]:
         """The newest dead letters, newest first, without taking them."""
 
     async def requeue(self, job_id: str | None) -> int:
         """Put one dead letter (or, with None, all) back in its lane with a fresh attempt count; how many were moved."""
 
-    async def purge_failed(self) -> int:
+    async def purge_dead_letters(self) -> int:
         """Forget all dead letters; how many there were."""
 
 

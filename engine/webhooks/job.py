@@ -67,10 +67,10 @@ def lane_of(job: Job) -> str:
     return f"{job.app_id}/{job.endpoint_id}"
 
 
-def encode(job: Job, *, parked: bool = False, dead_ms: int | None = None) -> bytes:
+def encode(job: Job, *, delayed: bool = False, dead_ms: int | None = None) -> bytes:
     """A queue entry. `app_id` and `endpoint_id` come first: the queue's scripts read the lane from them.
 
-    :param parked: it waits for a retry, so `decode` must go on counting where it stands. Anything else that is
+    :param delayed: it waits for a retry, so `decode` must go on counting where it stands. Anything else that is
         found in a queue, such as a dead letter moved there by hand, is delivered like new.
     :param dead_ms: when it was given up.
     """
@@ -85,8 +85,8 @@ def encode(job: Job, *, parked: bool = False, dead_ms: int | None = None) -> byt
         "attempt": job.attempt,
         "errors": job.errors,
     }
-    if parked:
-        fields["parked"] = True
+    if delayed:
+        fields["delayed"] = True
     if dead_ms is not None:
         fields["dead_ms"] = dead_ms
     fields["body"] = job.body
@@ -110,7 +110,7 @@ def decode(entry: bytes, *, dead: bool = False) -> Job:
     if not _ID.match(job.id):
         raise MalformedJob("id is no token")
     attempt, errors = _count(fields, "attempt"), _texts(fields, "errors")
-    if dead or fields.get("parked") is True:
+    if dead or fields.get("delayed") is True:
         job.attempt, job.errors = attempt, errors
     return job
 

@@ -65,7 +65,7 @@ class Flush:
 
     async def _busy(self) -> bool:
         depth = await self._queue.depth()
-        if depth["waiting"] or depth["reserved"]:
+        if depth["waiting"] or depth["in_flight"]:
             return True
         due = await self._store.due(1)
         return bool(due.transitions) or (self._wait_for_settling and due.next_due_in_ms is not None)

@@ -26,16 +26,16 @@ from tests.webhooks.making import plain_job
 Opener = Callable[[], AbstractAsyncContextManager[WebhookQueue]]
 Scenario = Callable[[WebhookQueue], Coroutine[None, None, None]]
 LINE = "app-1/e1"
-#: SQS keeps what is deferred, parked and failed in the consumer, which gives it back like new.
+#: SQS keeps what is deferred, delayed and failed in the consumer, which gives it back like new.
 NOT_IN_SQS = {
-    "test_what_is_given_back_stays_before_what_was_set_aside",
+    "test_what_is_given_back_stays_before_what_was_deferred",
     "test_detaching_gives_back_in_the_old_order",
 }
 #: A FIFO queue gives out nothing more of a line while some of it is held.
 NOT_IN_FIFO = {
     "test_limit_and_depth",
     "test_a_retry_returns_when_it_is_due_with_its_history",
-    "test_lines_without_room_are_set_aside_in_order",
+    "test_lanes_without_room_are_deferred_in_order",
     "test_dead_letters",
 }
 
@@ -135,7 +135,7 @@ def test_limit_and_depth(run: Callable[[Scenario], None]) -> None:
         await queue.bury(third)
         assert ids((await queue.reserve(1)).jobs) == ["d"]
         assert (await queue.reserve(0)).jobs == []
-        assert await queue.depth() == {"waiting": 1, "reserved": 1, "delayed": 1, "failed": 1}
+        assert await queue.depth() == {"waiting": 1, "in_flight": 1, "delayed": 1, "dead": 1}
 
     run(scenario)
 
@@ -169,12 +169,12 @@ def test_settling_twice_changes_nothing_more(run: Callable[[Scenario], None]) ->
             await queue.bury(second)
         await queue.retry(first, 0)
         assert (await queue.reserve(10)).jobs == []
-        assert await queue.depth() == {"waiting": 0, "reserved": 0, "delayed": 0, "failed": 1}
+        assert await queue.depth() == {"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 1}
 
     run(scenario)
 
 
-def test_lines_without_room_are_set_aside_in_order(run: Callable[[Scenario], None]) -> None:
+def test_lanes_without_room_are_deferred_in_order(run: Callable[[Scenario], None]) -> None:
     async def scenario(queue: WebhookQueue) -> None:
         await filled(queue, "a")
         await queue.put([plain_job("other-1", endpoint_id="e2"), plain_job("b"), plain_job("c")])
@@ -211,7 +211,7 @@ def test_detaching_gives_back_in_the_old_order(run: Callable[[Scenario], None]) 
         backlog = await queue.attach()
         assert backlog is not None
         assert queue.attached
-        assert (backlog.reserved, backlog.parked) == ([], [])
+        assert (backlog.in_flight, backlog.delayed) == ([], [])
         jobs = (await queue.reserve(10)).jobs
         assert ids(jobs) == ["a", "b", "c", "d"]
         assert jobs[0].attempt == 1
@@ -219,7 +219,7 @@ def test_detaching_gives_back_in_the_old_order(run: Callable[[Scenario], None]) 
     run(scenario)
 
 
-def test_what_is_given_back_stays_before_what_was_set_aside(run: Callable[[Scenario], None]) -> None:
+def test_what_is_given_back_stays_before_what_was_deferred(run: Callable[[Scenario], None]) -> None:
     async def scenario(queue: WebhookQueue) -> None:
         await filled(queue, "a", "b")
         await queue.reserve(2)
@@ -234,16 +234,16 @@ def test_what_is_given_back_stays_before_what_was_set_aside(run: Callable[[Scena
     run(scenario)
 
 
-def test_attaching_again_tells_what_is_held_and_parked(run: Callable[[Scenario], None]) -> None:
+def test_attaching_again_tells_what_is_in_flight_and_delayed(run: Callable[[Scenario], None]) -> None:
     async def scenario(queue: WebhookQueue) -> None:
         await filled(queue, "a", "b", "c")
         jobs = (await queue.reserve(2)).jobs
         await queue.retry(jobs[0], 1000)
         backlog = await queue.attach(jobs)
         assert backlog is not None
-        assert (ids(backlog.reserved), ids(backlog.parked)) == (["b"], ["a"])
-        await queue.ack(backlog.reserved[0])
-        assert await queue.depth() == {"waiting": 1, "reserved": 0, "delayed": 1, "failed": 0}
+        assert (ids(backlog.in_flight), ids(backlog.delayed)) == (["b"], ["a"])
+        await queue.ack(backlog.in_flight[0])
+        assert await queue.depth() == {"waiting": 1, "in_flight": 0, "delayed": 1, "dead": 0}
 
     run(scenario)
 
@@ -254,21 +254,21 @@ def test_dead_letters(run: Callable[[Scenario], None]) -> None:
         for job in (await queue.reserve(3)).jobs:
             job.attempt, job.errors = 6, ["no answer", f"status 50{job.id}"]
             await queue.bury(job)
-        newest = await queue.failed(2)
+        newest = await queue.dead_letters(2)
         assert ids(newest) == ["c", "b"]
         assert (newest[0].attempt, newest[0].errors) == (6, ["no answer", "status 50c"])
-        assert await queue.failed(0) == []
+        assert await queue.dead_letters(0) == []
         assert await queue.requeue("unknown") == 0
         assert await queue.requeue("b") == 1
         (again,) = (await queue.reserve(10)).jobs
         assert (again.id, again.attempt, again.errors) == ("b", 0, [])
         assert await queue.requeue(None) == 2
         assert ids((await queue.reserve(10)).jobs) == ["a", "c"]
-        assert await queue.failed(10) == []
+        assert await queue.dead_letters(10) == []
         await queue.bury(again)
-        assert await queue.purge_failed() == 1
-        assert await queue.purge_failed() == 0
-        assert await queue.failed(10) == []
+        assert await queue.purge_dead_letters() == 1
+        assert await queue.purge_dead_letters() == 0
+        assert await queue.dead_letters(10) == []
 
     run(scenario)
 
@@ -335,16 +335,16 @@ async def play(queue: WebhookQueue, steps: list[tuple[str, str | int]]) -> list[
             case "reattach", _:
                 backlog = await queue.attach(list(held.values()))
                 assert backlog is not None
-                seen.append((sorted(ids(backlog.reserved)), sorted(ids(backlog.parked))))
+                seen.append((sorted(ids(backlog.in_flight)), sorted(ids(backlog.delayed))))
             case "requeue", _:
-                dead = await queue.failed(1)
+                dead = await queue.dead_letters(1)
                 seen.append(await queue.requeue(dead[0].id) if dead else None)
             case "requeue_all", _:
                 seen.append(await queue.requeue(None))
             case "purge", _:
-                seen.append(await queue.purge_failed())
+                seen.append(await queue.purge_dead_letters())
         seen.append(await queue.depth())
-        seen.append([(job.id, job.attempt) for job in await queue.failed(10)])
+        seen.append([(job.id, job.attempt) for job in await queue.dead_letters(10)])
     return seen
 
 

@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 
 EVENTS = 20
 #: The endpoints of the first application.
-PATHS = ("/good", "/flaky", "/dead", "/parked")
+PATHS = ("/good", "/flaky", "/dead", "/delayed")
 
 
 def config(receiver: WebhookReceiver, valkey: ValkeyServer) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def config(receiver: WebhookReceiver, valkey: ValkeyServer) -> dict[str, Any]:
         {"url": f"{receiver.url}/good", "event_types": ["client_event", "channel_occupied"]},
         {"url": f"{receiver.url}/flaky", "retry": {"initial_backoff_ms": 10}, **wants},
         {"url": f"{receiver.url}/dead", "retry": {"max_attempts": 1, "initial_backoff_ms": 10}, **wants},
-        {"url": f"{receiver.url}/parked", "retry": {"initial_backoff_ms": 60_000}, **wants},
+        {"url": f"{receiver.url}/delayed", "retry": {"initial_backoff_ms": 60_000}, **wants},
     ]
     other = APP | {"id": "2", "key": "k2", "secret": "s2", "webhooks": [{"url": f"{receiver.url}/other", **wants}]}
     return {
@@ -85,7 +85,7 @@ def endpoints(engine: Engine) -> dict[str, str]:
 def test_every_figure_is_right_with_two_workers(receiver: WebhookReceiver) -> None:
     receiver.answer(500, 500, path="/flaky")
     receiver.answer(path="/dead", always=500)
-    receiver.answer(path="/parked", always=500)
+    receiver.answer(path="/delayed", always=500)
     began = time.monotonic()
     with ValkeyServer() as valkey, valkey.client() as redis, running(config(receiver, valkey), 2) as engine:
         first_leader = leader(engine)
@@ -103,7 +103,7 @@ def test_every_figure_is_right_with_two_workers(receiver: WebhookReceiver) -> No
                 and page("webhooks_sent_total", app_id="1", endpoint=ids["/flaky"]) == made
                 and page("webhooks_sent_total", app_id="2", endpoint=ids["/other"]) == 1
                 and page("webhook_queue_depth", state="delayed") == 1
-                and page("webhook_queue_depth", state="failed") == made
+                and page("webhook_queue_depth", state="dead") == made
             )
 
         wait_until(settled, 20, lambda: "\n".join(line for line in engine.metrics().splitlines() if "webhook" in line))
@@ -127,7 +127,7 @@ def test_every_figure_is_right_with_two_workers(receiver: WebhookReceiver) -> No
         assert page("webhook_latency_seconds_sum", **flaky) > page("webhook_duration_seconds_sum", **flaky)
 
         # One waits for its retry, the others of its channel wait behind it.
-        assert page("webhook_queue_depth", state="reserved") + page("webhook_queue_depth", state="waiting") == made - 1
+        assert page("webhook_queue_depth", state="in_flight") + page("webhook_queue_depth", state="waiting") == made - 1
         assert 0 < page("webhook_pending_age_seconds") < time.monotonic() - began
         assert page("leader_changes_total") == 1
         assert page("reconciler_drift_total") == 0
@@ -137,7 +137,7 @@ def test_every_figure_is_right_with_two_workers(receiver: WebhookReceiver) -> No
 
         os.kill(first_leader, signal.SIGKILL)
         wait_until(lambda: Page(engine)("leader_changes_total") == 2, 20)
-        wait_until(lambda: Page(engine)("webhook_queue_depth", state="failed") == made, 20)
+        wait_until(lambda: Page(engine)("webhook_queue_depth", state="dead") == made, 20)
         page = Page(engine)
         assert page("webhook_queue_depth", state="delayed") == 1, "of the new leader alone"
         assert page("webhooks_sent_total", app_id="1", endpoint=ids["/good"]) >= made

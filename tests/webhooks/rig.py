@@ -94,7 +94,7 @@ class Rig:
 
     async def is_empty(self) -> bool:
         depth = await self.queue.depth()
-        return not (depth["waiting"] or depth["reserved"] or depth["delayed"])
+        return not (depth["waiting"] or depth["in_flight"] or depth["delayed"])
 
     async def until_empty(self, timeout_s: float = 15.0) -> None:
         async with asyncio.timeout(timeout_s):

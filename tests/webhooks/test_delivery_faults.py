@@ -102,7 +102,7 @@ def test_order_survives_leaders_that_crash(redis_url: str) -> None:
     asyncio.run(scenario())
 
 
-def test_a_new_leader_keeps_the_channels_of_parked_retries_blocked(redis_url: str) -> None:
+def test_a_new_leader_keeps_the_channels_of_delayed_retries_blocked(redis_url: str) -> None:
     async def scenario() -> None:
         async with cluster(redis_url) as c:
             c.sender.behave = fail_first(1, 1)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from engine.app import Endpoint
 from engine.errors import IncarnationGone, StoreUnavailable
-from engine.interfaces import Backlog, Job, Reserved
+from engine.interfaces import Backlog, Job, Reservation
 from engine.webhooks.queues.memory import MemoryQueue
 from tests.support.waiting import wait_until_async
 from tests.webhooks.rig import Rig, Sender, fail_first, numbered
@@ -24,7 +24,7 @@ def test_a_retry_that_comes_due_before_its_parking_was_answered_is_not_lost() ->
             await super().retry(job, 0)
             await wait_until_async(lambda: self.given_out >= 2)
 
-        async def reserve(self, limit: int, full: Sequence[str] = ()) -> Reserved:  # type: ignore[override]
+        async def reserve(self, limit: int, full: Sequence[str] = ()) -> Reservation:  # type: ignore[override]
             reserved = await super().reserve(limit, full)
             self.given_out += len(reserved.jobs)
             return reserved
@@ -124,7 +124,7 @@ def test_what_is_under_way_ends_when_another_has_taken_over() -> None:
     class Lost(MemoryQueue):
         lost = False
 
-        async def reserve(self, limit: int, full: Sequence[str] = ()) -> Reserved:  # type: ignore[override]
+        async def reserve(self, limit: int, full: Sequence[str] = ()) -> Reservation:  # type: ignore[override]
             if self.lost:
                 self.lost = False
                 raise IncarnationGone("worker")
@@ -158,7 +158,7 @@ def test_a_queue_that_fails_now_and_then_loses_and_repeats_nothing() -> None:
     choose = random.Random(3)
 
     class Shaky(MemoryQueue):
-        async def reserve(self, limit: int, full: Sequence[str] = ()) -> Reserved:  # type: ignore[override]
+        async def reserve(self, limit: int, full: Sequence[str] = ()) -> Reservation:  # type: ignore[override]
             self._stumble()
             reserved = await super().reserve(limit, full)
             # A lost answer: the jobs are reserved, and nobody knows.

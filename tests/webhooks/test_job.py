@@ -90,15 +90,15 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
 @given(texts, texts, texts, st.lists(texts), st.integers(0, 2**53), st.integers(0, 9), st.lists(texts))
-def test_a_parked_job_comes_back_as_it_went(
+def test_a_delayed_job_comes_back_as_it_went(
     app_id: str, endpoint_id: str, body: str, names: list[str], time_ms: int, attempt: int, errors: list[str]
 ) -> None:
     job = Job("id-1", app_id, endpoint_id, body, tuple(names), time_ms, attempt, errors)
-    assert decode(encode(job, parked=True)) == job
+    assert decode(encode(job, delayed=True)) == job
     assert decode(encode(job, dead_ms=5), dead=True) == job
 
 
-def test_what_is_not_parked_starts_anew() -> None:
+def test_what_is_not_delayed_starts_anew() -> None:
     job = plain_job("j1")
     job.attempt, job.errors = 5, ["status 500"] * 5
     for entry in (encode(job), encode(job, dead_ms=5)):

@@ -1,4 +1,4 @@
-"""One attempt to deliver a job, and what follows from it: acked, parked for a retry, or buried.
+"""One attempt to deliver a job, and what follows from it: acked, delayed for a retry, or buried.
 
 Called by the delivery, which decides what may be sent when. It knows no order and no other job.
 """
@@ -71,7 +71,7 @@ class Attempts:
             await self._catch_up(unknown)
 
     async def make(self, job: Job) -> bool:
-        """Send it and tell the queue; True when it is parked for a retry, False when the queue has done with it.
+        """Send it and tell the queue; True when it is delayed for a retry, False when the queue has done with it.
 
         Raises IncarnationGone.
         """

@@ -24,7 +24,7 @@ RESERVE_JOBS = 100
 LANE_JOBS = 256
 #: Longest wait between two looks at the queue, which also keep the consumer's lease.
 LOOK_EVERY_S = 0.5
-#: How often memory is compared with what the queue says is held and parked.
+#: How often memory is compared with what the queue says is held and delayed.
 RECONCILE_EVERY_S = 30.0
 MEASURE_EVERY_S = 2.0
 #: How soon to ask again while the last leader's consumer is still alive, and while the queue is unreachable.
@@ -88,7 +88,7 @@ class Delivery:
             await self._queue.detach()
         except EngineError as error:
             _log.warning("webhooks: another worker takes over when the lease ends: %s", error)
-        self._metrics.set_webhook_queue({"waiting": 0, "reserved": 0, "delayed": 0, "failed": 0})
+        self._metrics.set_webhook_queue({"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 0})
 
     async def worker_died(self, incarnation: str) -> None:
         """Do not wait for the lease of a worker that is known to have ended."""

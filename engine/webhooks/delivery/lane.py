@@ -12,9 +12,9 @@ from engine.interfaces import Job
 
 
 class Lane:
-    """A job may be sent when no earlier job of the lane that shares a channel with it is left, sending or parked.
+    """A job may be sent when no earlier job of the lane that shares a channel with it is left, sending or delayed.
 
-    :param limit: jobs that it has room for, parked ones included.
+    :param limit: jobs that it has room for, delayed ones included.
     """
 
     def __init__(self, limit: int) -> None:
@@ -23,7 +23,7 @@ class Lane:
         self._channels: dict[str, deque[_Entry]] = {}
         self._ready: list[_Entry] = []
         self._next_number = 0
-        #: Jobs handed out by `next` and not yet parked, put back or removed.
+        #: Jobs handed out by `next` and not yet delayed, put back or removed.
         self.sending = 0
 
     def __len__(self) -> int:
@@ -40,15 +40,15 @@ class Lane:
         """All of them, oldest first."""
         return [entry.job for entry in self._entries.values()]
 
-    def is_parked(self, job_id: str) -> bool:
-        return self._entries[job_id].parked
+    def is_delayed(self, job_id: str) -> bool:
+        return self._entries[job_id].delayed
 
     def is_sending(self, job_id: str) -> bool:
         return self._entries[job_id].sending
 
-    def add(self, job: Job, *, parked: bool = False) -> None:
+    def add(self, job: Job, *, delayed: bool = False) -> None:
         """Append a job that is not in the lane yet."""
-        entry = self._entries[job.id] = _Entry(job, self._next_number, parked)
+        entry = self._entries[job.id] = _Entry(job, self._next_number, delayed)
         self._next_number += 1
         for channel in dict.fromkeys(job.channels):
             queue = self._channels.setdefault(channel, deque())
@@ -71,15 +71,15 @@ class Lane:
         self._end_sending(self._entries[job_id])
         self._offer(self._entries[job_id])
 
-    def park(self, job_id: str) -> None:
+    def delay(self, job_id: str) -> None:
         """It waits for a retry, and the later jobs of its channels wait with it."""
         self._end_sending(self._entries[job_id])
-        self._entries[job_id].parked = True
+        self._entries[job_id].delayed = True
 
-    def unpark(self, job: Job) -> None:
-        """Its time has come; `job` takes the place of the one that was parked."""
+    def make_due(self, job: Job) -> None:
+        """Its time has come; `job` takes the place of the one that was delayed."""
         entry = self._entries[job.id]
-        entry.job, entry.parked = job, False
+        entry.job, entry.delayed = job, False
         self._offer(entry)
 
     def remove(self, job_id: str) -> None:
@@ -108,18 +108,18 @@ class Lane:
 class _Entry:
     """:ivar waits_for: its channels in which another job comes first."""
 
-    __slots__ = ("job", "number", "parked", "sending", "waits_for")
+    __slots__ = ("delayed", "job", "number", "sending", "waits_for")
 
-    def __init__(self, job: Job, number: int, parked: bool) -> None:
+    def __init__(self, job: Job, number: int, delayed: bool) -> None:
         self.job = job
         self.number = number
-        self.parked = parked
+        self.delayed = delayed
         self.sending = False
         self.waits_for = 0
 
     @property
     def is_ready(self) -> bool:
-        return not (self.waits_for or self.parked or self.sending)
+        return not (self.waits_for or self.delayed or self.sending)
 
     def __lt__(self, other: _Entry) -> bool:
         return self.number < other.number

@@ -19,7 +19,7 @@ from engine.webhooks.job import lane_of
 class Lanes:
     """:param concurrency: requests at one time to one endpoint.
     :param lane_jobs: room of each lane, which one reservation may exceed.
-    :param wake: called when the delivery has something to do: a retry parked, room in a lane, or the end.
+    :param wake: called when the delivery has something to do: a retry delayed, room in a lane, or the end.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         self._sends: set[asyncio.Task[None]] = set()
         #: By lane and id: jobs that the queue gave out again before their sending had ended. A retry can come due
-        #: before the answer to the call that parked it.
+        #: before the answer to the call that delayed it.
         self._early: dict[tuple[str, str], Job] = {}
         #: Jobs that left the sending state since `begin_comparing`: what is compared is older than they are.
         self._settled: set[str] | None = None
@@ -68,8 +68,8 @@ class Lanes:
             lane = self._lane(job)
             if job.id not in lane:
                 lane.add(job)
-            elif lane.is_parked(job.id):
-                lane.unpark(job)
+            elif lane.is_delayed(job.id):
+                lane.make_due(job)
             elif lane.is_sending(job.id):
                 self._early[lane_of(job), job.id] = job
             else:
@@ -82,13 +82,13 @@ class Lanes:
         self._settled = set()
 
     async def compare(self, backlog: Backlog) -> None:
-        """Bring memory in line with what the queue says is held and parked."""
+        """Bring memory in line with what the queue says is held and delayed."""
         settled, self._settled = self._settled or set(), None
-        self._forget_vanished(settled.union(job.id for job in (*backlog.parked, *backlog.reserved)))
-        for job in backlog.parked:
+        self._forget_vanished(settled.union(job.id for job in (*backlog.delayed, *backlog.in_flight)))
+        for job in backlog.delayed:
             if self._attempts.target(job) is not None and job.id not in self._lane(job):
-                self._lane(job).add(job, parked=True)
-        await self.accept([job for job in backlog.reserved if job.id not in settled and not self._is_held(job)])
+                self._lane(job).add(job, delayed=True)
+        await self.accept([job for job in backlog.in_flight if job.id not in settled and not self._is_held(job)])
         self._dispatch(list(self._lanes))
 
     def send_held_back(self) -> None:
@@ -118,13 +118,13 @@ class Lanes:
     def _is_held(self, job: Job) -> bool:
         """Whether memory has it waiting or under way already; the queue's answer says nothing new then."""
         lane = self._lanes.get(lane_of(job))
-        return lane is not None and job.id in lane and not lane.is_parked(job.id)
+        return lane is not None and job.id in lane and not lane.is_delayed(job.id)
 
     def _forget_vanished(self, known: set[str]) -> None:
-        """Let go of parked jobs that someone took out of the queue, so that nothing waits for them for ever."""
+        """Let go of delayed jobs that someone took out of the queue, so that nothing waits for them for ever."""
         for key, lane in list(self._lanes.items()):
             for job in lane.jobs():
-                if lane.is_parked(job.id) and job.id not in known:
+                if lane.is_delayed(job.id) and job.id not in known:
                     lane.remove(job.id)
             if not lane:
                 del self._lanes[key]
@@ -151,9 +151,9 @@ class Lanes:
             self._wake()
             return
         try:
-            parked = await self._attempts.make(job)
+            delayed = await self._attempts.make(job)
             again = self._early.pop((key, job.id), None)
-            if again is not None and not parked:
+            if again is not None and not delayed:
                 await self._attempts.drop(again)
         except IncarnationGone:
             self.gone = True
@@ -161,10 +161,10 @@ class Lanes:
             return
         if self._settled is not None:
             self._settled.add(job.id)
-        if parked:
-            lane.park(job.id)
+        if delayed:
+            lane.delay(job.id)
             if again is not None:
-                lane.unpark(again)
+                lane.make_due(again)
             self._wake()
         else:
             lane.remove(job.id)

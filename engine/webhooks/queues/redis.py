@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from engine.errors import IncarnationGone, StoreUnavailable
-from engine.interfaces import Backlog, Job, Reserved
+from engine.interfaces import Backlog, Job, Reservation
 from engine.redis.scripts import Script, bounded, load, run
 from engine.webhooks.job import MalformedJob, decode, encode, malformed_entry
 
@@ -42,7 +42,7 @@ class RedisQueue:
     :param client: with `decode_responses` off; the caller closes it.
     :param consumer: this worker's incarnation; whoever learns of its end gives it to `expire`.
     :param lease_s: how long a consumer that says nothing counts as alive.
-    :param max_failed: dead letters kept; the oldest go first.
+    :param max_dead_letters: dead letters kept; the oldest go first.
     :param clock: seconds, monotonic.
     """
 
@@ -53,7 +53,7 @@ class RedisQueue:
         consumer: str,
         *,
         lease_s: float = 3.0,
-        max_failed: int = 100_000,
+        max_dead_letters: int = 100_000,
         timeout_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -62,7 +62,7 @@ class RedisQueue:
         self._names = (f"{consumer}.{n}" for n in itertools.count())
         self._me = next(self._names)
         self._lease_s = lease_s
-        self._max_failed = max_failed
+        self._max_dead_letters = max_dead_letters
         self._timeout_s = timeout_s
         self._clock = clock
         self._lease_until = 0.0
@@ -97,8 +97,8 @@ class RedisQueue:
         if status != 1:
             return None
         self._lease_until = asked + self._lease_s
-        parked = [job for entry in raw[2] if (job := _readable(entry))]
-        return Backlog(await self._held(raw[1]), parked)
+        delayed = [job for entry in raw[2] if (job := _readable(entry))]
+        return Backlog(await self._decoded(raw[1]), delayed)
 
     async def detach(self) -> None:
         self._lease_until = 0.0
@@ -114,10 +114,10 @@ class RedisQueue:
     def attached(self) -> bool:
         return self._clock() < self._lease_until
 
-    async def reserve(self, limit: int, full: Collection[str] = ()) -> Reserved:
+    async def reserve(self, limit: int, full: Collection[str] = ()) -> Reservation:
         return await self._take(_RESERVE, self._lease_ms(), limit, *full)
 
-    async def resume(self, lane: str, limit: int) -> Reserved:
+    async def resume(self, lane: str, limit: int) -> Reservation:
         return await self._take(_RESUME, self._lease_ms(), limit, lane)
 
     async def wait(self, timeout_s: float) -> None:
@@ -133,13 +133,13 @@ class RedisQueue:
         await self._settle(job, "ack", b"", 0)
 
     async def retry(self, job: Job, delay_s: float) -> None:
-        entry = encode(job, parked=True)
+        entry = encode(job, delayed=True)
         await self._settle(job, "retry", entry, round(delay_s * 1000))
-        if isinstance(job, _HeldJob):
+        if isinstance(job, _InFlightJob):
             job.entry = entry
 
     async def bury(self, job: Job) -> None:
-        await self._settle(job, "bury", encode(job, dead_ms=time.time_ns() // 1_000_000), self._max_failed)
+        await self._settle(job, "bury", encode(job, dead_ms=time.time_ns() // 1_000_000), self._max_dead_letters)
 
     # --- for operators
 
@@ -156,19 +156,19 @@ class RedisQueue:
                     pipe.llen(p + "deferred:" + lane)
                 for consumer in consumers:
                     pipe.llen(p + "inflight:" + consumer)
-                delayed, failed, *lengths = await pipe.execute()
+                delayed, dead, *lengths = await pipe.execute()
         waiting = sum(lengths[: 1 + len(lanes)])
-        return {"waiting": waiting, "reserved": sum(lengths) - waiting, "delayed": delayed, "failed": failed}
+        return {"waiting": waiting, "in_flight": sum(lengths) - waiting, "delayed": delayed, "dead": dead}
 
-    async def failed(self, limit: int) -> list[Job]:
+    async def dead_letters(self, limit: int) -> list[Job]:
         if limit <= 0:
             return []
-        entries = await self._failed_entries(-limit, -1)
+        entries = await self._dead_entries(-limit, -1)
         return [job for entry in reversed(entries) if (job := _readable(entry, dead=True))]
 
     async def requeue(self, job_id: str | None) -> int:
         if job_id is not None:
-            entry = await self._find_failed(job_id)
+            entry = await self._find_dead(job_id)
             return 0 if entry is None else await self._count(_REQUEUE, 0, entry)
         async with bounded("queue requeue", self._timeout_s):
             left = await self._client.llen(self._prefix + "failed")
@@ -177,7 +177,7 @@ class RedisQueue:
             moved, left = moved + done, left - done
         return moved
 
-    async def purge_failed(self) -> int:
+    async def purge_dead_letters(self) -> int:
         async with bounded("queue purge", self._timeout_s), self._client.pipeline(transaction=True) as pipe:
             pipe.llen(self._prefix + "failed")
             pipe.delete(self._prefix + "failed")
@@ -185,29 +185,29 @@ class RedisQueue:
 
     # --- inside
 
-    async def _take(self, script: Script, *args: str | bytes | int) -> Reserved:
+    async def _take(self, script: Script, *args: str | bytes | int) -> Reservation:
         asked = self._clock()
         raw = await self._consume(script, *args)
         if not isinstance(raw, list) or len(raw) != 3:
             raise StoreUnavailable(f"{script.name}: unreadable reply")
         self._lease_until = asked + self._lease_s
         entries, due_ms, deferred = raw
-        return Reserved(
-            await self._held(entries),
+        return Reservation(
+            await self._decoded(entries),
             due_ms / 1000 if due_ms >= 0 else None,
             frozenset(map(_text, deferred)),
         )
 
-    async def _held(self, entries: Sequence[bytes]) -> list[Job]:
+    async def _decoded(self, entries: Sequence[bytes]) -> list[Job]:
         """The jobs of reserved entries; what is none goes to the dead letters."""
         jobs: list[Job] = []
         for entry in entries:
             try:
-                jobs.append(_HeldJob.of(decode(entry), entry))
+                jobs.append(_InFlightJob.of(decode(entry), entry))
             except MalformedJob as error:
                 self.malformed += 1
                 _log.warning("webhook queue: an entry is no job (%s); moved to %sfailed", error, self._prefix)
-                await self._settle_entry(entry, "bury", malformed_entry(entry, str(error)), self._max_failed)
+                await self._settle_entry(entry, "bury", malformed_entry(entry, str(error)), self._max_dead_letters)
         return jobs
 
     async def _settle(self, job: Job, how: str, kept: bytes, number: int) -> None:
@@ -217,7 +217,7 @@ class RedisQueue:
         dropped = await self._consume(_SETTLE, entry, how, kept, number)
         if isinstance(dropped, int) and dropped > 0:
             self.dropped += dropped
-            _log.error("webhook queue: more than %d dead letters; the oldest was dropped", self._max_failed)
+            _log.error("webhook queue: more than %d dead letters; the oldest was dropped", self._max_dead_letters)
 
     async def _consume(self, script: Script, *args: str | bytes | int) -> Any:
         raw = await self._run(script, *args)
@@ -242,13 +242,13 @@ class RedisQueue:
     def _lease_ms(self) -> int:
         return max(1, round(self._lease_s * 1000))
 
-    async def _failed_entries(self, first: int, last: int) -> list[bytes]:
+    async def _dead_entries(self, first: int, last: int) -> list[bytes]:
         async with bounded("queue failed", self._timeout_s):
             return cast("list[bytes]", await self._client.lrange(self._prefix + "failed", first, last))
 
-    async def _find_failed(self, job_id: str) -> bytes | None:
+    async def _find_dead(self, job_id: str) -> bytes | None:
         for first in itertools.count(0, SLICE):
-            entries = await self._failed_entries(first, first + SLICE - 1)
+            entries = await self._dead_entries(first, first + SLICE - 1)
             for entry in entries:
                 if (job := _readable(entry)) and job.id == job_id:
                     return entry
@@ -258,18 +258,18 @@ class RedisQueue:
 
 
 @dataclass(slots=True)
-class _HeldJob(Job):
+class _InFlightJob(Job):
     """A job with the bytes under which Redis holds it."""
 
     entry: bytes = b""
 
     @classmethod
-    def of(cls, job: Job, entry: bytes) -> _HeldJob:
+    def of(cls, job: Job, entry: bytes) -> _InFlightJob:
         return cls(**{field.name: getattr(job, field.name) for field in fields(Job)}, entry=entry)
 
 
 def _entry(job: Job) -> bytes:
-    return job.entry if isinstance(job, _HeldJob) else encode(job, parked=True)
+    return job.entry if isinstance(job, _InFlightJob) else encode(job, delayed=True)
 
 
 def _readable(entry: bytes, *, dead: bool = False) -> Job | None:

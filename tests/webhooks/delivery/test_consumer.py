@@ -90,7 +90,7 @@ def test_what_is_given_up_is_a_dead_letter_with_its_history_and_lets_the_next_pa
         dead = numbered(1)
         await queue.put([dead, numbered(2)])
         await rig.until_empty()
-        (letter,) = await queue.failed(10)
+        (letter,) = await queue.dead_letters(10)
         assert (letter.id, letter.attempt, len(letter.errors)) == (dead.id, 1 + len(SOON.delays_s), 3)
         assert all(error.endswith("status 500") for error in letter.errors)
         assert sender.numbers("room") == [2]
@@ -101,7 +101,7 @@ def test_what_is_given_up_is_a_dead_letter_with_its_history_and_lets_the_next_pa
         await rig.until_empty()
         await delivery.stop()
         assert sender.attempts[-2:] == [("e1", 1, 1), ("e1", 1, 2)]
-        assert await queue.failed(10) == []
+        assert await queue.dead_letters(10) == []
 
     run(scenario)
     assert "given up after 3 attempts: status 500" in caplog.text
@@ -167,8 +167,8 @@ def test_what_no_webhook_is_configured_for_is_buried_with_the_reason(run: Callab
         await queue.put([numbered(1, endpoint_id="gone"), foreign, numbered(2)])
         await rig.until_empty()
         await delivery.stop()
-        assert sorted(job.app_id for job in await queue.failed(10)) == ["app-1", "app-2"]
-        assert all("no such webhook" in job.errors[-1] for job in await queue.failed(10))
+        assert sorted(job.app_id for job in await queue.dead_letters(10)) == ["app-1", "app-2"]
+        assert all("no such webhook" in job.errors[-1] for job in await queue.dead_letters(10))
         assert rig.sender.attempts == [("e1", 2, 1)]  # type: ignore[attr-defined]
 
     run(scenario)
@@ -194,7 +194,7 @@ def test_a_black_hole_delays_nobody_else_and_memory_stays_bounded(run: Callable[
             await wait_until_async(lambda n=n: sender.numbers("room", "good") == list(range(n + 1)))  # type: ignore[misc]
             assert time.monotonic() - started < 1.0
         assert sender.most_under_way == {"hole": 5, "good": 1}
-        assert (await queue.depth())["reserved"] == 100
+        assert (await queue.depth())["in_flight"] == 100
         assert (await queue.depth())["waiting"] == 400
         open_again.set()
         await rig.until_empty()
@@ -243,7 +243,7 @@ def test_order_holds_whatever_fails_and_however_often_the_leader_changes(run: Ca
                     if event["channel"] == channel
                 ]
                 assert sender.numbers(channel, target) == expected
-        assert await queue.failed(10) == []
+        assert await queue.dead_letters(10) == []
 
     run(scenario)
 
@@ -309,7 +309,7 @@ def test_a_sender_that_breaks_ends_in_the_dead_letters(run: Callable[[Scenario],
         await queue.put([numbered(1)])
         await rig.until_empty()
         await delivery.stop()
-        (letter,) = await queue.failed(1)
+        (letter,) = await queue.dead_letters(1)
         assert letter.errors[-1].endswith("internal error: KeyError")
 
     run(scenario)
@@ -328,9 +328,9 @@ def test_figures_for_the_metrics_page(run: Callable[[Scenario], None]) -> None:
         await queue.put([numbered(n) for n in range(3)])
         delivery = rig.delivery(grace_s=0.05, measure_every_s=0.05)
         await delivery.start()
-        await wait_until_async(lambda: rig.metrics.value("webhook_queue_depth", "reserved") == 3, 5.0)
+        await wait_until_async(lambda: rig.metrics.value("webhook_queue_depth", "in_flight") == 3, 5.0)
         assert rig.metrics.value("webhook_pending_age_seconds") > 1_000_000
         await delivery.stop()
-        assert rig.metrics.value("webhook_queue_depth", "reserved") == 0
+        assert rig.metrics.value("webhook_queue_depth", "in_flight") == 0
 
     run(scenario)

@@ -34,26 +34,26 @@ def test_disjoint_channels_go_side_by_side_and_shared_ones_wait() -> None:
     assert handed_out(lane) == ["4"]
 
 
-def test_a_parked_job_holds_its_channels_but_no_slot() -> None:
+def test_a_delayed_job_holds_its_channels_but_no_slot() -> None:
     lane = lane_of(plain_job("1", "a"), plain_job("2", "a"), plain_job("3", "b"))
     assert handed_out(lane) == ["1", "3"]
-    lane.park("1")
+    lane.delay("1")
     assert lane.sending == 1
     assert handed_out(lane) == []
     again = plain_job("1", "a")
     again.attempt = 1
-    lane.unpark(again)
+    lane.make_due(again)
     assert lane.next() is again
     lane.remove("1")
     assert handed_out(lane) == ["2"]
 
 
-def test_a_job_that_was_parked_before_this_line_began_holds_its_channels() -> None:
+def test_a_job_that_was_delayed_before_this_lane_began_holds_its_channels() -> None:
     lane = Lane(10)
-    lane.add(plain_job("1", "a"), parked=True)
+    lane.add(plain_job("1", "a"), delayed=True)
     lane.add(plain_job("2", "a"))
     assert handed_out(lane) == []
-    lane.unpark(plain_job("1", "a"))
+    lane.make_due(plain_job("1", "a"))
     assert handed_out(lane) == ["1"]
 
 
@@ -70,9 +70,9 @@ def test_room_counts_everything_that_is_not_done() -> None:
     lane = lane_of(*(plain_job(str(n), "a") for n in range(8)))
     assert lane.room == 2
     lane.next()
-    lane.park("0")
+    lane.delay("0")
     assert lane.room == 2
-    lane.unpark(plain_job("0", "a"))
+    lane.make_due(plain_job("0", "a"))
     lane.next()
     lane.remove("0")
     assert lane.room == 3
@@ -97,14 +97,14 @@ def test_any_history_keeps_the_order_and_forgets_nothing(jobs: list[list[str]], 
     for job_id, channels in waiting.items():
         lane.add(Job(job_id, "a", "e", "{}", tuple(channels), 0))
     sending: list[str] = []
-    parked: list[str] = []
+    delayed: list[str] = []
 
     def next_ones() -> None:
         """The model: a job may go when no earlier one that is not done shares a channel with it."""
         blocked: set[str] = set()
         expected = []
         for job_id, channels in waiting.items():
-            if not channels & blocked and job_id not in sending and job_id not in parked:
+            if not channels & blocked and job_id not in sending and job_id not in delayed:
                 expected.append(job_id)
             blocked |= channels
         assert handed_out(lane) == expected
@@ -112,17 +112,17 @@ def test_any_history_keeps_the_order_and_forgets_nothing(jobs: list[list[str]], 
 
     next_ones()
     for step, index in [*steps, *[("done", 0)] * 30]:
-        if parked and not sending:
-            job_id = parked.pop(0)
-            lane.unpark(Job(job_id, "a", "e", "{}", tuple(waiting[job_id]), 0))
+        if delayed and not sending:
+            job_id = delayed.pop(0)
+            lane.make_due(Job(job_id, "a", "e", "{}", tuple(waiting[job_id]), 0))
         elif index < len(sending):
             job_id = sending.pop(index)
             if step == "done":
                 lane.remove(job_id)
                 del waiting[job_id]
             elif step == "park":
-                lane.park(job_id)
-                parked.append(job_id)
+                lane.delay(job_id)
+                delayed.append(job_id)
             else:
                 lane.put_back(job_id)
         next_ones()

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from engine.errors import IncarnationGone, StoreUnavailable
-from engine.interfaces import Job, Reserved
+from engine.interfaces import Job, Reservation
 from engine.webhooks.job import encode
 from engine.webhooks.queues.redis import RedisQueue
 from tests.support.valkey import ValkeyServer
@@ -48,7 +48,7 @@ def bench(url: str, scenario: Callable[[Bench], Coroutine[None, None, None]]) ->
     asyncio.run(run())
 
 
-def ids(reserved: Reserved) -> list[str]:
+def ids(reserved: Reservation) -> list[str]:
     return [job.id for job in reserved.jobs]
 
 
@@ -134,10 +134,10 @@ def test_a_reply_that_got_lost_is_found_again_on_attaching(redis_url: str) -> No
         assert ids(await same.reserve(1)) == ["b"]
         backlog = await queue.attach(held)
         assert backlog is not None
-        assert [job.id for job in backlog.reserved] == ["a", "b"]
-        for job in backlog.reserved:
+        assert [job.id for job in backlog.in_flight] == ["a", "b"]
+        for job in backlog.in_flight:
             await queue.ack(job)
-        assert await queue.depth() == {"waiting": 1, "reserved": 0, "delayed": 0, "failed": 0}
+        assert await queue.depth() == {"waiting": 1, "in_flight": 0, "delayed": 0, "dead": 0}
 
     bench(redis_url, scenario)
 
@@ -157,7 +157,7 @@ def test_a_store_that_lost_everything_gets_the_held_jobs_back(redis_url: str) ->
         assert not queue.attached
         backlog = await queue.attach(held)
         assert backlog is not None
-        assert [(job.id, job.attempt) for job in backlog.reserved] == [("a", 0), ("b", 2), ("c", 0)]
+        assert [(job.id, job.attempt) for job in backlog.in_flight] == [("a", 0), ("b", 2), ("c", 0)]
 
     bench(redis_url, scenario)
 
@@ -211,12 +211,12 @@ def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(redis_url: str)
         assert len(dead) == len(hostile) + 1
         assert orjson.loads(dead[0])["malformed"]
         assert orjson.loads(dead[0])["entry"] == "rubbish"
-        assert (await queue.depth())["reserved"] == 1
+        assert (await queue.depth())["in_flight"] == 1
         # Requeued by hand, they come back as they were.
         assert await queue.requeue(None) == len(dead)
         assert ids(await queue.reserve(100)) == []
         assert await b.client.lrange(b.prefix + "failed", 0, -1) == dead
-        assert await queue.failed(100) == []
+        assert await queue.dead_letters(100) == []
 
     bench(redis_url, scenario)
 
@@ -238,12 +238,12 @@ def test_keys_of_the_wrong_type_are_an_error_not_a_crash(redis_url: str) -> None
 
 def test_dead_letters_are_limited_and_the_loss_is_counted(redis_url: str) -> None:
     async def scenario(b: Bench) -> None:
-        queue = b.queue(max_failed=2)
+        queue = b.queue(max_dead_letters=2)
         await queue.attach()
         await queue.put([plain_job(i) for i in "abc"])
         for job in (await queue.reserve(3)).jobs:
             await queue.bury(job)
-        assert [job.id for job in await queue.failed(10)] == ["c", "b"]
+        assert [job.id for job in await queue.dead_letters(10)] == ["c", "b"]
         assert queue.dropped == 1
 
     bench(redis_url, scenario)

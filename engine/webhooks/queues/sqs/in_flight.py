@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from engine.interfaces import Job, Reserved
+from engine.interfaces import Job, Reservation
 from engine.webhooks.job import lane_of
 from engine.webhooks.queues.sqs.client import Incoming
 
@@ -20,7 +20,7 @@ MAX_DEFERRED_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class InFlight:
     """One received job.
 
     :ivar settling: its message may be deleted already. :ivar buried: it is a dead letter already.
@@ -36,17 +36,17 @@ class Held:
         return len(self.message.body)
 
 
-class Holdings:
-    """Waiting, given out, parked for a retry, or deferred."""
+class InFlightJobs:
+    """Waiting, given out, delayed for a retry, or deferred."""
 
     def __init__(self) -> None:
-        self._all: dict[str, Held] = {}
-        self._waiting: deque[Held] = deque()
+        self._all: dict[str, InFlight] = {}
+        self._waiting: deque[InFlight] = deque()
         # By identity: two messages with one job are two jobs.
-        self._given_out: dict[int, Held] = {}
-        self._parked: list[tuple[float, int, Held]] = []
+        self._given_out: dict[int, InFlight] = {}
+        self._delayed: list[tuple[float, int, InFlight]] = []
         self._numbers = itertools.count()
-        self._deferred: dict[str, deque[Held]] = {}
+        self._deferred: dict[str, deque[InFlight]] = {}
         self._deferred_bytes = 0
         #: Lanes of which something was let go: all that follows must be, too, or it would overtake.
         self._overflowed: set[str] = set()
@@ -60,14 +60,14 @@ class Holdings:
         return len(self._waiting)
 
     @property
-    def reserved(self) -> list[Job]:
+    def given_out_jobs(self) -> list[Job]:
         return [held.job for held in self._given_out.values()]
 
     @property
-    def parked(self) -> list[Job]:
-        return [held.job for _, _, held in sorted(self._parked)]
+    def delayed(self) -> list[Job]:
+        return [held.job for _, _, held in sorted(self._delayed)]
 
-    def every(self) -> list[Held]:
+    def every(self) -> list[InFlight]:
         return list(self._all.values())
 
     def is_held(self, message: Incoming) -> bool:
@@ -78,14 +78,14 @@ class Holdings:
         return held is not None
 
     def add(self, message: Incoming, job: Job) -> None:
-        held = self._all[message.id] = Held(message, job)
+        held = self._all[message.id] = InFlight(message, job)
         self._waiting.append(held)
 
-    def take(self, limit: int, full: Collection[str], now: float) -> Reserved:
+    def take(self, limit: int, full: Collection[str], now: float) -> Reservation:
         """Up to `limit`: retries whose time has come, then what waits; jobs of `full` lanes are deferred."""
-        taken: list[Held] = []
-        while self._parked and self._parked[0][0] <= now and len(taken) < limit:
-            taken.append(heapq.heappop(self._parked)[2])
+        taken: list[InFlight] = []
+        while self._delayed and self._delayed[0][0] <= now and len(taken) < limit:
+            taken.append(heapq.heappop(self._delayed)[2])
         for _ in range(min(limit - len(taken), len(self._waiting))):
             held = self._waiting.popleft()
             lane = lane_of(held.job)
@@ -95,7 +95,7 @@ class Holdings:
                 taken.append(held)
         return self._give_out(taken, now)
 
-    def take_deferred(self, lane: str, limit: int, now: float) -> Reserved:
+    def take_deferred(self, lane: str, limit: int, now: float) -> Reservation:
         deferred = self._deferred.get(lane, deque())
         taken = [deferred.popleft() for _ in range(min(limit, len(deferred)))]
         self._deferred_bytes -= sum(held.size for held in taken)
@@ -104,26 +104,26 @@ class Holdings:
             self._overflowed.discard(lane)
         return self._give_out(taken, now)
 
-    def given_out(self, job: Job) -> Held | None:
+    def given_out(self, job: Job) -> InFlight | None:
         return self._given_out.get(id(job))
 
-    def park(self, held: Held, due: float) -> None:
+    def delay(self, held: InFlight, due: float) -> None:
         del self._given_out[id(held.job)]
-        heapq.heappush(self._parked, (due, next(self._numbers), held))
+        heapq.heappush(self._delayed, (due, next(self._numbers), held))
 
-    def let_go(self, held: Held) -> None:
+    def let_go(self, held: InFlight) -> None:
         self._given_out.pop(id(held.job), None)
         self._all.pop(held.message.id, None)
 
     def clear(self) -> None:
         for state in (
             *(self._all, self._waiting, self._given_out),
-            *(self._parked, self._deferred, self._overflowed),
+            *(self._delayed, self._deferred, self._overflowed),
         ):
             state.clear()
         self._deferred_bytes = 0
 
-    def _defer(self, lane: str, held: Held) -> None:
+    def _defer(self, lane: str, held: InFlight) -> None:
         if lane in self._overflowed or self._deferred_bytes + held.size > MAX_DEFERRED_BYTES:
             if lane in self._deferred:
                 self._overflowed.add(lane)
@@ -132,7 +132,7 @@ class Holdings:
         self._deferred.setdefault(lane, deque()).append(held)
         self._deferred_bytes += held.size
 
-    def _give_out(self, taken: Sequence[Held], now: float) -> Reserved:
+    def _give_out(self, taken: Sequence[InFlight], now: float) -> Reservation:
         self._given_out.update((id(held.job), held) for held in taken)
-        next_due_s = max(0.0, self._parked[0][0] - now) if self._parked else None
-        return Reserved([held.job for held in taken], next_due_s, frozenset(self._deferred))
+        next_due_s = max(0.0, self._delayed[0][0] - now) if self._delayed else None
+        return Reservation([held.job for held in taken], next_due_s, frozenset(self._deferred))

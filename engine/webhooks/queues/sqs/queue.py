@@ -17,12 +17,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from engine.config.backends import QueueSqs
 from engine.errors import IncarnationGone, StoreUnavailable
-from engine.interfaces import Backlog, Job, Reserved
+from engine.interfaces import Backlog, Job, Reservation
 from engine.tasks import cancel, spawn
 from engine.webhooks.job import MalformedJob, decode
 from engine.webhooks.queues.sqs.client import Incoming, Sqs
 from engine.webhooks.queues.sqs.dead_letters import DeadLetters
-from engine.webhooks.queues.sqs.in_flight import Held, Holdings
+from engine.webhooks.queues.sqs.in_flight import InFlight, InFlightJobs
 from engine.webhooks.queues.sqs.messages import batches, messages_of
 from engine.webhooks.queues.sqs.outbox import MAX_WAIT_S, Outbox
 
@@ -47,14 +47,14 @@ class SqsQueue:
         self, config: QueueSqs, outbox: Outbox | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._sqs = Sqs(config)
-        self._letters = DeadLetters(self._sqs)
+        self._dead_letters = DeadLetters(self._sqs)
         self._outbox = outbox
         self._clock = clock
         self._config = config
         # Shorter than messages are hidden: how long one has been hidden counts from when it was asked for.
         self._wait_s = min(config.wait_time_seconds, config.visibility_timeout // 3)
         #: All that is hidden from others for us, and until when it surely is.
-        self._holdings = Holdings()
+        self._in_flight = InFlightJobs()
         self._until = 0.0
         self._attached = False
         #: Looks for more in SQS and in the outbox; each goes on over several waits.
@@ -94,10 +94,10 @@ class SqsQueue:
             self._attached = True
             self._keeper = spawn(self._keep_hidden(), "sqs-keeper")
         await self._check()
-        return Backlog(self._holdings.reserved, self._holdings.parked)
+        return Backlog(self._in_flight.given_out_jobs, self._in_flight.delayed)
 
     async def detach(self) -> None:
-        handles = [held.message.handle for held in self._holdings.every()]
+        handles = [held.message.handle for held in self._in_flight.every()]
         await self._forget()
         await self._sqs.hide(QUEUE, handles, 0)
 
@@ -106,22 +106,22 @@ class SqsQueue:
 
     @property
     def attached(self) -> bool:
-        return self._attached and (not self._holdings or self._clock() < self._until)
+        return self._attached and (not self._in_flight or self._clock() < self._until)
 
-    async def reserve(self, limit: int, full: Collection[str] = ()) -> Reserved:
+    async def reserve(self, limit: int, full: Collection[str] = ()) -> Reservation:
         await self._check()
         self._end_looks()
         if limit > 0:
             await self._relay()
         # A poll under way brings whatever comes.
-        while self._poll is None and (room := limit - self._holdings.waiting) > 0:
+        while self._poll is None and (room := limit - self._in_flight.waiting) > 0:
             if not await self._receive(min(room, self._config.max_messages), 0):
                 break
-        return self._holdings.take(limit, full, self._clock())
+        return self._in_flight.take(limit, full, self._clock())
 
-    async def resume(self, lane: str, limit: int) -> Reserved:
+    async def resume(self, lane: str, limit: int) -> Reservation:
         await self._check()
-        return self._holdings.take_deferred(lane, limit, self._clock())
+        return self._in_flight.take_deferred(lane, limit, self._clock())
 
     async def wait(self, timeout_s: float) -> None:
         if self._poll is None:
@@ -135,21 +135,21 @@ class SqsQueue:
     async def ack(self, job: Job) -> None:
         if (held := await self._settling(job)) is not None:
             await self._sqs.delete(QUEUE, held.message.handle)
-            self._holdings.let_go(held)
+            self._in_flight.let_go(held)
 
     async def retry(self, job: Job, delay_s: float) -> None:
         # In memory only: a message cannot be changed, and a new one would lose its place in the order.
-        if (held := self._holdings.given_out(job)) is not None:
+        if (held := self._in_flight.given_out(job)) is not None:
             await self._check()
-            self._holdings.park(held, self._clock() + delay_s)
+            self._in_flight.delay(held, self._clock() + delay_s)
 
     async def bury(self, job: Job) -> None:
         if (held := await self._settling(job)) is not None:
             if not held.buried:
-                await self._letters.add(job)
+                await self._dead_letters.add(job)
                 held.buried = True
             await self._sqs.delete(QUEUE, held.message.handle)
-            self._holdings.let_go(held)
+            self._in_flight.let_go(held)
 
     # --- for operators
 
@@ -157,21 +157,21 @@ class SqsQueue:
         """As SQS counts, which is about right and some seconds late."""
         visible, hidden = await self._sqs.count(QUEUE)
         visible += 0 if self._outbox is None else await self._outbox.size()
-        failed = sum(await self._sqs.count("failed"))
+        dead = sum(await self._sqs.count("failed"))
         if not self._attached:
-            return {"waiting": visible, "reserved": hidden, "delayed": 0, "failed": failed}
-        reserved, delayed = len(self._holdings.reserved), len(self._holdings.parked)
-        waiting = visible + len(self._holdings) - reserved - delayed
-        return {"waiting": waiting, "reserved": reserved, "delayed": delayed, "failed": failed}
+            return {"waiting": visible, "in_flight": hidden, "delayed": 0, "dead": dead}
+        given_out, delayed = len(self._in_flight.given_out_jobs), len(self._in_flight.delayed)
+        waiting = visible + len(self._in_flight) - given_out - delayed
+        return {"waiting": waiting, "in_flight": given_out, "delayed": delayed, "dead": dead}
 
-    async def failed(self, limit: int) -> list[Job]:
-        return await self._letters.newest(limit) if limit > 0 else []
+    async def dead_letters(self, limit: int) -> list[Job]:
+        return await self._dead_letters.newest(limit) if limit > 0 else []
 
     async def requeue(self, job_id: str | None) -> int:
-        return await self._letters.requeue(job_id, lambda job, once: self._send([job], once))
+        return await self._dead_letters.requeue(job_id, lambda job, once: self._send([job], once))
 
-    async def purge_failed(self) -> int:
-        return await self._letters.purge()
+    async def purge_dead_letters(self) -> int:
+        return await self._dead_letters.purge()
 
     # --- to SQS and from it
 
@@ -214,28 +214,28 @@ class SqsQueue:
         messages = await self._sqs.receive(QUEUE, limit, self._config.visibility_timeout, wait_s)
         if messages:
             until = asked + self._config.visibility_timeout
-            self._until = min(self._until, until) if self._holdings else until
+            self._until = min(self._until, until) if self._in_flight else until
         for message in messages:
-            if not self._holdings.is_held(message):
+            if not self._in_flight.is_held(message):
                 await self._take_in(message)
         return len(messages)
 
     async def _take_in(self, message: Incoming) -> None:
         entry = message.body.encode()
         try:
-            self._holdings.add(message, decode(entry))
+            self._in_flight.add(message, decode(entry))
         except MalformedJob as error:
             await self._bury_malformed(entry, error)
             await self._sqs.delete(QUEUE, message.handle)
 
     async def _bury_malformed(self, entry: bytes, error: MalformedJob) -> None:
         _log.warning("webhook queue: an entry is no job (%s); moved to the dead letters", error)
-        await self._letters.add_malformed(entry, str(error))
+        await self._dead_letters.add_malformed(entry, str(error))
 
     # --- holding
 
-    async def _settling(self, job: Job) -> Held | None:
-        held = self._holdings.given_out(job)
+    async def _settling(self, job: Job) -> InFlight | None:
+        held = self._in_flight.given_out(job)
         if held is not None:
             await self._check()
             held.settling = True
@@ -260,13 +260,13 @@ class SqsQueue:
                 continue
             asked = self._clock()
             try:
-                lost = await self._sqs.hide(QUEUE, [held.message.handle for held in self._holdings.every()], hidden_s)
+                lost = await self._sqs.hide(QUEUE, [held.message.handle for held in self._in_flight.every()], hidden_s)
             except StoreUnavailable as error:
                 _log.warning("webhooks: what is under way may be sent again: %s", error)
                 pause_s = hidden_s / 20
                 continue
             pause_s = hidden_s / 4
-            if any(held.message.handle in lost and not held.settling for held in self._holdings.every()):
+            if any(held.message.handle in lost and not held.settling for held in self._in_flight.every()):
                 _log.warning("webhooks: SQS has taken back what was under way")
                 self._until = 0.0
             else:
@@ -274,7 +274,7 @@ class SqsQueue:
 
     async def _forget(self) -> None:
         self._attached = False
-        self._holdings.clear()
+        self._in_flight.clear()
         looks: list[asyncio.Task[None] | None] = [self._poll, self._look]
         keeper, self._keeper, self._poll, self._look = self._keeper, None, None, None
         await cancel(keeper)

@@ -20,7 +20,7 @@ def test_a_job_put_twice_is_one_job_in_a_fifo_queue(bench: Runner) -> None:
         for _ in range(2):
             await queue.put([plain_job("a"), plain_job("b")])
         assert [job.id for job in await taken(queue, 2)] == ["a", "b"]
-        assert await queue.depth() == {"waiting": 0, "reserved": 2, "delayed": 0, "failed": 0}
+        assert await queue.depth() == {"waiting": 0, "in_flight": 2, "delayed": 0, "dead": 0}
 
     bench(scenario, fifo=True)
 
@@ -35,10 +35,10 @@ def test_a_dead_letter_is_requeued_at_once_in_a_fifo_queue(bench: Runner) -> Non
             job.attempt, job.errors = 6, ["status 500"]
             await queue.bury(job)
         operator = await bench.queue()
-        assert [job.errors for job in await operator.failed(10)] == [["status 500"]] * 2
+        assert [job.errors for job in await operator.dead_letters(10)] == [["status 500"]] * 2
         assert await operator.requeue(None) == 2
         assert sorted([(job.id, job.attempt) for job in await taken(queue, 2)]) == [("a", 0), ("b", 0)]
-        assert await operator.purge_failed() == 0
+        assert await operator.purge_dead_letters() == 0
 
     bench(scenario, fifo=True)
 
@@ -55,7 +55,7 @@ def test_any_text_survives(bench: Runner) -> None:
         assert (got.body, got.channels) == (job.body, job.channels)
         got.errors = [text]
         await queue.bury(got)
-        assert [(dead.errors, dead.body) for dead in await queue.failed(1)] == [([text], job.body)]
+        assert [(dead.errors, dead.body) for dead in await queue.dead_letters(1)] == [([text], job.body)]
 
     bench(scenario)
 
@@ -79,7 +79,7 @@ def test_what_is_too_large_for_sqs_is_sent_in_parts(bench: Runner, caplog: pytes
         # As a dead letter it has room for its history.
         parts[0].errors = ["x" * 300] * 200
         await queue.bury(parts[0])
-        (dead,) = await queue.failed(1)
+        (dead,) = await queue.dead_letters(1)
         assert (dead.id, dead.body) == (parts[0].id, parts[0].body)
 
     with caplog.at_level(logging.ERROR):
@@ -92,11 +92,11 @@ def test_what_is_too_large_for_sqs_is_sent_in_parts(bench: Runner, caplog: pytes
 def test_queues_are_made_where_they_are_missing(bench: Runner, aws: MotoAws) -> None:
     async def scenario(bench: Bench) -> None:
         queue = await bench.queue()
-        assert await queue.depth() == {"waiting": 0, "reserved": 0, "delayed": 0, "failed": 0}
+        assert await queue.depth() == {"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 0}
         assert await queue._sqs.find("default") == f"{aws.url}/123456789012/sockudo_queue_default.fifo"
         assert await queue._sqs.find("failed") == f"{aws.url}/123456789012/sockudo_queue_failed"
         named = Bench(aws.url, fifo=True, queue_url_prefix=f"{aws.url}/123456789012")
-        assert (await (await named.queue()).depth())["failed"] == 0
+        assert (await (await named.queue()).depth())["dead"] == 0
         await named.close()
 
     bench(scenario, fifo=True, queue_url_prefix=None)
@@ -110,11 +110,11 @@ def test_a_strangers_message_becomes_a_dead_letter(bench: Runner) -> None:
             await queue._sqs._call("send_message", QueueUrl=url, MessageBody=body)
         await queue.put([plain_job("a")])
         assert [job.id for job in await taken(queue, 1)] == ["a"]
-        assert await queue.failed(10) == []
-        assert await queue.depth() == {"waiting": 0, "reserved": 1, "delayed": 0, "failed": 3}
+        assert await queue.dead_letters(10) == []
+        assert await queue.depth() == {"waiting": 0, "in_flight": 1, "delayed": 0, "dead": 3}
         # Nothing to send again there, and nothing lost.
         assert await queue.requeue(None) == 0
-        assert await queue.purge_failed() == 3
+        assert await queue.purge_dead_letters() == 3
 
     bench(scenario)
 
@@ -122,7 +122,13 @@ def test_a_strangers_message_becomes_a_dead_letter(bench: Runner) -> None:
 def test_sqs_out_of_reach(bench: Runner) -> None:
     async def scenario(bench: Bench) -> None:
         queue = await bench.queue()
-        for call in (queue.put([plain_job("a")]), queue.attach(), queue.depth(), queue.failed(1), queue.requeue("a")):
+        for call in (
+            queue.put([plain_job("a")]),
+            queue.attach(),
+            queue.depth(),
+            queue.dead_letters(1),
+            queue.requeue("a"),
+        ):
             with pytest.raises(StoreUnavailable, match="cannot connect to sqs's endpoint_url"):
                 await call
 

@@ -31,7 +31,7 @@ def test_jobs_of_the_leaders_commit_go_on_to_sqs(bench: Runner, redis_url: str) 
             await queue.put([plain_job("c")])
             assert await client.llen(name) == 0
             assert [job.id for job in await taken(queue, 1)] == ["c"]
-            assert (await queue.depth())["failed"] == 1
+            assert (await queue.depth())["dead"] == 1
         finally:
             await client.aclose()
 

@@ -70,7 +70,7 @@ def test_what_is_held_stays_hidden(bench: Runner, monkeypatch: pytest.MonkeyPatc
         assert queue.attached
         assert await ids(await bench.consumer()) == []
         await queue.ack(jobs[1])
-        assert (await queue.depth())["reserved"] == 0
+        assert (await queue.depth())["in_flight"] == 0
 
     bench(scenario, visibility_timeout=3)
 
@@ -92,7 +92,7 @@ def test_a_consumer_that_stood_still_is_none_any_more(bench: Runner) -> None:
             await queue.reserve(1)
         backlog = await queue.attach()
         assert backlog is not None
-        assert (backlog.reserved, backlog.parked) == ([], [])
+        assert (backlog.in_flight, backlog.delayed) == ([], [])
         assert await ids(queue) == ["b"]
 
     bench(scenario)
@@ -163,7 +163,7 @@ def test_a_delivery_on_sqs(bench: Runner, fifo: bool) -> None:
             assert sorted(told) == expected
             assert not fifo or told == expected
         assert sum(attempt > 1 for _, _, attempt in sender.attempts) == 2
-        assert not await queue.failed(10)
+        assert not await queue.dead_letters(10)
 
     bench(scenario, fifo=fifo)
 
