@@ -12,20 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from engine.config.base import Flag, OptionalText, Region, Section, http_url, text, word
+from engine.config.event_types import EVENT_TYPES
 from engine.config.webhooks import Attempts, BackoffMs, RequestTimeoutMs, SignatureFormat
 
-#: docs/protocol.md 6.2, W-9 to W-16.
-EVENT_TYPES = (
-    "channel_occupied",
-    "channel_vacated",
-    "member_added",
-    "member_removed",
-    "client_event",
-    "cache_miss",
-    "connection_established",
-    "connection_terminated",
-    "subscription_count",
-)
 #: The engine writes these itself (W-1, D-8), or they would break the request's framing.
 RESERVED_HEADERS = frozenset(
     {

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from engine.config.event_types import CHANNEL_OCCUPIED, CHANNEL_VACATED, MEMBER_ADDED, MEMBER_REMOVED
 from engine.errors import IncarnationGone
 from engine.interfaces import Answer, InterestOf, MemberChange, MemberReport, Report, TotalChange
 from engine.occupancy.transition_log import SequenceClock, TransitionLog
@@ -201,13 +202,13 @@ class MemoryState:
                 channel = channels[name] = Channel()
             channel.total = after
             if watched and not before:
-                self.log.append_come(self._clock.next(), "channel_occupied", app_id, name, "", "", "")
+                self.log.append_come(self._clock.next(), CHANNEL_OCCUPIED, app_id, name, "", "", "")
         else:
             del channels[name]
             if not channels:
                 del self.apps[app_id]
             if watched:
-                self.log.append_gone(self._clock.next(), "channel_vacated", app_id, name, report.settle_ms, "", "")
+                self.log.append_gone(self._clock.next(), CHANNEL_VACATED, app_id, name, report.settle_ms, "", "")
         if report.announced:
             self._announce(app_id, name, before, after)
         if report.counted and not name.startswith("#"):
@@ -238,7 +239,7 @@ class MemoryState:
             seq = self._clock.next()
             self._on_member_change(MemberChange(app_id, name, seq, True, user, member.user_info))
             if report.members_watched and not name.startswith("#"):
-                self.log.append_come(seq, "member_added", app_id, name, user, member.socket_id, member.data)
+                self.log.append_come(seq, MEMBER_ADDED, app_id, name, user, member.socket_id, member.data)
         elif count and not old:
             channel.members[user] = (held + 1, info)
         elif not count and old and held > 1:
@@ -248,7 +249,7 @@ class MemoryState:
             seq = self._clock.next()
             self._on_member_change(MemberChange(app_id, name, seq, False, user, ""))
             if report.members_watched and not name.startswith("#"):
-                self.log.append_gone(seq, "member_removed", app_id, name, report.settle_ms, user, member.socket_id)
+                self.log.append_gone(seq, MEMBER_REMOVED, app_id, name, report.settle_ms, user, member.socket_id)
         if count:
             worker.members[key] = count
         else:

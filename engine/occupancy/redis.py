@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 
+from engine.config.event_types import DEPARTURES
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, Due, InterestOf, MemberReport, Report, Transition
 from engine.occupancy import redis_wire
@@ -209,7 +210,7 @@ class RedisOccupancy:
     async def commit(self, leader: str, emitted: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
         args: list[str | bytes | int] = [leader, len(emitted)]
         for transition in emitted:
-            settles = transition.name in ("channel_vacated", "member_removed")
+            settles = transition.name in DEPARTURES
             field = fact(transition.app_id, transition.channel, transition.user_id) if settles else ""
             args += (transition.id, field)
         for job in jobs:

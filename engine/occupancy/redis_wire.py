@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from engine.config.event_types import SUBSCRIPTION_COUNT, TRANSITIONS
 from engine.interfaces import Answer, Report, Transition
 
 #: In place of a count: leave the subscriptions as they are.
@@ -17,7 +18,6 @@ UNCHANGED = -1
 
 _WATCHED, _MEMBERS_WATCHED, _ROSTER, _ANNOUNCED, _COUNTED = 1, 2, 4, 8, 16
 _SEQ_DIGITS = 16
-_NAMES = frozenset(("channel_occupied", "channel_vacated", "member_added", "member_removed", "subscription_count"))
 
 
 def encode_reports(reports: Iterable[Report]) -> list[str | int]:
@@ -71,9 +71,9 @@ def decode_transition(entry: Any, score: Any) -> Transition | None:
     try:
         name, app_id, channel, time_ms, user_id, socket_id, data = orjson.loads(entry[_SEQ_DIGITS:])
         texts = (app_id, channel, user_id, socket_id, data)
-        if name not in _NAMES or not isinstance(time_ms, int) or not all(isinstance(text, str) for text in texts):
+        if name not in TRANSITIONS or not isinstance(time_ms, int) or not all(isinstance(text, str) for text in texts):
             return None
-        if name == "subscription_count" and not (data.isascii() and data.isdecimal()):
+        if name == SUBSCRIPTION_COUNT and not (data.isascii() and data.isdecimal()):
             return None
         seq, due_ms = int(entry[:_SEQ_DIGITS]), int(float(score)) // 1000
         return Transition(entry, name, app_id, channel, seq, time_ms, due_ms, user_id, socket_id, data)

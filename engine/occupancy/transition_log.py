@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 
+from engine.config.event_types import SUBSCRIPTION_COUNT
 from engine.interfaces import Due, Transition
 
 #: Entries kept while they cannot be emitted, as when the webhook queue is full; then the oldest go, and are counted.
@@ -86,7 +87,7 @@ class TransitionLog:
             due_us = seq
         elif not waits:
             due_us = max(seq, due_us + COUNT_EVERY_S * 1_000_000)
-        self._append(seq, due_us - seq, "subscription_count", app_id, channel, "", "", str(total))
+        self._append(seq, due_us - seq, SUBSCRIPTION_COUNT, app_id, channel, "", "", str(total))
         if total:
             self._counts[app_id, channel] = (due_us, seq)
         else:

@@ -10,14 +10,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from engine.app import App
+from engine.config.event_types import CACHE_MISS, CLIENT_EVENT, CONNECTION_ESTABLISHED, CONNECTION_TERMINATED
 from engine.webhooks import event
 from engine.webhooks.event import WebhookEvent
 from engine.webhooks.filter import may_want
 
-_CLIENT_EVENT = frozenset({event.CLIENT_EVENT})
-_CACHE_MISS = frozenset({event.CACHE_MISS})
-_ESTABLISHED = frozenset({event.CONNECTION_ESTABLISHED})
-_TERMINATED = frozenset({event.CONNECTION_TERMINATED})
+_CLIENT_EVENT = frozenset({CLIENT_EVENT})
+_CACHE_MISS = frozenset({CACHE_MISS})
+_ESTABLISHED = frozenset({CONNECTION_ESTABLISHED})
+_TERMINATED = frozenset({CONNECTION_TERMINATED})
 
 
 class EventSink(Protocol):

@@ -12,30 +12,16 @@ from typing import Any
 
 import orjson
 
-from engine.interfaces import Transition
-
-CHANNEL_OCCUPIED = "channel_occupied"
-CHANNEL_VACATED = "channel_vacated"
-MEMBER_ADDED = "member_added"
-MEMBER_REMOVED = "member_removed"
-CLIENT_EVENT = "client_event"
-CACHE_MISS = "cache_miss"
-SUBSCRIPTION_COUNT = "subscription_count"
-CONNECTION_ESTABLISHED = "connection_established"
-CONNECTION_TERMINATED = "connection_terminated"
-
-#: What `event_types` of an endpoint may name.
-EVENT_TYPES = (
-    CHANNEL_OCCUPIED,
-    CHANNEL_VACATED,
-    MEMBER_ADDED,
-    MEMBER_REMOVED,
-    CLIENT_EVENT,
+from engine.config.event_types import (
     CACHE_MISS,
-    SUBSCRIPTION_COUNT,
+    CLIENT_EVENT,
     CONNECTION_ESTABLISHED,
     CONNECTION_TERMINATED,
+    MEMBER_ADDED,
+    MEMBER_REMOVED,
+    SUBSCRIPTION_COUNT,
 )
+from engine.interfaces import Transition
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ endpoint when jobs are made (`wants`). Pure.
 from __future__ import annotations
 
 from engine.app import App, Endpoint, Filter
-from engine.webhooks.event import (
+from engine.config.event_types import (
     CHANNEL_OCCUPIED,
     CHANNEL_VACATED,
     MEMBER_ADDED,

@@ -7,8 +7,9 @@ from typing import Any
 
 from engine._fast.signature import Signer
 from engine.app import App, Endpoint, HttpTarget
+from engine.config.event_types import EVENT_TYPES
 from engine.interfaces import Job
-from engine.webhooks.event import EVENT_TYPES, WebhookEvent, cache_miss
+from engine.webhooks.event import WebhookEvent, cache_miss
 
 SECRET = "7ad3773142a6692b25b8"
 KEY = "278d425bdf160c739803"

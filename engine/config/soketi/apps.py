@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from engine.config.apps import AppConfig
+from engine.config.event_types import EVENT_TYPES
 from engine.config.loading.document import Document, put
-from engine.config.webhook_endpoint import EVENT_TYPES
 
 #: What soketi has when nothing is configured (K-7).
 _DEFAULT_APP = {"id": "app-id", "key": "app-key", "secret": "app-secret"}

@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from engine.app import Endpoint, LambdaTarget
+from engine.config.event_types import EVENT_TYPES
 from engine.errors import DeliveryError
 from engine.interfaces import Job
-from engine.webhooks.event import EVENT_TYPES
 from engine.webhooks.job import make_job
 from engine.webhooks.senders.aws_lambda import LambdaSender, make_payload
 from tests.support.aws import CREDENTIALS, REGION, FailingLambda, MotoAws, use_credentials
