@@ -1,6 +1,8 @@
 from engine._fast.connection import Connection, Turn
 from engine._fast.traffic import Traffic
 
+MAX_HELD_FRAMES: int
+
 class Channel:
     app_id: str
     name: str

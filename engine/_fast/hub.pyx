@@ -17,6 +17,9 @@ cdef enum:
     #: busy channel, and the client is asked to come again rather than given a stream with a hole.
     MAX_HELD = 1024
 
+#: For ws/rosters.py, which remembers as many changes.
+MAX_HELD_FRAMES = MAX_HELD
+
 
 @cython.final
 cdef class Channel:

@@ -10,12 +10,10 @@ from collections.abc import Callable, Sequence
 
 from engine.config.event_types import SUBSCRIPTION_COUNT
 from engine.interfaces import Due, Transition
+from engine.protocol.messages import COUNT_AT_ONCE, COUNT_EVERY_S
 
 #: Entries kept while they cannot be emitted, as when the webhook queue is full; then the oldest go, and are counted.
 MAX_ENTRIES = 100_000
-#: Above so many subscriptions, their number is emitted at most once in so long (N-36).
-COUNT_AT_ONCE = 100
-COUNT_EVERY_S = 5
 
 
 class SequenceClock:

@@ -21,6 +21,10 @@ PUSHER_SIGNIN = "pusher:signin"
 #: Client events begin so (E-1).
 CLIENT_PREFIX = "client-"
 
+#: Above so many subscriptions to a channel their number is sent at most once in so long (N-36).
+COUNT_AT_ONCE = 100
+COUNT_EVERY_S = 5
+
 #: Client libraries need `data` in these too, and as a string (C-18, C-19).
 PING = b'{"event":"pusher:ping","data":"{}"}'
 PONG = b'{"event":"pusher:pong","data":"{}"}'

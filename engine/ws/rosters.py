@@ -11,12 +11,9 @@ from collections.abc import Mapping
 
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
-from engine._fast.hub import Channel, Hub
+from engine._fast.hub import MAX_HELD_FRAMES, Channel, Hub
 from engine.interfaces import MemberChange
 from engine.protocol import messages
-
-#: As many as are held for one waiting subscriber (MAX_HELD in _fast/hub.pyx); whoever waits for more is cut off.
-MAX_EARLY = 1024
 
 
 class _Roster:
@@ -74,7 +71,8 @@ class Rosters:
         key = (change.app_id, change.channel)
         known = self._known.get(key)
         if known is None:
-            self._early.setdefault(key, deque(maxlen=MAX_EARLY)).append(change)
+            # A subscriber that waits for more frames than that is cut off.
+            self._early.setdefault(key, deque(maxlen=MAX_HELD_FRAMES)).append(change)
         else:
             if change.version <= known.version:
                 return

@@ -12,10 +12,6 @@ from engine._fast.hub import Channel, Hub
 from engine.interfaces import TotalChange
 from engine.protocol import messages
 
-#: Above so many subscriptions they are notified at most once in so long.
-AT_ONCE = 100
-EVERY_S = 5.0
-
 
 class _Count:
     __slots__ = ("notified", "notified_at", "timer", "total")
@@ -29,7 +25,7 @@ class _Count:
 class SubscriptionCounts:
     """The numbers of this worker's channels, as its subscribers know them."""
 
-    def __init__(self, hub: Hub, every_s: float = EVERY_S) -> None:
+    def __init__(self, hub: Hub, every_s: float = messages.COUNT_EVERY_S) -> None:
         self._hub = hub
         self._every_s = every_s
         self._known: dict[tuple[str, str], _Count] = {}
@@ -48,7 +44,7 @@ class SubscriptionCounts:
             count = self._known[app_id, name] = _Count()
         count.total = total
         loop = asyncio.get_running_loop()
-        due = loop.time() if total <= AT_ONCE else count.notified_at + self._every_s
+        due = loop.time() if total <= messages.COUNT_AT_ONCE else count.notified_at + self._every_s
         if due <= loop.time():
             self._notify(channel, count)
         elif count.timer is None:

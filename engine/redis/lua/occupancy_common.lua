@@ -117,17 +117,20 @@ local function append_come(seq, field, name, r, user, socket, data)
   append(seq, 0, name, r, user, socket, data)
 end
 
--- subscription_count: above 100 at most once in 5 s (N-36); one that still waits for its time is replaced.
+-- subscription_count: above so many at most once in so long (N-36, as in protocol/messages.py); one that still waits for
+-- its time is replaced.
+local COUNT_AT_ONCE, COUNT_EVERY_US = 100, 5000000
+
 local function append_count(r, total)
   local key, seq = base .. 'counts', next_seq()
   local due, last = string.match(call('HGET', key, r.field) or '', '^(%d+) (.*)$')
   due = count(due)
   local waits = due > seq
   if waits then call('ZREM', base .. 'transitions', last) end
-  if total <= 100 then
+  if total <= COUNT_AT_ONCE then
     due = seq
   elseif not waits then
-    due = math.max(seq, due + 5000000)
+    due = math.max(seq, due + COUNT_EVERY_US)
   end
   local entry = append(seq, due - seq, 'subscription_count', r, '', '', fmt('%.0f', total))
   if total > 0 then
