@@ -12,7 +12,7 @@ from engine._fast.hub import Hub
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
 from engine.interfaces import ClusterEvents
-from engine.protocol.channel import WATCH_PREFIX, channel_kind
+from engine.protocol.channel import WATCH_PREFIX, channel_kind, is_server_owned
 from engine.redis.pubsub.shard_publisher import ShardPublisher
 from engine.redis.pubsub.shard_subscriber import ShardSubscriber
 from engine.redis.pubsub.topology import Topology
@@ -71,7 +71,7 @@ class ClusterAdapter(RedisAdapter):
         if channel.startswith(WATCH_PREFIX):
             return [told]
         topic = self._topic(app_id, channel)
-        if channel.startswith("#"):
+        if is_server_owned(channel):
             return [topic]
         tells = channel_kind(channel).is_presence or self._announced(app_id, channel)
         return [topic, told] if tells else [topic]

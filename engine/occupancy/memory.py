@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from engine.interfaces import Answer, Due, InterestOf, Report, Transition
 from engine.occupancy.failure_detector import FailureDetector
 from engine.occupancy.memory_state import MemoryState
+from engine.protocol.channel import is_server_owned
 
 
 class MemoryOccupancy:
@@ -56,7 +57,7 @@ class MemoryOccupancy:
         return {
             name: channel.total
             for name, channel in channels.items()
-            if name.startswith(prefix) and not name.startswith("#")
+            if name.startswith(prefix) and not is_server_owned(name)
         }
 
     async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:

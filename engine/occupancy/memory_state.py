@@ -13,7 +13,7 @@ from engine.config.event_types import CHANNEL_OCCUPIED, CHANNEL_VACATED, MEMBER_
 from engine.errors import IncarnationGone
 from engine.interfaces import Answer, InterestOf, MemberChange, MemberReport, Report, TotalChange
 from engine.occupancy.transition_log import SequenceClock, TransitionLog
-from engine.protocol.channel import USER_PREFIX, watch_channel
+from engine.protocol.channel import USER_PREFIX, is_server_owned, watch_channel
 
 
 class Worker:
@@ -194,7 +194,7 @@ class MemoryState:
             worker.counts.pop(key, None)
         if after == before:
             return
-        watched = report.watched and not name.startswith("#")
+        watched = report.watched and not is_server_owned(name)
         channels = self.apps.setdefault(app_id, {})
         if after:
             channel = channels.get(name)
@@ -211,12 +211,12 @@ class MemoryState:
                 self.log.append_gone(self._clock.next(), CHANNEL_VACATED, app_id, name, report.settle_ms, "", "")
         if report.announced:
             self._announce(app_id, name, before, after)
-        if report.counted and not name.startswith("#"):
+        if report.counted and not is_server_owned(name):
             self.log.append_count(self._clock.next(), app_id, name, after)
 
     def _announce(self, app_id: str, name: str, before: int, after: int) -> None:
         """Workers hear of every new total, and of a user only that it came or went."""
-        if not name.startswith("#"):
+        if not is_server_owned(name):
             self._on_total_change(TotalChange(app_id, name, self._clock.next(), after))
         elif name.startswith(USER_PREFIX) and bool(before) != bool(after):
             watchers = watch_channel(name.removeprefix(USER_PREFIX))
@@ -238,7 +238,7 @@ class MemoryState:
             channel.members[user] = (1, member.user_info)
             seq = self._clock.next()
             self._on_member_change(MemberChange(app_id, name, seq, True, user, member.user_info))
-            if report.members_watched and not name.startswith("#"):
+            if report.members_watched and not is_server_owned(name):
                 self.log.append_come(seq, MEMBER_ADDED, app_id, name, user, member.socket_id, member.data)
         elif count and not old:
             channel.members[user] = (held + 1, info)
@@ -248,7 +248,7 @@ class MemoryState:
             del channel.members[user]
             seq = self._clock.next()
             self._on_member_change(MemberChange(app_id, name, seq, False, user, ""))
-            if report.members_watched and not name.startswith("#"):
+            if report.members_watched and not is_server_owned(name):
                 self.log.append_gone(seq, MEMBER_REMOVED, app_id, name, report.settle_ms, user, member.socket_id)
         if count:
             worker.members[key] = count

@@ -6,6 +6,7 @@ App ids and channel names contain no `/`, except what follows `#server-to-user-`
 from __future__ import annotations
 
 from engine.config.redis import TAG
+from engine.protocol.channel import is_server_owned
 
 
 class Keys:
@@ -26,7 +27,7 @@ class Keys:
 
     def totals(self, app_id: str, channel: str = "") -> str:
         """Where the channel's subscriptions are counted; without a channel, where those of listed channels are."""
-        return f"{self.base}{'internal' if channel.startswith('#') else 'channels'}:{app_id}"
+        return f"{self.base}{'internal' if is_server_owned(channel) else 'channels'}:{app_id}"
 
     def members(self, app_id: str, channel: str) -> str:
         return f"{self.base}members:{app_id}/{channel}"

@@ -77,6 +77,11 @@ def valid_channel_name(name: str, max_length: int) -> bool:
     return len(name) <= max_length and _NAME.match(name) is not None
 
 
+def is_server_owned(name: str) -> bool:
+    """Whether only the server may subscribe to it and publish there (U-10): in no list, and without webhooks."""
+    return name.startswith("#")
+
+
 def user_channel(user_id: str) -> str:
     """The channel of a signed-in user's own messages (U-8)."""
     return USER_PREFIX + user_id

@@ -14,6 +14,7 @@ from engine.config.event_types import (
     MEMBER_REMOVED,
     SUBSCRIPTION_COUNT,
 )
+from engine.protocol.channel import is_server_owned
 
 #: For `may_want`: the events that a subscription or its end can cause.
 OCCUPANCY_EVENTS = frozenset({CHANNEL_OCCUPIED, CHANNEL_VACATED})
@@ -43,7 +44,7 @@ def may_want(app: App, names: frozenset[str], channel: str) -> bool:
 
     Server-owned channels (`#...`) fire no webhooks (U-10).
     """
-    if not app.endpoints or channel.startswith("#"):
+    if not app.endpoints or is_server_owned(channel):
         return False
     return any(
         not names.isdisjoint(endpoint.event_types) and _passes(endpoint.filter, channel) for endpoint in app.endpoints
@@ -56,7 +57,7 @@ def wants(endpoint: Endpoint, name: str, channel: str, client_event: str = "") -
     :param channel: "" passes only an endpoint without any channel filter.
     :param client_event: the client's own event name; `Filter.event_prefix` speaks about client events only.
     """
-    if name not in endpoint.event_types or channel.startswith("#"):
+    if name not in endpoint.event_types or is_server_owned(channel):
         return False
     prefix = endpoint.filter.event_prefix
     if prefix is not None and client_event and not client_event.startswith(prefix):

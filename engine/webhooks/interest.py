@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.app import App
 from engine.interfaces import AppManager, Interest
-from engine.protocol.channel import USER_PREFIX, channel_kind
+from engine.protocol.channel import USER_PREFIX, channel_kind, is_server_owned
 from engine.webhooks.filter import COUNT_EVENTS, MEMBER_EVENTS, OCCUPANCY_EVENTS, may_want
 
 
@@ -36,6 +36,6 @@ class InterestOfApps:
 
 def _announced(app: App, channel: str) -> bool:
     """Of a user its coming and going (U-14), of all others but presence their number (N-36)."""
-    if channel.startswith("#"):
+    if is_server_owned(channel):
         return app.watchlist_events and channel.startswith(USER_PREFIX)
     return app.subscription_count and not channel_kind(channel).is_presence

@@ -11,6 +11,7 @@ from engine.apps.registry import MemoryAppManager
 from engine.http.health import Health
 from engine.interfaces import Answer
 from engine.metrics.metrics import Metrics
+from engine.protocol.channel import is_server_owned
 from engine.ws.rosters import Rosters
 from engine.ws.subscription_counts import SubscriptionCounts
 
@@ -75,7 +76,7 @@ class Outages:
         """How a channel is in truth, asked after trouble; see `Reporter`."""
         if answer.roster is not None:
             self._rosters.resync(app_id, channel, answer.roster, answer.version, final)
-        elif final and not channel.startswith("#"):
+        elif final and not is_server_owned(channel):
             self._counts.resync(app_id, channel, answer.total)
 
     def _note(self, part: str, reason: str, *, over: bool) -> None:

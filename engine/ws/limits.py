@@ -17,6 +17,7 @@ from engine.config.limits import RateLimit
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
 from engine.interfaces import RateLimiter
 from engine.metrics.metrics import Metrics
+from engine.protocol.channel import is_server_owned
 from engine.tasks import serve
 from engine.ws.state import ConnectionState
 
@@ -46,8 +47,8 @@ def check_channels(hub: Hub, connection: Connection, name: str) -> None:
     if not limit:
         return
     joining = connection.state.joining or ()
-    taken = sum(not channel.name.startswith("#") for channel in hub.channels_of(connection))
-    if taken + sum(not joined.startswith("#") for joined in joining) >= limit:
+    taken = sum(not is_server_owned(channel.name) for channel in hub.channels_of(connection))
+    if taken + sum(not is_server_owned(joined) for joined in joining) >= limit:
         message = f"Cannot subscribe to more than {limit} channels on one connection"
         raise SubscriptionError(name, message, kind="LimitReached", status=CloseCode.OVER_CAPACITY)
 

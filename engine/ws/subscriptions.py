@@ -18,7 +18,7 @@ from engine.interfaces import Adapter, Answer, CacheStore
 from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Member, Reporter
 from engine.protocol import auth, messages
-from engine.protocol.channel import channel_kind, user_of, valid_channel_name
+from engine.protocol.channel import channel_kind, is_server_owned, user_of, valid_channel_name
 from engine.protocol.messages import SubscribeRequest
 from engine.tasks import serve
 from engine.webhooks.emitter import Emitter
@@ -82,7 +82,7 @@ class Subscriptions:
     def unsubscribe(self, connection: Connection, name: str) -> None:
         """pusher:unsubscribe; unknown channels are passed over in silence (N-24)."""
         state: ConnectionState = connection.state
-        if name.startswith("#"):
+        if is_server_owned(name):
             return  # a signed-in connection stays reachable for its user's messages, and a watcher watches on
         joining = state.joining.pop(name, None) if state.joining else None
         if joining is not None:
