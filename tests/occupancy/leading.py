@@ -74,7 +74,7 @@ class Made:
 
     async def depth(self) -> int:
         depth = await self.queue.depth()
-        return depth["waiting"] + depth["reserved"]
+        return depth["waiting"] + depth["in_flight"]
 
 
 @asynccontextmanager
