@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from engine.app import App, Endpoint
 from engine.cli.text import one_line
+from engine.config.addresses import server_url
 from engine.config.root import Config
 from engine.errors import ConfigError
-
-#: Addresses that mean "every address of this machine", and how to reach the machine itself instead.
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 
 
 def choose_app(apps: Sequence[App], app_id: str | None) -> App:
@@ -26,8 +24,7 @@ def choose_app(apps: Sequence[App], app_id: str | None) -> App:
 def http_url(config: Config, given: str | None) -> str:
     """``http://host:port/prefix`` without a slash at its end; `given` (``--url``) wins and may say ws for http."""
     if given is None:
-        host = _ANY.get(config.host, f"[{config.host}]" if ":" in config.host else config.host)
-        return f"{'https' if config.ssl.enabled else 'http'}://{host}:{config.port}{config.path_prefix}"
+        return server_url(config, config.port)
     scheme, separator, rest = given.rstrip("/").partition("://")
     if not separator or scheme not in ("http", "https", "ws", "wss") or not rest:
         raise ConfigError(f"--url: {given} is not an address of a server; such as http://127.0.0.1:6001")

@@ -7,16 +7,9 @@ from typing import TextIO
 
 from engine.app import App
 from engine.cli.target import describe
+from engine.config.addresses import metrics_url
 from engine.config.resolve import redis_options
 from engine.config.root import Config
-
-
-def url(config: Config, port: int) -> str:
-    """Where a client on this machine reaches the engine."""
-    host = "127.0.0.1" if config.host in ("0.0.0.0", "::", "") else config.host
-    if ":" in host:
-        host = f"[{host}]"
-    return f"{'https' if config.ssl.enabled else 'http'}://{host}:{port}{config.path_prefix}"
 
 
 def show(config: Config, apps: Sequence[App], where: str, workers: int, out: TextIO) -> None:
@@ -27,7 +20,7 @@ def show(config: Config, apps: Sequence[App], where: str, workers: int, out: Tex
         prefix = redis.beside_occupancy(config.queue.redis.prefix)
         out.write(f"webhook queue in the lists {prefix}default and {prefix}failed, on the shard of occupancy\n")
     if config.metrics.enabled:
-        out.write(f"metrics on http://{config.metrics.host}:{config.metrics.port}/metrics\n")
+        out.write(f"metrics on {metrics_url(config)}\n")
     for app in apps:
         for endpoint in app.endpoints:
             form = "sha256=<hex>" if endpoint.signature_format == "prefixed" else "<hex>, as official SDKs verify it"

@@ -23,6 +23,7 @@ from types import FrameType
 from engine.adapter.shared_memory_files import LogFiles
 from engine.app import App
 from engine.apps.build import build_apps
+from engine.config.addresses import server_url
 from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
 from engine.control import EXIT_NO_APPS, WorkerSpec
@@ -124,7 +125,7 @@ class Supervisor:
         opened = sockets.open_tcp(config.host, config.port, self._workers)
         for sock in opened:
             stack.callback(sock.close)
-        self._where = banner.url(config, opened[0].getsockname()[1])
+        self._where = server_url(config, opened[0].getsockname()[1])
         return [[sock] for sock in opened]
 
     def _start_redis(self, stack: contextlib.ExitStack) -> RedisOptions | None:

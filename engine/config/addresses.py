@@ -1,0 +1,24 @@
+"""The addresses of the server as URLs: the one that its banner shows is the one that its commands use."""
+
+from __future__ import annotations
+
+from engine.config.root import Config
+
+#: Addresses that mean "every address of this machine", and how to reach the machine itself instead.
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+
+
+def server_url(config: Config, port: int) -> str:
+    """Where a client on this machine reaches the engine: ``http://host:port/prefix`` without a slash at its end."""
+    scheme = "https" if config.ssl.enabled else "http"
+    return f"{scheme}://{authority(_ANY.get(config.host, config.host), port)}{config.path_prefix}"
+
+
+def metrics_url(config: Config) -> str:
+    """Where the metrics are, by the host that the configuration names."""
+    return f"http://{authority(config.metrics.host, config.metrics.port)}/metrics"
+
+
+def authority(host: str, port: int) -> str:
+    """``host:port``, an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
