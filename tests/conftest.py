@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 from tests.support.aws import MotoAws, moto_aws
@@ -15,6 +20,44 @@ from tests.support.valkey_cluster import ValkeyCluster
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.Runner]:
+    """The loop of the workers, which an asynchronous test shares with its fixtures and nobody else."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        yield runner
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    runner: asyncio.Runner = pyfuncitem._request.getfixturevalue("loop")
+    runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}))
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Generator[None]:
+    """Begin and end a fixture that is an asynchronous generator."""
+    function = fixturedef.func
+    if inspect.isasyncgenfunction(function):
+        fixturedef.func = functools.partial(_in_loop, request.getfixturevalue("loop"), function)
+    try:
+        return (yield)
+    finally:
+        fixturedef.func = function
+
+
+def _in_loop(loop: asyncio.Runner, fixture: Callable[..., AsyncIterator[object]], **arguments: Any) -> Iterator[object]:
+    async def step() -> object:
+        return await anext(generator, None)
+
+    generator = fixture(**arguments)
+    yield loop.run(step())
+    loop.run(step())
 
 
 @pytest.fixture(scope="session")

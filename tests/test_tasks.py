@@ -55,46 +55,40 @@ def test_work_for_one_connection_ends_that_connection_and_nothing_else(
     assert isinstance(context["exception"], ZeroDivisionError)
 
 
-def test_a_task_that_overhears_a_cancellation_is_cancelled_again() -> None:
-    async def run() -> None:
-        async def deaf() -> None:
+async def test_a_task_that_overhears_a_cancellation_is_cancelled_again() -> None:
+    async def deaf() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            await asyncio.sleep(3600)
+
+    task = spawn(deaf(), "deaf")
+    await asyncio.sleep(0)
+    await cancel(task, 5.0)
+    assert task.cancelled()
+    await cancel(task)
+    await cancel(None)
+
+
+async def test_a_task_that_will_not_end_is_not_waited_for_longer_than_asked() -> None:
+    ended = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not ended.is_set():
             try:
-                await asyncio.sleep(3600)
+                await ended.wait()
             except asyncio.CancelledError:
-                await asyncio.sleep(3600)
+                continue
 
-        task = spawn(deaf(), "deaf")
-        await asyncio.sleep(0)
-        await cancel(task, 5.0)
-        assert task.cancelled()
-        await cancel(task)
-        await cancel(None)
-
-    asyncio.run(run())
-
-
-def test_a_task_that_will_not_end_is_not_waited_for_longer_than_asked() -> None:
-    async def run() -> None:
-        ended = asyncio.Event()
-
-        async def stubborn() -> None:
-            while not ended.is_set():
-                try:
-                    await ended.wait()
-                except asyncio.CancelledError:
-                    continue
-
-        task = spawn(stubborn(), "stubborn")
-        await asyncio.sleep(0)
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        await cancel(task, 0.1)
-        assert 0.05 < loop.time() - start < 5
-        assert not task.done()
-        ended.set()
-        await asyncio.wait([task])
-
-    asyncio.run(run())
+    task = spawn(stubborn(), "stubborn")
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    await cancel(task, 0.1)
+    assert 0.05 < loop.time() - start < 5
+    assert not task.done()
+    ended.set()
+    await asyncio.wait([task])
 
 
 def test_eager_work_is_done_at_once_or_goes_on_as_a_task() -> None:

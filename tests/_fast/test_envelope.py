@@ -1,5 +1,4 @@
 import pytest
-import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,21 +9,18 @@ from engine._fast.hub import Channel, Hub
 from tests._fast.pair import bench
 
 
-def test_event_reaches_all_but_the_named_socket() -> None:
-    async def run() -> None:
-        async with bench() as b:
-            (one, peer_one), (two, peer_two) = await b.connect(), await b.connect()
-            b.subscribe(one, "room")
-            b.subscribe(two, "room")
-            channel = b.hub.channel("app", "room")
-            assert channel is not None
-            assert deliver_event(b.hub, channel, pack_event(one.socket_id.encode(), text_frame(b"a")))
-            assert deliver_event(b.hub, channel, pack_event(b"", text_frame(b"b")))
-            await peer_two.until(lambda: len(peer_two.texts) == 2)
-            await peer_one.until(lambda: peer_one.texts)
-            assert (peer_one.texts, peer_two.texts) == (["b"], ["a", "b"])
-
-    uvloop.run(run())
+async def test_event_reaches_all_but_the_named_socket() -> None:
+    async with bench() as b:
+        (one, peer_one), (two, peer_two) = await b.connect(), await b.connect()
+        b.subscribe(one, "room")
+        b.subscribe(two, "room")
+        channel = b.hub.channel("app", "room")
+        assert channel is not None
+        assert deliver_event(b.hub, channel, pack_event(one.socket_id.encode(), text_frame(b"a")))
+        assert deliver_event(b.hub, channel, pack_event(b"", text_frame(b"b")))
+        await peer_two.until(lambda: len(peer_two.texts) == 2)
+        await peer_one.until(lambda: peer_one.texts)
+        assert (peer_one.texts, peer_two.texts) == (["b"], ["a", "b"])
 
 
 def test_member_changes_are_read_back() -> None:

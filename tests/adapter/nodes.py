@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-
-import uvloop
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from engine.adapter.redis import RedisAdapter
 from engine.adapter.redis_cluster import ClusterAdapter
@@ -37,6 +35,7 @@ class Node:
         number: int = 0,
     ) -> None:
         self.bench = hub_bench
+        self.prefix = prefix
         self.members: list[MemberChange] = []
         self.totals: list[TotalChange] = []
         self.terminated: list[tuple[str, str, bool]] = []
@@ -69,32 +68,25 @@ class Node:
         await asyncio.wait_for(done.wait(), 5)
 
 
-def run(
-    options: RedisOptions,
-    scene: Callable[..., Awaitable[None]],
-    nodes: int = 2,
-    fallback: bool = True,
-    host: bool = False,
-) -> None:
-    """Play a scene with the topics' prefix and the nodes.
+@asynccontextmanager
+async def nodes_on(
+    options: RedisOptions, nodes: int = 2, fallback: bool = True, host: bool = False
+) -> AsyncIterator[list[Node]]:
+    """Workers that are started, whose topics nobody else has.
 
     :param host: they share the log of one host.
     """
-
-    async def play() -> None:
-        prefix = f"t-{uuid.uuid4().hex}:"
-        async with bench() as one, bench() as two:
-            with _log(nodes if host else 0) as log:
-                made = [Node(b, options, prefix, fallback, log, n) for n, b in enumerate((one, two)[:nodes])]
-                try:
-                    for node in made:
-                        await node.adapter.start()
-                    await scene(prefix, *made)
-                finally:
-                    for node in made:
-                        await node.adapter.stop()
-
-    uvloop.run(play())
+    prefix = f"t-{uuid.uuid4().hex}:"
+    async with bench() as one, bench() as two:
+        with _log(nodes if host else 0) as log:
+            made = [Node(b, options, prefix, fallback, log, n) for n, b in enumerate((one, two)[:nodes])]
+            try:
+                for node in made:
+                    await node.adapter.start()
+                yield made
+            finally:
+                for node in made:
+                    await node.adapter.stop()
 
 
 async def until(condition: Callable[[], object]) -> None:

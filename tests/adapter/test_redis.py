@@ -15,7 +15,7 @@ from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.interfaces import MemberChange, Message, TotalChange
 from engine.protocol.channel import user_channel
-from tests.adapter.nodes import Node, run, until
+from tests.adapter.nodes import nodes_on, until
 from tests.support.valkey import ValkeyServer
 from tests.support.valkey_cluster import ValkeyCluster
 
@@ -76,8 +76,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
             yield single
 
 
-def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_sender_over(server: Server) -> None:
-    async def scene(prefix: str, a: Node, b: Node) -> None:
+async def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_sender_over(server: Server) -> None:
+    async with nodes_on(server.options, host=server.host) as (a, b):
         (conn_a, peer_a), (conn_b, peer_b) = await a.bench.connect(), await b.bench.connect()
         for node, connection in ((a, conn_a), (b, conn_b)):
             node.bench.subscribe(connection, "room")
@@ -91,11 +91,10 @@ def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_sender
         await peer_b.until(lambda: "last" in peer_b.texts)
         assert peer_a.texts == peer_b.texts == [*map(str, range(200)), "last"]
 
-    run(server.options, scene, host=server.host)
 
-
-def test_only_channels_with_subscribers_are_subscribed(server: Server) -> None:
-    async def scene(prefix: str, a: Node, _: Node) -> None:
+async def test_only_channels_with_subscribers_are_subscribed(server: Server) -> None:
+    async with nodes_on(server.options, host=server.host) as (a, _):
+        prefix = a.prefix
         topic = f"{prefix}app/room"
         await a.subscribe("room")
         assert server.numsub(topic) == 1
@@ -107,11 +106,10 @@ def test_only_channels_with_subscribers_are_subscribed(server: Server) -> None:
         a.adapter.unsubscribe("app", "room")
         await until(lambda: server.numsub(topic) == 0)
 
-    run(server.options, scene, host=server.host)
 
-
-def test_what_the_scripts_tell_arrives(server: Server) -> None:
-    async def scene(prefix: str, a: Node, _: Node) -> None:
+async def test_what_the_scripts_tell_arrives(server: Server) -> None:
+    async with nodes_on(server.options, host=server.host) as (a, _):
+        prefix = a.prefix
         told = server.told(prefix)
         for channel in ("presence-x", "counted", "#watch-u/1", user_channel("u/1")):
             await a.subscribe(channel)
@@ -128,25 +126,21 @@ def test_what_the_scripts_tell_arrives(server: Server) -> None:
         assert a.terminated == [("app", "u/1", False)]
         assert a.wakes == 1
 
-    run(server.options, scene, host=server.host)
 
-
-def test_termination_reaches_the_worker_that_has_the_user(server: Server) -> None:
-    async def scene(prefix: str, a: Node, b: Node) -> None:
+async def test_termination_reaches_the_worker_that_has_the_user(server: Server) -> None:
+    async with nodes_on(server.options, host=server.host) as (a, b):
         await b.subscribe(user_channel("u1"))
         await a.adapter.terminate("app", "u1")
         await a.adapter.terminate("app", "u1", reconnect=True)
         await until(lambda: len(b.terminated) == 2)
         assert (a.terminated, b.terminated) == ([], [("app", "u1", False), ("app", "u1", True)])
 
-    run(server.options, scene, host=server.host)
-
 
 @pytest.mark.parametrize("fallback", [True, False])
-def test_without_redis_it_serves_locally_or_refuses_and_comes_back(fallback: bool) -> None:
+async def test_without_redis_it_serves_locally_or_refuses_and_comes_back(fallback: bool) -> None:
     with ValkeyServer() as server:
-
-        async def scene(prefix: str, a: Node) -> None:
+        async with nodes_on(RedisOptions.parse(server.url), nodes=1, fallback=fallback) as (a,):
+            prefix = a.prefix
             connection, peer = await a.bench.connect()
             a.bench.subscribe(connection, "room")
             await a.subscribe("room")
@@ -169,13 +163,10 @@ def test_without_redis_it_serves_locally_or_refuses_and_comes_back(fallback: boo
             await a.adapter.publish([Message("app", "room", text_frame(b"back"))])
             await peer.until(lambda: peer.texts[-1:] == ["back"])
 
-        run(RedisOptions.parse(server.url), scene, nodes=1, fallback=fallback)
 
-
-def test_a_redis_that_hangs_is_noticed_within_three_seconds() -> None:
+async def test_a_redis_that_hangs_is_noticed_within_three_seconds() -> None:
     with ValkeyServer() as server:
-
-        async def scene(prefix: str, a: Node) -> None:
+        async with nodes_on(RedisOptions.parse(server.url), nodes=1) as (a,):
             loop = asyncio.get_running_loop()
             server.pause()
             started = loop.time()
@@ -186,12 +177,8 @@ def test_a_redis_that_hangs_is_noticed_within_three_seconds() -> None:
                 server.resume()
             await until(lambda: a.adapter.connected)
 
-        run(RedisOptions.parse(server.url), scene, nodes=1)
 
-
-def test_a_redis_that_is_not_there_stops_the_start() -> None:
-    async def scene(prefix: str, a: Node) -> None:
-        pytest.fail("started")
-
+async def test_a_redis_that_is_not_there_stops_the_start() -> None:
     with pytest.raises(StoreUnavailable, match="cannot reach Redis"):
-        run(RedisOptions(path="/nonexistent/socket"), scene, nodes=1)
+        async with nodes_on(RedisOptions(path="/nonexistent/socket"), nodes=1):
+            pytest.fail("started")

@@ -15,7 +15,7 @@ from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.interfaces import Message
 from tests._fast.pair import Peer
-from tests.adapter.nodes import Node, run, until
+from tests.adapter.nodes import Node, nodes_on, until
 from tests.support.valkey_cluster import SLOTS, ValkeyCluster
 from tests.support.waiting import free_port
 
@@ -44,8 +44,9 @@ def channel_on(cluster: ValkeyCluster, prefix: str, number: int, stem: str = "c"
     return next(name for name in names if key_slot(f"{prefix}app/{name}".encode()) * 3 // SLOTS == number)
 
 
-def test_a_slot_that_moves_loses_nothing_and_keeps_the_order(cluster: ValkeyCluster) -> None:
-    async def scene(prefix: str, a: Node, b: Node) -> None:
+async def test_a_slot_that_moves_loses_nothing_and_keeps_the_order(cluster: ValkeyCluster) -> None:
+    async with nodes_on(cluster.redis_options()) as (a, b):
+        prefix = a.prefix
         peers = [await subscribed(a), await subscribed(b)]
         slot = key_slot(f"{prefix}app/room".encode())
         sent: list[str] = []
@@ -69,11 +70,10 @@ def test_a_slot_that_moves_loses_nothing_and_keeps_the_order(cluster: ValkeyClus
             await peer.until(lambda peer=peer: len(peer.texts) >= len(sent))
             assert peer.texts == sent
 
-    run(cluster.redis_options(), scene)
 
-
-def test_a_subscription_while_its_slot_moves_waits_for_the_new_shard(cluster: ValkeyCluster) -> None:
-    async def scene(prefix: str, a: Node, b: Node) -> None:
+async def test_a_subscription_while_its_slot_moves_waits_for_the_new_shard(cluster: ValkeyCluster) -> None:
+    async with nodes_on(cluster.redis_options()) as (a, b):
+        prefix = a.prefix
         slot = key_slot(f"{prefix}app/room".encode())
         source = cluster.owner(slot)
         target = next(member for member in cluster.masters if member is not source)
@@ -84,11 +84,10 @@ def test_a_subscription_while_its_slot_moves_waits_for_the_new_shard(cluster: Va
         await a.adapter.publish([event("first")])
         await peer.until(lambda: peer.texts == ["first"])
 
-    run(cluster.redis_options(), scene)
 
-
-def test_what_is_sent_without_waiting_follows_a_slot_too(cluster: ValkeyCluster) -> None:
-    async def scene(prefix: str, a: Node, b: Node) -> None:
+async def test_what_is_sent_without_waiting_follows_a_slot_too(cluster: ValkeyCluster) -> None:
+    async with nodes_on(cluster.redis_options()) as (a, b):
+        prefix = a.prefix
         peer = await subscribed(b)
         slot = key_slot(f"{prefix}app/room".encode())
         source = cluster.owner(slot)
@@ -100,13 +99,11 @@ def test_what_is_sent_without_waiting_follows_a_slot_too(cluster: ValkeyCluster)
         assert a.adapter.lost == 0
         await until(lambda: a.adapter.connected and b.adapter.connected)
 
-    run(cluster.redis_options(), scene)
 
-
-def test_a_shard_that_hangs_takes_only_its_channels_along_until_its_replica_takes_over() -> None:
+async def test_a_shard_that_hangs_takes_only_its_channels_along_until_its_replica_takes_over() -> None:
     with ValkeyCluster(replicas_of=[0]) as own:
-
-        async def scene(prefix: str, a: Node, b: Node) -> None:
+        async with nodes_on(own.redis_options()) as (a, b):
+            prefix = a.prefix
             lost, kept = (channel_on(own, prefix, number) for number in (0, 1))
             here, there = await subscribed(a, lost), await subscribed(b, lost)
             other = await subscribed(b, kept)
@@ -127,13 +124,11 @@ def test_a_shard_that_hangs_takes_only_its_channels_along_until_its_replica_take
             await there.until(lambda: there.texts == ["back"])
             assert own.numsub(f"{prefix}app/{late}") == 1
 
-        run(own.redis_options(), scene)
 
-
-def test_a_master_that_becomes_a_replica_goes_on_serving_and_is_left_when_it_ends() -> None:
+async def test_a_master_that_becomes_a_replica_goes_on_serving_and_is_left_when_it_ends() -> None:
     with ValkeyCluster(replicas_of=[0]) as own:
-
-        async def scene(prefix: str, a: Node, b: Node) -> None:
+        async with nodes_on(own.redis_options()) as (a, b):
+            prefix = a.prefix
             channel = channel_on(own, prefix, 0)
             peer = await subscribed(b, channel)
             await asyncio.to_thread(own.replicas[0].call, "CLUSTER", "FAILOVER")
@@ -150,12 +145,8 @@ def test_a_master_that_becomes_a_replica_goes_on_serving_and_is_left_when_it_end
             await a.adapter.publish([event("last", channel)])
             await peer.until(lambda: peer.texts == [*sent, "last"])
 
-        run(own.redis_options(), scene)
 
-
-def test_a_cluster_that_is_not_there_stops_the_start(cluster: ValkeyCluster) -> None:
-    async def scene(prefix: str, a: Node) -> None:
-        pytest.fail("started")
-
+async def test_a_cluster_that_is_not_there_stops_the_start(cluster: ValkeyCluster) -> None:
     with pytest.raises(StoreUnavailable, match=r"cannot reach the Redis Cluster of 127\.0\.0\.1:"):
-        run(RedisOptions(nodes=(Place("127.0.0.1", free_port()),)), scene, nodes=1)
+        async with nodes_on(RedisOptions(nodes=(Place("127.0.0.1", free_port()),)), nodes=1):
+            pytest.fail("started")

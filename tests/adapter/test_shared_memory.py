@@ -12,7 +12,7 @@ from engine.adapter.shared_memory_files import ARENA_BYTES, PLACES
 from engine.config.redis import RedisOptions
 from engine.interfaces import Message
 from engine.protocol.channel import user_channel
-from tests.adapter.nodes import Node, run, until
+from tests.adapter.nodes import nodes_on, until
 from tests.support.valkey import ValkeyServer
 
 
@@ -20,10 +20,9 @@ def event(text: str, channel: str = "room") -> Message:
     return Message("app", channel, text_frame(text.encode()))
 
 
-def test_events_and_terminations_need_no_redis() -> None:
+async def test_events_and_terminations_need_no_redis() -> None:
     with ValkeyServer() as server:
-
-        async def scene(prefix: str, a: Node, b: Node) -> None:
+        async with nodes_on(RedisOptions.parse(server.url), host=True) as (a, b):
             connection, peer = await b.bench.connect()
             b.bench.subscribe(connection, "room")
             await b.subscribe("room")
@@ -38,13 +37,10 @@ def test_events_and_terminations_need_no_redis() -> None:
             server.start()
             await until(lambda: a.adapter.connected and b.adapter.connected)
 
-        run(RedisOptions.parse(server.url), scene, host=True)
 
-
-def test_redis_carries_no_event() -> None:
+async def test_redis_carries_no_event() -> None:
     with ValkeyServer() as server:
-
-        async def scene(prefix: str, a: Node, b: Node) -> None:
+        async with nodes_on(RedisOptions.parse(server.url), host=True) as (a, b):
             connection, peer = await b.bench.connect()
             b.bench.subscribe(connection, "room")
             await b.subscribe("room")
@@ -55,11 +51,9 @@ def test_redis_carries_no_event() -> None:
             assert "cmdstat_publish" not in client.info("commandstats")
             client.close()
 
-        run(RedisOptions.parse(server.url), scene, host=True)
 
-
-def test_a_subscriber_gets_nothing_of_before_its_subscription_and_everything_of_after(redis_url: str) -> None:
-    async def scene(prefix: str, a: Node, b: Node) -> None:
+async def test_a_subscriber_gets_nothing_of_before_its_subscription_and_everything_of_after(redis_url: str) -> None:
+    async with nodes_on(RedisOptions.parse(redis_url), host=True) as (a, b):
         connection, peer = await b.bench.connect()
         for n in range(3 * BATCH):
             a.adapter.send(event(f"early {n}"))
@@ -71,11 +65,9 @@ def test_a_subscriber_gets_nothing_of_before_its_subscription_and_everything_of_
         await b.adapter.settle()
         assert peer.texts == ["late"]
 
-    run(RedisOptions.parse(redis_url), scene, host=True)
 
-
-def test_much_at_once_arrives_whole_and_in_order(redis_url: str) -> None:
-    async def scene(prefix: str, a: Node, b: Node) -> None:
+async def test_much_at_once_arrives_whole_and_in_order(redis_url: str) -> None:
+    async with nodes_on(RedisOptions.parse(redis_url), host=True) as (a, b):
         connection, peer = await b.bench.connect()
         b.bench.subscribe(connection, "room")
         await b.subscribe("room")
@@ -84,29 +76,25 @@ def test_much_at_once_arrives_whole_and_in_order(redis_url: str) -> None:
         await peer.until(lambda: len(peer.texts) == 5 * BATCH + 1)
         assert peer.texts == [str(n) for n in range(5 * BATCH + 1)]
 
-    run(RedisOptions.parse(redis_url), scene, host=True)
 
-
-def test_a_worker_that_was_too_slow_says_so_and_goes_on(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    async def scene(prefix: str, a: Node, b: Node) -> None:
-        connection, peer = await b.bench.connect()
-        b.bench.subscribe(connection, "room")
-        await b.subscribe("room")
-        for n in range(PLACES + 10):
-            a.adapter.send(event(str(n), "elsewhere"))  # the loop does not turn: as if this worker were stuck
-        a.adapter.send(event("after"))
-        await peer.until(lambda: peer.texts == ["after"])
-        missed.append(sum(b.missed))
-
+async def test_a_worker_that_was_too_slow_says_so_and_goes_on(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
     missed: list[int] = []
     with caplog.at_level(logging.WARNING):
-        run(RedisOptions.parse(redis_url), scene, host=True)
+        async with nodes_on(RedisOptions.parse(redis_url), host=True) as (a, b):
+            connection, peer = await b.bench.connect()
+            b.bench.subscribe(connection, "room")
+            await b.subscribe("room")
+            for n in range(PLACES + 10):
+                a.adapter.send(event(str(n), "elsewhere"))  # the loop does not turn: as if this worker were stuck
+            a.adapter.send(event("after"))
+            await peer.until(lambda: peer.texts == ["after"])
+            missed.append(sum(b.missed))
     assert "too slow" in caplog.text
     assert missed[0] > 10
 
 
-def test_an_event_that_is_too_long_for_the_log_goes_through_redis(redis_url: str) -> None:
-    async def scene(prefix: str, a: Node, b: Node) -> None:
+async def test_an_event_that_is_too_long_for_the_log_goes_through_redis(redis_url: str) -> None:
+    async with nodes_on(RedisOptions.parse(redis_url), host=True) as (a, b):
         connection, peer = await b.bench.connect()
         b.bench.subscribe(connection, "room")
         await b.subscribe("room")
@@ -116,5 +104,3 @@ def test_an_event_that_is_too_long_for_the_log_goes_through_redis(redis_url: str
         a.adapter.send(event(long + "y"))
         await peer.until(lambda: len(peer.texts) == 4)
         assert sorted(peer.texts, key=len) == ["1", "2", long, long + "y"]
-
-    run(RedisOptions.parse(redis_url), scene, host=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -64,62 +65,48 @@ class Rig:
         return self.changes[-1]
 
 
-def play(source: Source, scenario: Callable[[Rig], Awaitable[None]], **options: Any) -> Rig:
-    async def run() -> Rig:
-        rig = Rig(source, **options)
-        try:
-            await rig.poll.start()
-            await scenario(rig)
-        finally:
-            await rig.poll.stop()
-        assert source.closed
-        return rig
-
-    return asyncio.run(run())
+@asynccontextmanager
+async def polling(source: Source, **options: Any) -> AsyncIterator[Rig]:
+    rig = Rig(source, **options)
+    try:
+        await rig.poll.start()
+        yield rig
+    finally:
+        await rig.poll.stop()
+    assert source.closed
 
 
-def test_the_start_waits_for_the_applications() -> None:
-    async def scenario(rig: Rig) -> None:
+async def test_the_start_waits_for_the_applications() -> None:
+    async with polling(Source(entry("1"))) as rig:
         assert rig.apps.by_key("key-1") is not None
 
-    play(Source(entry("1")), scenario)
 
-
-def test_changes_are_seen_by_themselves() -> None:
+async def test_changes_are_seen_by_themselves() -> None:
     source = Source(entry("1"))
-
-    async def scenario(rig: Rig) -> None:
+    async with polling(source) as rig:
         source.entries = [entry("1", enabled=False), entry("2")]
         await wait_until_async(lambda: rig.apps.by_id("2") is not None)
         source.entries = [entry("2")]
         await wait_until_async(lambda: rig.apps.by_id("1") is None)
         assert [str(change) for change in rig.changes] == ["added 1", "added 2; changed 1", "removed 1"]
 
-    play(source, scenario)
 
-
-def test_nothing_is_done_while_nothing_changes() -> None:
+async def test_nothing_is_done_while_nothing_changes() -> None:
     source = Source(entry("1"))
-
-    async def scenario(rig: Rig) -> None:
+    async with polling(source) as rig:
         await wait_until_async(lambda: source.reads > 5)
         assert len(rig.changes) == 1
 
-    play(source, scenario)
 
-
-def test_a_refresh_reads_at_once_and_what_was_written_before() -> None:
+async def test_a_refresh_reads_at_once_and_what_was_written_before() -> None:
     source = Source(entry("1"))
-
-    async def scenario(rig: Rig) -> None:
+    async with polling(source, refresh_s=3600) as rig:
         for number in range(2, 6):
             source.entries.append(entry(str(number)))
             await asyncio.wait_for(rig.poll.refresh(), 5)
             assert rig.apps.by_id(str(number)) is not None
         await asyncio.gather(*(rig.poll.refresh() for _ in range(100)))
         assert source.reads < 10, "those who ask together are answered together"
-
-    play(source, scenario, refresh_s=3600)
 
 
 @pytest.mark.parametrize(
@@ -130,21 +117,18 @@ def test_a_refresh_reads_at_once_and_what_was_written_before() -> None:
     ],
     ids=["unavailable", "a driver's fault"],
 )
-def test_the_copy_serves_while_the_database_does_not(
+async def test_the_copy_serves_while_the_database_does_not(
     problem: Exception, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     source = Source(entry("1"))
-
-    async def scenario(rig: Rig) -> None:
+    async with polling(source) as rig:
         source.problem = problem
         await wait_until_async(lambda: rig.metrics.value("app_source_errors_total") > 2)
         assert rig.apps.by_id("1") is not None
         source.problem, source.entries = None, [entry("2")]
         await wait_until_async(lambda: rig.apps.by_id("2") is not None)
         assert rig.stale == []
-
-    play(source, scenario)
     lines = [line for line in caplog.messages if "can" in line]
     assert lines == [
         f"the applications cannot be read now, they stay as they are: {told}",
@@ -152,43 +136,34 @@ def test_the_copy_serves_while_the_database_does_not(
     ]
 
 
-def test_a_start_without_the_database_fails_in_time() -> None:
+async def test_a_start_without_the_database_fails_in_time() -> None:
     source = Source()
     source.problem = SourceUnavailable("connection refused")
-
-    async def scenario() -> None:
-        rig = Rig(source)
-        starting = asyncio.create_task(rig.poll.start())
-        await wait_until_async(lambda: source.reads > 2)
-        assert not starting.done(), "it may be on its way up"
-        rig.now_s += 60
-        with pytest.raises(SourceUnavailable, match="the applications cannot be read: connection refused"):
-            await asyncio.wait_for(starting, 5)
-        await rig.poll.stop()
-
-    asyncio.run(scenario())
+    rig = Rig(source)
+    starting = asyncio.create_task(rig.poll.start())
+    await wait_until_async(lambda: source.reads > 2)
+    assert not starting.done(), "it may be on its way up"
+    rig.now_s += 60
+    with pytest.raises(SourceUnavailable, match="the applications cannot be read: connection refused"):
+        await asyncio.wait_for(starting, 5)
+    await rig.poll.stop()
 
 
-def test_a_start_outlives_a_database_that_comes_late() -> None:
+async def test_a_start_outlives_a_database_that_comes_late() -> None:
     source = Source(entry("1"))
     source.problem = SourceUnavailable("connection refused")
-
-    async def scenario() -> None:
-        rig = Rig(source)
-        starting = asyncio.create_task(rig.poll.start())
-        await wait_until_async(lambda: source.reads > 2)
-        source.problem = None
-        await asyncio.wait_for(starting, 5)
-        assert rig.apps.by_id("1") is not None
-        await rig.poll.stop()
-
-    asyncio.run(scenario())
+    rig = Rig(source)
+    starting = asyncio.create_task(rig.poll.start())
+    await wait_until_async(lambda: source.reads > 2)
+    source.problem = None
+    await asyncio.wait_for(starting, 5)
+    assert rig.apps.by_id("1") is not None
+    await rig.poll.stop()
 
 
-def test_a_copy_grows_stale_when_that_is_configured() -> None:
+async def test_a_copy_grows_stale_when_that_is_configured() -> None:
     source = Source(entry("1"))
-
-    async def scenario(rig: Rig) -> None:
+    async with polling(source, ttl_s=30.0) as rig:
         source.problem = SourceUnavailable("gone")
         await wait_until_async(lambda: rig.metrics.value("app_source_errors_total") > 1)
         assert rig.stale == []
@@ -198,27 +173,19 @@ def test_a_copy_grows_stale_when_that_is_configured() -> None:
         source.problem = None
         await wait_until_async(lambda: rig.stale == [True, False])
 
-    play(source, scenario, ttl_s=30.0)
 
-
-def test_without_a_cache_a_copy_is_stale_at_once() -> None:
+async def test_without_a_cache_a_copy_is_stale_at_once() -> None:
     source = Source(entry("1"))
-
-    async def scenario(rig: Rig) -> None:
+    async with polling(source, ttl_s=0.0) as rig:
         source.problem = SourceUnavailable("gone")
         await wait_until_async(lambda: rig.stale == [True])
 
-    play(source, scenario, ttl_s=0.0)
 
-
-def test_a_refresh_that_fails_returns() -> None:
+async def test_a_refresh_that_fails_returns() -> None:
     source = Source(entry("1"))
-
-    async def scenario(rig: Rig) -> None:
+    async with polling(source, refresh_s=3600) as rig:
         source.problem = SourceUnavailable("gone")
         await asyncio.wait_for(rig.poll.refresh(), 5)
-
-    play(source, scenario, refresh_s=3600)
 
 
 @pytest.mark.parametrize(

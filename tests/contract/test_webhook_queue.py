@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import uuid4
 
@@ -24,7 +24,6 @@ from tests.support.aws import REGION, use_credentials
 from tests.webhooks.making import plain_job
 
 Opener = Callable[[], AbstractAsyncContextManager[WebhookQueue]]
-Scenario = Callable[[WebhookQueue], Coroutine[None, None, None]]
 LINE = "app-1/e1"
 #: SQS keeps what is deferred, delayed and failed in the consumer, which gives it back like new.
 NOT_IN_SQS = {
@@ -67,8 +66,8 @@ def sqs_opener(url: str, *, fifo: bool) -> Opener:
 
 
 @pytest.fixture(params=["memory", "redis", "redis-cluster", "sqs", "sqs-fifo"])
-def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
-    """Plays a scenario on every driver. SQS in what it promises: see `NOT_IN_SQS`."""
+async def queue(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WebhookQueue]:
+    """Every driver in turn. SQS in what it promises: see `NOT_IN_SQS`."""
     test = request.node.originalname
     match request.param:
         case "memory":
@@ -85,15 +84,12 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Call
             monkeypatch.setattr(dead_letters, "WAIT_S", 0)
             opener = sqs_opener(request.getfixturevalue("aws").url, fifo=driver == "sqs-fifo")
 
-    async def scenario_in_queue(scenario: Scenario) -> None:
-        async with opener() as queue:
-            await queue.start()
-            try:
-                await scenario(queue)
-            finally:
-                await queue.stop()
-
-    return lambda scenario: asyncio.run(scenario_in_queue(scenario))
+    async with opener() as queue:
+        await queue.start()
+        try:
+            yield queue
+        finally:
+            await queue.stop()
 
 
 def ids(jobs: list[Job]) -> list[str]:
@@ -105,185 +101,155 @@ async def filled(queue: WebhookQueue, *job_ids: str) -> None:
     await queue.put([plain_job(job_id) for job_id in job_ids])
 
 
-def test_jobs_come_out_as_they_went_in(run: Callable[[Scenario], None]) -> None:
-    async def scenario(queue: WebhookQueue) -> None:
-        sent = [plain_job("a", "room", "zoë"), plain_job("b")]
-        assert await queue.attach() is not None
-        await queue.put(sent[:1])
-        await queue.put(sent[1:])
-        got = (await queue.reserve(10)).jobs
-        for one, other in zip(sent, got, strict=True):
-            assert (one.id, one.app_id, one.endpoint_id, one.body, one.channels, one.time_ms) == (
-                other.id,
-                other.app_id,
-                other.endpoint_id,
-                other.body,
-                other.channels,
-                other.time_ms,
-            )
-        assert (await queue.reserve(10)).jobs == []
-
-    run(scenario)
+async def test_jobs_come_out_as_they_went_in(queue: WebhookQueue) -> None:
+    sent = [plain_job("a", "room", "zoë"), plain_job("b")]
+    assert await queue.attach() is not None
+    await queue.put(sent[:1])
+    await queue.put(sent[1:])
+    got = (await queue.reserve(10)).jobs
+    for one, other in zip(sent, got, strict=True):
+        assert (one.id, one.app_id, one.endpoint_id, one.body, one.channels, one.time_ms) == (
+            other.id,
+            other.app_id,
+            other.endpoint_id,
+            other.body,
+            other.channels,
+            other.time_ms,
+        )
+    assert (await queue.reserve(10)).jobs == []
 
 
-def test_limit_and_depth(run: Callable[[Scenario], None]) -> None:
-    async def scenario(queue: WebhookQueue) -> None:
-        await filled(queue, "a", "b", "c", "d", "e")
-        first, second, third = (await queue.reserve(3)).jobs
+async def test_limit_and_depth(queue: WebhookQueue) -> None:
+    await filled(queue, "a", "b", "c", "d", "e")
+    first, second, third = (await queue.reserve(3)).jobs
+    await queue.ack(first)
+    await queue.retry(second, 1000)
+    await queue.bury(third)
+    assert ids((await queue.reserve(1)).jobs) == ["d"]
+    assert (await queue.reserve(0)).jobs == []
+    assert await queue.depth() == {"waiting": 1, "in_flight": 1, "delayed": 1, "dead": 1}
+
+
+async def test_a_retry_returns_when_it_is_due_with_its_history(queue: WebhookQueue) -> None:
+    await filled(queue, "a", "b")
+    (job,) = (await queue.reserve(1)).jobs
+    job.attempt, job.errors = 1, ["status 500"]
+    await queue.retry(job, 0)
+    reserved = await queue.reserve(10)
+    assert ids(reserved.jobs) == ["a", "b"]
+    again = reserved.jobs[0]
+    assert (again.attempt, again.errors, again.body) == (1, ["status 500"], job.body)
+    again.attempt = 2
+    await queue.retry(again, 500)
+    reserved = await queue.reserve(10)
+    assert reserved.jobs == []
+    assert reserved.next_due_s is not None
+    assert 400 < reserved.next_due_s <= 500
+
+
+async def test_settling_twice_changes_nothing_more(queue: WebhookQueue) -> None:
+    await filled(queue, "a", "b")
+    first, second = (await queue.reserve(2)).jobs
+    for _ in range(2):
         await queue.ack(first)
-        await queue.retry(second, 1000)
-        await queue.bury(third)
-        assert ids((await queue.reserve(1)).jobs) == ["d"]
-        assert (await queue.reserve(0)).jobs == []
-        assert await queue.depth() == {"waiting": 1, "in_flight": 1, "delayed": 1, "dead": 1}
-
-    run(scenario)
+        await queue.bury(second)
+    await queue.retry(first, 0)
+    assert (await queue.reserve(10)).jobs == []
+    assert await queue.depth() == {"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 1}
 
 
-def test_a_retry_returns_when_it_is_due_with_its_history(run: Callable[[Scenario], None]) -> None:
-    async def scenario(queue: WebhookQueue) -> None:
-        await filled(queue, "a", "b")
-        (job,) = (await queue.reserve(1)).jobs
-        job.attempt, job.errors = 1, ["status 500"]
-        await queue.retry(job, 0)
-        reserved = await queue.reserve(10)
-        assert ids(reserved.jobs) == ["a", "b"]
-        again = reserved.jobs[0]
-        assert (again.attempt, again.errors, again.body) == (1, ["status 500"], job.body)
-        again.attempt = 2
-        await queue.retry(again, 500)
-        reserved = await queue.reserve(10)
-        assert reserved.jobs == []
-        assert reserved.next_due_s is not None
-        assert 400 < reserved.next_due_s <= 500
-
-    run(scenario)
-
-
-def test_settling_twice_changes_nothing_more(run: Callable[[Scenario], None]) -> None:
-    async def scenario(queue: WebhookQueue) -> None:
-        await filled(queue, "a", "b")
-        first, second = (await queue.reserve(2)).jobs
-        for _ in range(2):
-            await queue.ack(first)
-            await queue.bury(second)
-        await queue.retry(first, 0)
-        assert (await queue.reserve(10)).jobs == []
-        assert await queue.depth() == {"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 1}
-
-    run(scenario)
+async def test_lanes_without_room_are_deferred_in_order(queue: WebhookQueue) -> None:
+    await filled(queue, "a")
+    await queue.put([plain_job("other-1", endpoint_id="e2"), plain_job("b"), plain_job("c")])
+    reserved = await queue.reserve(10, {LINE})
+    assert ids(reserved.jobs) == ["other-1"]
+    assert reserved.deferred == {LINE}
+    # What comes later stays behind it, though there is room again.
+    await queue.put([plain_job("d"), plain_job("other-2", endpoint_id="e2")])
+    reserved = await queue.reserve(10)
+    assert ids(reserved.jobs) == ["other-2"]
+    assert (await queue.depth())["waiting"] == 4
+    reserved = await queue.resume(LINE, 3)
+    assert (ids(reserved.jobs), reserved.deferred) == (["a", "b", "c"], {LINE})
+    reserved = await queue.resume(LINE, 3)
+    assert (ids(reserved.jobs), reserved.deferred) == (["d"], frozenset())
+    await queue.put([plain_job("e")])
+    assert ids((await queue.reserve(10)).jobs) == ["e"]
+    assert (await queue.resume("app-1/unknown", 3)).jobs == []
 
 
-def test_lanes_without_room_are_deferred_in_order(run: Callable[[Scenario], None]) -> None:
-    async def scenario(queue: WebhookQueue) -> None:
-        await filled(queue, "a")
-        await queue.put([plain_job("other-1", endpoint_id="e2"), plain_job("b"), plain_job("c")])
-        reserved = await queue.reserve(10, {LINE})
-        assert ids(reserved.jobs) == ["other-1"]
-        assert reserved.deferred == {LINE}
-        # What comes later stays behind it, though there is room again.
-        await queue.put([plain_job("d"), plain_job("other-2", endpoint_id="e2")])
-        reserved = await queue.reserve(10)
-        assert ids(reserved.jobs) == ["other-2"]
-        assert (await queue.depth())["waiting"] == 4
-        reserved = await queue.resume(LINE, 3)
-        assert (ids(reserved.jobs), reserved.deferred) == (["a", "b", "c"], {LINE})
-        reserved = await queue.resume(LINE, 3)
-        assert (ids(reserved.jobs), reserved.deferred) == (["d"], frozenset())
-        await queue.put([plain_job("e")])
-        assert ids((await queue.reserve(10)).jobs) == ["e"]
-        assert (await queue.resume("app-1/unknown", 3)).jobs == []
-
-    run(scenario)
+async def test_detaching_gives_back_in_the_old_order(queue: WebhookQueue) -> None:
+    await filled(queue, "a", "b", "c")
+    first = (await queue.reserve(2)).jobs[0]
+    first.attempt = 1
+    await queue.retry(first, 0)
+    # The retry is reserved after "b" and "c", but it is older.
+    assert ids((await queue.reserve(10)).jobs) == ["a", "c"]
+    await queue.put([plain_job("d")])
+    await queue.detach()
+    assert not queue.attached
+    backlog = await queue.attach()
+    assert backlog is not None
+    assert queue.attached
+    assert (backlog.in_flight, backlog.delayed) == ([], [])
+    jobs = (await queue.reserve(10)).jobs
+    assert ids(jobs) == ["a", "b", "c", "d"]
+    assert jobs[0].attempt == 1
 
 
-def test_detaching_gives_back_in_the_old_order(run: Callable[[Scenario], None]) -> None:
-    async def scenario(queue: WebhookQueue) -> None:
-        await filled(queue, "a", "b", "c")
-        first = (await queue.reserve(2)).jobs[0]
-        first.attempt = 1
-        await queue.retry(first, 0)
-        # The retry is reserved after "b" and "c", but it is older.
-        assert ids((await queue.reserve(10)).jobs) == ["a", "c"]
-        await queue.put([plain_job("d")])
-        await queue.detach()
-        assert not queue.attached
-        backlog = await queue.attach()
-        assert backlog is not None
-        assert queue.attached
-        assert (backlog.in_flight, backlog.delayed) == ([], [])
-        jobs = (await queue.reserve(10)).jobs
-        assert ids(jobs) == ["a", "b", "c", "d"]
-        assert jobs[0].attempt == 1
-
-    run(scenario)
+async def test_what_is_given_back_stays_before_what_was_deferred(queue: WebhookQueue) -> None:
+    await filled(queue, "a", "b")
+    await queue.reserve(2)
+    await queue.put([plain_job("c")])
+    await queue.reserve(10, {LINE})
+    await queue.detach()
+    await queue.attach()
+    await queue.put([plain_job("d")])
+    assert (await queue.reserve(10)).jobs == []
+    assert ids((await queue.resume(LINE, 10)).jobs) == ["a", "b", "c", "d"]
 
 
-def test_what_is_given_back_stays_before_what_was_deferred(run: Callable[[Scenario], None]) -> None:
-    async def scenario(queue: WebhookQueue) -> None:
-        await filled(queue, "a", "b")
-        await queue.reserve(2)
-        await queue.put([plain_job("c")])
-        await queue.reserve(10, {LINE})
-        await queue.detach()
-        await queue.attach()
-        await queue.put([plain_job("d")])
-        assert (await queue.reserve(10)).jobs == []
-        assert ids((await queue.resume(LINE, 10)).jobs) == ["a", "b", "c", "d"]
-
-    run(scenario)
+async def test_attaching_again_tells_what_is_in_flight_and_delayed(queue: WebhookQueue) -> None:
+    await filled(queue, "a", "b", "c")
+    jobs = (await queue.reserve(2)).jobs
+    await queue.retry(jobs[0], 1000)
+    backlog = await queue.attach(jobs)
+    assert backlog is not None
+    assert (ids(backlog.in_flight), ids(backlog.delayed)) == (["b"], ["a"])
+    await queue.ack(backlog.in_flight[0])
+    assert await queue.depth() == {"waiting": 1, "in_flight": 0, "delayed": 1, "dead": 0}
 
 
-def test_attaching_again_tells_what_is_in_flight_and_delayed(run: Callable[[Scenario], None]) -> None:
-    async def scenario(queue: WebhookQueue) -> None:
-        await filled(queue, "a", "b", "c")
-        jobs = (await queue.reserve(2)).jobs
-        await queue.retry(jobs[0], 1000)
-        backlog = await queue.attach(jobs)
-        assert backlog is not None
-        assert (ids(backlog.in_flight), ids(backlog.delayed)) == (["b"], ["a"])
-        await queue.ack(backlog.in_flight[0])
-        assert await queue.depth() == {"waiting": 1, "in_flight": 0, "delayed": 1, "dead": 0}
-
-    run(scenario)
-
-
-def test_dead_letters(run: Callable[[Scenario], None]) -> None:
-    async def scenario(queue: WebhookQueue) -> None:
-        await filled(queue, "a", "b", "c")
-        for job in (await queue.reserve(3)).jobs:
-            job.attempt, job.errors = 6, ["no answer", f"status 50{job.id}"]
-            await queue.bury(job)
-        newest = await queue.dead_letters(2)
-        assert ids(newest) == ["c", "b"]
-        assert (newest[0].attempt, newest[0].errors) == (6, ["no answer", "status 50c"])
-        assert await queue.dead_letters(0) == []
-        assert await queue.requeue("unknown") == 0
-        assert await queue.requeue("b") == 1
-        (again,) = (await queue.reserve(10)).jobs
-        assert (again.id, again.attempt, again.errors) == ("b", 0, [])
-        assert await queue.requeue(None) == 2
-        assert ids((await queue.reserve(10)).jobs) == ["a", "c"]
-        assert await queue.dead_letters(10) == []
-        await queue.bury(again)
-        assert await queue.purge_dead_letters() == 1
-        assert await queue.purge_dead_letters() == 0
-        assert await queue.dead_letters(10) == []
-
-    run(scenario)
+async def test_dead_letters(queue: WebhookQueue) -> None:
+    await filled(queue, "a", "b", "c")
+    for job in (await queue.reserve(3)).jobs:
+        job.attempt, job.errors = 6, ["no answer", f"status 50{job.id}"]
+        await queue.bury(job)
+    newest = await queue.dead_letters(2)
+    assert ids(newest) == ["c", "b"]
+    assert (newest[0].attempt, newest[0].errors) == (6, ["no answer", "status 50c"])
+    assert await queue.dead_letters(0) == []
+    assert await queue.requeue("unknown") == 0
+    assert await queue.requeue("b") == 1
+    (again,) = (await queue.reserve(10)).jobs
+    assert (again.id, again.attempt, again.errors) == ("b", 0, [])
+    assert await queue.requeue(None) == 2
+    assert ids((await queue.reserve(10)).jobs) == ["a", "c"]
+    assert await queue.dead_letters(10) == []
+    await queue.bury(again)
+    assert await queue.purge_dead_letters() == 1
+    assert await queue.purge_dead_letters() == 0
+    assert await queue.dead_letters(10) == []
 
 
-def test_wait_returns_when_something_arrives(run: Callable[[Scenario], None]) -> None:
-    async def scenario(queue: WebhookQueue) -> None:
-        await queue.attach()
-        await queue.wait(0.01)
-        waiting = asyncio.create_task(queue.wait(1.0))
-        await asyncio.sleep(0)
-        await queue.put([plain_job("a")])
-        await asyncio.wait_for(waiting, 0.9)
-        assert ids((await queue.reserve(1)).jobs) == ["a"]
-
-    run(scenario)
+async def test_wait_returns_when_something_arrives(queue: WebhookQueue) -> None:
+    await queue.attach()
+    await queue.wait(0.01)
+    waiting = asyncio.create_task(queue.wait(1.0))
+    await asyncio.sleep(0)
+    await queue.put([plain_job("a")])
+    await asyncio.wait_for(waiting, 0.9)
+    assert ids((await queue.reserve(1)).jobs) == ["a"]
 
 
 STEPS = st.lists(

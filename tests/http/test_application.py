@@ -115,8 +115,8 @@ def test_a_disabled_app_is_forbidden_to_the_python_library() -> None:
 # --- HTTP as such
 
 
-def test_connections_are_kept_and_answers_are_plain_json() -> None:
-    async def scenario(port: int) -> None:
+async def test_connections_are_kept_and_answers_are_plain_json() -> None:
+    async with Serving().served() as port:
         ask = b"GET /apps/3/channels HTTP/1.1\r\nHost: x\r\n"
         answers = await raw(port, ask + b"\r\n", ask + b"\r\n", ask + b"Connection: close\r\n\r\n")
         first, second, third = answers.split(b"HTTP/1.1 ")[1:]
@@ -126,38 +126,31 @@ def test_connections_are_kept_and_answers_are_plain_json() -> None:
             assert b"\r\nServer: engine\r\n" in answer
             assert body_of(answer)["code"] == "auth_failed"
 
-    serve(Serving(), scenario)
+
+async def test_preflights_and_cross_origin_headers() -> None:
+    serving = Serving(cors=CorsConfig(origin=("https://a.example",)))
+    async with serving.served() as port, ClientSession(f"http://127.0.0.1:{port}") as session:
+        async with session.options("/apps/3/channels", headers={"Origin": "https://a.example"}) as answer:
+            assert answer.status == 204
+            assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
+            assert answer.headers["Access-Control-Allow-Methods"] == "GET, POST, OPTIONS"
+        async with session.get("/up", headers={"Origin": "https://a.example"}) as answer:
+            assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
+        async with session.get("/up", headers={"Origin": "https://b.example"}) as answer:
+            assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_preflights_and_cross_origin_headers() -> None:
-    async def scenario(port: int) -> None:
-        async with ClientSession(f"http://127.0.0.1:{port}") as session:
-            async with session.options("/apps/3/channels", headers={"Origin": "https://a.example"}) as answer:
-                assert answer.status == 204
-                assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
-                assert answer.headers["Access-Control-Allow-Methods"] == "GET, POST, OPTIONS"
-            async with session.get("/up", headers={"Origin": "https://a.example"}) as answer:
-                assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
-            async with session.get("/up", headers={"Origin": "https://b.example"}) as answer:
-                assert "Access-Control-Allow-Origin" not in answer.headers
-
-    serve(Serving(cors=CorsConfig(origin=("https://a.example",))), scenario)
-
-
-def test_head_has_no_body() -> None:
-    async def scenario(port: int) -> None:
+async def test_head_has_no_body() -> None:
+    async with Serving().served() as port:
         answer = await raw(port, b"HEAD /up HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert status(answer) == 200
         assert answer.endswith(b"\r\n\r\n")
 
-    serve(Serving(), scenario)
-
 
 @pytest.mark.parametrize("pieces", [1, 7])
-def test_bodies_in_chunks(pieces: int) -> None:
+async def test_bodies_in_chunks(pieces: int) -> None:
     serving = Serving()
-
-    async def scenario(port: int) -> None:
+    async with serving.served() as port:
         head = request(serving, EVENT, "Transfer-Encoding: chunked")[: -len(EVENT)]
         parts = (
             [EVENT[n::pieces] for n in range(pieces)] if pieces == 1 else [EVENT[n : n + 7] for n in range(0, 99, 7)]
@@ -165,15 +158,12 @@ def test_bodies_in_chunks(pieces: int) -> None:
         chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts if part]
         answer = await raw(port, head, *chunks, b"0\r\n\r\n")
         assert (status(answer), body_of(answer)) == (200, {})
-
-    serve(serving, scenario)
     assert len(serving.adapter.sent) == 1
 
 
-def test_a_caller_that_waits_for_100_continue_gets_it() -> None:
+async def test_a_caller_that_waits_for_100_continue_gets_it() -> None:
     serving = Serving()
-
-    async def scenario(port: int) -> None:
+    async with serving.served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         whole = with_length(serving, EVENT, "Expect: 100-continue")
         writer.write(whole[: -len(EVENT)])
@@ -184,37 +174,28 @@ def test_a_caller_that_waits_for_100_continue_gets_it() -> None:
         writer.close()
         await writer.wait_closed()
 
-    serve(serving, scenario)
 
-
-def test_a_caller_that_expects_something_else() -> None:
+async def test_a_caller_that_expects_something_else() -> None:
     serving = Serving()
-
-    async def scenario(port: int) -> None:
+    async with serving.served() as port:
         answer = await raw(port, with_length(serving, EVENT, "Expect: wonders"))
         assert (status(answer), body_of(answer)["status"]) == (417, 417)
-
-    serve(serving, scenario)
     assert serving.adapter.sent == []
 
 
-def test_compressed_bodies_are_refused_unopened() -> None:
+async def test_compressed_bodies_are_refused_unopened() -> None:
     serving = Serving()
-
-    async def scenario(port: int) -> None:
+    async with serving.served() as port:
         for body in (gzip.compress(EVENT), b"no gzip at all"):
             answer = await raw(port, with_length(serving, body, "Content-Encoding: gzip"))
             assert (status(answer), body_of(answer)["status"]) == (415, 415)
 
-    serve(serving, scenario)
-
 
 @pytest.mark.parametrize("how", ["announced", "expecting", "chunked"])
-def test_bodies_that_are_too_large(how: str) -> None:
+async def test_bodies_that_are_too_large(how: str) -> None:
     serving = Serving(config=SMALL)
     body = b"x" * 20_000
-
-    async def scenario(port: int) -> None:
+    async with serving.served() as port:
         if how == "announced":
             sent = with_length(serving, body)
         elif how == "expecting":
@@ -224,31 +205,23 @@ def test_bodies_that_are_too_large(how: str) -> None:
             sent = head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
         answer = await raw(port, sent)
         assert (status(answer), body_of(answer)["code"]) == (413, "payload_too_large")
-
-    serve(serving, scenario)
     assert serving.adapter.sent == []
 
 
-def test_the_largest_body_passes() -> None:
+async def test_the_largest_body_passes() -> None:
     serving = Serving(config=SMALL)
     event = b'{"name":"e","channel":"a","data":"%s"}' % (b"x" * (SMALL.request_limit_bytes - 36))
     assert len(event) == SMALL.request_limit_bytes
-
-    async def scenario(port: int) -> None:
+    async with serving.served() as port:
         assert status(await raw(port, with_length(serving, event))) == 200
 
-    serve(serving, scenario)
 
-
-def test_a_body_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application, "BODY_TIMEOUT_S", 0.05)
     serving = Serving()
-
-    async def scenario(port: int) -> None:
+    async with serving.served() as port:
         answer = await raw(port, with_length(serving)[:-1])
         assert (status(answer), body_of(answer)["status"]) == (408, 408)
-
-    serve(serving, scenario)
 
 
 @pytest.mark.parametrize(
@@ -271,42 +244,34 @@ def test_a_body_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=lambda sent: repr(sent[:70]),
 )
-def test_what_is_no_http_is_refused_and_not_logged(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario(port: int) -> None:
-        answer = await raw(port, sent + (b"" if sent.startswith(b"POST") else b"GET /live HTTP/1.0\r\n\r\n"))
-        assert not answer or 400 <= status(answer) < 500 or answer.startswith(b"HTTP/1.0 200"), answer
-        assert status(await raw(port, b"GET /live HTTP/1.0\r\n\r\n")) == 200
-
+async def test_what_is_no_http_is_refused_and_not_logged(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        serve(Serving(), scenario)
+        async with Serving().served() as port:
+            answer = await raw(port, sent + (b"" if sent.startswith(b"POST") else b"GET /live HTTP/1.0\r\n\r\n"))
+            assert not answer or 400 <= status(answer) < 500 or answer.startswith(b"HTTP/1.0 200"), answer
+            assert status(await raw(port, b"GET /live HTTP/1.0\r\n\r\n")) == 200
     assert caplog.records == []
 
 
-def test_what_is_no_http_is_counted() -> None:
+async def test_what_is_no_http_is_counted() -> None:
     serving = Serving()
-
-    async def scenario(port: int) -> None:
+    async with serving.served() as port:
         assert status(await raw(port, b"GET /up HTTP/1.1\r\nno colon\r\n\r\n")) == 400
-
-    serve(serving, scenario)
     assert serving.metrics.value("http_errors_total", "", "400") == 1
 
 
 @pytest.mark.parametrize("keep", [0, 20, -1])
-def test_callers_that_go_away_are_no_news(keep: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_callers_that_go_away_are_no_news(keep: int, caplog: pytest.LogCaptureFixture) -> None:
     serving = Serving()
-
-    async def scenario(port: int) -> None:
-        whole = with_length(serving)
-        for sent in (whole[:keep], request(serving, b"", "Transfer-Encoding: chunked") + b"9\r\n123"):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(sent)
-            await writer.drain()
-            writer.transport.abort()
-        assert status(await raw(port, with_length(serving))) == 200
-
     with caplog.at_level(logging.INFO):
-        serve(serving, scenario)
+        async with serving.served() as port:
+            whole = with_length(serving)
+            for sent in (whole[:keep], request(serving, b"", "Transfer-Encoding: chunked") + b"9\r\n123"):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(sent)
+                await writer.drain()
+                writer.transport.abort()
+            assert status(await raw(port, with_length(serving))) == 200
     assert caplog.records == []
     assert len(serving.adapter.sent) == 1
 
@@ -327,39 +292,30 @@ def test_callers_that_go_away_are_no_news(keep: int, caplog: pytest.LogCaptureFi
         "*",
     ],
 )
-def test_odd_paths(target: str, caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario(port: int) -> None:
-        for method in ("GET", "POST", "DELETE"):
-            answer = await raw(port, f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-            assert status(answer) in (200, 400, 404, 405)
-
+async def test_odd_paths(target: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        serve(Serving(), scenario)
+        async with Serving().served() as port:
+            for method in ("GET", "POST", "DELETE"):
+                answer = await raw(port, f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                assert status(answer) in (200, 400, 404, 405)
     assert caplog.records == []
 
 
-def test_a_path_with_host() -> None:
+async def test_a_path_with_host() -> None:
     serving = Serving()
-
-    async def scenario(port: int) -> None:
+    async with serving.served() as port:
         sent = with_length(serving).replace(b"POST /", f"POST http://127.0.0.1:{port}/".encode(), 1)
         assert status(await raw(port, sent)) == 200
 
-    serve(serving, scenario)
 
-
-def test_one_address_is_limited_behind_a_proxy() -> None:
+async def test_one_address_is_limited_behind_a_proxy() -> None:
     limit = RateLimit(max_requests=2, window_seconds=60, trust_hops=1)
+    async with Serving(limit=limit).served() as port, ClientSession(f"http://127.0.0.1:{port}") as session:
 
-    async def scenario(port: int) -> None:
-        async with ClientSession(f"http://127.0.0.1:{port}") as session:
+        async def ask(address: str) -> int:
+            async with session.get("/apps/3/channels", headers={"X-Forwarded-For": address}) as answer:
+                return answer.status
 
-            async def ask(address: str) -> int:
-                async with session.get("/apps/3/channels", headers={"X-Forwarded-For": address}) as answer:
-                    return answer.status
-
-            assert [await ask("192.0.2.1") for _ in range(3)] == [401, 401, 429]
-            assert await ask("9.9.9.9, 192.0.2.1") == 429
-            assert await ask("192.0.2.2") == 401
-
-    serve(Serving(limit=limit), scenario)
+        assert [await ask("192.0.2.1") for _ in range(3)] == [401, 401, 429]
+        assert await ask("9.9.9.9, 192.0.2.1") == 429
+        assert await ask("192.0.2.2") == 401

@@ -66,12 +66,9 @@ async def refused(client: PusherClient) -> int:
         ("tls-key", {"X-Forwarded-Proto": "https, http"}, 4000),
     ],
 )
-def test_refused(engine: Engine, key: str, headers: dict[str, str], code: int) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url, key, headers=headers, wait=False) as client:
-            assert await refused(client) == code
-
-    asyncio.run(scenario())
+async def test_refused(engine: Engine, key: str, headers: dict[str, str], code: int) -> None:
+    async with connected(engine.ws_url, key, headers=headers, wait=False) as client:
+        assert await refused(client) == code
 
 
 @pytest.mark.parametrize(
@@ -84,59 +81,48 @@ def test_refused(engine: Engine, key: str, headers: dict[str, str], code: int) -
         ("tls-key", {"X-Forwarded-Proto": "wss"}),
     ],
 )
-def test_accepted(engine: Engine, key: str, headers: dict[str, str]) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url, key, headers=headers) as client:
-            await client.subscribe("room")
-
-    asyncio.run(scenario())
+async def test_accepted(engine: Engine, key: str, headers: dict[str, str]) -> None:
+    async with connected(engine.ws_url, key, headers=headers) as client:
+        await client.subscribe("room")
 
 
-def test_channels_of_a_connection(engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_channels_of_a_connection(engine: Engine, unique: Callable[[str], str]) -> None:
     names = [unique("room") for _ in range(5)]
-
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as client:
-            await client.signin(unique("user"), watchlist=[unique("friend") for _ in range(9)])
-            await client.next("pusher_internal:watchlist_events")
-            # All at once: those on their way count too.
-            for name in names[:4]:
-                await client.send("pusher:subscribe", {"channel": name})
-            error = await client.next("pusher:subscription_error")
-            assert (error["channel"], error["data"]["type"], error["data"]["status"]) == (
-                names[3],
-                "LimitReached",
-                4100,
-            )
-            for name in names[:3]:
-                await client.next("pusher_internal:subscription_succeeded", name)
-            await client.unsubscribe(names[0])
-            await client.subscribe(names[4])
-            assert await client.settle() == []
-
-    asyncio.run(scenario())
+    async with connected(engine.ws_url) as client:
+        await client.signin(unique("user"), watchlist=[unique("friend") for _ in range(9)])
+        await client.next("pusher_internal:watchlist_events")
+        # All at once: those on their way count too.
+        for name in names[:4]:
+            await client.send("pusher:subscribe", {"channel": name})
+        error = await client.next("pusher:subscription_error")
+        assert (error["channel"], error["data"]["type"], error["data"]["status"]) == (
+            names[3],
+            "LimitReached",
+            4100,
+        )
+        for name in names[:3]:
+            await client.next("pusher_internal:subscription_succeeded", name)
+        await client.unsubscribe(names[0])
+        await client.subscribe(names[4])
+        assert await client.settle() == []
 
 
-def test_messages_of_a_connection(engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_messages_of_a_connection(engine: Engine, unique: Callable[[str], str]) -> None:
     channel = unique("room")
-
-    async def scenario() -> None:
-        async with connected(engine.ws_url, "few-key") as client, connected(engine.ws_url, "few-key") as other:
-            for _ in range(5):
-                await client.send("pusher:ping", {})
-            for n in range(20):
-                await client.send("pusher:subscribe", {"channel": f"{channel}-{n}"})
-            error = await client.next("pusher:error")
-            assert error["data"]["code"] == 4301
-            await other.subscribe(channel)
-            assert [frame["event"] for frame in client.frames] == ["pusher:pong"] * 5
-            assert client.close_code is None
-        async with connected(engine.ws_url, "cut-key") as client:
-            for _ in range(8):
-                await client.send("pusher:ping", {})
-            assert await refused(client) == 4100
-
-    asyncio.run(scenario())
+    async with connected(engine.ws_url, "few-key") as client, connected(engine.ws_url, "few-key") as other:
+        for _ in range(5):
+            await client.send("pusher:ping", {})
+        for n in range(20):
+            await client.send("pusher:subscribe", {"channel": f"{channel}-{n}"})
+        error = await client.next("pusher:error")
+        assert error["data"]["code"] == 4301
+        await other.subscribe(channel)
+        assert [frame["event"] for frame in client.frames] == ["pusher:pong"] * 5
+        assert client.close_code is None
+    async with connected(engine.ws_url, "cut-key") as client:
+        for _ in range(8):
+            await client.send("pusher:ping", {})
+        assert await refused(client) == 4100
 
 
 def test_connections_of_an_address(limited: Engine) -> None:
@@ -161,15 +147,12 @@ def test_connections_of_an_address(limited: Engine) -> None:
     asyncio.run(scenario("192.0.2.1"))
 
 
-def test_who_leaves_before_the_answer_leaves_nothing(limited: Engine) -> None:
-    async def scenario() -> None:
-        for n in range(40):
-            headers = {"X-Forwarded-For": f"198.51.100.{n}"}
-            async with connected(limited.ws_url, headers=headers, wait=False) as client:
-                client.abort()
-        async with connected(limited.ws_url, headers={"X-Forwarded-For": "203.0.113.1"}) as client:
-            await client.subscribe("room")
-
-    asyncio.run(scenario())
+async def test_who_leaves_before_the_answer_leaves_nothing(limited: Engine) -> None:
+    for n in range(40):
+        headers = {"X-Forwarded-For": f"198.51.100.{n}"}
+        async with connected(limited.ws_url, headers=headers, wait=False) as client:
+            client.abort()
+    async with connected(limited.ws_url, headers={"X-Forwarded-For": "203.0.113.1"}) as client:
+        await client.subscribe("room")
     usage = limited.request("GET", "/channels", params={"filter_by_prefix": "ro"})
     assert usage.status == 200

@@ -148,24 +148,18 @@ def _served_and_quiet(engine: Engine) -> Iterator[None]:
     assert [line for line in engine.log().splitlines() if NOISE.search(line)] == []
 
 
-def test_messages_of_every_kind(engine: Engine, unique: Callable[[str], str]) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as client:
-            for message in MESSAGES:
-                await client.send_text(message)
-                await client.settle()
-            await client.subscribe(unique("still-works"))
-
-    asyncio.run(scenario())
+async def test_messages_of_every_kind(engine: Engine, unique: Callable[[str], str]) -> None:
+    async with connected(engine.ws_url) as client:
+        for message in MESSAGES:
+            await client.send_text(message)
+            await client.settle()
+        await client.subscribe(unique("still-works"))
 
 
-def test_huge_messages_are_refused(engine: Engine) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as client:
-            await client.send("client-huge", "x" * 100_000, "private-a")
-            assert await client.wait_closed() == 1009
-
-    asyncio.run(scenario())
+async def test_huge_messages_are_refused(engine: Engine) -> None:
+    async with connected(engine.ws_url) as client:
+        await client.send("client-huge", "x" * 100_000, "private-a")
+        assert await client.wait_closed() == 1009
 
 
 def test_frames_of_every_kind(engine: Engine) -> None:

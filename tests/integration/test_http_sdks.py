@@ -22,48 +22,36 @@ def back_end(engine: Engine, app: dict[str, Any] = APP) -> pusher.Pusher:
     return pusher.Pusher(app["id"], app["key"], app["secret"], host="127.0.0.1", port=engine.port, ssl=False)
 
 
-def test_python_triggers(engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_python_triggers(engine: Engine, unique: Callable[[str], str]) -> None:
     one, two = unique("one"), unique("presence-two")
-
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as client, connected(engine.ws_url) as sender:
-            for each in (client, sender):
-                await each.subscribe(one)
-                await each.subscribe(two, user_id="u")
-            sdk = back_end(engine)
-            assert await asyncio.to_thread(sdk.trigger, [one, two], "greeting", {"text": "Zoë"}) == {}
-            for channel in (one, two):
-                frame = await client.next("greeting", channel)
-                assert json.loads(frame["data"]) == {"text": "Zoë"}
-            await sender.settle()
-            excluded = await asyncio.to_thread(sdk.trigger, one, "not-to-me", "x", socket_id=sender.socket_id)
-            assert excluded == {}
-            await client.next("not-to-me", one)
-            assert await sender.settle() == []
-            batch = [
-                {"channel": one, "name": "first", "data": "1"},
-                {"channel": one, "name": "second", "data": {"n": 2}, "socket_id": sender.socket_id},
-            ]
-            assert await asyncio.to_thread(sdk.trigger_batch, batch) == {}
-            assert (await client.next("first", one))["data"] == "1"
-            assert (await client.next("second", one))["data"] == '{"n": 2}'
-            await sender.next("first", one)
-            assert await sender.settle() == []
-
-    asyncio.run(scenario())
+    async with connected(engine.ws_url) as client, connected(engine.ws_url) as sender:
+        for each in (client, sender):
+            await each.subscribe(one)
+            await each.subscribe(two, user_id="u")
+        sdk = back_end(engine)
+        assert await asyncio.to_thread(sdk.trigger, [one, two], "greeting", {"text": "Zoë"}) == {}
+        for channel in (one, two):
+            frame = await client.next("greeting", channel)
+            assert json.loads(frame["data"]) == {"text": "Zoë"}
+        await sender.settle()
+        excluded = await asyncio.to_thread(sdk.trigger, one, "not-to-me", "x", socket_id=sender.socket_id)
+        assert excluded == {}
+        await client.next("not-to-me", one)
+        assert await sender.settle() == []
+        batch = [
+            {"channel": one, "name": "first", "data": "1"},
+            {"channel": one, "name": "second", "data": {"n": 2}, "socket_id": sender.socket_id},
+        ]
+        assert await asyncio.to_thread(sdk.trigger_batch, batch) == {}
+        assert (await client.next("first", one))["data"] == "1"
+        assert (await client.next("second", one))["data"] == '{"n": 2}'
+        await sender.next("first", one)
+        assert await sender.settle() == []
 
 
-def test_python_queries(engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_python_queries(engine: Engine, unique: Callable[[str], str]) -> None:
     stem = unique("presence-q")
     room, cached = f"{stem}-room", unique("cache-q")
-
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as ada, connected(engine.ws_url) as tab, connected(engine.ws_url) as bob:
-            await ada.subscribe(room, user_id="ada")
-            await tab.subscribe(room, user_id="ada")
-            await bob.subscribe(room, user_id=7)
-            await bob.subscribe(cached)
-            await asyncio.to_thread(queries)
 
     def queries() -> None:
         sdk = back_end(engine)
@@ -78,22 +66,23 @@ def test_python_queries(engine: Engine, unique: Callable[[str], str]) -> None:
         with pytest.raises(pusher.errors.PusherBadRequest):
             sdk.channel_info(cached, attributes=["user_count"])
 
-    asyncio.run(scenario())
+    async with connected(engine.ws_url) as ada, connected(engine.ws_url) as tab, connected(engine.ws_url) as bob:
+        await ada.subscribe(room, user_id="ada")
+        await tab.subscribe(room, user_id="ada")
+        await bob.subscribe(room, user_id=7)
+        await bob.subscribe(cached)
+        await asyncio.to_thread(queries)
 
 
-def test_python_terminates_a_user(engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_python_terminates_a_user(engine: Engine, unique: Callable[[str], str]) -> None:
     user = unique("user")
-
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as signed_in, connected(engine.ws_url) as stranger:
-            await signed_in.signin(user)
-            await stranger.signin(unique("stranger"))
-            await asyncio.to_thread(back_end(engine).terminate_user_connections, user)
-            assert await signed_in.wait_closed() == 4009
-            await stranger.settle()
-            assert stranger.close_code is None
-
-    asyncio.run(scenario())
+    async with connected(engine.ws_url) as signed_in, connected(engine.ws_url) as stranger:
+        await signed_in.signin(user)
+        await stranger.signin(unique("stranger"))
+        await asyncio.to_thread(back_end(engine).terminate_user_connections, user)
+        assert await signed_in.wait_closed() == 4009
+        await stranger.settle()
+        assert stranger.close_code is None
 
 
 def test_python_is_told_what_is_wrong(engine: Engine) -> None:
@@ -122,7 +111,7 @@ def test_python_validates_webhooks(engine: Engine, hooks: WebhookReceiver, uniqu
         assert read == request.json
 
 
-def test_node_triggers_and_queries(node: Node, engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_node_triggers_and_queries(node: Node, engine: Engine, unique: Callable[[str], str]) -> None:
     js_app = {name: APP[name] for name in ("id", "key", "secret")}
     room = unique("presence-node")
 
@@ -131,21 +120,18 @@ def test_node_triggers_and_queries(node: Node, engine: Engine, unique: Callable[
         assert answer["status"] == 200, answer
         return answer["body"]
 
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as client:
-            await client.subscribe(room, user_id="ada")
-            info = await asyncio.to_thread(call, "trigger", room, "greeting", {"n": 1}, {"info": "user_count"})
-            assert info == {"channels": {room: {"user_count": 1}}}
-            assert json.loads((await client.next("greeting"))["data"]) == {"n": 1}
-            batch = [{"channel": room, "name": f"e{n}", "data": {"n": n}, "info": "user_count"} for n in range(10)]
-            counted = await asyncio.to_thread(call, "triggerBatch", batch)
-            assert counted == {"batch": [{"user_count": 1}] * 10}
-            assert [frame["event"] for frame in await client.settle()] == [f"e{n}" for n in range(10)]
-            path = f"/channels/{room}/users"
-            users = await asyncio.to_thread(call, "get", {"path": path})
-            assert users == {"users": [{"id": "ada"}]}
-
-    asyncio.run(scenario())
+    async with connected(engine.ws_url) as client:
+        await client.subscribe(room, user_id="ada")
+        info = await asyncio.to_thread(call, "trigger", room, "greeting", {"n": 1}, {"info": "user_count"})
+        assert info == {"channels": {room: {"user_count": 1}}}
+        assert json.loads((await client.next("greeting"))["data"]) == {"n": 1}
+        batch = [{"channel": room, "name": f"e{n}", "data": {"n": n}, "info": "user_count"} for n in range(10)]
+        counted = await asyncio.to_thread(call, "triggerBatch", batch)
+        assert counted == {"batch": [{"user_count": 1}] * 10}
+        assert [frame["event"] for frame in await client.settle()] == [f"e{n}" for n in range(10)]
+        path = f"/channels/{room}/users"
+        users = await asyncio.to_thread(call, "get", {"path": path})
+        assert users == {"users": [{"id": "ada"}]}
 
 
 def test_node_validates_webhooks(

@@ -83,40 +83,32 @@ def test_occupancy_is_counted_over_all_workers(
     assert engine.request("GET", f"/channels/{channel}").json == {"occupied": False}
 
 
-def test_every_publish_reaches_everybody_once_and_in_order(engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_every_publish_reaches_everybody_once_and_in_order(engine: Engine, unique: Callable[[str], str]) -> None:
     channel = unique("private-feed")
+    async with AsyncExitStack() as stack:
+        clients = await crowd(stack, engine, 6)
+        for client in clients:
+            await client.subscribe(channel)
 
-    async def scenario() -> None:
-        async with AsyncExitStack() as stack:
-            clients = await crowd(stack, engine, 6)
-            for client in clients:
-                await client.subscribe(channel)
+        def publish() -> None:
+            for n in range(40):
+                engine.trigger(channel, "n", str(n))
 
-            def publish() -> None:
-                for n in range(40):
-                    engine.trigger(channel, "n", str(n))
-
-            await asyncio.to_thread(publish)
-            for client in clients:
-                assert [int((await client.next("n"))["data"]) for _ in range(40)] == list(range(40))
-                assert await client.settle() == []
-
-    asyncio.run(scenario())
+        await asyncio.to_thread(publish)
+        for client in clients:
+            assert [int((await client.next("n"))["data"]) for _ in range(40)] == list(range(40))
+            assert await client.settle() == []
 
 
-def test_acknowledged_subscription_misses_nothing(engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_acknowledged_subscription_misses_nothing(engine: Engine, unique: Callable[[str], str]) -> None:
     """Whoever was told `subscription_succeeded` gets what is published from then on, from any worker."""
-
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as client:
-            for _ in range(25):
-                channel = unique("fresh")
-                await client.subscribe(channel)
-                await asyncio.to_thread(engine.trigger, channel, "first")
-                await client.next("first", channel)
-                await client.unsubscribe(channel)
-
-    asyncio.run(scenario())
+    async with connected(engine.ws_url) as client:
+        for _ in range(25):
+            channel = unique("fresh")
+            await client.subscribe(channel)
+            await asyncio.to_thread(engine.trigger, channel, "first")
+            await client.next("first", channel)
+            await client.unsubscribe(channel)
 
 
 def test_client_event_webhook(engine: Engine, hooks: WebhookReceiver, unique: Callable[[str], str]) -> None:

@@ -50,59 +50,53 @@ def workers_of(engine: Engine, some: list[PusherClient]) -> set[int]:
     return {engine.worker_of(port) for port in ports}
 
 
-def test_events_members_counts_users_and_caches_are_shared(engine: Engine, unique: Any) -> None:
-    async def scene() -> None:
-        rooms = [unique("room") for _ in range(12)]
-        presence, cache = unique("presence"), unique("cache-room")
-        async with AsyncExitStack() as stack:
-            some = await clients(stack, engine)
-            for n, client in enumerate(some):
-                for room in rooms:
-                    await client.subscribe(room)
-                joined = await client.subscribe(presence, user_id=f"u{n}")
-                assert f'"count":{n + 1}' in joined["data"]
-            # Twelve channels, over all shards; all are told what is published by whatever worker.
-            for n in range(5):
-                await asyncio.to_thread(engine.trigger, rooms, f"e{n}")
-            for n, client in enumerate(some):
-                for room in rooms:
-                    assert [(await client.next(f"e{at}", room))["event"] for at in range(5)]
-                for late in range(n + 1, len(some)):
-                    added = await client.next("pusher_internal:member_added", presence)
-                    assert f'"u{late}"' in added["data"]
-                count = f'{{"subscription_count":{len(some)}}}'
-                await client.take(lambda f: f["event"].endswith("_count") and f["data"] == count)  # noqa: B023
+async def test_events_members_counts_users_and_caches_are_shared(engine: Engine, unique: Any) -> None:
+    rooms = [unique("room") for _ in range(12)]
+    presence, cache = unique("presence"), unique("cache-room")
+    async with AsyncExitStack() as stack:
+        some = await clients(stack, engine)
+        for n, client in enumerate(some):
+            for room in rooms:
+                await client.subscribe(room)
+            joined = await client.subscribe(presence, user_id=f"u{n}")
+            assert f'"count":{n + 1}' in joined["data"]
+        # Twelve channels, over all shards; all are told what is published by whatever worker.
+        for n in range(5):
+            await asyncio.to_thread(engine.trigger, rooms, f"e{n}")
+        for n, client in enumerate(some):
+            for room in rooms:
+                assert [(await client.next(f"e{at}", room))["event"] for at in range(5)]
+            for late in range(n + 1, len(some)):
+                added = await client.next("pusher_internal:member_added", presence)
+                assert f'"u{late}"' in added["data"]
+            count = f'{{"subscription_count":{len(some)}}}'
+            await client.take(lambda f: f["event"].endswith("_count") and f["data"] == count)  # noqa: B023
 
-            await some[0].signin("ann")
-            await some[1].signin("bob", watchlist=["ann"])
-            await asyncio.to_thread(engine.trigger, f"#server-to-user-{'ann'}", "hello")
-            await some[0].next("hello")
-            terminate = await asyncio.to_thread(engine.request, "POST", "/users/ann/terminate_connections")
-            assert terminate.status == 200
-            assert await some[0].wait_closed() == 4009
-            await some[1].take(lambda f: "offline" in str(f.get("data", f)))
-            removed = await some[2].next("pusher_internal:member_removed", presence)
-            assert '"u0"' in removed["data"]
+        await some[0].signin("ann")
+        await some[1].signin("bob", watchlist=["ann"])
+        await asyncio.to_thread(engine.trigger, f"#server-to-user-{'ann'}", "hello")
+        await some[0].next("hello")
+        terminate = await asyncio.to_thread(engine.request, "POST", "/users/ann/terminate_connections")
+        assert terminate.status == 200
+        assert await some[0].wait_closed() == 4009
+        await some[1].take(lambda f: "offline" in str(f.get("data", f)))
+        removed = await some[2].next("pusher_internal:member_removed", presence)
+        assert '"u0"' in removed["data"]
 
-            await asyncio.to_thread(engine.trigger, cache, "kept", '{"n":1}')
-            await some[2].subscribe(cache)
-            assert (await some[2].next("kept", cache))["data"] == '{"n":1}'
-            info = {"filter_by_prefix": "presence-", "info": "user_count"}
-            answer = await asyncio.to_thread(engine.request, "GET", "/channels", None, info)
-            assert answer.json["channels"][presence] == {"user_count": len(some) - 1}
-
-    asyncio.run(scene())
+        await asyncio.to_thread(engine.trigger, cache, "kept", '{"n":1}')
+        await some[2].subscribe(cache)
+        assert (await some[2].next("kept", cache))["data"] == '{"n":1}'
+        info = {"filter_by_prefix": "presence-", "info": "user_count"}
+        answer = await asyncio.to_thread(engine.request, "GET", "/channels", None, info)
+        assert answer.json["channels"][presence] == {"user_count": len(some) - 1}
 
 
-def test_webhooks_reach_their_endpoint_in_order(engine: Engine, hooks: WebhookReceiver, unique: Any) -> None:
-    async def scene() -> None:
-        room = unique("presence-hooked")
-        async with connected(engine.ws_url) as client:
-            await client.subscribe(room, user_id="ada")
-        expected = ["channel_occupied", "member_added", "member_removed", "channel_vacated"]
-        await wait_until_async(lambda: hooks.names("/hook", room) == expected, 10, lambda: hooks.names("/hook", room))
-
-    asyncio.run(scene())
+async def test_webhooks_reach_their_endpoint_in_order(engine: Engine, hooks: WebhookReceiver, unique: Any) -> None:
+    room = unique("presence-hooked")
+    async with connected(engine.ws_url) as client:
+        await client.subscribe(room, user_id="ada")
+    expected = ["channel_occupied", "member_added", "member_removed", "channel_vacated"]
+    await wait_until_async(lambda: hooks.names("/hook", room) == expected, 10, lambda: hooks.names("/hook", room))
 
 
 def test_dead_letters_by_command_and_by_hand(

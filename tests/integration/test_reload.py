@@ -8,7 +8,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -96,22 +96,13 @@ async def undisturbed(engine: Engine) -> AsyncIterator[None]:
         assert engine.workers() == workers
 
 
-def play(engine: Engine, scenario: Callable[[], Any]) -> None:
-    async def run() -> None:
-        async with undisturbed(engine):
-            await scenario()
-
-    asyncio.run(run())
-
-
 async def reloaded(engine: Engine, *apps: dict[str, Any]) -> None:
     await asyncio.to_thread(reload, engine, *apps)
 
 
-def test_an_application_comes_and_goes(engine: Engine) -> None:
+async def test_an_application_comes_and_goes(engine: Engine) -> None:
     new = APP | {"id": "2", "key": "key-2", "secret": "secret-2"}
-
-    async def scenario() -> None:
+    async with undisturbed(engine):
         async with connected(engine.ws_url, "key-2", "secret-2", wait=False) as stranger:
             assert await stranger.wait_closed() == 4001
         await reloaded(engine, APP, new)
@@ -136,8 +127,6 @@ def test_an_application_comes_and_goes(engine: Engine) -> None:
         assert answer.status == 404
         assert "applications: removed 2\n" in engine.log()
 
-    play(engine, scenario)
-
 
 def test_it_takes_less_than_a_second(engine: Engine) -> None:
     for number in range(2, 5):
@@ -148,28 +137,25 @@ def test_it_takes_less_than_a_second(engine: Engine) -> None:
     assert min(took_ms) < 1000, "the best of three, for a busy machine"
 
 
-def test_a_secret_is_rotated(engine: Engine) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as client:
-            await client.subscribe("private-before")
-            await reloaded(engine, APP | {"secret": "new-secret", "previous_secret": "app-secret"})
-            await client.subscribe("private-old")
-            client.secret = "new-secret"
-            await client.subscribe("private-new")
-            await reloaded(engine, APP | {"secret": "new-secret"})
-            await client.subscribe("private-newer")
-            client.secret = "app-secret"
-            await client.send("pusher:subscribe", client.subscription("private-too-old"))
-            await client.next("pusher:subscription_error", "private-too-old")
-            assert (await asyncio.to_thread(engine.request, "GET", "/channels")).status == 401
-            answer = await asyncio.to_thread(engine.request, "GET", "/channels", secret="new-secret")
-            assert set(answer.json["channels"]) == {"private-before", "private-old", "private-new", "private-newer"}
-
-    play(engine, scenario)
+async def test_a_secret_is_rotated(engine: Engine) -> None:
+    async with undisturbed(engine), connected(engine.ws_url) as client:
+        await client.subscribe("private-before")
+        await reloaded(engine, APP | {"secret": "new-secret", "previous_secret": "app-secret"})
+        await client.subscribe("private-old")
+        client.secret = "new-secret"
+        await client.subscribe("private-new")
+        await reloaded(engine, APP | {"secret": "new-secret"})
+        await client.subscribe("private-newer")
+        client.secret = "app-secret"
+        await client.send("pusher:subscribe", client.subscription("private-too-old"))
+        await client.next("pusher:subscription_error", "private-too-old")
+        assert (await asyncio.to_thread(engine.request, "GET", "/channels")).status == 401
+        answer = await asyncio.to_thread(engine.request, "GET", "/channels", secret="new-secret")
+        assert set(answer.json["channels"]) == {"private-before", "private-old", "private-new", "private-newer"}
 
 
-def test_a_disabled_application_has_no_connections(engine: Engine) -> None:
-    async def scenario() -> None:
+async def test_a_disabled_application_has_no_connections(engine: Engine) -> None:
+    async with undisturbed(engine):
         async with connected(engine.ws_url) as first, connected(engine.ws_url) as second:
             await first.subscribe("private-room")
             await reloaded(engine, APP | {"enabled": False})
@@ -184,42 +170,34 @@ def test_a_disabled_application_has_no_connections(engine: Engine) -> None:
         async with connected(engine.ws_url) as back:
             await back.subscribe("private-room")
 
-    play(engine, scenario)
+
+async def test_flags_and_limits_apply_to_who_is_here(engine: Engine) -> None:
+    async with undisturbed(engine), connected(engine.ws_url) as client:
+        await client.subscribe("private-a")
+        await reloaded(engine, APP | {"enable_client_messages": False, "max_channels_per_connection": 2})
+        await client.send("client-typing", {}, "private-a")
+        assert (await client.next("pusher:error"))["data"]["code"] == 4301
+        await client.subscribe("private-b")
+        await client.send("pusher:subscribe", client.subscription("private-c"))
+        assert (await client.next("pusher:subscription_error"))["data"]["type"] == "LimitReached"
+        await reloaded(engine, APP)
+        await client.subscribe("private-c")
 
 
-def test_flags_and_limits_apply_to_who_is_here(engine: Engine) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as client:
-            await client.subscribe("private-a")
-            await reloaded(engine, APP | {"enable_client_messages": False, "max_channels_per_connection": 2})
-            await client.send("client-typing", {}, "private-a")
-            assert (await client.next("pusher:error"))["data"]["code"] == 4301
-            await client.subscribe("private-b")
-            await client.send("pusher:subscribe", client.subscription("private-c"))
-            assert (await client.next("pusher:subscription_error"))["data"]["type"] == "LimitReached"
-            await reloaded(engine, APP)
-            await client.subscribe("private-c")
-
-    play(engine, scenario)
-
-
-def test_the_limit_of_connections_counts_who_is_here(engine: Engine) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as first, connected(engine.ws_url) as second:
+async def test_the_limit_of_connections_counts_who_is_here(engine: Engine) -> None:
+    async with undisturbed(engine), connected(engine.ws_url) as first, connected(engine.ws_url) as second:
+        await reloaded(engine, APP | {"max_connections": 2})
+        await until_newcomers(engine, refused=True)
+        await first.close()
+        await until_newcomers(engine, refused=False)
+        await reloaded(engine, APP)
+        async with connected(engine.ws_url) as third, connected(engine.ws_url) as fourth:
             await reloaded(engine, APP | {"max_connections": 2})
             await until_newcomers(engine, refused=True)
-            await first.close()
+            assert second.close_code is third.close_code is fourth.close_code is None
+            await fourth.close()
+            await third.close()
             await until_newcomers(engine, refused=False)
-            await reloaded(engine, APP)
-            async with connected(engine.ws_url) as third, connected(engine.ws_url) as fourth:
-                await reloaded(engine, APP | {"max_connections": 2})
-                await until_newcomers(engine, refused=True)
-                assert second.close_code is third.close_code is fourth.close_code is None
-                await fourth.close()
-                await third.close()
-                await until_newcomers(engine, refused=False)
-
-    play(engine, scenario)
 
 
 async def until_newcomers(engine: Engine, *, refused: bool) -> None:
@@ -287,13 +265,13 @@ def test_a_sighup_for_every_process_ends_none(engine: Engine) -> None:
     assert engine.processes() == before
 
 
-def test_webhooks_come_and_go(engine: Engine, receiver: WebhookReceiver) -> None:
+async def test_webhooks_come_and_go(engine: Engine, receiver: WebhookReceiver) -> None:
     def hook(path: str, *names: str) -> dict[str, Any]:
         return {"url": f"{receiver.url}{path}", "event_types": [*names]}
 
     occupancy = ("channel_occupied", "channel_vacated")
 
-    async def scenario() -> None:
+    async with undisturbed(engine):
         async with connected(engine.ws_url) as client:
             await client.subscribe("before")
             await reloaded(engine, APP | {"webhooks": [hook("/a", *occupancy, "client_event")]})
@@ -316,13 +294,10 @@ def test_webhooks_come_and_go(engine: Engine, receiver: WebhookReceiver) -> None
             await client.settle()
         assert receiver.events(channel="unheard") == []
 
-    play(engine, scenario)
 
-
-def test_counts_and_watchlists_are_switched_on(engine: Engine) -> None:
+async def test_counts_and_watchlists_are_switched_on(engine: Engine) -> None:
     off = APP | {"enable_watchlist_events": False}
-
-    async def scenario() -> None:
+    async with undisturbed(engine):
         await reloaded(engine, off)
         async with connected(engine.ws_url) as first, connected(engine.ws_url) as second:
             await first.subscribe("room")
@@ -341,5 +316,3 @@ def test_counts_and_watchlists_are_switched_on(engine: Engine) -> None:
             await reloaded(engine, off)
             await second.unsubscribe("room")
             assert [frame["event"] for frame in await first.settle()] == []
-
-    play(engine, scenario)

@@ -39,12 +39,9 @@ def test_both_secrets_are_good(engine: Engine, receiver: WebhookReceiver) -> Non
     assert all(request.signed_with(NEW) for request in receiver.to("/hook"))
 
 
-def test_any_other_is_not(engine: Engine) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url, secret=WRONG) as client:
-            await client.send("pusher:subscribe", client.subscription("private-room"))
-            error = await client.next("pusher:subscription_error")
-            assert error["data"]["status"] == 401
-
-    asyncio.run(scenario())
+async def test_any_other_is_not(engine: Engine) -> None:
+    async with connected(engine.ws_url, secret=WRONG) as client:
+        await client.send("pusher:subscribe", client.subscription("private-room"))
+        error = await client.next("pusher:subscription_error")
+        assert error["data"]["status"] == 401
     assert engine.request("GET", "/channels", secret=WRONG).status == 401

@@ -90,29 +90,25 @@ def test_presence_channels_and_other_apps_are_not_counted(
     receiver.wait_for_names(["channel_occupied", "channel_vacated"], "/other", plain)
 
 
-def test_a_large_channel_is_told_seldom(
+async def test_a_large_channel_is_told_seldom(
     engine: Engine, receiver: WebhookReceiver, unique: Callable[[str], str]
 ) -> None:
     channel = unique("crowd")
-
-    async def scenario() -> None:
-        async with AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(connected(engine.ws_url)) for _ in range(101)]
-            for client in clients:
-                await client.subscribe(channel)
-            while await told(clients[0], channel) != 101:
-                pass
-            full_at = time.monotonic()
-            for _ in range(3):
-                late = await stack.enter_async_context(connected(engine.ws_url))
-                await late.subscribe(channel)
-            assert await told(clients[0], channel) == 104
-            assert time.monotonic() - full_at > 4
-            assert await told(late, channel) == 104
-            await asyncio.to_thread(wait_until, lambda: _counts(receiver, channel)[-1] == 104)
-            assert _counts(receiver, channel)[-2:] == [101, 104]
-
-    asyncio.run(scenario())
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(engine.ws_url)) for _ in range(101)]
+        for client in clients:
+            await client.subscribe(channel)
+        while await told(clients[0], channel) != 101:
+            pass
+        full_at = time.monotonic()
+        for _ in range(3):
+            late = await stack.enter_async_context(connected(engine.ws_url))
+            await late.subscribe(channel)
+        assert await told(clients[0], channel) == 104
+        assert time.monotonic() - full_at > 4
+        assert await told(late, channel) == 104
+        await asyncio.to_thread(wait_until, lambda: _counts(receiver, channel)[-1] == 104)
+        assert _counts(receiver, channel)[-2:] == [101, 104]
 
 
 def test_pusher_js_understands(

@@ -76,16 +76,13 @@ def test_header_in_pieces(engine: Engine) -> None:
         connection.close()
 
 
-def test_subprotocols_and_compression_may_be_offered(engine: Engine) -> None:
-    async def scenario() -> None:
-        async with aiohttp.ClientSession() as session:
-            url = f"{engine.ws_url}/app/app-key?protocol=7"
-            async with session.ws_connect(url, protocols=("soap", "wamp", "v1.pusher"), compress=15) as socket:
-                assert (await socket.receive_json(timeout=10))["event"] == "pusher:connection_established"
-                await socket.send_json({"event": "pusher:ping", "data": {}})
-                assert (await socket.receive_json(timeout=10))["event"] == "pusher:pong"
-
-    asyncio.run(scenario())
+async def test_subprotocols_and_compression_may_be_offered(engine: Engine) -> None:
+    async with aiohttp.ClientSession() as session:
+        url = f"{engine.ws_url}/app/app-key?protocol=7"
+        async with session.ws_connect(url, protocols=("soap", "wamp", "v1.pusher"), compress=15) as socket:
+            assert (await socket.receive_json(timeout=10))["event"] == "pusher:connection_established"
+            await socket.send_json({"event": "pusher:ping", "data": {}})
+            assert (await socket.receive_json(timeout=10))["event"] == "pusher:pong"
 
 
 @pytest.mark.parametrize(
@@ -96,24 +93,18 @@ def test_subprotocols_and_compression_may_be_offered(engine: Engine) -> None:
         ("app-key", "protocol=nonsense", 4006),
     ],
 )
-def test_refusals_are_told_on_an_open_websocket(engine: Engine, key: str, query: str, code: int) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url, key, query=query, wait=False) as client:
-            error = await client.next("pusher:error")
-            assert error["data"]["code"] == code
-            assert error["data"]["message"]
-            assert await client.wait_closed() == code
-
-    asyncio.run(scenario())
+async def test_refusals_are_told_on_an_open_websocket(engine: Engine, key: str, query: str, code: int) -> None:
+    async with connected(engine.ws_url, key, query=query, wait=False) as client:
+        error = await client.next("pusher:error")
+        assert error["data"]["code"] == code
+        assert error["data"]["message"]
+        assert await client.wait_closed() == code
 
 
 @pytest.mark.parametrize("protocol", [5, 6, 7])
-def test_protocols_in_use(engine: Engine, protocol: int) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url, query=f"client=x&protocol={protocol}&unknown=1") as client:
-            await client.subscribe("any-protocol")
-
-    asyncio.run(scenario())
+async def test_protocols_in_use(engine: Engine, protocol: int) -> None:
+    async with connected(engine.ws_url, query=f"client=x&protocol={protocol}&unknown=1") as client:
+        await client.subscribe("any-protocol")
 
 
 @pytest.fixture(scope="module")

@@ -28,98 +28,80 @@ async def told(client: PusherClient) -> list[tuple[str, list[str]]]:
     return [(event["name"], event["user_ids"]) for event in json.loads(frame["data"])["events"]]
 
 
-def test_every_change_is_told_once_to_every_watcher(engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_every_change_is_told_once_to_every_watcher(engine: Engine, unique: Callable[[str], str]) -> None:
     ada, bob, nobody = unique("ada"), unique("bob/1"), unique("nobody")
-
-    async def scenario() -> None:
-        async with AsyncExitStack() as stack:
-            watchers = await crowd(stack, engine, 4)
-            async with connected(engine.ws_url) as first, connected(engine.ws_url) as second:
-                await first.signin(ada)
-                for watcher in watchers:
-                    await watcher.signin(unique("watcher"), watchlist=[ada, bob, nobody])
-                    assert await told(watcher) == [("online", [ada]), ("offline", [bob, nobody])]
-                await second.signin(ada)
-                async with connected(engine.ws_url) as third:
-                    await third.signin(bob)
-                    for watcher in watchers:
-                        assert await told(watcher) == [("online", [bob])]
-                for watcher in watchers:
-                    assert await told(watcher) == [("offline", [bob])]
-                await first.close()
-                for watcher in watchers:
-                    assert await watcher.settle() == [], "ada has another connection"
-                second.abort()
-                for watcher in watchers:
-                    assert await told(watcher) == [("offline", [ada])]
+    async with AsyncExitStack() as stack:
+        watchers = await crowd(stack, engine, 4)
+        async with connected(engine.ws_url) as first, connected(engine.ws_url) as second:
+            await first.signin(ada)
             for watcher in watchers:
-                assert await watcher.settle() == []
+                await watcher.signin(unique("watcher"), watchlist=[ada, bob, nobody])
+                assert await told(watcher) == [("online", [ada]), ("offline", [bob, nobody])]
+            await second.signin(ada)
+            async with connected(engine.ws_url) as third:
+                await third.signin(bob)
+                for watcher in watchers:
+                    assert await told(watcher) == [("online", [bob])]
+            for watcher in watchers:
+                assert await told(watcher) == [("offline", [bob])]
+            await first.close()
+            for watcher in watchers:
+                assert await watcher.settle() == [], "ada has another connection"
+            second.abort()
+            for watcher in watchers:
+                assert await told(watcher) == [("offline", [ada])]
+        for watcher in watchers:
+            assert await watcher.settle() == []
 
-    asyncio.run(scenario())
 
-
-def test_the_first_frame_comes_after_the_sign_in(engine: Engine, unique: Callable[[str], str]) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as client:
-            me = unique("me")
-            await _sign_in(client, me, [me])
-            first = await client.take(lambda _: len(client.frames) == 2)
-            assert first["event"] == "pusher:signin_success"
-            assert await told(client) == [("online", [me])]
-            await _sign_in(client, me, [me])
-            assert [frame["event"] for frame in await client.settle()] == ["pusher:signin_success"]
-
-    asyncio.run(scenario())
+async def test_the_first_frame_comes_after_the_sign_in(engine: Engine, unique: Callable[[str], str]) -> None:
+    async with connected(engine.ws_url) as client:
+        me = unique("me")
+        await _sign_in(client, me, [me])
+        first = await client.take(lambda _: len(client.frames) == 2)
+        assert first["event"] == "pusher:signin_success"
+        assert await told(client) == [("online", [me])]
+        await _sign_in(client, me, [me])
+        assert [frame["event"] for frame in await client.settle()] == ["pusher:signin_success"]
 
 
 @pytest.mark.parametrize("watchlist", [None, [], "u2", {"u": 1}, [1, None, "", "a\nb"]])
-def test_who_watches_nobody_is_told_nothing(engine: Engine, unique: Callable[[str], str], watchlist: Any) -> None:
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as client:
-            await client.signin(unique("user"), watchlist=watchlist)
-            assert await client.settle() == []
-
-    asyncio.run(scenario())
+async def test_who_watches_nobody_is_told_nothing(engine: Engine, unique: Callable[[str], str], watchlist: Any) -> None:
+    async with connected(engine.ws_url) as client:
+        await client.signin(unique("user"), watchlist=watchlist)
+        assert await client.settle() == []
 
 
-def test_only_the_first_hundred_are_watched(engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_only_the_first_hundred_are_watched(engine: Engine, unique: Callable[[str], str]) -> None:
     users = [unique("user") for _ in range(102)]
-
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as watcher, connected(engine.ws_url) as last:
-            await watcher.signin(unique("watcher"), watchlist=users)
-            error = await watcher.next("pusher:error")
-            assert error["data"]["code"] == 4302
-            assert await told(watcher) == [("offline", users[:100])]
-            await last.signin(users[100])
-            async with connected(engine.ws_url) as hundredth:
-                await hundredth.signin(users[99])
-                assert await told(watcher) == [("online", [users[99]])]
-            assert await told(watcher) == [("offline", [users[99]])]
-
-    asyncio.run(scenario())
+    async with connected(engine.ws_url) as watcher, connected(engine.ws_url) as last:
+        await watcher.signin(unique("watcher"), watchlist=users)
+        error = await watcher.next("pusher:error")
+        assert error["data"]["code"] == 4302
+        assert await told(watcher) == [("offline", users[:100])]
+        await last.signin(users[100])
+        async with connected(engine.ws_url) as hundredth:
+            await hundredth.signin(users[99])
+            assert await told(watcher) == [("online", [users[99]])]
+        assert await told(watcher) == [("offline", [users[99]])]
 
 
-def test_watching_is_no_subscription(engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_watching_is_no_subscription(engine: Engine, unique: Callable[[str], str]) -> None:
     user = unique("user")
-
-    async def scenario() -> None:
-        async with connected(engine.ws_url) as watcher, connected(engine.ws_url) as watched:
-            await watcher.signin(unique("watcher"), watchlist=[user])
-            assert await told(watcher) == [("offline", [user])]
-            await watcher.unsubscribe(f"#watch-{user}")
-            await watcher.send("pusher:subscribe", {"channel": f"#watch-{user}"})
-            await watcher.next("pusher:subscription_error", f"#watch-{user}")
-            answer = await asyncio.to_thread(
-                engine.request, "POST", "/events", {"name": "e", "channels": [f"#watch-{user}"], "data": "{}"}
-            )
-            assert answer.status == 400
-            await watched.signin(user)
-            assert await told(watcher) == [("online", [user])]
-            listed = await asyncio.to_thread(engine.request, "GET", "/channels", params={"filter_by_prefix": "#"})
-            assert listed.json == {"channels": {}}
-
-    asyncio.run(scenario())
+    async with connected(engine.ws_url) as watcher, connected(engine.ws_url) as watched:
+        await watcher.signin(unique("watcher"), watchlist=[user])
+        assert await told(watcher) == [("offline", [user])]
+        await watcher.unsubscribe(f"#watch-{user}")
+        await watcher.send("pusher:subscribe", {"channel": f"#watch-{user}"})
+        await watcher.next("pusher:subscription_error", f"#watch-{user}")
+        answer = await asyncio.to_thread(
+            engine.request, "POST", "/events", {"name": "e", "channels": [f"#watch-{user}"], "data": "{}"}
+        )
+        assert answer.status == 400
+        await watched.signin(user)
+        assert await told(watcher) == [("online", [user])]
+        listed = await asyncio.to_thread(engine.request, "GET", "/channels", params={"filter_by_prefix": "#"})
+        assert listed.json == {"channels": {}}
 
 
 def test_pusher_js_understands(

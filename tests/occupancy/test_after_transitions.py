@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from engine.errors import StoreUnavailable
@@ -32,102 +30,87 @@ async def queued(cluster: InRedis, queue: str) -> list[bytes]:
     return entries
 
 
-def test_jobs_wait_for_what_may_be_told_before(redis_url: str) -> None:
-    async def run() -> None:
-        async with opened(redis_url) as (cluster, store):
-            queue = f"{cluster.name}-queue"
-            await store.push([(queue, b"nothing came before")])
-            assert await queued(cluster, queue) == [b"nothing came before"]
+async def test_jobs_wait_for_what_may_be_told_before(redis_url: str) -> None:
+    async with opened(redis_url) as (cluster, store):
+        queue = f"{cluster.name}-queue"
+        await store.push([(queue, b"nothing came before")])
+        assert await queued(cluster, queue) == [b"nothing came before"]
 
-            await store.report("a", [occupied("c1"), occupied("c2")])
-            await store.push([(queue, b"1"), (queue, b"2\x00\xff\n")])
-            # Whoever comes now is told after these.
-            await store.report("a", [occupied("c3")])
-            await store.push([(queue, b"3")])
-            assert len(await queued(cluster, queue)) == 1
-            await tell(store, queue)
-            expected = [*[b"channel_occupied"] * 2, b"1", b"2\x00\xff\n", b"channel_occupied", b"3"]
-            assert (await queued(cluster, queue))[1:] == expected
-            await store.push([(queue, b"4")])
-            assert (await queued(cluster, queue))[-1] == b"4"
-            assert not await cluster.client.exists(cluster.keys.base + "after_transitions")
-
-    asyncio.run(run())
+        await store.report("a", [occupied("c1"), occupied("c2")])
+        await store.push([(queue, b"1"), (queue, b"2\x00\xff\n")])
+        # Whoever comes now is told after these.
+        await store.report("a", [occupied("c3")])
+        await store.push([(queue, b"3")])
+        assert len(await queued(cluster, queue)) == 1
+        await tell(store, queue)
+        expected = [*[b"channel_occupied"] * 2, b"1", b"2\x00\xff\n", b"channel_occupied", b"3"]
+        assert (await queued(cluster, queue))[1:] == expected
+        await store.push([(queue, b"4")])
+        assert (await queued(cluster, queue))[-1] == b"4"
+        assert not await cluster.client.exists(cluster.keys.base + "after_transitions")
 
 
-def test_many_are_released_before_anything_later_is_told(redis_url: str) -> None:
-    async def run() -> None:
-        async with opened(redis_url) as (cluster, store):
-            queue, jobs = f"{cluster.name}-queue", [b"%d" % n for n in range(1_200)]
-            await store.report("a", [occupied("c1")])
-            await store.push([(queue, job) for job in jobs])
-            await store.report("a", [occupied("c2")])
-            due = await store.due(100)
-            assert ([t.channel for t in due.transitions], due.next_due_in_ms) == (["c1"], 0)
-            await store.acquire("a", 60_000)
-            assert await store.commit("a", due.transitions[:1], [(queue, b"c1")])
-            looks = 0
-            while not (due := await store.due(100)).transitions:
-                assert due.next_due_in_ms == 0
-                looks += 1
-            assert looks == 2
-            assert await queued(cluster, queue) == [b"c1", *jobs]
-
-    asyncio.run(run())
+async def test_many_are_released_before_anything_later_is_told(redis_url: str) -> None:
+    async with opened(redis_url) as (cluster, store):
+        queue, jobs = f"{cluster.name}-queue", [b"%d" % n for n in range(1_200)]
+        await store.report("a", [occupied("c1")])
+        await store.push([(queue, job) for job in jobs])
+        await store.report("a", [occupied("c2")])
+        due = await store.due(100)
+        assert ([t.channel for t in due.transitions], due.next_due_in_ms) == (["c1"], 0)
+        await store.acquire("a", 60_000)
+        assert await store.commit("a", due.transitions[:1], [(queue, b"c1")])
+        looks = 0
+        while not (due := await store.due(100)).transitions:
+            assert due.next_due_in_ms == 0
+            looks += 1
+        assert looks == 2
+        assert await queued(cluster, queue) == [b"c1", *jobs]
 
 
-def test_a_departure_that_settles_holds_nothing_up(redis_url: str) -> None:
-    async def run() -> None:
-        async with opened(redis_url) as (cluster, store):
-            queue = f"{cluster.name}-queue"
-            await store.report("a", [presence(1)])
-            await tell(store, queue)
-            await store.report("a", [presence(0, settle_ms=SETTLE_MS)])
-            await store.push([(queue, b"said before it left")])
-            await cluster.pass_ms(SETTLE_MS)
-            await store.push([(queue, b"said after that was due")])
-            await tell(store, queue)
-            assert await queued(cluster, queue) == [
-                b"channel_occupied",
-                b"said before it left",
-                b"channel_vacated",
-                b"said after that was due",
-            ]
-
-    asyncio.run(run())
+async def test_a_departure_that_settles_holds_nothing_up(redis_url: str) -> None:
+    async with opened(redis_url) as (cluster, store):
+        queue = f"{cluster.name}-queue"
+        await store.report("a", [presence(1)])
+        await tell(store, queue)
+        await store.report("a", [presence(0, settle_ms=SETTLE_MS)])
+        await store.push([(queue, b"said before it left")])
+        await cluster.pass_ms(SETTLE_MS)
+        await store.push([(queue, b"said after that was due")])
+        await tell(store, queue)
+        assert await queued(cluster, queue) == [
+            b"channel_occupied",
+            b"said before it left",
+            b"channel_vacated",
+            b"said after that was due",
+        ]
 
 
-def test_what_cannot_be_queued_is_kept_and_stops_no_transition(redis_url: str) -> None:
-    async def run() -> None:
-        async with opened(redis_url) as (cluster, store):
-            queue, broken = f"{cluster.name}-queue", f"{cluster.name}-broken"
-            await cluster.client.set(broken, "not a list")
-            with pytest.raises(StoreUnavailable):
-                await store.push([(broken, b"1")])
-            await store.report("a", [occupied("c")])
-            await store.push([(broken, b"1"), (queue, b"2")])
-            await cluster.client.zadd(cluster.keys.base + "after_transitions", {"garbage": 0, "0000000000000001x": 1})
-            assert [t.channel for t in await tell(store, queue)] == ["c"]
-            await store.report("a", [occupied("d")])
-            assert [t.channel for t in await tell(store, queue)] == ["d"]
-            assert await queued(cluster, queue) == [b"channel_occupied"] * 2
-            await cluster.client.delete(broken)
-            await store.due(100)
-            assert await queued(cluster, broken) == [b"1"]
-            assert await queued(cluster, queue) == [b"channel_occupied", b"channel_occupied", b"2"]
-
-    asyncio.run(run())
+async def test_what_cannot_be_queued_is_kept_and_stops_no_transition(redis_url: str) -> None:
+    async with opened(redis_url) as (cluster, store):
+        queue, broken = f"{cluster.name}-queue", f"{cluster.name}-broken"
+        await cluster.client.set(broken, "not a list")
+        with pytest.raises(StoreUnavailable):
+            await store.push([(broken, b"1")])
+        await store.report("a", [occupied("c")])
+        await store.push([(broken, b"1"), (queue, b"2")])
+        await cluster.client.zadd(cluster.keys.base + "after_transitions", {"garbage": 0, "0000000000000001x": 1})
+        assert [t.channel for t in await tell(store, queue)] == ["c"]
+        await store.report("a", [occupied("d")])
+        assert [t.channel for t in await tell(store, queue)] == ["d"]
+        assert await queued(cluster, queue) == [b"channel_occupied"] * 2
+        await cluster.client.delete(broken)
+        await store.due(100)
+        assert await queued(cluster, broken) == [b"1"]
+        assert await queued(cluster, queue) == [b"channel_occupied", b"channel_occupied", b"2"]
 
 
-def test_without_redis_the_leader_tells_first() -> None:
-    async def run() -> None:
-        # The leader, once woken, would wait for company until the end of the test.
-        async with led(Made(InMemory().store(), batches=Batches(duration=60_000))) as made:
-            await until(lambda: made.delivery.running)
-            await made.store.report("a", [occupied("c")])
-            await made.leader.relay.put([plain_job("1", "c")])
-            await made.queue.attach()
-            assert [job.channels for job in (await made.queue.reserve(10)).jobs] == [("c",), ("c",)]
-            assert (await made.store.due(1)).transitions == []
-
-    asyncio.run(run())
+async def test_without_redis_the_leader_tells_first() -> None:
+    # The leader, once woken, would wait for company until the end of the test.
+    async with led(Made(InMemory().store(), batches=Batches(duration=60_000))) as made:
+        await until(lambda: made.delivery.running)
+        await made.store.report("a", [occupied("c")])
+        await made.leader.relay.put([plain_job("1", "c")])
+        await made.queue.attach()
+        assert [job.channels for job in (await made.queue.reserve(10)).jobs] == [("c",), ("c",)]
+        assert (await made.store.due(1)).transitions == []

@@ -82,188 +82,162 @@ async def working(url: str) -> AsyncIterator[Worker]:
         await worker.cluster.close()
 
 
-def test_who_left_shortly_before_is_told_to_have_left(redis_url: str) -> None:
-    async def run() -> None:
-        async with working(redis_url) as worker:
-            await worker.come(ANN)
-            await worker.go(ANN)
-            await worker.lose_everything()
+async def test_who_left_shortly_before_is_told_to_have_left(redis_url: str) -> None:
+    async with working(redis_url) as worker:
+        await worker.come(ANN)
+        await worker.go(ANN)
+        await worker.lose_everything()
 
-            async def told() -> bool:
-                return bool(await worker.told())
+        async def told() -> bool:
+            return bool(await worker.told())
 
-            await worker.until(told)
-            assert await worker.told() == [("member_removed", "ann", ""), ("channel_vacated", "", "")]
-
-    asyncio.run(run())
+        await worker.until(told)
+        assert await worker.told() == [("member_removed", "ann", ""), ("channel_vacated", "", "")]
 
 
-def test_who_is_here_is_told_again_and_who_was_replaced_to_have_left(redis_url: str) -> None:
-    async def run() -> None:
-        async with working(redis_url) as worker:
-            await worker.come(ANN)
-            await worker.come(BOB)
-            await worker.go(ANN)
-            await worker.lose_everything()
+async def test_who_is_here_is_told_again_and_who_was_replaced_to_have_left(redis_url: str) -> None:
+    async with working(redis_url) as worker:
+        await worker.come(ANN)
+        await worker.come(BOB)
+        await worker.go(ANN)
+        await worker.lose_everything()
 
-            async def told() -> bool:
-                return ("member_removed", "ann", "") in await worker.told()
+        async def told() -> bool:
+            return ("member_removed", "ann", "") in await worker.told()
 
-            await worker.until(told)
-            assert await worker.told() == [
-                ("channel_occupied", "", ""),
-                ("member_added", "bob", "data of bob"),
-                ("member_removed", "ann", ""),
-            ]
-
-    asyncio.run(run())
+        await worker.until(told)
+        assert await worker.told() == [
+            ("channel_occupied", "", ""),
+            ("member_added", "bob", "data of bob"),
+            ("member_removed", "ann", ""),
+        ]
 
 
-def test_who_left_a_worker_that_the_replica_never_knew_is_told_to_have_left(redis_url: str) -> None:
-    async def run() -> None:
-        worker = Worker(redis_url)
-        await worker.store.join("somebody before")
+async def test_who_left_a_worker_that_the_replica_never_knew_is_told_to_have_left(redis_url: str) -> None:
+    worker = Worker(redis_url)
+    await worker.store.join("somebody before")
+    copy = await worker.copied()
+    try:
+        await worker.reporter.start()
+        await worker.come(ANN)
+        await worker.go(ANN)
+        worker.fail_over(copy)
+
+        async def told() -> bool:
+            return bool(await worker.told())
+
+        await worker.until(told)
+        assert await worker.told() == [("member_removed", "ann", ""), ("channel_vacated", "", "")]
+    finally:
+        await worker.reporter.stop()
+        await worker.cluster.close()
+
+
+async def test_who_came_back_and_was_refused_after_the_loss_is_told_to_have_left(redis_url: str) -> None:
+    worker = Worker(redis_url)
+    other, report = worker.cluster.store(), presence(1, MemberReport("bob", 1))
+    await other.join("other")
+    await other.report("other", [report])
+    copy = await worker.copied()
+    await other.report("other", [presence(0, MemberReport("bob", 0))])
+    try:
+        await worker.reporter.start()
+        ann = Member("ann", "{}", "1.3", "data of ann", limit=1)
+        assert await worker.come(ann)
+
+        def back(answer: Answer, refused: bool) -> None:
+            if refused:
+                worker.reporter.remove("app", ROOM, ann)
+
+        worker.reporter.remove("app", ROOM, ann)
+        worker.reporter.add("app", ROOM, ann, back)
+        # Its only place is taken there.
+        worker.fail_over(copy)
+
+        async def told() -> bool:
+            return ("member_removed", "ann", "") in await worker.told()
+
+        await worker.until(told)
+        assert await worker.cluster.store().members("app", ROOM) == {"bob": ""}
+    finally:
+        await worker.reporter.stop()
+        await worker.cluster.close()
+
+
+async def test_a_loss_is_noticed_by_a_worker_that_was_given_up_too(redis_url: str) -> None:
+    worker = Worker(redis_url)
+    try:
+        epoch = await worker.store.join("w")
+        await worker.store.report("w", [presence(1, MemberReport("ann", 1))])
         copy = await worker.copied()
-        try:
-            await worker.reporter.start()
-            await worker.come(ANN)
-            await worker.go(ANN)
-            worker.fail_over(copy)
-
-            async def told() -> bool:
-                return bool(await worker.told())
-
-            await worker.until(told)
-            assert await worker.told() == [("member_removed", "ann", ""), ("channel_vacated", "", "")]
-        finally:
-            await worker.reporter.stop()
-            await worker.cluster.close()
-
-    asyncio.run(run())
-
-
-def test_who_came_back_and_was_refused_after_the_loss_is_told_to_have_left(redis_url: str) -> None:
-    async def run() -> None:
-        worker = Worker(redis_url)
-        other, report = worker.cluster.store(), presence(1, MemberReport("bob", 1))
-        await other.join("other")
-        await other.report("other", [report])
-        copy = await worker.copied()
-        await other.report("other", [presence(0, MemberReport("bob", 0))])
-        try:
-            await worker.reporter.start()
-            ann = Member("ann", "{}", "1.3", "data of ann", limit=1)
-            assert await worker.come(ann)
-
-            def back(answer: Answer, refused: bool) -> None:
-                if refused:
-                    worker.reporter.remove("app", ROOM, ann)
-
-            worker.reporter.remove("app", ROOM, ann)
-            worker.reporter.add("app", ROOM, ann, back)
-            # Its only place is taken there.
-            worker.fail_over(copy)
-
-            async def told() -> bool:
-                return ("member_removed", "ann", "") in await worker.told()
-
-            await worker.until(told)
-            assert await worker.cluster.store().members("app", ROOM) == {"bob": ""}
-        finally:
-            await worker.reporter.stop()
-            await worker.cluster.close()
-
-    asyncio.run(run())
-
-
-def test_a_loss_is_noticed_by_a_worker_that_was_given_up_too(redis_url: str) -> None:
-    async def run() -> None:
-        worker = Worker(redis_url)
-        try:
-            epoch = await worker.store.join("w")
+        await worker.store.report("w", [presence(0, MemberReport("ann", 0))])
+        worker.fail_over(copy)
+        await worker.store.leave("w")
+        with pytest.raises(IncarnationGone):
             await worker.store.report("w", [presence(1, MemberReport("ann", 1))])
-            copy = await worker.copied()
-            await worker.store.report("w", [presence(0, MemberReport("ann", 0))])
-            worker.fail_over(copy)
-            await worker.store.leave("w")
-            with pytest.raises(IncarnationGone):
-                await worker.store.report("w", [presence(1, MemberReport("ann", 1))])
-            assert await worker.store.join("w again") != epoch
-        finally:
-            await worker.cluster.close()
-
-    asyncio.run(run())
+        assert await worker.store.join("w again") != epoch
+    finally:
+        await worker.cluster.close()
 
 
-def test_a_worker_given_up_for_its_silence_finds_no_data_lost(redis_url: str) -> None:
-    async def run() -> None:
-        async with opened(redis_url) as (_, store):
-            epoch = await store.join("stalled")
+async def test_a_worker_given_up_for_its_silence_finds_no_data_lost(redis_url: str) -> None:
+    async with opened(redis_url) as (_, store):
+        epoch = await store.join("stalled")
+        await store.report("stalled", [presence(1, MemberReport("ann", 1))])
+        await store.leave("stalled")
+        await store.acquire("leader", 60_000)
+        while await store.purge("leader", "stalled", everything, 10):
+            pass
+        assert not await store.heartbeat("stalled")
+        with pytest.raises(IncarnationGone):
             await store.report("stalled", [presence(1, MemberReport("ann", 1))])
-            await store.leave("stalled")
-            await store.acquire("leader", 60_000)
-            while await store.purge("leader", "stalled", everything, 10):
-                pass
-            assert not await store.heartbeat("stalled")
-            with pytest.raises(IncarnationGone):
-                await store.report("stalled", [presence(1, MemberReport("ann", 1))])
-            assert await store.join("stalled again") == epoch
-
-    asyncio.run(run())
+        assert await store.join("stalled again") == epoch
 
 
-def test_a_reaping_that_was_lost_is_told_to_be_none(redis_url: str) -> None:
+async def test_a_reaping_that_was_lost_is_told_to_be_none(redis_url: str) -> None:
     """The leader gives up a worker that only stood still, that is told, and then Redis has never heard of it."""
+    async with working(redis_url) as worker:
+        stalled = worker.cluster.store()
+        await stalled.join("stalled")
+        await stalled.report("stalled", [presence(1, MemberReport("ann", 1))])
+        copy = await worker.copied()
+        await stalled.leave("stalled")
+        await worker.store.acquire("leader", 60_000)
+        while await worker.store.purge("leader", "stalled", everything, 10, worker.reporter.departed):
+            pass
 
-    async def run() -> None:
-        async with working(redis_url) as worker:
-            stalled = worker.cluster.store()
-            await stalled.join("stalled")
-            await stalled.report("stalled", [presence(1, MemberReport("ann", 1))])
-            copy = await worker.copied()
-            await stalled.leave("stalled")
-            await worker.store.acquire("leader", 60_000)
-            while await worker.store.purge("leader", "stalled", everything, 10, worker.reporter.departed):
-                pass
+        async def noted() -> bool:
+            return await worker.cluster.client.hexists(turns, worker.reporter.incarnation)
 
-            async def noted() -> bool:
-                return await worker.cluster.client.hexists(turns, worker.reporter.incarnation)
+        turns = next(key for key in copy if key.endswith(b"turns"))
+        await worker.until(noted)
+        worker.fail_over(copy)
+        assert await stalled.heartbeat("stalled"), "it has missed nothing"
+        before = await worker.told()
 
-            turns = next(key for key in copy if key.endswith(b"turns"))
-            await worker.until(noted)
-            worker.fail_over(copy)
-            assert await stalled.heartbeat("stalled"), "it has missed nothing"
-            before = await worker.told()
+        async def told() -> bool:
+            return len(await worker.told()) > len(before)
 
-            async def told() -> bool:
-                return len(await worker.told()) > len(before)
-
-            await worker.until(told)
-            assert (await worker.told())[len(before) :] == [("channel_occupied", "", ""), ("member_added", "ann", "")]
-
-    asyncio.run(run())
+        await worker.until(told)
+        assert (await worker.told())[len(before) :] == [("channel_occupied", "", ""), ("member_added", "ann", "")]
 
 
-def test_retelling_says_how_it_is_at_once_and_once(redis_url: str) -> None:
+async def test_retelling_says_how_it_is_at_once_and_once(redis_url: str) -> None:
     """A departure that settles is told now: what it would be cancelled by may contradict what was told before."""
-
-    async def run() -> None:
-        async with opened(redis_url) as (_, store):
-            await store.report("a", [presence(2, MemberReport("ann", 1), MemberReport("bob", 1))])
-            await store.report("a", [presence(1, MemberReport("ann", 0), settle_ms=60_000)])
-            before = len((await store.due(10)).transitions)
-            both = (MemberReport("ann", 0), MemberReport("bob", 0, data="data of bob"))
-            await store.retell([Report("app", ROOM, 0, watched=True, members_watched=True, members=both)])
-            due = await store.due(10)
-            assert [(t.name, t.user_id, t.data) for t in due.transitions[before:]] == [
-                ("channel_occupied", "", ""),
-                ("member_removed", "ann", ""),
-                ("member_added", "bob", "data of bob"),
-            ]
-            assert due.next_due_in_ms is None
-            assert await store.counts("app", [ROOM]) == [(1, 1)], "no fact was changed"
-
-    asyncio.run(run())
+    async with opened(redis_url) as (_, store):
+        await store.report("a", [presence(2, MemberReport("ann", 1), MemberReport("bob", 1))])
+        await store.report("a", [presence(1, MemberReport("ann", 0), settle_ms=60_000)])
+        before = len((await store.due(10)).transitions)
+        both = (MemberReport("ann", 0), MemberReport("bob", 0, data="data of bob"))
+        await store.retell([Report("app", ROOM, 0, watched=True, members_watched=True, members=both)])
+        due = await store.due(10)
+        assert [(t.name, t.user_id, t.data) for t in due.transitions[before:]] == [
+            ("channel_occupied", "", ""),
+            ("member_removed", "ann", ""),
+            ("member_added", "bob", "data of bob"),
+        ]
+        assert due.next_due_in_ms is None
+        assert await store.counts("app", [ROOM]) == [(1, 1)], "no fact was changed"
 
 
 def test_departures_are_forgotten_in_time_but_only_when_told_to() -> None:

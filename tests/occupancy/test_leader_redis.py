@@ -97,48 +97,42 @@ def test_a_leader_that_dies_at_any_script_neither_loses_nor_repeats(redis_url: s
     assert asyncio.run(at_every_script()) > 5
 
 
-def test_a_leader_that_was_stopped_and_overtaken_tells_nothing(redis_url: str) -> None:
-    async def run() -> None:
-        cluster = InRedis(redis_url)
-        store = cluster.store()
-        try:
-            for name in ("a", "b"):
-                await store.join(name)
-            stalled, next_one = (redis_leader(cluster, cluster.client, name) for name in ("a", "b"))
-            await stalled.leader.start()
-            await until(lambda: stalled.leader.leading)
-            # While it slept its lease ran out and another one leads; it does not know yet.
-            await store.release("a")
-            assert await store.acquire("b", 60_000)
-            await store.report("a", [occupied("c")])
-            stalled.leader.wake()
-            await until(lambda: not stalled.leader.leading)
-            assert await next_one.depth() == 0
-            await next_one.leader.start()
-            await until_told(next_one)
-            await stalled.leader.stop()
-            await next_one.leader.stop()
-            assert await next_one.told() == [("channel_occupied", "c")]
-        finally:
-            await cluster.close()
-
-    asyncio.run(run())
+async def test_a_leader_that_was_stopped_and_overtaken_tells_nothing(redis_url: str) -> None:
+    cluster = InRedis(redis_url)
+    store = cluster.store()
+    try:
+        for name in ("a", "b"):
+            await store.join(name)
+        stalled, next_one = (redis_leader(cluster, cluster.client, name) for name in ("a", "b"))
+        await stalled.leader.start()
+        await until(lambda: stalled.leader.leading)
+        # While it slept its lease ran out and another one leads; it does not know yet.
+        await store.release("a")
+        assert await store.acquire("b", 60_000)
+        await store.report("a", [occupied("c")])
+        stalled.leader.wake()
+        await until(lambda: not stalled.leader.leading)
+        assert await next_one.depth() == 0
+        await next_one.leader.start()
+        await until_told(next_one)
+        await stalled.leader.stop()
+        await next_one.leader.stop()
+        assert await next_one.told() == [("channel_occupied", "c")]
+    finally:
+        await cluster.close()
 
 
-def test_the_leader_mends_what_is_wrong_in_redis(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    async def run() -> None:
-        cluster = InRedis(redis_url)
-        try:
-            made = redis_leader(cluster, cluster.client, "a")
-            await made.store.join("a")
-            await made.store.report("a", [Report("app", "room", 2)])
-            await cluster.client.hset(cluster.keys.totals("app"), "room", 9)
-            await made.leader.start()
-            await until(lambda: made.metrics.value("reconciler_drift_total") == 1)
-            assert await made.store.channels("app") == {"room": 2}
-            await made.leader.stop()
-        finally:
-            await cluster.close()
-
-    asyncio.run(run())
+async def test_the_leader_mends_what_is_wrong_in_redis(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    cluster = InRedis(redis_url)
+    try:
+        made = redis_leader(cluster, cluster.client, "a")
+        await made.store.join("a")
+        await made.store.report("a", [Report("app", "room", 2)])
+        await cluster.client.hset(cluster.keys.totals("app"), "room", 9)
+        await made.leader.start()
+        await until(lambda: made.metrics.value("reconciler_drift_total") == 1)
+        assert await made.store.channels("app") == {"room": 2}
+        await made.leader.stop()
+    finally:
+        await cluster.close()
     assert "have been mended" in caplog.text

@@ -19,63 +19,52 @@ from tests.support.waiting import free_port
 from tests.webhooks.making import plain_job
 
 
-def test_a_script_waits_while_its_keys_are_on_two_nodes(redis_cluster: ValkeyCluster) -> None:
+async def test_a_script_waits_while_its_keys_are_on_two_nodes(redis_cluster: ValkeyCluster) -> None:
     """Let through, it would find half of the keys and make the other half anew."""
-
-    async def scene() -> None:
-        prefix = f"{{{uuid.uuid4().hex}}}:"
-        slot = key_slot(prefix.encode())
-        source = redis_cluster.owner(slot)
-        target = next(member for member in redis_cluster.masters if member is not source)
-        client = connect(redis_cluster.redis_options())
-        queue = RedisQueue(client, prefix, "me")
-        try:
-            await queue.put([plain_job("a")])
-            target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
-            source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
-            with pytest.raises(StoreUnavailable):
-                await queue.attach()
-            assert target.call("CLUSTER", "COUNTKEYSINSLOT", slot) == 0
-            # A command for one key goes where the key is, or will be.
-            await queue.put([plain_job("b")])
-            for member in (source, target):
-                member.call("CLUSTER", "SETSLOT", slot, "STABLE")
-            assert await queue.attach() is not None
-            assert [job.id for job in (await queue.reserve(10)).jobs] == ["a", "b"]
-        finally:
-            await client.aclose()
-
-    asyncio.run(scene())
+    prefix = f"{{{uuid.uuid4().hex}}}:"
+    slot = key_slot(prefix.encode())
+    source = redis_cluster.owner(slot)
+    target = next(member for member in redis_cluster.masters if member is not source)
+    client = connect(redis_cluster.redis_options())
+    queue = RedisQueue(client, prefix, "me")
+    try:
+        await queue.put([plain_job("a")])
+        target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
+        source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
+        with pytest.raises(StoreUnavailable):
+            await queue.attach()
+        assert target.call("CLUSTER", "COUNTKEYSINSLOT", slot) == 0
+        # A command for one key goes where the key is, or will be.
+        await queue.put([plain_job("b")])
+        for member in (source, target):
+            member.call("CLUSTER", "SETSLOT", slot, "STABLE")
+        assert await queue.attach() is not None
+        assert [job.id for job in (await queue.reserve(10)).jobs] == ["a", "b"]
+    finally:
+        await client.aclose()
 
 
-def test_many_at_once_wait_for_their_turn(redis_cluster: ValkeyCluster) -> None:
-    async def scene() -> None:
-        client = connect(redis_cluster.redis_options())
-        cache = RedisCache(client, f"{uuid.uuid4().hex}:")
-        try:
-            await asyncio.gather(*(cache.put("1", f"c{n}", "e", str(n), 60) for n in range(40)))
-            found = await asyncio.gather(*(cache.get("1", f"c{n}") for n in range(40)))
-            assert [event and event[1] for event in found] == [*map(str, range(40))]
-        finally:
-            await client.aclose()
-
-    asyncio.run(scene())
+async def test_many_at_once_wait_for_their_turn(redis_cluster: ValkeyCluster) -> None:
+    client = connect(redis_cluster.redis_options())
+    cache = RedisCache(client, f"{uuid.uuid4().hex}:")
+    try:
+        await asyncio.gather(*(cache.put("1", f"c{n}", "e", str(n), 60) for n in range(40)))
+        found = await asyncio.gather(*(cache.get("1", f"c{n}") for n in range(40)))
+        assert [event and event[1] for event in found] == [*map(str, range(40))]
+    finally:
+        await client.aclose()
 
 
-def test_a_cluster_that_is_not_there_is_an_error_of_ours() -> None:
+async def test_a_cluster_that_is_not_there_is_an_error_of_ours() -> None:
     options = RedisOptions(nodes=(Node("127.0.0.1", free_port()),))
-
-    async def scene() -> None:
-        client = connect(options)
-        try:
-            with pytest.raises(StoreUnavailable):
-                await RedisCache(client, "p:").get("1", "cache-a")
-            with pytest.raises(StoreUnavailable):
-                await RedisCache(client, "p:").put("1", "cache-a", "e", "d", 60)
-        finally:
-            await client.aclose()
-
-    asyncio.run(scene())
+    client = connect(options)
+    try:
+        with pytest.raises(StoreUnavailable):
+            await RedisCache(client, "p:").get("1", "cache-a")
+        with pytest.raises(StoreUnavailable):
+            await RedisCache(client, "p:").put("1", "cache-a", "e", "d", 60)
+    finally:
+        await client.aclose()
     with pytest.raises(StoreUnavailable):
         declare_dead(options, "k:", "t:", "a", 1.0)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 
 from engine.webhooks.queues.sqs import dead_letters
 from engine.webhooks.queues.sqs import queue as queue_module
 from tests.support.aws import FailingLambda, MotoAws, failing_lambda, use_credentials
-from tests.webhooks.sqs_bench import Runner, play
+from tests.webhooks.sqs_bench import Bench
 
 
 @pytest.fixture
@@ -21,10 +21,18 @@ def standin() -> Iterator[FailingLambda]:
 
 
 @pytest.fixture
-def bench(aws: MotoAws, monkeypatch: pytest.MonkeyPatch) -> Runner:
-    """Plays a scenario on SQS queues of its own: ``bench(scenario, fifo=True)``."""
+async def open_bench(aws: MotoAws, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Bench]]:
+    """Gives SQS queues of one name of their own: ``open_bench(fifo=True)``."""
     use_credentials(monkeypatch.setenv)
     # One server knows at once that there is nothing more.
     monkeypatch.setattr(dead_letters, "WAIT_S", 0)
     monkeypatch.setattr(queue_module, "IDLE_S", 0.02)
-    return lambda scenario, **options: asyncio.run(play(aws.url, scenario, options))
+    opened: list[Bench] = []
+
+    def open_bench(**options: Any) -> Bench:
+        opened.append(Bench(aws.url, **options))
+        return opened[-1]
+
+    yield open_bench
+    for bench in opened:
+        await bench.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import uuid4
 
@@ -35,18 +34,6 @@ class Bench:
     async def close(self) -> None:
         for queue in self._opened:
             await queue.stop()
-
-
-Scenario = Callable[[Bench], Coroutine[None, None, None]]
-Runner = Callable[..., None]
-
-
-async def play(url: str, scenario: Scenario, options: dict[str, Any]) -> None:
-    made = Bench(url, **options)
-    try:
-        await scenario(made)
-    finally:
-        await made.close()
 
 
 async def taken(queue: SqsQueue, count: int) -> list[Job]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -44,132 +44,107 @@ class Inbox(MemoryQueue):
         ]
 
 
-def run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(scenario())
+async def test_a_window_ends_after_its_duration() -> None:
+    inbox = Inbox()
+    batcher = Batcher(inbox, Batching(duration=30), Metrics(), now_ms=lambda: 1234)
+    await batcher.start()
+    for name in ("a", "b"):
+        batcher.add(make_app(make_endpoint()), make_event(name))
+        await asyncio.sleep(0)
+    assert inbox.jobs == []
+    await wait_until_async(lambda: inbox.jobs)
+    assert inbox.channels() == [["a", "b"]]
+    assert inbox.jobs[0].time_ms == 1234
+    batcher.add(make_app(make_endpoint()), make_event("c"))
+    await wait_until_async(lambda: inbox.channels() == [["a", "b"], ["c"]])
+    await batcher.stop()
 
 
-def test_a_window_ends_after_its_duration() -> None:
-    async def scenario() -> None:
-        inbox = Inbox()
-        batcher = Batcher(inbox, Batching(duration=30), Metrics(), now_ms=lambda: 1234)
-        await batcher.start()
-        for name in ("a", "b"):
-            batcher.add(make_app(make_endpoint()), make_event(name))
-            await asyncio.sleep(0)
-        assert inbox.jobs == []
-        await wait_until_async(lambda: inbox.jobs)
-        assert inbox.channels() == [["a", "b"]]
-        assert inbox.jobs[0].time_ms == 1234
-        batcher.add(make_app(make_endpoint()), make_event("c"))
-        await wait_until_async(lambda: inbox.channels() == [["a", "b"], ["c"]])
-        await batcher.stop()
-
-    run(scenario)
+async def test_a_window_ends_at_its_size_and_a_flush_ends_all() -> None:
+    inbox, metrics = Inbox(), Metrics()
+    batcher = Batcher(inbox, Batching(duration=LONG_MS, size=3), metrics)
+    await batcher.start()
+    app = make_app(make_endpoint("e1"), make_endpoint("e2", filter=Filter(channel_prefix="c")))
+    for name in "abcd":
+        batcher.add(app, make_event(name))
+    await wait_until_async(lambda: inbox.jobs)
+    assert (inbox.channels("e1"), inbox.channels("e2")) == ([["a", "b", "c"]], [])
+    assert await batcher.flush(5)
+    assert (inbox.channels("e1"), inbox.channels("e2")) == ([["a", "b", "c"], ["d"]], [["c"]])
+    assert metrics.value("webhook_events_total", "app-1", "e1", "cache_miss") == 4
+    await batcher.stop()
 
 
-def test_a_window_ends_at_its_size_and_a_flush_ends_all() -> None:
-    async def scenario() -> None:
-        inbox, metrics = Inbox(), Metrics()
-        batcher = Batcher(inbox, Batching(duration=LONG_MS, size=3), metrics)
-        await batcher.start()
-        app = make_app(make_endpoint("e1"), make_endpoint("e2", filter=Filter(channel_prefix="c")))
-        for name in "abcd":
-            batcher.add(app, make_event(name))
-        await wait_until_async(lambda: inbox.jobs)
-        assert (inbox.channels("e1"), inbox.channels("e2")) == ([["a", "b", "c"]], [])
-        assert await batcher.flush(5)
-        assert (inbox.channels("e1"), inbox.channels("e2")) == ([["a", "b", "c"], ["d"]], [["c"]])
-        assert metrics.value("webhook_events_total", "app-1", "e1", "cache_miss") == 4
-        await batcher.stop()
-
-    run(scenario)
+async def test_without_batching_each_event_leaves_at_once() -> None:
+    inbox = Inbox()
+    batcher = Batcher(inbox, Batching(enabled=False, duration=LONG_MS), Metrics())
+    await batcher.start()
+    for name in "ab":
+        batcher.add(make_app(make_endpoint()), make_event(name))
+    await wait_until_async(lambda: inbox.channels() == [["a"], ["b"]])
+    await batcher.stop()
 
 
-def test_without_batching_each_event_leaves_at_once() -> None:
-    async def scenario() -> None:
-        inbox = Inbox()
-        batcher = Batcher(inbox, Batching(enabled=False, duration=LONG_MS), Metrics())
-        await batcher.start()
-        for name in "ab":
-            batcher.add(make_app(make_endpoint()), make_event(name))
-        await wait_until_async(lambda: inbox.channels() == [["a"], ["b"]])
-        await batcher.stop()
-
-    run(scenario)
-
-
-def test_nobody_gets_what_another_app_or_endpoint_is_told() -> None:
-    async def scenario() -> None:
-        inbox = Inbox()
-        batcher = Batcher(inbox, Batching(duration=LONG_MS), Metrics())
-        await batcher.start()
-        for app_id in ("app-1", "app-2"):
-            app = make_app(make_endpoint("e1", event_types=frozenset({"cache_miss"})), app_id=app_id)
-            batcher.add(app, make_event(f"room-of-{app_id}", app_id))
-        batcher.add(make_app(make_endpoint(event_types=frozenset({"client_event"}))), make_event())
-        await batcher.flush(5)
-        assert [(job.app_id, job.channels) for job in inbox.jobs] == [
-            ("app-1", ("room-of-app-1",)),
-            ("app-2", ("room-of-app-2",)),
-        ]
-        await batcher.stop()
-
-    run(scenario)
+async def test_nobody_gets_what_another_app_or_endpoint_is_told() -> None:
+    inbox = Inbox()
+    batcher = Batcher(inbox, Batching(duration=LONG_MS), Metrics())
+    await batcher.start()
+    for app_id in ("app-1", "app-2"):
+        app = make_app(make_endpoint("e1", event_types=frozenset({"cache_miss"})), app_id=app_id)
+        batcher.add(app, make_event(f"room-of-{app_id}", app_id))
+    batcher.add(make_app(make_endpoint(event_types=frozenset({"client_event"}))), make_event())
+    await batcher.flush(5)
+    assert [(job.app_id, job.channels) for job in inbox.jobs] == [
+        ("app-1", ("room-of-app-1",)),
+        ("app-2", ("room-of-app-2",)),
+    ]
+    await batcher.stop()
 
 
-def test_what_the_queue_refuses_waits_in_order(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario() -> None:
-        inbox = Inbox()
-        inbox.broken = True
-        batcher = Batcher(inbox, Batching(enabled=False), Metrics())
-        await batcher.start()
-        for n in range(250):
-            batcher.add(make_app(make_endpoint()), make_event(str(n)))
-        await wait_until_async(lambda: len(inbox.calls) >= 3)
-        assert not await batcher.flush(0.01)
-        inbox.broken = False
-        assert await batcher.flush(5)
-        assert inbox.channels() == [[str(n)] for n in range(250)]
-        await batcher.stop()
-
-    run(scenario)
+async def test_what_the_queue_refuses_waits_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    inbox = Inbox()
+    inbox.broken = True
+    batcher = Batcher(inbox, Batching(enabled=False), Metrics())
+    await batcher.start()
+    for n in range(250):
+        batcher.add(make_app(make_endpoint()), make_event(str(n)))
+    await wait_until_async(lambda: len(inbox.calls) >= 3)
+    assert not await batcher.flush(0.01)
+    inbox.broken = False
+    assert await batcher.flush(5)
+    assert inbox.channels() == [[str(n)] for n in range(250)]
+    await batcher.stop()
     assert sum("wait in this worker" in record.message for record in caplog.records) == 1
 
 
-def test_too_much_is_dropped_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario() -> None:
-        inbox, metrics = Inbox(), Metrics()
-        inbox.broken = True
-        size = len(make_event("room").payload) + OVERHEAD_BYTES
-        batcher = Batcher(inbox, Batching(enabled=False), metrics, max_pending_bytes=2 * size)
-        await batcher.start()
-        app = make_app(make_endpoint())
-        for _ in range(5):
-            batcher.add(app, make_event("room"))
-        assert metrics.value("webhook_events_dropped_total", "app-1", "e1") == 3
-        inbox.broken = False
-        assert await batcher.flush(5)
-        assert len(inbox.jobs) == 2
-        # There is room again.
+async def test_too_much_is_dropped_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    inbox, metrics = Inbox(), Metrics()
+    inbox.broken = True
+    size = len(make_event("room").payload) + OVERHEAD_BYTES
+    batcher = Batcher(inbox, Batching(enabled=False), metrics, max_pending_bytes=2 * size)
+    await batcher.start()
+    app = make_app(make_endpoint())
+    for _ in range(5):
         batcher.add(app, make_event("room"))
-        batcher.add(app, make_event("room"))
-        assert await batcher.flush(5)
-        assert len(inbox.jobs) == 4
-        assert metrics.value("webhook_events_dropped_total", "app-1", "e1") == 3
-        await batcher.stop()
-
-    run(scenario)
+    assert metrics.value("webhook_events_dropped_total", "app-1", "e1") == 3
+    inbox.broken = False
+    assert await batcher.flush(5)
+    assert len(inbox.jobs) == 2
+    # There is room again.
+    batcher.add(app, make_event("room"))
+    batcher.add(app, make_event("room"))
+    assert await batcher.flush(5)
+    assert len(inbox.jobs) == 4
+    assert metrics.value("webhook_events_dropped_total", "app-1", "e1") == 3
+    await batcher.stop()
     assert sum("dropped so far" in record.message for record in caplog.records) == 1
 
 
-def test_stopping_says_what_was_lost(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario() -> None:
-        inbox = Inbox()
-        inbox.broken = True
-        batcher = Batcher(inbox, Batching(duration=LONG_MS), Metrics())
-        await batcher.start()
-        batcher.add(make_app(make_endpoint()), make_event())
-        await batcher.stop(0.05)
-
-    run(scenario)
+async def test_stopping_says_what_was_lost(caplog: pytest.LogCaptureFixture) -> None:
+    inbox = Inbox()
+    inbox.broken = True
+    batcher = Batcher(inbox, Batching(duration=LONG_MS), Metrics())
+    await batcher.start()
+    batcher.add(make_app(make_endpoint()), make_event())
+    await batcher.stop(0.05)
     assert "1 requests are lost" in caplog.text

@@ -60,130 +60,117 @@ def without_repeats(numbers: list[int]) -> list[int]:
     return list(dict.fromkeys(numbers))
 
 
-def test_order_survives_leaders_that_crash(redis_url: str) -> None:
+async def test_order_survives_leaders_that_crash(redis_url: str) -> None:
     choose = random.Random(11)
+    async with cluster(redis_url) as c:
 
-    async def scenario() -> None:
-        async with cluster(redis_url) as c:
+        async def stumble(_: Endpoint, job: Job) -> None:
+            await asyncio.sleep(choose.choice((0, 0.002)))
+            if job.attempt < 2 and choose.random() < 0.4:
+                raise DeliveryError("status 503")
 
-            async def stumble(_: Endpoint, job: Job) -> None:
-                await asyncio.sleep(choose.choice((0, 0.002)))
-                if job.attempt < 2 and choose.random() < 0.4:
-                    raise DeliveryError("status 503")
-
-            c.sender.behave = stumble
-            sent: list[Job] = []
-            for n in range(240):
-                sent.append(numbered(n, *choose.sample("abcde", choose.randint(1, 2))))
-            for at in range(0, len(sent), 60):
-                rig = c.rig(f"worker-{at}")
-                delivery = rig.delivery(lane_jobs=8)
-                await delivery.start()
-                await rig.queue.put(sent[at : at + 60])
-                before = len(c.sender.attempts)
-                await wait_until_async(lambda before=before: len(c.sender.attempts) > before + 10)  # type: ignore[misc]
-                await crash(delivery)
-            rig = c.rig("last")
+        c.sender.behave = stumble
+        sent: list[Job] = []
+        for n in range(240):
+            sent.append(numbered(n, *choose.sample("abcde", choose.randint(1, 2))))
+        for at in range(0, len(sent), 60):
+            rig = c.rig(f"worker-{at}")
             delivery = rig.delivery(lane_jobs=8)
             await delivery.start()
-            await rig.until_empty(30)
-            await delivery.stop()
-            for channel in "abcde":
-                expected = [
-                    event["time_ms"]
-                    for job in sent
-                    for event in json.loads(job.body)["events"]
-                    if event["channel"] == channel
-                ]
-                assert without_repeats(c.sender.numbers(channel)) == expected
-            # Only what was under way in a crash may come twice, and there is no more of that than slots.
-            assert len(c.sender.delivered) - len(set(c.sender.delivered)) <= 4 * 5 * 2
-
-    asyncio.run(scenario())
-
-
-def test_a_new_leader_keeps_the_channels_of_delayed_retries_blocked(redis_url: str) -> None:
-    async def scenario() -> None:
-        async with cluster(redis_url) as c:
-            c.sender.behave = fail_first(1, 1)
-            patient = endpoint(retry=RetryPolicy(delays_s=(1.0,), jitter=0))
-            first = c.rig("first", patient)
-            delivery = first.delivery()
-            await delivery.start()
-            await first.queue.put([numbered(1, "a")])
-            await wait_until_async(lambda: c.sender.attempts)
-            await asyncio.sleep(0)
-            while not (await first.queue.depth())["delayed"]:
-                await asyncio.sleep(0.005)
+            await rig.queue.put(sent[at : at + 60])
+            before = len(c.sender.attempts)
+            await wait_until_async(lambda before=before: len(c.sender.attempts) > before + 10)  # type: ignore[misc]
             await crash(delivery)
-            second = c.rig("second", patient)
-            await second.queue.put([numbered(2, "a"), numbered(3, "b")])
-            delivery = second.delivery()
-            await delivery.start()
-            await second.until_empty()
-            await delivery.stop()
-            assert c.sender.delivered == [("e1", "b", 3), ("e1", "a", 1), ("e1", "a", 2)]
-            assert c.sender.attempts == [("e1", 1, 1), ("e1", 3, 1), ("e1", 1, 2), ("e1", 2, 1)]
-
-    asyncio.run(scenario())
-
-
-def test_a_dead_leader_that_was_reported_is_not_waited_for(redis_url: str) -> None:
-    async def scenario() -> None:
-        async with cluster(redis_url) as c:
-            dead = RedisQueue(c.client, c.prefix, "dead", lease_s=60)
-            await dead.attach()
-            rig = c.rig("heir")
-            await rig.queue.put([numbered(1)])
-            delivery = rig.delivery()
-            await delivery.start()
-            await asyncio.sleep(0.05)
-            assert c.sender.attempts == []
-            await delivery.worker_died("dead")
-            await rig.until_empty()
-            await delivery.stop()
-            assert c.sender.numbers("room") == [1]
-
-    asyncio.run(scenario())
+        rig = c.rig("last")
+        delivery = rig.delivery(lane_jobs=8)
+        await delivery.start()
+        await rig.until_empty(30)
+        await delivery.stop()
+        for channel in "abcde":
+            expected = [
+                event["time_ms"]
+                for job in sent
+                for event in json.loads(job.body)["events"]
+                if event["channel"] == channel
+            ]
+            assert without_repeats(c.sender.numbers(channel)) == expected
+        # Only what was under way in a crash may come twice, and there is no more of that than slots.
+        assert len(c.sender.delivered) - len(set(c.sender.delivered)) <= 4 * 5 * 2
 
 
-def test_a_leader_that_was_only_asleep_sends_nothing_and_joins_again(redis_url: str) -> None:
-    async def scenario() -> None:
-        async with cluster(redis_url) as c:
-            c.sender.behave = fail_first(1, 1)
-            sleeper = c.rig("sleeper", endpoint(retry=RetryPolicy(delays_s=(0.05,), jitter=0)))
-            asleep = asyncio.Event()
-
-            class Sleepy(RedisQueue):
-                """Its calls hang while the process would be stopped, and its clock has moved on afterwards."""
-
-                async def _run(self, *args: Any) -> Any:
-                    if asleep.is_set():
-                        await asyncio.sleep(2 * LEASE_S)
-                    return await super()._run(*args)
-
-            queue = Sleepy(c.client, c.prefix, "sleeper", lease_s=LEASE_S)
-            delivery = sleeper.delivery(queue)
-            await delivery.start()
-            await queue.put([numbered(1, "a"), numbered(2, "a"), numbered(3, "a")])
-            await wait_until_async(lambda: c.sender.attempts)
-            asleep.set()
-            heir = c.rig("heir")
-            other = heir.delivery()
-            await other.start()
-            await wait_until_async(lambda: c.sender.numbers("a") == [1, 2, 3])
-            asleep.clear()
-            # Once the heir is gone, the sleeper is the consumer again.
-            await other.stop()
-            await queue.put([numbered(4, "a")])
-            await wait_until_async(lambda: c.sender.numbers("a") == [1, 2, 3, 4])
-            await delivery.stop()
-
-    asyncio.run(scenario())
+async def test_a_new_leader_keeps_the_channels_of_delayed_retries_blocked(redis_url: str) -> None:
+    async with cluster(redis_url) as c:
+        c.sender.behave = fail_first(1, 1)
+        patient = endpoint(retry=RetryPolicy(delays_s=(1.0,), jitter=0))
+        first = c.rig("first", patient)
+        delivery = first.delivery()
+        await delivery.start()
+        await first.queue.put([numbered(1, "a")])
+        await wait_until_async(lambda: c.sender.attempts)
+        await asyncio.sleep(0)
+        while not (await first.queue.depth())["delayed"]:
+            await asyncio.sleep(0.005)
+        await crash(delivery)
+        second = c.rig("second", patient)
+        await second.queue.put([numbered(2, "a"), numbered(3, "b")])
+        delivery = second.delivery()
+        await delivery.start()
+        await second.until_empty()
+        await delivery.stop()
+        assert c.sender.delivered == [("e1", "b", 3), ("e1", "a", 1), ("e1", "a", 2)]
+        assert c.sender.attempts == [("e1", 1, 1), ("e1", 3, 1), ("e1", 1, 2), ("e1", 2, 1)]
 
 
-def test_a_redis_that_stalls_or_loses_everything_stops_nothing_for_good() -> None:
-    async def scenario(server: ValkeyServer) -> None:
+async def test_a_dead_leader_that_was_reported_is_not_waited_for(redis_url: str) -> None:
+    async with cluster(redis_url) as c:
+        dead = RedisQueue(c.client, c.prefix, "dead", lease_s=60)
+        await dead.attach()
+        rig = c.rig("heir")
+        await rig.queue.put([numbered(1)])
+        delivery = rig.delivery()
+        await delivery.start()
+        await asyncio.sleep(0.05)
+        assert c.sender.attempts == []
+        await delivery.worker_died("dead")
+        await rig.until_empty()
+        await delivery.stop()
+        assert c.sender.numbers("room") == [1]
+
+
+async def test_a_leader_that_was_only_asleep_sends_nothing_and_joins_again(redis_url: str) -> None:
+    async with cluster(redis_url) as c:
+        c.sender.behave = fail_first(1, 1)
+        sleeper = c.rig("sleeper", endpoint(retry=RetryPolicy(delays_s=(0.05,), jitter=0)))
+        asleep = asyncio.Event()
+
+        class Sleepy(RedisQueue):
+            """Its calls hang while the process would be stopped, and its clock has moved on afterwards."""
+
+            async def _run(self, *args: Any) -> Any:
+                if asleep.is_set():
+                    await asyncio.sleep(2 * LEASE_S)
+                return await super()._run(*args)
+
+        queue = Sleepy(c.client, c.prefix, "sleeper", lease_s=LEASE_S)
+        delivery = sleeper.delivery(queue)
+        await delivery.start()
+        await queue.put([numbered(1, "a"), numbered(2, "a"), numbered(3, "a")])
+        await wait_until_async(lambda: c.sender.attempts)
+        asleep.set()
+        heir = c.rig("heir")
+        other = heir.delivery()
+        await other.start()
+        await wait_until_async(lambda: c.sender.numbers("a") == [1, 2, 3])
+        asleep.clear()
+        # Once the heir is gone, the sleeper is the consumer again.
+        await other.stop()
+        await queue.put([numbered(4, "a")])
+        await wait_until_async(lambda: c.sender.numbers("a") == [1, 2, 3, 4])
+        await delivery.stop()
+
+
+async def test_a_redis_that_stalls_or_loses_everything_stops_nothing_for_good() -> None:
+    with ValkeyServer() as server:
         async with cluster(server.url) as c:
             hold = asyncio.Event()
 
@@ -211,44 +198,35 @@ def test_a_redis_that_stalls_or_loses_everything_stops_nothing_for_good() -> Non
             await delivery.stop()
             assert c.sender.numbers("a") == [0, 1, 2, 3, 4, 5]
 
-    with ValkeyServer() as server:
-        asyncio.run(scenario(server))
+
+async def test_retries_taken_out_by_hand_hold_nothing_back_for_ever(redis_url: str) -> None:
+    async with cluster(redis_url) as c:
+        c.sender.behave = fail_first(1, 1)
+        rig = c.rig("one", endpoint(retry=RetryPolicy(delays_s=(600.0,), jitter=0)))
+        delivery = rig.delivery(reconcile_every_s=0.1)
+        await delivery.start()
+        await rig.queue.put([numbered(1, "a"), numbered(2, "a")])
+        while not (await rig.queue.depth())["delayed"]:
+            await asyncio.sleep(0.005)
+        await c.client.delete(c.prefix + "delayed")
+        await wait_until_async(lambda: c.sender.numbers("a") == [2])
+        await delivery.stop()
 
 
-def test_retries_taken_out_by_hand_hold_nothing_back_for_ever(redis_url: str) -> None:
-    async def scenario() -> None:
-        async with cluster(redis_url) as c:
-            c.sender.behave = fail_first(1, 1)
-            rig = c.rig("one", endpoint(retry=RetryPolicy(delays_s=(600.0,), jitter=0)))
-            delivery = rig.delivery(reconcile_every_s=0.1)
-            await delivery.start()
-            await rig.queue.put([numbered(1, "a"), numbered(2, "a")])
-            while not (await rig.queue.depth())["delayed"]:
-                await asyncio.sleep(0.005)
-            await c.client.delete(c.prefix + "delayed")
-            await wait_until_async(lambda: c.sender.numbers("a") == [2])
-            await delivery.stop()
-
-    asyncio.run(scenario())
-
-
-def test_dead_letters_are_requeued_by_hand_as_the_documentation_says(redis_url: str) -> None:
-    async def scenario() -> None:
-        async with cluster(redis_url) as c:
-            c.sender.behave = fail_first(99, 1, 2)
-            rig = c.rig("one")
-            delivery = rig.delivery()
-            await delivery.start()
-            await rig.queue.put([numbered(1, "a"), numbered(2, "b")])
-            await rig.until_empty()
-            assert await c.client.llen(c.prefix + "failed") == 2
-            c.sender.behave = fail_first(0)
-            for _ in range(2):
-                await c.client.rpoplpush(c.prefix + "failed", c.prefix + "default")
-            await wait_until_async(lambda: len(c.sender.delivered) == 2)
-            assert [attempt for _, _, attempt in c.sender.attempts[-2:]] == [1, 1]
-            await rig.until_empty()
-            await delivery.stop()
-            assert await c.client.keys(c.prefix + "*") == []
-
-    asyncio.run(scenario())
+async def test_dead_letters_are_requeued_by_hand_as_the_documentation_says(redis_url: str) -> None:
+    async with cluster(redis_url) as c:
+        c.sender.behave = fail_first(99, 1, 2)
+        rig = c.rig("one")
+        delivery = rig.delivery()
+        await delivery.start()
+        await rig.queue.put([numbered(1, "a"), numbered(2, "b")])
+        await rig.until_empty()
+        assert await c.client.llen(c.prefix + "failed") == 2
+        c.sender.behave = fail_first(0)
+        for _ in range(2):
+            await c.client.rpoplpush(c.prefix + "failed", c.prefix + "default")
+        await wait_until_async(lambda: len(c.sender.delivered) == 2)
+        assert [attempt for _, _, attempt in c.sender.attempts[-2:]] == [1, 1]
+        await rig.until_empty()
+        await delivery.stop()
+        assert await c.client.keys(c.prefix + "*") == []

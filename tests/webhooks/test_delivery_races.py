@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until_async
 from tests.webhooks.rig import Rig, Sender, fail_first, numbered
 
 
-def test_a_retry_that_comes_due_before_its_parking_was_answered_is_not_lost() -> None:
+async def test_a_retry_that_comes_due_before_its_parking_was_answered_is_not_lost() -> None:
     """The answer to `retry` is late; the queue gives the job out again meanwhile."""
 
     class Late(MemoryQueue):
@@ -29,23 +29,20 @@ def test_a_retry_that_comes_due_before_its_parking_was_answered_is_not_lost() ->
             self.given_out += len(reserved.jobs)
             return reserved
 
-    async def scenario() -> None:
-        sender = Sender()
-        sender.behave = fail_first(1, 1)
-        rig = Rig(Late(), sender)
-        delivery = rig.delivery()
-        await delivery.start()
-        await rig.queue.put([numbered(1)])
-        await rig.until_empty()
-        await rig.queue.put([numbered(2)])
-        await rig.until_empty()
-        await delivery.stop()
-        assert sender.attempts == [("e1", 1, 1), ("e1", 1, 2), ("e1", 2, 1)]
-
-    asyncio.run(scenario())
+    sender = Sender()
+    sender.behave = fail_first(1, 1)
+    rig = Rig(Late(), sender)
+    delivery = rig.delivery()
+    await delivery.start()
+    await rig.queue.put([numbered(1)])
+    await rig.until_empty()
+    await rig.queue.put([numbered(2)])
+    await rig.until_empty()
+    await delivery.stop()
+    assert sender.attempts == [("e1", 1, 1), ("e1", 1, 2), ("e1", 2, 1)]
 
 
-def test_nothing_is_sent_while_the_lease_may_be_lost() -> None:
+async def test_nothing_is_sent_while_the_lease_may_be_lost() -> None:
     class Leased(MemoryQueue):
         valid = True
 
@@ -53,30 +50,27 @@ def test_nothing_is_sent_while_the_lease_may_be_lost() -> None:
         def attached(self) -> bool:
             return self.valid
 
-    async def scenario() -> None:
-        sender = Sender()
-        queue = Leased()
-        rig = Rig(queue, sender)
+    sender = Sender()
+    queue = Leased()
+    rig = Rig(queue, sender)
 
-        async def lose_it(_: Endpoint, __: Job) -> None:
-            queue.valid = False
+    async def lose_it(_: Endpoint, __: Job) -> None:
+        queue.valid = False
 
-        sender.behave = lose_it
-        await queue.put([numbered(n, f"room-{n}") for n in range(10)])
-        delivery = rig.delivery(concurrency=5)
-        await delivery.start()
-        # Five were started in one turn of the loop, but each looks again before it sends.
-        await wait_until_async(lambda: sender.attempts)
-        for _ in range(50):
-            await asyncio.sleep(0)
-        assert len(sender.attempts) == 1
-        sender.behave = fail_first(0)
-        queue.valid = True
-        await rig.until_empty()
-        await delivery.stop()
-        assert sorted(n for _, _, n in sender.delivered) == list(range(10))
-
-    asyncio.run(scenario())
+    sender.behave = lose_it
+    await queue.put([numbered(n, f"room-{n}") for n in range(10)])
+    delivery = rig.delivery(concurrency=5)
+    await delivery.start()
+    # Five were started in one turn of the loop, but each looks again before it sends.
+    await wait_until_async(lambda: sender.attempts)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(sender.attempts) == 1
+    sender.behave = fail_first(0)
+    queue.valid = True
+    await rig.until_empty()
+    await delivery.stop()
+    assert sorted(n for _, _, n in sender.delivered) == list(range(10))
 
 
 def test_a_job_that_is_delivered_while_the_books_are_compared_is_not_sent_again() -> None:
@@ -120,7 +114,7 @@ def test_a_job_that_is_delivered_while_the_books_are_compared_is_not_sent_again(
     asyncio.run(scenario())
 
 
-def test_what_is_under_way_ends_when_another_has_taken_over() -> None:
+async def test_what_is_under_way_ends_when_another_has_taken_over() -> None:
     class Lost(MemoryQueue):
         lost = False
 
@@ -130,31 +124,28 @@ def test_what_is_under_way_ends_when_another_has_taken_over() -> None:
                 raise IncarnationGone("worker")
             return await super().reserve(limit, full)
 
-    async def scenario() -> None:
-        sender = Sender()
+    sender = Sender()
 
-        async def hang(_: Endpoint, __: Job) -> None:
-            await asyncio.sleep(60)
+    async def hang(_: Endpoint, __: Job) -> None:
+        await asyncio.sleep(60)
 
-        sender.behave = hang
-        queue = Lost()
-        rig = Rig(queue, sender)
-        await queue.put([numbered(1)])
-        delivery = rig.delivery()
-        await delivery.start()
-        await wait_until_async(lambda: sender.under_way == {"e1": 1})
-        sender.behave = fail_first(0)
-        queue.lost = True
-        await rig.until_empty()
-        assert sender.under_way == {"e1": 0}
-        await delivery.stop()
-        assert sender.attempts == [("e1", 1, 1), ("e1", 1, 1)]
-        assert sender.numbers("room") == [1]
-
-    asyncio.run(scenario())
+    sender.behave = hang
+    queue = Lost()
+    rig = Rig(queue, sender)
+    await queue.put([numbered(1)])
+    delivery = rig.delivery()
+    await delivery.start()
+    await wait_until_async(lambda: sender.under_way == {"e1": 1})
+    sender.behave = fail_first(0)
+    queue.lost = True
+    await rig.until_empty()
+    assert sender.under_way == {"e1": 0}
+    await delivery.stop()
+    assert sender.attempts == [("e1", 1, 1), ("e1", 1, 1)]
+    assert sender.numbers("room") == [1]
 
 
-def test_a_queue_that_fails_now_and_then_loses_and_repeats_nothing() -> None:
+async def test_a_queue_that_fails_now_and_then_loses_and_repeats_nothing() -> None:
     choose = random.Random(3)
 
     class Shaky(MemoryQueue):
@@ -179,17 +170,14 @@ def test_a_queue_that_fails_now_and_then_loses_and_repeats_nothing() -> None:
             if choose.random() < 0.2:
                 raise StoreUnavailable("stumbled")
 
-    async def scenario() -> None:
-        sender = Sender()
-        sender.behave = fail_first(1, *range(0, 40, 3))
-        rig = Rig(Shaky(), sender)
-        delivery = rig.delivery(lane_jobs=10)
-        await delivery.start()
-        for n in range(40):
-            await rig.queue.put([numbered(n, "a" if n % 2 else "b")])
-        await rig.until_empty(30)
-        await delivery.stop()
-        assert sender.numbers("b") == list(range(0, 40, 2))
-        assert sender.numbers("a") == list(range(1, 40, 2))
-
-    asyncio.run(scenario())
+    sender = Sender()
+    sender.behave = fail_first(1, *range(0, 40, 3))
+    rig = Rig(Shaky(), sender)
+    delivery = rig.delivery(lane_jobs=10)
+    await delivery.start()
+    for n in range(40):
+        await rig.queue.put([numbered(n, "a" if n % 2 else "b")])
+    await rig.until_empty(30)
+    await delivery.stop()
+    assert sender.numbers("b") == list(range(0, 40, 2))
+    assert sender.numbers("a") == list(range(1, 40, 2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from engine.app import App
@@ -69,61 +68,45 @@ def an_app(app_id: str, **fields: Any) -> App:
     return dataclasses.replace(make_app(make_endpoint(), app_id=app_id), key=f"key-{app_id}", **fields)
 
 
-def play(scenario: Callable[[Rig], Awaitable[None]], *apps: App) -> None:
-    async def run() -> None:
-        await scenario(Rig(*apps))
-
-    asyncio.run(run())
-
-
-def test_connections_follow_their_application_and_no_other_is_touched() -> None:
+async def test_connections_follow_their_application_and_no_other_is_touched() -> None:
     steady, changing, going = an_app("s"), an_app("c"), an_app("g")
-
-    async def scenario(rig: Rig) -> None:
-        rig.hub.here = [Connection(app) for app in (steady, changing, going) for _ in range(1000)]
-        newer = an_app("c", enabled=False)
-        await rig.changeover.replace([an_app("s"), newer])
-        assert sorted(set(rig.handlers.told)) == [("follow", "c"), ("forsake", "g")]
-        assert len(rig.handlers.told) == 2000
-        assert [connection.app for connection in rig.hub.here[:2000:1000]] == [steady, newer]
-        remains = rig.hub.here[-1].app
-        assert (remains.enabled, remains.endpoints) == (False, ())
-        rig.handlers.told.clear()
-        await rig.changeover.replace([an_app("s"), newer])
-        assert rig.handlers.told == []
-
-    play(scenario, steady, changing, going)
+    rig = Rig(steady, changing, going)
+    rig.hub.here = [Connection(app) for app in (steady, changing, going) for _ in range(1000)]
+    newer = an_app("c", enabled=False)
+    await rig.changeover.replace([an_app("s"), newer])
+    assert sorted(set(rig.handlers.told)) == [("follow", "c"), ("forsake", "g")]
+    assert len(rig.handlers.told) == 2000
+    assert [connection.app for connection in rig.hub.here[:2000:1000]] == [steady, newer]
+    remains = rig.hub.here[-1].app
+    assert (remains.enabled, remains.endpoints) == (False, ())
+    rig.handlers.told.clear()
+    await rig.changeover.replace([an_app("s"), newer])
+    assert rig.handlers.told == []
 
 
-def test_many_connections_leave_the_loop_to_others() -> None:
-    async def scenario(rig: Rig) -> None:
-        rig.hub.here = [Connection(rig.apps.all()[0]) for _ in range(5000)]
-        following = asyncio.create_task(rig.changeover.replace([an_app("1", enabled=False)]))
-        turns = 0
-        while not following.done():
-            turns += 1
-            await asyncio.sleep(0)
-        assert turns >= 5000 / module.SLICE
-
-    play(scenario, an_app("1"))
-
-
-def test_whoever_watches_asks_again_when_watchlists_are_switched_on() -> None:
-    async def scenario(rig: Rig) -> None:
-        await rig.changeover.replace([an_app("1"), an_app("2")])
-        await rig.changeover.replace([an_app("1", enabled=False), an_app("2")])
-        assert rig.watchlists.asked == 0
-        await rig.changeover.replace([an_app("1", watchlist_events=True), an_app("2")])
-        assert rig.watchlists.asked == 1
-
-    play(scenario, an_app("1"))
-
-
-def test_what_is_unknown_is_waited_for_until_the_next_set_comes() -> None:
-    async def scenario(rig: Rig) -> None:
-        waiting = asyncio.create_task(rig.catch_up.wait(["2"]))
+async def test_many_connections_leave_the_loop_to_others() -> None:
+    rig = Rig(an_app("1"))
+    rig.hub.here = [Connection(rig.apps.all()[0]) for _ in range(5000)]
+    following = asyncio.create_task(rig.changeover.replace([an_app("1", enabled=False)]))
+    turns = 0
+    while not following.done():
+        turns += 1
         await asyncio.sleep(0)
-        await rig.changeover.replace([an_app("1"), an_app("2")])
-        await asyncio.wait_for(waiting, CATCH_UP_S / 2)
+    assert turns >= 5000 / module.SLICE
 
-    play(scenario, an_app("1"))
+
+async def test_whoever_watches_asks_again_when_watchlists_are_switched_on() -> None:
+    rig = Rig(an_app("1"))
+    await rig.changeover.replace([an_app("1"), an_app("2")])
+    await rig.changeover.replace([an_app("1", enabled=False), an_app("2")])
+    assert rig.watchlists.asked == 0
+    await rig.changeover.replace([an_app("1", watchlist_events=True), an_app("2")])
+    assert rig.watchlists.asked == 1
+
+
+async def test_what_is_unknown_is_waited_for_until_the_next_set_comes() -> None:
+    rig = Rig(an_app("1"))
+    waiting = asyncio.create_task(rig.catch_up.wait(["2"]))
+    await asyncio.sleep(0)
+    await rig.changeover.replace([an_app("1"), an_app("2")])
+    await asyncio.wait_for(waiting, CATCH_UP_S / 2)

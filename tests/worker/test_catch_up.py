@@ -10,32 +10,26 @@ from engine.worker import catch_up as module
 from engine.worker.catch_up import CatchUp
 
 
-def test_what_was_waited_for_in_vain_holds_nobody_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        catch_up = CatchUp()
-        monkeypatch.setattr(module, "CATCH_UP_S", 0.01)
-        await catch_up.wait(["2", "3"])
-        monkeypatch.setattr(module, "CATCH_UP_S", 3600)
-        await asyncio.wait_for(catch_up.wait(["3"]), 5)
-        another = asyncio.create_task(catch_up.wait(["3", "4"]))
-        await asyncio.sleep(0)
-        assert not another.done()
-        another.cancel()
-
-    asyncio.run(scenario())
+async def test_what_was_waited_for_in_vain_holds_nobody_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    catch_up = CatchUp()
+    monkeypatch.setattr(module, "CATCH_UP_S", 0.01)
+    await catch_up.wait(["2", "3"])
+    monkeypatch.setattr(module, "CATCH_UP_S", 3600)
+    await asyncio.wait_for(catch_up.wait(["3"]), 5)
+    another = asyncio.create_task(catch_up.wait(["3", "4"]))
+    await asyncio.sleep(0)
+    assert not another.done()
+    another.cancel()
 
 
-def test_a_database_is_asked_at_once_for_each_that_is_unknown() -> None:
-    async def scenario() -> None:
-        asked = 0
+async def test_a_database_is_asked_at_once_for_each_that_is_unknown() -> None:
+    asked = 0
 
-        async def refresh() -> None:
-            nonlocal asked
-            asked += 1
+    async def refresh() -> None:
+        nonlocal asked
+        asked += 1
 
-        catch_up = CatchUp(refresh)
-        for names in (["1"], ["1"], ["2"], ["1", "2"], ["1", "3"]):
-            await catch_up.wait(names)
-        assert asked == 3
-
-    asyncio.run(scenario())
+    catch_up = CatchUp(refresh)
+    for names in (["1"], ["1"], ["2"], ["1", "2"], ["1", "3"]):
+        await catch_up.wait(names)
+    assert asked == 3

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import Mock
 
-import uvloop
-
 from engine.interfaces import Answer, MemberChange
 from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Member
@@ -51,48 +49,40 @@ class Room:
         self.rosters.changed(MemberChange("app", ROOM, version, added, user, INFO))
 
 
-def test_a_departure_from_before_the_answer_does_not_outlive_it() -> None:
+async def test_a_departure_from_before_the_answer_does_not_outlive_it() -> None:
     """Somebody comes back while the worker is resyncing, and only now it is heard that they had gone."""
-
-    async def run() -> None:
-        async with bench() as b:
-            room = Room(b)
-            first = await room.ask("ada")
-            room.answer(5, "ada", "bob")
-            room.rosters.resyncing = True
-            back = await room.ask("bob")
-            room.change(7, "bob", added=False)
-            room.answer(0, "ada", "bob")
-            room.change(9, "bob", added=True)
-            room.rosters.resync("app", ROOM, {"ada": INFO, "bob": INFO}, 9, True)
-            room.rosters.resyncing = False
-            room.change(10, "zoe", added=True)
-            for peer in (first, back):
-                await peer.until(lambda peer=peer: any("zoe" in text for text in peer.texts))
-                assert _believed(peer) == {"ada", "bob", "zoe"}
-
-    uvloop.run(run())
+    async with bench() as b:
+        room = Room(b)
+        first = await room.ask("ada")
+        room.answer(5, "ada", "bob")
+        room.rosters.resyncing = True
+        back = await room.ask("bob")
+        room.change(7, "bob", added=False)
+        room.answer(0, "ada", "bob")
+        room.change(9, "bob", added=True)
+        room.rosters.resync("app", ROOM, {"ada": INFO, "bob": INFO}, 9, True)
+        room.rosters.resyncing = False
+        room.change(10, "zoe", added=True)
+        for peer in (first, back):
+            await peer.until(lambda peer=peer: any("zoe" in text for text in peer.texts))
+            assert _believed(peer) == {"ada", "bob", "zoe"}
 
 
-def test_what_the_first_one_heard_while_waiting_is_known() -> None:
+async def test_what_the_first_one_heard_while_waiting_is_known() -> None:
     """Somebody leaves between the first newcomer's answer and its arrival, and returns during a resync."""
-
-    async def run() -> None:
-        async with bench() as b:
-            room = Room(b)
-            first = await room.ask("ada")
-            room.change(4, "cem", added=False)
-            room.change(7, "bob", added=False)
-            room.answer(5, "ada", "bob", "cem")
-            room.rosters.resyncing = True
-            room.change(9, "bob", added=True)
-            room.rosters.resync("app", ROOM, dict.fromkeys(("ada", "bob", "cem"), INFO), 9, True)
-            room.rosters.resyncing = False
-            room.change(10, "zoe", added=True)
-            await first.until(lambda: any("zoe" in text for text in first.texts))
-            assert _believed(first) == {"ada", "bob", "cem", "zoe"}
-
-    uvloop.run(run())
+    async with bench() as b:
+        room = Room(b)
+        first = await room.ask("ada")
+        room.change(4, "cem", added=False)
+        room.change(7, "bob", added=False)
+        room.answer(5, "ada", "bob", "cem")
+        room.rosters.resyncing = True
+        room.change(9, "bob", added=True)
+        room.rosters.resync("app", ROOM, dict.fromkeys(("ada", "bob", "cem"), INFO), 9, True)
+        room.rosters.resyncing = False
+        room.change(10, "zoe", added=True)
+        await first.until(lambda: any("zoe" in text for text in first.texts))
+        assert _believed(first) == {"ada", "bob", "cem", "zoe"}
 
 
 def _believed(peer: Peer) -> set[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
-import uvloop
 
 from engine._fast.connection import Connection
 from engine.adapter.local import LocalAdapter
@@ -68,18 +67,16 @@ class World:
             self.watchlists.changed(change)
 
 
-def run(scene: Callable[[World], Awaitable[None]]) -> None:
-    async def play() -> None:
-        async with bench() as made:
-            world = World(made)
-            world.cluster.join("other")
-            await world.watchlists.start()
-            try:
-                await scene(world)
-            finally:
-                await world.watchlists.stop()
-
-    uvloop.run(play())
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with bench() as made:
+        world = World(made)
+        world.cluster.join("other")
+        await world.watchlists.start()
+        try:
+            yield world
+        finally:
+            await world.watchlists.stop()
 
 
 async def heard(peer: Peer, count: int) -> list[list[tuple[str, list[str]]]]:
@@ -88,86 +85,72 @@ async def heard(peer: Peer, count: int) -> list[list[tuple[str, list[str]]]]:
     return [[(event["name"], event["user_ids"]) for event in events] for events in frames]
 
 
-def test_a_change_while_the_store_is_asked_is_told_once() -> None:
-    async def scene(world: World) -> None:
-        world.store.may_answer.clear()
-        _, peer = await world.watcher("ada", "bob")
-        await _until(lambda: world.store.asked)
-        # The answer under way is older than this.
-        await world.sign_in("ada")
-        world.store.may_answer.set()
-        assert await heard(peer, 1) == [[(ONLINE, ["ada"]), (OFFLINE, ["bob"])]]
-        await world.sign_in("bob")
-        assert (await heard(peer, 2))[1:] == [[(ONLINE, ["bob"])]]
-
-    run(scene)
+async def test_a_change_while_the_store_is_asked_is_told_once(world: World) -> None:
+    world.store.may_answer.clear()
+    _, peer = await world.watcher("ada", "bob")
+    await _until(lambda: world.store.asked)
+    # The answer under way is older than this.
+    await world.sign_in("ada")
+    world.store.may_answer.set()
+    assert await heard(peer, 1) == [[(ONLINE, ["ada"]), (OFFLINE, ["bob"])]]
+    await world.sign_in("bob")
+    assert (await heard(peer, 2))[1:] == [[(ONLINE, ["bob"])]]
 
 
-def test_a_user_watched_here_already_is_not_asked_about() -> None:
-    async def scene(world: World) -> None:
-        await world.sign_in("ada")
-        _, first = await world.watcher("ada")
-        await heard(first, 1)
-        _, second = await world.watcher("ada")
-        assert await heard(second, 1) == [[(ONLINE, ["ada"])]]
-        _, third = await world.watcher("ada", "bob")
-        assert await heard(third, 1) == [[(ONLINE, ["ada"]), (OFFLINE, ["bob"])]]
-        assert world.store.asked == [[user_channel("ada")], [user_channel("bob")]]
-
-    run(scene)
+async def test_a_user_watched_here_already_is_not_asked_about(world: World) -> None:
+    await world.sign_in("ada")
+    _, first = await world.watcher("ada")
+    await heard(first, 1)
+    _, second = await world.watcher("ada")
+    assert await heard(second, 1) == [[(ONLINE, ["ada"])]]
+    _, third = await world.watcher("ada", "bob")
+    assert await heard(third, 1) == [[(ONLINE, ["ada"]), (OFFLINE, ["bob"])]]
+    assert world.store.asked == [[user_channel("ada")], [user_channel("bob")]]
 
 
-def test_without_the_store_online_is_who_is_here_and_the_rest_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_store_online_is_who_is_here_and_the_rest_is_told_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watchlists, "RETRY_S", 0.01)
-
-    async def scene(world: World) -> None:
-        world.store.there = False
-        await world.sign_in("ada")
-        world.bench.hub.open("app", user_channel("bob"))
-        _, peer = await world.watcher("ada", "bob")
-        assert await heard(peer, 1) == [[(ONLINE, ["bob"]), (OFFLINE, ["ada"])]]
-        world.store.there = True
-        assert sorted((await heard(peer, 3))[1:]) == [[(OFFLINE, ["bob"])], [(ONLINE, ["ada"])]]
-
-    run(scene)
+    world.store.there = False
+    await world.sign_in("ada")
+    world.bench.hub.open("app", user_channel("bob"))
+    _, peer = await world.watcher("ada", "bob")
+    assert await heard(peer, 1) == [[(ONLINE, ["bob"]), (OFFLINE, ["ada"])]]
+    world.store.there = True
+    assert sorted((await heard(peer, 3))[1:]) == [[(OFFLINE, ["bob"])], [(ONLINE, ["ada"])]]
 
 
-def test_what_was_missed_is_told_by_asking_again() -> None:
-    async def scene(world: World) -> None:
-        await world.sign_in("ada")
-        _, peer = await world.watcher("ada", "bob", "carol")
-        await heard(peer, 1)
-        world.deaf = True
-        await world.sign_in("ada", there=False)
-        await world.sign_in("bob")
-        world.deaf = False
-        world.watchlists.resync()
-        assert sorted((await heard(peer, 3))[1:]) == [[(OFFLINE, ["ada"])], [(ONLINE, ["bob"])]]
-
-    run(scene)
+async def test_what_was_missed_is_told_by_asking_again(world: World) -> None:
+    await world.sign_in("ada")
+    _, peer = await world.watcher("ada", "bob", "carol")
+    await heard(peer, 1)
+    world.deaf = True
+    await world.sign_in("ada", there=False)
+    await world.sign_in("bob")
+    world.deaf = False
+    world.watchlists.resync()
+    assert sorted((await heard(peer, 3))[1:]) == [[(OFFLINE, ["ada"])], [(ONLINE, ["bob"])]]
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["while it waits", "later"])
-def test_nothing_is_kept_of_who_is_gone(answered: bool) -> None:
-    async def scene(world: World) -> None:
-        if not answered:
-            world.store.may_answer.clear()
-        (one, peer), (two, _) = await world.watcher("ada", "bob"), await world.watcher("ada")
-        if answered:
-            await heard(peer, 1)
-        await _until(lambda: world.store.asked)
-        world.watchlists.drop(one)
-        assert world.bench.hub.channel("app", watch_channel("bob")) is None
-        assert world.bench.hub.channel("app", watch_channel("ada")) is not None
-        world.watchlists.drop(two)
-        assert world.bench.hub.channels() == []
-        assert not world.watchlists._watched
-        world.store.may_answer.set()
-        await world.sign_in("ada")
-        _, peer = await world.watcher("ada")
-        assert await heard(peer, 1) == [[(ONLINE, ["ada"])]]
-
-    run(scene)
+async def test_nothing_is_kept_of_who_is_gone(world: World, answered: bool) -> None:
+    if not answered:
+        world.store.may_answer.clear()
+    (one, peer), (two, _) = await world.watcher("ada", "bob"), await world.watcher("ada")
+    if answered:
+        await heard(peer, 1)
+    await _until(lambda: world.store.asked)
+    world.watchlists.drop(one)
+    assert world.bench.hub.channel("app", watch_channel("bob")) is None
+    assert world.bench.hub.channel("app", watch_channel("ada")) is not None
+    world.watchlists.drop(two)
+    assert world.bench.hub.channels() == []
+    assert not world.watchlists._watched
+    world.store.may_answer.set()
+    await world.sign_in("ada")
+    _, peer = await world.watcher("ada")
+    assert await heard(peer, 1) == [[(ONLINE, ["ada"])]]
 
 
 async def _until(condition: Callable[[], object]) -> None:

@@ -160,15 +160,12 @@ def test_missing_table_and_nobody_there(aws: MotoAws) -> None:
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_change_is_seen_by_the_next_reading(aws: MotoAws) -> None:
-    async def play() -> None:
-        name = f"apps-{next(_numbers)}"
-        with dynamodb_table(aws, name, "id") as made:
-            async with source_of(aws.url, name) as source:
-                assert await source.read() == []
-                made.put(ONE)
-                assert await source.read() == [{"id": "1", "key": "k", "secret": "s"}]
-                made.put(ONE | {"enabled": {"BOOL": False}})
-                assert await source.read() == [{"id": "1", "key": "k", "secret": "s", "enabled": False}]
-
-    asyncio.run(play())
+async def test_a_change_is_seen_by_the_next_reading(aws: MotoAws) -> None:
+    name = f"apps-{next(_numbers)}"
+    with dynamodb_table(aws, name, "id") as made:
+        async with source_of(aws.url, name) as source:
+            assert await source.read() == []
+            made.put(ONE)
+            assert await source.read() == [{"id": "1", "key": "k", "secret": "s"}]
+            made.put(ONE | {"enabled": {"BOOL": False}})
+            assert await source.read() == [{"id": "1", "key": "k", "secret": "s", "enabled": False}]

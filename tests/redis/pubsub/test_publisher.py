@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hiredis
 import pytest
-import uvloop
 
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
@@ -49,39 +49,34 @@ class SlowServer:
         self._writer.write(b"".join(self._held))
 
 
-def run(scene: Callable[[SlowServer, PublishLink], Awaitable[None]], timeout_s: float) -> None:
-    async def play(path: str) -> None:
+@asynccontextmanager
+async def slow_server(timeout_s: float) -> AsyncIterator[tuple[SlowServer, PublishLink]]:
+    with TemporaryDirectory(prefix="slow-") as folder:
+        path = str(Path(folder) / "s")
         slow = SlowServer()
         server = await asyncio.start_unix_server(slow.serve, path)
         link = PublishLink(RedisOptions(path=path), "publisher", timeout_s)
         await link.start()
         try:
-            await scene(slow, link)
+            yield slow, link
         finally:
             await link.stop()
             server.close()
             await server.wait_closed()
 
-    with TemporaryDirectory(prefix="slow-") as folder:
-        uvloop.run(play(str(Path(folder) / "s")))
 
-
-def test_publishes_of_one_loop_turn_leave_together_and_each_gets_its_own_reply() -> None:
-    async def scene(slow: SlowServer, link: PublishLink) -> None:
+async def test_publishes_of_one_loop_turn_leave_together_and_each_gets_its_own_reply() -> None:
+    async with slow_server(timeout_s=5) as (slow, link):
         slow.let_go = True
         assert await asyncio.gather(*[link.publish(b"topic", b"x" * n) for n in range(50)]) == list(range(50))
         assert [count for count in slow.publishes if count] == [50]
 
-    run(scene, timeout_s=5)
 
-
-def test_a_publish_without_a_reply_in_time_counts_as_not_taken_and_its_late_reply_is_nobody_elses() -> None:
-    async def scene(slow: SlowServer, link: PublishLink) -> None:
+async def test_a_publish_without_a_reply_in_time_counts_as_not_taken_and_its_late_reply_is_nobody_elses() -> None:
+    async with slow_server(timeout_s=0.05) as (slow, link):
         # Its pings are answered, so the connection itself is well.
         with pytest.raises(StoreUnavailable, match="in time"):
             await asyncio.wait_for(link.publish(b"topic", b"12345"), 10)
         assert link.connected
         slow.release()
         assert await asyncio.wait_for(link.publish(b"topic", b"1234567"), 10) == 7
-
-    run(scene, timeout_s=0.05)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import orjson
@@ -37,15 +38,19 @@ class Bench:
         return await self.client.execute_command(*(str(c).replace("<prefix>", self.prefix) for c in command))
 
 
-def bench(url: str, scenario: Callable[[Bench], Coroutine[None, None, None]]) -> None:
-    async def run() -> None:
-        client = Redis.from_url(url)
-        try:
-            await scenario(Bench(client))
-        finally:
-            await client.aclose()
+@asynccontextmanager
+async def bench(url: str) -> AsyncIterator[Bench]:
+    client = Redis.from_url(url)
+    try:
+        yield Bench(client)
+    finally:
+        await client.aclose()
 
-    asyncio.run(run())
+
+@pytest.fixture
+async def b(redis_url: str) -> AsyncIterator[Bench]:
+    async with bench(redis_url) as b:
+        yield b
 
 
 def ids(reserved: Reservation) -> list[str]:
@@ -59,216 +64,182 @@ async def attached_after_lease(queue: RedisQueue) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_only_one_consumer_at_a_time_and_a_dead_ones_jobs_come_first(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        dead, heir = b.queue("dead", LEASE_S), b.queue("heir")
-        assert await dead.attach() is not None
-        await dead.put([plain_job(i) for i in "abcd"])
-        jobs = (await dead.reserve(3)).jobs
-        jobs[0].attempt = 3
-        await dead.retry(jobs[0], 0)
-        await dead.reserve(1)
-        assert await heir.attach() is None
-        assert not heir.attached
-        await attached_after_lease(heir)
-        await heir.put([plain_job("e")])
-        reserved = await heir.reserve(10)
-        assert ids(reserved) == ["a", "b", "c", "d", "e"]
-        assert reserved.jobs[0].attempt == 3
-        # The dead one was only asleep: whatever it tries is refused, and it may come back under a new name.
-        asleep = [b.queue("dead") for _ in range(4)]
-        for refused in (
-            asleep[0].attach(),
-            asleep[1].ack(jobs[1]),
-            asleep[2].retry(jobs[1], 0),
-            asleep[3].bury(jobs[1]),
-            dead.reserve(1),
-        ):
-            with pytest.raises(IncarnationGone):
-                await refused
-        assert not dead.attached
-        assert await dead.attach() is None
-        await heir.detach()
-        assert await dead.attach() is not None
-        assert len((await dead.reserve(10)).jobs) == 5
-
-    bench(redis_url, scenario)
+async def test_only_one_consumer_at_a_time_and_a_dead_ones_jobs_come_first(b: Bench) -> None:
+    dead, heir = b.queue("dead", LEASE_S), b.queue("heir")
+    assert await dead.attach() is not None
+    await dead.put([plain_job(i) for i in "abcd"])
+    jobs = (await dead.reserve(3)).jobs
+    jobs[0].attempt = 3
+    await dead.retry(jobs[0], 0)
+    await dead.reserve(1)
+    assert await heir.attach() is None
+    assert not heir.attached
+    await attached_after_lease(heir)
+    await heir.put([plain_job("e")])
+    reserved = await heir.reserve(10)
+    assert ids(reserved) == ["a", "b", "c", "d", "e"]
+    assert reserved.jobs[0].attempt == 3
+    # The dead one was only asleep: whatever it tries is refused, and it may come back under a new name.
+    asleep = [b.queue("dead") for _ in range(4)]
+    for refused in (
+        asleep[0].attach(),
+        asleep[1].ack(jobs[1]),
+        asleep[2].retry(jobs[1], 0),
+        asleep[3].bury(jobs[1]),
+        dead.reserve(1),
+    ):
+        with pytest.raises(IncarnationGone):
+            await refused
+    assert not dead.attached
+    assert await dead.attach() is None
+    await heir.detach()
+    assert await dead.attach() is not None
+    assert len((await dead.reserve(10)).jobs) == 5
 
 
-def test_the_lease_is_known_locally_and_renewed_by_reserving(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        now = [100.0]
-        queue = b.queue("one", 2.0, clock=lambda: now[0])  # type: ignore[arg-type]
-        assert not queue.attached
-        await queue.attach()
-        now[0] += 1.9
-        assert queue.attached
-        await queue.reserve(0)
-        now[0] += 1.9
-        assert queue.attached
-        now[0] += 0.2
-        assert not queue.attached
-
-    bench(redis_url, scenario)
+async def test_the_lease_is_known_locally_and_renewed_by_reserving(b: Bench) -> None:
+    now = [100.0]
+    queue = b.queue("one", 2.0, clock=lambda: now[0])  # type: ignore[arg-type]
+    assert not queue.attached
+    await queue.attach()
+    now[0] += 1.9
+    assert queue.attached
+    await queue.reserve(0)
+    now[0] += 1.9
+    assert queue.attached
+    now[0] += 0.2
+    assert not queue.attached
 
 
-def test_a_worker_known_to_be_dead_is_not_waited_for(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        dead, heir = b.queue("worker-1"), b.queue("worker-10")
-        await dead.attach()
-        await heir.expire("worker-10")
-        await heir.expire("worker")
-        assert await heir.attach() is None
-        await heir.expire("worker-1")
-        assert await heir.attach() is not None
-
-    bench(redis_url, scenario)
+async def test_a_worker_known_to_be_dead_is_not_waited_for(b: Bench) -> None:
+    dead, heir = b.queue("worker-1"), b.queue("worker-10")
+    await dead.attach()
+    await heir.expire("worker-10")
+    await heir.expire("worker")
+    assert await heir.attach() is None
+    await heir.expire("worker-1")
+    assert await heir.attach() is not None
 
 
-def test_a_reply_that_got_lost_is_found_again_on_attaching(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        queue, same = b.queue(), b.queue()
-        await queue.attach()
-        await queue.put([plain_job(i) for i in "abc"])
-        held = (await queue.reserve(1)).jobs
-        assert ids(await same.reserve(1)) == ["b"]
-        backlog = await queue.attach(held)
-        assert backlog is not None
-        assert [job.id for job in backlog.in_flight] == ["a", "b"]
-        for job in backlog.in_flight:
-            await queue.ack(job)
-        assert await queue.depth() == {"waiting": 1, "in_flight": 0, "delayed": 0, "dead": 0}
-
-    bench(redis_url, scenario)
+async def test_a_reply_that_got_lost_is_found_again_on_attaching(b: Bench) -> None:
+    queue, same = b.queue(), b.queue()
+    await queue.attach()
+    await queue.put([plain_job(i) for i in "abc"])
+    held = (await queue.reserve(1)).jobs
+    assert ids(await same.reserve(1)) == ["b"]
+    backlog = await queue.attach(held)
+    assert backlog is not None
+    assert [job.id for job in backlog.in_flight] == ["a", "b"]
+    for job in backlog.in_flight:
+        await queue.ack(job)
+    assert await queue.depth() == {"waiting": 1, "in_flight": 0, "delayed": 0, "dead": 0}
 
 
-def test_a_store_that_lost_everything_gets_the_held_jobs_back(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        queue = b.queue()
-        await queue.attach()
-        await queue.put([plain_job(i) for i in "abc"])
-        held = (await queue.reserve(3)).jobs
-        held[1].attempt = 2
-        await queue.retry(held[1], 1000)
-        for key in await b.client.keys(b.prefix + "*"):
-            await b.client.delete(key)
-        with pytest.raises(StoreUnavailable):
-            await queue.reserve(1)
-        assert not queue.attached
-        backlog = await queue.attach(held)
-        assert backlog is not None
-        assert [(job.id, job.attempt) for job in backlog.in_flight] == [("a", 0), ("b", 2), ("c", 0)]
-
-    bench(redis_url, scenario)
+async def test_a_store_that_lost_everything_gets_the_held_jobs_back(b: Bench) -> None:
+    queue = b.queue()
+    await queue.attach()
+    await queue.put([plain_job(i) for i in "abc"])
+    held = (await queue.reserve(3)).jobs
+    held[1].attempt = 2
+    await queue.retry(held[1], 1000)
+    for key in await b.client.keys(b.prefix + "*"):
+        await b.client.delete(key)
+    with pytest.raises(StoreUnavailable):
+        await queue.reserve(1)
+    assert not queue.attached
+    backlog = await queue.attach(held)
+    assert backlog is not None
+    assert [(job.id, job.attempt) for job in backlog.in_flight] == [("a", 0), ("b", 2), ("c", 0)]
 
 
-def test_requeue_by_hand_as_the_documentation_says(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        queue = b.queue()
-        await queue.attach()
-        await queue.put([plain_job(i) for i in "abc"])
-        for job in (await queue.reserve(3)).jobs:
-            job.attempt, job.errors = 5, ["status 500"] * 5
-            await queue.bury(job)
-        await queue.put([plain_job("d")])
-        assert await b.hand("LLEN", "<prefix>failed") == 3
-        shown = orjson.loads((await b.hand("LRANGE", "<prefix>failed", 0, 5))[0])  # type: ignore[index]
-        assert (shown["id"], shown["attempt"], shown["errors"]) == ("a", 5, ["status 500"] * 5)
-        for _ in range(3):
-            assert await b.hand("RPOPLPUSH", "<prefix>failed", "<prefix>default")
-        reserved = await queue.reserve(10)
-        assert [(job.id, job.attempt, job.errors) for job in reserved.jobs] == [(i, 0, []) for i in "abcd"]
-
-    bench(redis_url, scenario)
+async def test_requeue_by_hand_as_the_documentation_says(b: Bench) -> None:
+    queue = b.queue()
+    await queue.attach()
+    await queue.put([plain_job(i) for i in "abc"])
+    for job in (await queue.reserve(3)).jobs:
+        job.attempt, job.errors = 5, ["status 500"] * 5
+        await queue.bury(job)
+    await queue.put([plain_job("d")])
+    assert await b.hand("LLEN", "<prefix>failed") == 3
+    shown = orjson.loads((await b.hand("LRANGE", "<prefix>failed", 0, 5))[0])  # type: ignore[index]
+    assert (shown["id"], shown["attempt"], shown["errors"]) == ("a", 5, ["status 500"] * 5)
+    for _ in range(3):
+        assert await b.hand("RPOPLPUSH", "<prefix>failed", "<prefix>default")
+    reserved = await queue.reserve(10)
+    assert [(job.id, job.attempt, job.errors) for job in reserved.jobs] == [(i, 0, []) for i in "abcd"]
 
 
-def test_a_job_written_by_hand_is_taken_whatever_its_order_of_members(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        queue = b.queue()
-        await queue.attach()
-        entry = orjson.loads(encode(plain_job("a")))
-        await b.hand("LPUSH", "<prefix>default", orjson.dumps(dict(sorted(entry.items()))).decode())
-        reserved = await queue.reserve(10, {"app-1/e1"})
-        assert (ids(reserved), reserved.deferred) == ([], {"app-1/e1"})
-        assert ids(await queue.resume("app-1/e1", 10)) == ["a"]
-
-    bench(redis_url, scenario)
+async def test_a_job_written_by_hand_is_taken_whatever_its_order_of_members(b: Bench) -> None:
+    queue = b.queue()
+    await queue.attach()
+    entry = orjson.loads(encode(plain_job("a")))
+    await b.hand("LPUSH", "<prefix>default", orjson.dumps(dict(sorted(entry.items()))).decode())
+    reserved = await queue.reserve(10, {"app-1/e1"})
+    assert (ids(reserved), reserved.deferred) == ([], {"app-1/e1"})
+    assert ids(await queue.resume("app-1/e1", 10)) == ["a"]
 
 
-def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        queue = b.queue()
-        await queue.attach()
-        hostile = [b"", b"\xff\xfe", b"{}", b'{"app_id":"a","endpoint_id":"b"}', b"[" * 5000, b"\x00" * 100_000]
-        hostile += [b'{"app_id":"a","endpoint_id":"b",' + b'"id":' * 10, b"null", b'"text"']
-        for entry in hostile:
-            await b.client.rpush(b.prefix + "default", entry)
-        await b.client.zadd(b.prefix + "delayed", {b"rubbish": 0})
-        await queue.put([plain_job("good")])
-        assert ids(await queue.reserve(100)) == ["good"]
-        assert queue.malformed == len(hostile) + 1
-        dead = await b.client.lrange(b.prefix + "failed", 0, -1)
-        assert len(dead) == len(hostile) + 1
-        assert orjson.loads(dead[0])["malformed"]
-        assert orjson.loads(dead[0])["entry"] == "rubbish"
-        assert (await queue.depth())["in_flight"] == 1
-        # Requeued by hand, they come back as they were.
-        assert await queue.requeue(None) == len(dead)
-        assert ids(await queue.reserve(100)) == []
-        assert await b.client.lrange(b.prefix + "failed", 0, -1) == dead
-        assert await queue.dead_letters(100) == []
-
-    bench(redis_url, scenario)
+async def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(b: Bench) -> None:
+    queue = b.queue()
+    await queue.attach()
+    hostile = [b"", b"\xff\xfe", b"{}", b'{"app_id":"a","endpoint_id":"b"}', b"[" * 5000, b"\x00" * 100_000]
+    hostile += [b'{"app_id":"a","endpoint_id":"b",' + b'"id":' * 10, b"null", b'"text"']
+    for entry in hostile:
+        await b.client.rpush(b.prefix + "default", entry)
+    await b.client.zadd(b.prefix + "delayed", {b"rubbish": 0})
+    await queue.put([plain_job("good")])
+    assert ids(await queue.reserve(100)) == ["good"]
+    assert queue.malformed == len(hostile) + 1
+    dead = await b.client.lrange(b.prefix + "failed", 0, -1)
+    assert len(dead) == len(hostile) + 1
+    assert orjson.loads(dead[0])["malformed"]
+    assert orjson.loads(dead[0])["entry"] == "rubbish"
+    assert (await queue.depth())["in_flight"] == 1
+    # Requeued by hand, they come back as they were.
+    assert await queue.requeue(None) == len(dead)
+    assert ids(await queue.reserve(100)) == []
+    assert await b.client.lrange(b.prefix + "failed", 0, -1) == dead
+    assert await queue.dead_letters(100) == []
 
 
-def test_keys_of_the_wrong_type_are_an_error_not_a_crash(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        queue = b.queue()
-        await queue.attach()
-        await b.client.set(b.prefix + "default", "text")
-        with pytest.raises(StoreUnavailable):
-            await queue.reserve(1)
-        with pytest.raises(StoreUnavailable):
-            await queue.put([plain_job("a")])
-        with pytest.raises(StoreUnavailable):
-            await queue.wait(0.01)
-
-    bench(redis_url, scenario)
+async def test_keys_of_the_wrong_type_are_an_error_not_a_crash(b: Bench) -> None:
+    queue = b.queue()
+    await queue.attach()
+    await b.client.set(b.prefix + "default", "text")
+    with pytest.raises(StoreUnavailable):
+        await queue.reserve(1)
+    with pytest.raises(StoreUnavailable):
+        await queue.put([plain_job("a")])
+    with pytest.raises(StoreUnavailable):
+        await queue.wait(0.01)
 
 
-def test_dead_letters_are_limited_and_the_loss_is_counted(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        queue = b.queue(max_dead_letters=2)
-        await queue.attach()
-        await queue.put([plain_job(i) for i in "abc"])
-        for job in (await queue.reserve(3)).jobs:
-            await queue.bury(job)
-        assert [job.id for job in await queue.dead_letters(10)] == ["c", "b"]
-        assert queue.dropped == 1
-
-    bench(redis_url, scenario)
+async def test_dead_letters_are_limited_and_the_loss_is_counted(b: Bench) -> None:
+    queue = b.queue(max_dead_letters=2)
+    await queue.attach()
+    await queue.put([plain_job(i) for i in "abc"])
+    for job in (await queue.reserve(3)).jobs:
+        await queue.bury(job)
+    assert [job.id for job in await queue.dead_letters(10)] == ["c", "b"]
+    assert queue.dropped == 1
 
 
-def test_nothing_is_left_behind_when_all_is_delivered(redis_url: str) -> None:
-    async def scenario(b: Bench) -> None:
-        queue = b.queue()
-        await queue.attach()
-        await queue.put([plain_job("a"), plain_job("b")])
-        await queue.reserve(1, {"app-1/e1"})
-        jobs: list[Job] = (await queue.resume("app-1/e1", 5)).jobs
-        jobs += (await queue.reserve(5)).jobs
-        for job in jobs:
-            await queue.ack(job)
-        await queue.detach()
-        assert await b.client.keys(b.prefix + "*") == []
-
-    bench(redis_url, scenario)
+async def test_nothing_is_left_behind_when_all_is_delivered(b: Bench) -> None:
+    queue = b.queue()
+    await queue.attach()
+    await queue.put([plain_job("a"), plain_job("b")])
+    await queue.reserve(1, {"app-1/e1"})
+    jobs: list[Job] = (await queue.resume("app-1/e1", 5)).jobs
+    jobs += (await queue.reserve(5)).jobs
+    for job in jobs:
+        await queue.ack(job)
+    await queue.detach()
+    assert await b.client.keys(b.prefix + "*") == []
 
 
-def test_a_server_that_hangs_or_is_gone_is_told_in_time() -> None:
+async def test_a_server_that_hangs_or_is_gone_is_told_in_time() -> None:
     with ValkeyServer() as server:
-
-        async def scenario(b: Bench) -> None:
+        async with bench(server.url) as b:
             queue = b.queue(timeout_s=0.2)
             await queue.attach()
             server.pause()
@@ -284,5 +255,3 @@ def test_a_server_that_hangs_or_is_gone_is_told_in_time() -> None:
             await queue.put([plain_job("b")])
             await wait_until_async(lambda: queue.attached)
             assert "b" in ids(await queue.reserve(5))
-
-        bench(server.url, scenario)

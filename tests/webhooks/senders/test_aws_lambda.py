@@ -160,24 +160,21 @@ def test_faults_on_the_way(receiver: WebhookReceiver) -> None:
     assert len(receiver.requests) == 2
 
 
-def test_credentials_may_come_later(standin: FailingLambda, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_credentials_may_come_later(standin: FailingLambda, monkeypatch: pytest.MonkeyPatch) -> None:
     target, job = endpoint(standin.url), a_job()
     standin.answer(202, None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
 
-    async def sending() -> None:
-        sender = LambdaSender()
-        await sender.start()
-        try:
-            with pytest.raises(DeliveryError, match="no AWS credentials were found"):
-                await sender.send(make_app(target), target, job)
-            use_credentials(monkeypatch.setenv)
+    sender = LambdaSender()
+    await sender.start()
+    try:
+        with pytest.raises(DeliveryError, match="no AWS credentials were found"):
             await sender.send(make_app(target), target, job)
-        finally:
-            await sender.stop()
-
-    asyncio.run(sending())
+        use_credentials(monkeypatch.setenv)
+        await sender.send(make_app(target), target, job)
+    finally:
+        await sender.stop()
     assert len(standin.requests) == 1
 
 

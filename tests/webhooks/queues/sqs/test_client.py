@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -11,63 +12,58 @@ from engine.errors import StoreUnavailable
 from engine.webhooks.job import make_job
 from tests.support.aws import CREDENTIALS, FailingLambda, MotoAws
 from tests.webhooks.making import NOW_MS, make_event, plain_job
-from tests.webhooks.sqs_bench import Bench, Runner, taken
+from tests.webhooks.sqs_bench import Bench, taken
 
 
-def test_a_job_put_twice_is_one_job_in_a_fifo_queue(bench: Runner) -> None:
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.consumer()
-        for _ in range(2):
-            await queue.put([plain_job("a"), plain_job("b")])
-        assert [job.id for job in await taken(queue, 2)] == ["a", "b"]
-        assert await queue.depth() == {"waiting": 0, "in_flight": 2, "delayed": 0, "dead": 0}
-
-    bench(scenario, fifo=True)
-
-
-def test_a_dead_letter_is_requeued_at_once_in_a_fifo_queue(bench: Runner) -> None:
-    """SQS would drop the same message within five minutes."""
-
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.consumer()
+async def test_a_job_put_twice_is_one_job_in_a_fifo_queue(open_bench: Callable[..., Bench]) -> None:
+    bench = open_bench(fifo=True)
+    queue = await bench.consumer()
+    for _ in range(2):
         await queue.put([plain_job("a"), plain_job("b")])
-        for job in await taken(queue, 2):
-            job.attempt, job.errors = 6, ["status 500"]
-            await queue.bury(job)
-        operator = await bench.queue()
-        assert [job.errors for job in await operator.dead_letters(10)] == [["status 500"]] * 2
-        assert await operator.requeue(None) == 2
-        assert sorted([(job.id, job.attempt) for job in await taken(queue, 2)]) == [("a", 0), ("b", 0)]
-        assert await operator.purge_dead_letters() == 0
-
-    bench(scenario, fifo=True)
+    assert [job.id for job in await taken(queue, 2)] == ["a", "b"]
+    assert await queue.depth() == {"waiting": 0, "in_flight": 2, "delayed": 0, "dead": 0}
 
 
-def test_any_text_survives(bench: Runner) -> None:
+async def test_a_dead_letter_is_requeued_at_once_in_a_fifo_queue(open_bench: Callable[..., Bench]) -> None:
+    """SQS would drop the same message within five minutes."""
+    bench = open_bench(fifo=True)
+    queue = await bench.consumer()
+    await queue.put([plain_job("a"), plain_job("b")])
+    for job in await taken(queue, 2):
+        job.attempt, job.errors = 6, ["status 500"]
+        await queue.bury(job)
+    operator = await bench.queue()
+    assert [job.errors for job in await operator.dead_letters(10)] == [["status 500"]] * 2
+    assert await operator.requeue(None) == 2
+    assert sorted([(job.id, job.attempt) for job in await taken(queue, 2)]) == [("a", 0), ("b", 0)]
+    assert await operator.purge_dead_letters() == 0
+
+
+async def test_any_text_survives(open_bench: Callable[..., Bench]) -> None:
     text = "".join(map(chr, [*range(0x100), 0xFFFD, 0xFFFE, 0xFFFF, 0x10FFFF]))
-
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.consumer()
-        job = plain_job("a", text)
-        job.body = json.dumps({"time_ms": 1, "events": [{"data": text}]}, ensure_ascii=False)
-        await queue.put([job])
-        (got,) = await taken(queue, 1)
-        assert (got.body, got.channels) == (job.body, job.channels)
-        got.errors = [text]
-        await queue.bury(got)
-        assert [(dead.errors, dead.body) for dead in await queue.dead_letters(1)] == [([text], job.body)]
-
-    bench(scenario)
+    bench = open_bench()
+    queue = await bench.consumer()
+    job = plain_job("a", text)
+    job.body = json.dumps({"time_ms": 1, "events": [{"data": text}]}, ensure_ascii=False)
+    await queue.put([job])
+    (got,) = await taken(queue, 1)
+    assert (got.body, got.channels) == (job.body, job.channels)
+    got.errors = [text]
+    await queue.bury(got)
+    assert [(dead.errors, dead.body) for dead in await queue.dead_letters(1)] == [([text], job.body)]
 
 
-def test_what_is_too_large_for_sqs_is_sent_in_parts(bench: Runner, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_is_too_large_for_sqs_is_sent_in_parts(
+    open_bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+) -> None:
     events = [make_event(f"room-{n}-{'x' * 180}") for n in range(2000)]
     job = make_job("app-1", "e1", events, NOW_MS)
     assert len(job.body) > 400_000
     huge = plain_job("huge")
     huge.body = '{"time_ms":1,"events":[{"data":"' + "x" * 300_000 + '"}]}'
 
-    async def scenario(bench: Bench) -> None:
+    with caplog.at_level(logging.ERROR):
+        bench = open_bench(fifo=True)
         queue = await bench.consumer()
         await queue.put([plain_job("before"), job, huge, plain_job("after")])
         before, *parts, after = (await queue.reserve(10)).jobs
@@ -81,68 +77,56 @@ def test_what_is_too_large_for_sqs_is_sent_in_parts(bench: Runner, caplog: pytes
         await queue.bury(parts[0])
         (dead,) = await queue.dead_letters(1)
         assert (dead.id, dead.body) == (parts[0].id, parts[0].body)
-
-    with caplog.at_level(logging.ERROR):
-        bench(scenario, fifo=True)
     assert [record.getMessage()[:47] for record in caplog.records] == [
         "webhook queue: a webhook of app app-1 with 3001"
     ]
 
 
-def test_queues_are_made_where_they_are_missing(bench: Runner, aws: MotoAws) -> None:
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.queue()
-        assert await queue.depth() == {"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 0}
-        assert await queue._sqs.find("default") == f"{aws.url}/123456789012/sockudo_queue_default.fifo"
-        assert await queue._sqs.find("failed") == f"{aws.url}/123456789012/sockudo_queue_failed"
-        named = Bench(aws.url, fifo=True, queue_url_prefix=f"{aws.url}/123456789012")
-        assert (await (await named.queue()).depth())["dead"] == 0
-        await named.close()
-
-    bench(scenario, fifo=True, queue_url_prefix=None)
+async def test_queues_are_made_where_they_are_missing(open_bench: Callable[..., Bench], aws: MotoAws) -> None:
+    bench = open_bench(fifo=True, queue_url_prefix=None)
+    queue = await bench.queue()
+    assert await queue.depth() == {"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 0}
+    assert await queue._sqs.find("default") == f"{aws.url}/123456789012/sockudo_queue_default.fifo"
+    assert await queue._sqs.find("failed") == f"{aws.url}/123456789012/sockudo_queue_failed"
+    named = Bench(aws.url, fifo=True, queue_url_prefix=f"{aws.url}/123456789012")
+    assert (await (await named.queue()).depth())["dead"] == 0
+    await named.close()
 
 
-def test_a_strangers_message_becomes_a_dead_letter(bench: Runner) -> None:
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.consumer()
-        url = await queue._sqs.find("default")
-        for body in ("no job", "[]", '{"id":"a"}'):
-            await queue._sqs._call("send_message", QueueUrl=url, MessageBody=body)
-        await queue.put([plain_job("a")])
-        assert [job.id for job in await taken(queue, 1)] == ["a"]
-        assert await queue.dead_letters(10) == []
-        assert await queue.depth() == {"waiting": 0, "in_flight": 1, "delayed": 0, "dead": 3}
-        # Nothing to send again there, and nothing lost.
-        assert await queue.requeue(None) == 0
-        assert await queue.purge_dead_letters() == 3
-
-    bench(scenario)
+async def test_a_strangers_message_becomes_a_dead_letter(open_bench: Callable[..., Bench]) -> None:
+    bench = open_bench()
+    queue = await bench.consumer()
+    url = await queue._sqs.find("default")
+    for body in ("no job", "[]", '{"id":"a"}'):
+        await queue._sqs._call("send_message", QueueUrl=url, MessageBody=body)
+    await queue.put([plain_job("a")])
+    assert [job.id for job in await taken(queue, 1)] == ["a"]
+    assert await queue.dead_letters(10) == []
+    assert await queue.depth() == {"waiting": 0, "in_flight": 1, "delayed": 0, "dead": 3}
+    # Nothing to send again there, and nothing lost.
+    assert await queue.requeue(None) == 0
+    assert await queue.purge_dead_letters() == 3
 
 
-def test_sqs_out_of_reach(bench: Runner) -> None:
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.queue()
-        for call in (
-            queue.put([plain_job("a")]),
-            queue.attach(),
-            queue.depth(),
-            queue.dead_letters(1),
-            queue.requeue("a"),
-        ):
-            with pytest.raises(StoreUnavailable, match="cannot connect to sqs's endpoint_url"):
-                await call
-
-    bench(scenario, endpoint_url="http://127.0.0.1:9")
+async def test_sqs_out_of_reach(open_bench: Callable[..., Bench]) -> None:
+    bench = open_bench(endpoint_url="http://127.0.0.1:9")
+    queue = await bench.queue()
+    for call in (
+        queue.put([plain_job("a")]),
+        queue.attach(),
+        queue.depth(),
+        queue.dead_letters(1),
+        queue.requeue("a"),
+    ):
+        with pytest.raises(StoreUnavailable, match="cannot connect to sqs's endpoint_url"):
+            await call
 
 
-def test_what_sqs_refuses_is_told_in_one_line(bench: Runner, standin: FailingLambda) -> None:
+async def test_what_sqs_refuses_is_told_in_one_line(open_bench: Callable[..., Bench], standin: FailingLambda) -> None:
     standin.answer(403, {"__type": "com.amazonaws.sqs#AccessDeniedException", "message": "not you\nsignature: x"})
-
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.queue()
-        with pytest.raises(StoreUnavailable) as refused:
-            await queue.put([plain_job("a")])
-        assert str(refused.value) == "queue sockudo_queue_default: AccessDeniedException: not you"
-        assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in repr(refused.value.__cause__)
-
-    bench(scenario, endpoint_url=standin.url, queue_url_prefix=None)
+    bench = open_bench(endpoint_url=standin.url, queue_url_prefix=None)
+    queue = await bench.queue()
+    with pytest.raises(StoreUnavailable) as refused:
+        await queue.put([plain_job("a")])
+    assert str(refused.value) == "queue sockudo_queue_default: AccessDeniedException: not you"
+    assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in repr(refused.value.__cause__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
@@ -12,55 +13,50 @@ from engine.errors import StoreUnavailable
 from engine.webhooks.job import encode
 from engine.webhooks.queues.sqs.outbox import MemoryOutbox, RedisOutbox
 from tests.webhooks.making import plain_job
-from tests.webhooks.sqs_bench import Bench, Runner, taken
+from tests.webhooks.sqs_bench import Bench, taken
 
 
-def test_jobs_of_the_leaders_commit_go_on_to_sqs(bench: Runner, redis_url: str) -> None:
-    async def scenario(bench: Bench) -> None:
-        client, name = Redis.from_url(redis_url), f"{uuid4().hex}:outbox"
-        try:
-            queue = await bench.consumer(RedisOutbox(client, name))
-            assert queue.default_list == name
-            waiting = asyncio.create_task(queue.wait(5.0))
-            await client.rpush(name, encode(plain_job("a")), b"no job", encode(plain_job("b")))
-            assert (await queue.depth())["waiting"] == 3
-            await waiting
-            assert sorted(job.id for job in await taken(queue, 2)) == ["a", "b"]
-            assert await client.llen(name) == 0
-            # The batchers' jobs need no detour.
-            await queue.put([plain_job("c")])
-            assert await client.llen(name) == 0
-            assert [job.id for job in await taken(queue, 1)] == ["c"]
-            assert (await queue.depth())["dead"] == 1
-        finally:
-            await client.aclose()
-
-    bench(scenario)
-
-
-def test_in_one_process_a_job_is_taken_without_any_wait(bench: Runner) -> None:
-    """So nothing can happen between the leader's look, its jobs and its commit."""
-
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.queue(MemoryOutbox(max_jobs=3))
-        assert queue.default_list is None
-        coroutine = queue.put([plain_job("a"), plain_job("b"), plain_job("c")])
-        with pytest.raises(StopIteration):
-            coroutine.send(None)
-        with pytest.raises(StoreUnavailable, match="3 webhook requests wait for SQS already"):
-            await queue.put([plain_job("d")])
+async def test_jobs_of_the_leaders_commit_go_on_to_sqs(open_bench: Callable[..., Bench], redis_url: str) -> None:
+    bench = open_bench()
+    client, name = Redis.from_url(redis_url), f"{uuid4().hex}:outbox"
+    try:
+        queue = await bench.consumer(RedisOutbox(client, name))
+        assert queue.default_list == name
+        waiting = asyncio.create_task(queue.wait(5.0))
+        await client.rpush(name, encode(plain_job("a")), b"no job", encode(plain_job("b")))
         assert (await queue.depth())["waiting"] == 3
-        await queue.stop()
-        assert [job.id for job in await taken(await bench.consumer(), 3)] == ["a", "b", "c"]
+        await waiting
+        assert sorted(job.id for job in await taken(queue, 2)) == ["a", "b"]
+        assert await client.llen(name) == 0
+        # The batchers' jobs need no detour.
+        await queue.put([plain_job("c")])
+        assert await client.llen(name) == 0
+        assert [job.id for job in await taken(queue, 1)] == ["c"]
+        assert (await queue.depth())["dead"] == 1
+    finally:
+        await client.aclose()
 
-    bench(scenario)
+
+async def test_in_one_process_a_job_is_taken_without_any_wait(open_bench: Callable[..., Bench]) -> None:
+    """So nothing can happen between the leader's look, its jobs and its commit."""
+    bench = open_bench()
+    queue = await bench.queue(MemoryOutbox(max_jobs=3))
+    assert queue.default_list is None
+    coroutine = queue.put([plain_job("a"), plain_job("b"), plain_job("c")])
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+    with pytest.raises(StoreUnavailable, match="3 webhook requests wait for SQS already"):
+        await queue.put([plain_job("d")])
+    assert (await queue.depth())["waiting"] == 3
+    await queue.stop()
+    assert [job.id for job in await taken(await bench.consumer(), 3)] == ["a", "b", "c"]
 
 
-def test_what_cannot_be_sent_before_the_end_is_told(bench: Runner, caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.queue(MemoryOutbox())
-        await queue.put([plain_job("a")])
-        await queue.stop()
-        assert "1 webhook requests are lost, SQS did not take them: queue" in caplog.text
-
-    bench(scenario, endpoint_url="http://127.0.0.1:9")
+async def test_what_cannot_be_sent_before_the_end_is_told(
+    open_bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = open_bench(endpoint_url="http://127.0.0.1:9")
+    queue = await bench.queue(MemoryOutbox())
+    await queue.put([plain_job("a")])
+    await queue.stop()
+    assert "1 webhook requests are lost, SQS did not take them: queue" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,177 +14,164 @@ from engine.webhooks.queues.sqs import queue as queue_module
 from tests.support.waiting import wait_until_async
 from tests.webhooks.making import plain_job
 from tests.webhooks.rig import Rig, Sender, endpoint, fail_first, numbered
-from tests.webhooks.sqs_bench import Bench, Runner, ids, taken
+from tests.webhooks.sqs_bench import Bench, ids, taken
 
 
-def test_a_fifo_queue_keeps_each_endpoints_order_over_a_change_of_consumer(bench: Runner) -> None:
-    async def scenario(bench: Bench) -> None:
-        first = await bench.consumer()
-        await first.put(
-            [plain_job(name, endpoint_id=line) for name, line in zip("aAbBcC", ["e1", "e2"] * 3, strict=True)]
-        )
-        a = (await taken(first, 6))[0]
-        await first.retry(a, 1000)
-        second = await bench.consumer()
-        assert await ids(second) == [], "what is held is nobody else's"
-        await first.detach()
-        jobs = await taken(second, 6)
-        for line in ("abc", "ABC"):
-            assert [job.id for job in jobs if job.id in line] == list(line)
-
-    bench(scenario, fifo=True)
+async def test_a_fifo_queue_keeps_each_endpoints_order_over_a_change_of_consumer(
+    open_bench: Callable[..., Bench],
+) -> None:
+    bench = open_bench(fifo=True)
+    first = await bench.consumer()
+    await first.put([plain_job(name, endpoint_id=line) for name, line in zip("aAbBcC", ["e1", "e2"] * 3, strict=True)])
+    a = (await taken(first, 6))[0]
+    await first.retry(a, 1000)
+    second = await bench.consumer()
+    assert await ids(second) == [], "what is held is nobody else's"
+    await first.detach()
+    jobs = await taken(second, 6)
+    for line in ("abc", "ABC"):
+        assert [job.id for job in jobs if job.id in line] == list(line)
 
 
 @pytest.mark.parametrize("fifo", [False, True])
-def test_jobs_of_a_consumer_that_died_come_again(bench: Runner, fifo: bool) -> None:
-    async def scenario(bench: Bench) -> None:
-        first = await bench.consumer()
-        await first.put([plain_job("a"), plain_job("b", endpoint_id="e2")])
-        (await taken(first, 2))[0].attempt = 3
-        # Killed: nobody hides them any more.
-        assert first._keeper is not None
-        first._keeper.cancel()
-        jobs = await taken(await bench.consumer(), 2)
-        assert sorted((job.id, job.attempt) for job in jobs) == [("a", 0), ("b", 0)]
-
-    bench(scenario, fifo=fifo, visibility_timeout=1)
+async def test_jobs_of_a_consumer_that_died_come_again(open_bench: Callable[..., Bench], fifo: bool) -> None:
+    bench = open_bench(fifo=fifo, visibility_timeout=1)
+    first = await bench.consumer()
+    await first.put([plain_job("a"), plain_job("b", endpoint_id="e2")])
+    (await taken(first, 2))[0].attempt = 3
+    # Killed: nobody hides them any more.
+    assert first._keeper is not None
+    first._keeper.cancel()
+    jobs = await taken(await bench.consumer(), 2)
+    assert sorted((job.id, job.attempt) for job in jobs) == [("a", 0), ("b", 0)]
 
 
-def test_what_is_held_stays_hidden(bench: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.consumer()
-        hidden = 0
-        hide = queue._sqs.hide
+async def test_what_is_held_stays_hidden(open_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = open_bench(visibility_timeout=3)
+    queue = await bench.consumer()
+    hidden = 0
+    hide = queue._sqs.hide
 
-        async def counted(*args: Any) -> set[str]:
-            nonlocal hidden
-            hidden += 1
-            return await hide(*args)
+    async def counted(*args: Any) -> set[str]:
+        nonlocal hidden
+        hidden += 1
+        return await hide(*args)
 
-        monkeypatch.setattr(queue._sqs, "hide", counted)
-        await queue.put([plain_job("a"), plain_job("b"), plain_job("c", endpoint_id="e2")])
-        jobs = await taken(queue, 2)
-        await queue.retry(jobs[0], 1000)
-        await queue.reserve(1, {"app-1/e2"})
-        # Hidden anew every quarter of the time.
-        await wait_until_async(lambda: hidden >= 5)
-        assert queue.attached
-        assert await ids(await bench.consumer()) == []
-        await queue.ack(jobs[1])
-        assert (await queue.depth())["in_flight"] == 0
-
-    bench(scenario, visibility_timeout=3)
+    monkeypatch.setattr(queue._sqs, "hide", counted)
+    await queue.put([plain_job("a"), plain_job("b"), plain_job("c", endpoint_id="e2")])
+    jobs = await taken(queue, 2)
+    await queue.retry(jobs[0], 1000)
+    await queue.reserve(1, {"app-1/e2"})
+    # Hidden anew every quarter of the time.
+    await wait_until_async(lambda: hidden >= 5)
+    assert queue.attached
+    assert await ids(await bench.consumer()) == []
+    await queue.ack(jobs[1])
+    assert (await queue.depth())["in_flight"] == 0
 
 
-def test_a_consumer_that_stood_still_is_none_any_more(bench: Runner) -> None:
-    async def scenario(bench: Bench) -> None:
-        now = 0.0
-        queue = await bench.consumer(clock=lambda: now)
-        now = 1000.0
-        assert queue.attached, "it holds nothing that another could have got"
-        await queue.put([plain_job("a"), plain_job("b")])
-        job = (await queue.reserve(1)).jobs[0]
-        assert queue.attached
-        now += 31
-        assert not queue.attached
-        with pytest.raises(IncarnationGone):
-            await queue.ack(job)
-        with pytest.raises(StoreUnavailable):
-            await queue.reserve(1)
-        backlog = await queue.attach()
-        assert backlog is not None
-        assert (backlog.in_flight, backlog.delayed) == ([], [])
-        assert await ids(queue) == ["b"]
-
-    bench(scenario)
+async def test_a_consumer_that_stood_still_is_none_any_more(open_bench: Callable[..., Bench]) -> None:
+    bench = open_bench()
+    now = 0.0
+    queue = await bench.consumer(clock=lambda: now)
+    now = 1000.0
+    assert queue.attached, "it holds nothing that another could have got"
+    await queue.put([plain_job("a"), plain_job("b")])
+    job = (await queue.reserve(1)).jobs[0]
+    assert queue.attached
+    now += 31
+    assert not queue.attached
+    with pytest.raises(IncarnationGone):
+        await queue.ack(job)
+    with pytest.raises(StoreUnavailable):
+        await queue.reserve(1)
+    backlog = await queue.attach()
+    assert backlog is not None
+    assert (backlog.in_flight, backlog.delayed) == ([], [])
+    assert await ids(queue) == ["b"]
 
 
-def test_a_message_taken_away_ends_the_consumer(bench: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_taken_away_ends_the_consumer(
+    open_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever works on a job that SQS has given to another must not go on."""
+    bench = open_bench(visibility_timeout=2)
+    queue = await bench.consumer()
+    call, refused = queue._sqs._call, [{"Id": "0", "SenderFault": True, "Code": "ReceiptHandleIsInvalid"}]
 
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.consumer()
-        call, refused = queue._sqs._call, [{"Id": "0", "SenderFault": True, "Code": "ReceiptHandleIsInvalid"}]
+    async def lost(operation: str, *args: Any, **parameters: Any) -> dict[str, Any]:
+        refuse = operation == "change_message_visibility_batch"
+        return {"Failed": refused} if refuse else await call(operation, *args, **parameters)
 
-        async def lost(operation: str, *args: Any, **parameters: Any) -> dict[str, Any]:
-            refuse = operation == "change_message_visibility_batch"
-            return {"Failed": refused} if refuse else await call(operation, *args, **parameters)
-
-        await queue.put([plain_job("a")])
-        (job,) = await taken(queue, 1)
-        monkeypatch.setattr(queue._sqs, "_call", lost)
-        await wait_until_async(lambda: not queue.attached)
-        with pytest.raises(IncarnationGone):
-            await queue.ack(job)
-
-    bench(scenario, visibility_timeout=2)
+    await queue.put([plain_job("a")])
+    (job,) = await taken(queue, 1)
+    monkeypatch.setattr(queue._sqs, "_call", lost)
+    await wait_until_async(lambda: not queue.attached)
+    with pytest.raises(IncarnationGone):
+        await queue.ack(job)
 
 
-def test_an_endpoint_that_waits_holds_up_no_other(bench: Runner) -> None:
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.consumer()
-        await queue.put([plain_job(f"dead-{n}", endpoint_id="dead") for n in range(15)])
-        dead = (await queue.reserve(100)).jobs
-        assert [job.id for job in dead] == [f"dead-{n}" for n in range(10)], "as many as SQS gives of one group"
-        for job in dead:
-            await queue.retry(job, 1000)
-        await queue.put([plain_job("a"), plain_job("b")])
-        assert await ids(queue) == ["a", "b"]
-
-    bench(scenario, fifo=True)
+async def test_an_endpoint_that_waits_holds_up_no_other(open_bench: Callable[..., Bench]) -> None:
+    bench = open_bench(fifo=True)
+    queue = await bench.consumer()
+    await queue.put([plain_job(f"dead-{n}", endpoint_id="dead") for n in range(15)])
+    dead = (await queue.reserve(100)).jobs
+    assert [job.id for job in dead] == [f"dead-{n}" for n in range(10)], "as many as SQS gives of one group"
+    for job in dead:
+        await queue.retry(job, 1000)
+    await queue.put([plain_job("a"), plain_job("b")])
+    assert await ids(queue) == ["a", "b"]
 
 
-def test_what_finds_no_room_aside_is_left_to_sqs(bench: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.consumer()
-        await queue.put([plain_job(name) for name in "abcd"] + [plain_job("x", endpoint_id="e2")])
-        monkeypatch.setattr(in_flight, "MAX_DEFERRED_BYTES", 2 * len(encode(plain_job("a"))))
-        reserved = await queue.reserve(10, {"app-1/e1"})
-        assert ([job.id for job in reserved.jobs], reserved.deferred) == (["x"], {"app-1/e1"})
-        assert [job.id for job in (await queue.resume("app-1/e1", 10)).jobs] == ["a", "b"]
-        assert [job.id for job in await taken(queue, 2)] == ["c", "d"]
-
-    bench(scenario, visibility_timeout=1)
+async def test_what_finds_no_room_aside_is_left_to_sqs(
+    open_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = open_bench(visibility_timeout=1)
+    queue = await bench.consumer()
+    await queue.put([plain_job(name) for name in "abcd"] + [plain_job("x", endpoint_id="e2")])
+    monkeypatch.setattr(in_flight, "MAX_DEFERRED_BYTES", 2 * len(encode(plain_job("a"))))
+    reserved = await queue.reserve(10, {"app-1/e1"})
+    assert ([job.id for job in reserved.jobs], reserved.deferred) == (["x"], {"app-1/e1"})
+    assert [job.id for job in (await queue.resume("app-1/e1", 10)).jobs] == ["a", "b"]
+    assert [job.id for job in await taken(queue, 2)] == ["c", "d"]
 
 
 @pytest.mark.parametrize("fifo", [False, True])
-def test_a_delivery_on_sqs(bench: Runner, fifo: bool) -> None:
-    async def scenario(bench: Bench) -> None:
-        queue, sender = await bench.queue(), Sender()
-        sender.behave = fail_first(1, 3, 7)
-        rig = Rig(queue, sender, endpoint("e1"), endpoint("e2"))
-        delivery = rig.delivery()
-        await delivery.start()
-        await queue.put([numbered(n, "room", endpoint_id=f"e{1 + n % 2}") for n in range(24)])
-        await rig.until_empty()
-        await delivery.stop()
-        for name in ("e1", "e2"):
-            told = sender.numbers("room", name)
-            expected = [n for n in range(24) if f"e{1 + n % 2}" == name]
-            assert sorted(told) == expected
-            assert not fifo or told == expected
-        assert sum(attempt > 1 for _, _, attempt in sender.attempts) == 2
-        assert not await queue.dead_letters(10)
-
-    bench(scenario, fifo=fifo)
+async def test_a_delivery_on_sqs(open_bench: Callable[..., Bench], fifo: bool) -> None:
+    bench = open_bench(fifo=fifo)
+    queue, sender = await bench.queue(), Sender()
+    sender.behave = fail_first(1, 3, 7)
+    rig = Rig(queue, sender, endpoint("e1"), endpoint("e2"))
+    delivery = rig.delivery()
+    await delivery.start()
+    await queue.put([numbered(n, "room", endpoint_id=f"e{1 + n % 2}") for n in range(24)])
+    await rig.until_empty()
+    await delivery.stop()
+    for name in ("e1", "e2"):
+        told = sender.numbers("room", name)
+        expected = [n for n in range(24) if f"e{1 + n % 2}" == name]
+        assert sorted(told) == expected
+        assert not fifo or told == expected
+    assert sum(attempt > 1 for _, _, attempt in sender.attempts) == 2
+    assert not await queue.dead_letters(10)
 
 
-def test_a_look_that_waits_for_nothing_does_not_spin(bench: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(bench: Bench) -> None:
-        queue = await bench.consumer()
-        looks = 0
-        receive = queue._sqs.receive
+async def test_a_look_that_waits_for_nothing_does_not_spin(
+    open_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = open_bench()
+    queue = await bench.consumer()
+    looks = 0
+    receive = queue._sqs.receive
 
-        async def counted(*args: Any) -> Any:
-            nonlocal looks
-            looks += 1
-            return await receive(*args)
+    async def counted(*args: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await receive(*args)
 
-        monkeypatch.setattr(queue._sqs, "receive", counted)
-        monkeypatch.setattr(queue_module, "IDLE_S", 60)
-        for _ in range(20):
-            await queue.wait(0.01)
-            await queue.reserve(10)
-        assert looks == 1
-
-    bench(scenario)
+    monkeypatch.setattr(queue._sqs, "receive", counted)
+    monkeypatch.setattr(queue_module, "IDLE_S", 60)
+    for _ in range(20):
+        await queue.wait(0.01)
+        await queue.reserve(10)
+    assert looks == 1
