@@ -27,12 +27,15 @@ class Publication(NamedTuple):
 
     :param data: the event's data, passed on untouched (H-11).
     :param except_socket_id: the connection that gets nothing of it (H-15), or "".
+    :param spelling: event and data as the JSON strings that the back end sent, which are handed on byte for byte; None
+        to spell them out.
     """
 
     event: str
     data: str
     channels: tuple[str, ...]
     except_socket_id: str = ""
+    spelling: tuple[bytes, bytes] | None = None
 
 
 class Publisher:
@@ -55,13 +58,17 @@ class Publisher:
         out: list[Message] = []
         cached: dict[str, Publication] = {}
         for publication in publications:
-            prefix, suffix = messages.channel_event_parts(publication.event, publication.data)
+            event, data = publication.event, publication.data
+            parts = messages.spelled_event_parts(*publication.spelling or map(messages.json_string, (event, data)))
             # A channel named twice gets the event once (H-16).
             for channel in dict.fromkeys(publication.channels):
-                frame = spliced_frame(prefix, messages.json_string(channel), suffix)
-                out.append(Message(app.id, channel, frame, publication.except_socket_id))
+                prefix, suffix = parts
                 if channel_kind(channel).is_cache:
                     cached[channel] = publication
+                    # As it will be spelled when it comes out of the cache: a subscriber gets it once, not twice.
+                    prefix, suffix = messages.channel_event_parts(event, data)
+                frame = spliced_frame(prefix, messages.json_string(channel), suffix)
+                out.append(Message(app.id, channel, frame, publication.except_socket_id))
         if cached:
             await self._remember(app, cached)
         await self._adapter.publish(out)
@@ -111,7 +118,7 @@ def _check(app: App, publication: Publication) -> None:
         raise _invalid("The socket_id is not valid")
     limit = app.max_event_bytes
     # Text takes at most four bytes a character, so most events need no counting.
-    if len(publication.data) * 4 > limit and len(publication.data.encode()) > limit:
+    if len(publication.data) * 4 > limit and len(publication.data.encode("utf-8", "surrogatepass")) > limit:
         raise ApiError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "payload_too_large",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.load.programs import FLAGS, ROOT, compiler
 
-_PACKAGES = ("picows", "uvloop", "aiohttp", "httptools", "hiredis", "orjson", "websockets", "Cython")
+_PACKAGES = ("picows", "uvloop", "aiohttp", "hiredis", "orjson", "websockets", "Cython")
 
 
 def machine() -> dict[str, str]:

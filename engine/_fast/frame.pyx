@@ -59,6 +59,28 @@ cpdef bytes spliced_frame(bytes prefix, bytes middle, bytes suffix):
     return frame
 
 
+cdef bytes event_frame(const Text* name, const Text* channel, const Text* data):
+    cdef unsigned char header[10]
+    cdef Py_ssize_t size = 35 + name.size + channel.size + data.size
+    cdef Py_ssize_t skip = _header(FIN_TEXT, size, header)
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, skip + size)
+    cdef char* out = PyBytes_AS_STRING(frame)
+    memcpy(out, header, skip)
+    out = _put(out + skip, b'{"event":"', 10)
+    out = _put(out, name.at, name.size)
+    out = _put(out, b'","channel":"', 13)
+    out = _put(out, channel.at, channel.size)
+    out = _put(out, b'","data":"', 10)
+    out = _put(out, data.at, data.size)
+    _put(out, b'"}', 2)
+    return frame
+
+
+cdef inline char* _put(char* out, const char* part, Py_ssize_t size) noexcept:
+    memcpy(out, part, <size_t>size)
+    return out + size
+
+
 cpdef bytes close_frame(int code, str reason):
     """A close frame; a reason longer than 123 bytes of UTF-8 is cut at a character (C-26)."""
     cdef bytes text = reason.encode("utf-8", "replace")

@@ -1,33 +1,60 @@
 # The road of publishes: POST events and batch_events on keep-alive connections, without aiohttp.
 
-# What the unread bytes begin with: too little to tell, a whole request of ours, or somebody else's.
+from libc.stdint cimport uint32_t
+
+from engine._fast.llhttp cimport Head
+from engine._fast.plain_publish cimport PlainPublisher
+from engine._fast.unread cimport Unread
+
+# What unread bytes begin with: too little to tell, a whole request of ours, or somebody else's.
 cdef enum Verdict:
     WAIT
     READY
     FOREIGN
 
 
-cdef class PublishProtocol:
-    cdef object _parser              # httptools.HttpRequestParser over llhttp, fed one whole head and one whole body
-    cdef object _transport
+cdef class PublishServer:
+    cdef readonly PlainPublisher plain
     cdef object _answer              # async (target, body) -> bytes of the whole answer
+    cdef object _refuse              # (target, body bytes) -> bytes of the whole answer, or None
+    cdef object _usual               # () -> the usual answer, with the date of now
+    cdef object _late                # () -> the answer to a request whose body took too long
     cdef object _elsewhere           # (transport, unread bytes): whose connection it is from then on
-    cdef object _spawn               # (coroutine, name, what ends this connection)
-    cdef object _on_end              # (this): the connection is gone or handed over
-    cdef bytes _prefix               # of a publish's request line
+    cdef object _serve               # (coroutine, name, what ends the connection)
+    cdef object _call_soon, _go_on
+    cdef readonly set connections
+    cdef public object on_empty
+    cdef list _waiting               # connections with requests left for the next turn
+    cdef bint _scheduled
+    cdef bytes _prefix               # of a publish's target
     cdef Py_ssize_t _max_body
-    cdef bytes _unread               # from the first byte of the next request on
-    cdef Py_ssize_t _head            # of that request, in bytes; 0 while its head is not complete
-    cdef Py_ssize_t _body            # its Content-Length
-    cdef int _hosts                  # Host headers in its head
-    cdef bytes _target
-    cdef bint _offered               # its client offers another protocol
-    cdef bint _has_length, _plain, _paused, _closing
+    cdef bytes _ok                   # the usual answer
+    cdef long _ok_s                  # the second that it names
+    cdef int forget(self, PublishProtocol connection) except -1
+    cdef bytes _usual_answer(self)
+    cdef int put_off(self, PublishProtocol connection) except -1
+
+
+cdef class PublishProtocol:
+    cdef PublishServer _server
+    cdef object _transport
+    cdef int _fd                     # -1 under TLS: every write goes through the transport
+    cdef Unread _unread              # from the first byte of the next request on
+    cdef Py_ssize_t _needs           # bytes of unread below which there is nothing to look at
+    cdef Py_ssize_t _skip            # bytes of a refused body that are still to come, and are not kept
+    cdef bytes _refusal              # the answer once they have come
+    cdef bytes _got                  # the answer of a request that did not have to wait
+    cdef bint _inline, _paused, _closing, _eof, _buffered, _reading, _put_off
+    cdef bint _in_body               # the head of the request at the front is complete
     cdef readonly bint busy          # a request is being answered
-    cdef readonly unsigned int last_activity  # monotonic seconds
-    cdef int _look(self) except -1
-    cdef tuple _take(self)
-    cdef Verdict _next(self) except? FOREIGN
-    cdef Verdict _read_head(self) except? FOREIGN
-    cdef Verdict _request_line(self) except? FOREIGN
-    cdef int _hand_over(self) except -1
+    cdef readonly uint32_t last_activity   # monotonic seconds
+    cdef uint32_t _begun             # when the first byte of the request at the front came; 0 while there is none
+    cdef uint32_t _paused_at         # when the client was found not to read its answers
+    cdef int go_on(self) except -1
+    cdef Py_ssize_t _work(self, const char* data, Py_ssize_t size) except -1
+    cdef Verdict _next(self, const char* data, Py_ssize_t size, Head* head, Py_ssize_t* head_bytes) except? FOREIGN
+    cdef bytes _ask(self, bytes target, bytes body)
+    cdef int _refuse_early(self, const Head* head, Py_ssize_t missing) except -1
+    cdef int _write(self, bytes data) except -1
+    cdef int _read_on(self, bint reading) except -1
+    cdef int _hand_over(self, bytes unread) except -1

@@ -2,17 +2,35 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-class PublishProtocol(asyncio.Protocol):
-    busy: bool
-    last_activity: int
+from engine._fast.plain_publish import PlainPublisher
+
+BODY_TIMEOUT_S: int
+HEAD_TIMEOUT_S: int
+KEEPALIVE_TIMEOUT_S: int
+
+class PublishServer:
+    plain: PlainPublisher | None
+    connections: set[PublishProtocol]
+    on_empty: Callable[[], None] | None
     def __init__(
         self,
+        plain: PlainPublisher | None,
         answer: Callable[[bytes, bytes], Coroutine[Any, Any, bytes]],
+        refuse: Callable[[bytes, int], bytes | None],
+        usual: Callable[[], bytes],
+        late: Callable[[], bytes],
         elsewhere: Callable[[Any, bytes], None],
-        spawn: Callable[[Coroutine[Any, Any, None], str, Callable[[], None]], Any],
-        on_end: Callable[[PublishProtocol], None],
+        serve: Callable[[Coroutine[Any, Any, None], str, Callable[[], None]], Any],
+        call_soon: Callable[..., Any],
         path_prefix: str,
         max_body_bytes: int,
     ) -> None: ...
+    def connect(self, transport: Any, data: bytes) -> None: ...
+    def _all_go_on(self) -> None: ...
+    def sweep(self) -> None: ...
+
+class PublishProtocol(asyncio.Protocol):
+    busy: bool
+    last_activity: int
     def close(self) -> None: ...
     def abort(self) -> None: ...

@@ -6,71 +6,195 @@ its first byte on, and so is the connection; so every answer but the usual ones 
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memcmp
 
-import httptools
+from engine._fast.clock cimport monotonic_ns, monotonic_s
+from engine._fast.llhttp cimport read_head
+from engine._fast.publish_target cimport Target, read_target
+from engine._fast.unread cimport unread_drop, unread_free, unread_put
 
-from engine._fast.clock cimport monotonic_s
+cdef extern from "sys/socket.h" nogil:
+    ssize_t c_send "send"(int fd, const void* buffer, size_t length, int flags)
+    int MSG_NOSIGNAL
+    int MSG_DONTWAIT
+
+cdef extern from "string.h" nogil:
+    void* memmem(const void* data, size_t size, const void* found, size_t length)
+
+cdef extern from "time.h" nogil:
+    long c_time "time"(void* out)
 
 cdef enum:
     #: Longest head; longer ones are aiohttp's to refuse.
     MAX_HEAD = 8000
     #: Unread bytes beyond one request's own at which reading pauses until answers have been given.
     MAX_UNREAD = 262144
+    #: What one connection may have done in a turn of the loop before the others' turn comes, and all of them together
+    #: before everything else that waits gets its own.
+    TURN_NS = 500000
+    ALL_TURNS_NS = 4000000
+    MAX_REQUESTS = 256
+
+# Seconds; no byte that comes moves them. A head and a body have that long from the request's first byte on, and a client
+# that does not read its answers has as long.
+HEAD_TIMEOUT_S = 10
+BODY_TIMEOUT_S = 30
+#: A connection that says nothing for so long is closed; aiohttp closes its own (http/application.py).
+KEEPALIVE_TIMEOUT_S = 75
+
+
+@cython.final
+cdef class PublishServer:
+    """What the connections of one worker share.
+
+    :param plain: answers what is plain; None sends everything to `answer`.
+    :param answer: ``async (target, body) -> bytes``; never raises.
+    :param refuse: ``(target, body_bytes) -> bytes | None``: the answer, if the head alone is enough to refuse.
+    :param usual: ``() -> bytes``: the whole answer to a plain publish now; :param late: to one whose body took too long.
+    :param elsewhere: ``(transport, unread)`` takes a connection over.
+    :param serve: ``(coroutine, name, end)`` runs it in the background; calls `end` should it raise.
+    :param call_soon: the loop's.
+    :param path_prefix: before ``/apps/``.
+    :param max_body_bytes: longer bodies are aiohttp's to refuse.
+    :ivar on_empty: called when the last connection has gone, if set.
+    """
+
+    def __init__(self, PlainPublisher plain, answer, refuse, usual, late, elsewhere, serve, call_soon,
+                 str path_prefix not None, Py_ssize_t max_body_bytes):
+        self.plain = plain
+        self._answer = answer
+        self._refuse = refuse
+        self._usual = usual
+        self._late = late
+        self._elsewhere = elsewhere
+        self._serve = serve
+        self._call_soon = call_soon
+        self._go_on = self._all_go_on
+        self._prefix = f"{path_prefix}/apps/".encode()
+        self._max_body = max_body_bytes
+        self.connections = set()
+        self._waiting = []
+
+    def connect(self, transport, bytes data not None):
+        """Serve a connection, of which these bytes have come."""
+        cdef PublishProtocol connection = PublishProtocol(self)
+        self.connections.add(connection)
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.data_received(data)
+
+    def sweep(self):
+        """Close what has been idle for too long, and what is too slow. To be called once a second."""
+        for connection in list(self.connections):
+            (<PublishProtocol>connection).check()
+
+    cdef int forget(self, PublishProtocol connection) except -1:
+        self.connections.discard(connection)
+        if not self.connections and self.on_empty is not None:
+            self.on_empty()
+        return 0
+
+    cdef bytes _usual_answer(self):
+        cdef long now_s = c_time(NULL)
+        if now_s != self._ok_s:
+            self._ok, self._ok_s = self._usual(), now_s
+        return self._ok
+
+    cdef int put_off(self, PublishProtocol connection) except -1:
+        """Let the others have their turn before this connection goes on."""
+        self._waiting.append(connection)
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self._go_on)
+        return 0
+
+    def _all_go_on(self):
+        cdef long long deadline = monotonic_ns() + ALL_TURNS_NS
+        cdef list waiting = self._waiting
+        cdef Py_ssize_t done = 0
+        self._waiting = []
+        try:
+            while done < len(waiting):
+                done += 1
+                (<PublishProtocol>waiting[done - 1]).go_on()
+                if monotonic_ns() > deadline:
+                    break
+        finally:
+            # Who had no turn comes first in the next one.
+            self._waiting = waiting[done:] + self._waiting
+            self._scheduled = bool(self._waiting)
+            if self._scheduled:
+                self._call_soon(self._go_on)
 
 
 @cython.final
 cdef class PublishProtocol:
-    """One connection.
+    """One connection; the protocol of its transport until it is handed over."""
 
-    :param answer: ``async (target, body) -> bytes``; never raises.
-    :param elsewhere: ``(transport, unread)`` takes the connection over.
-    :param spawn: ``(coroutine, name, end)`` runs it in the background; calls `end` should it raise.
-    :param on_end: called once, with this object, when it has nothing to do with the connection any more.
-    :param path_prefix: before ``/apps/``.
-    :param max_body_bytes: longer bodies are aiohttp's to refuse.
-    """
-
-    def __init__(self, answer, elsewhere, spawn, on_end, str path_prefix not None, Py_ssize_t max_body_bytes):
-        self._answer = answer
-        self._elsewhere = elsewhere
-        self._spawn = spawn
-        self._on_end = on_end
-        self._prefix = f"POST {path_prefix}/apps/".encode()
-        self._max_body = max_body_bytes
-        self._unread = b""
-        self._parser = httptools.HttpRequestParser(self)
+    def __init__(self, PublishServer server not None):
+        self._server = server
+        self._fd = -1
+        self._reading = True
         self.last_activity = monotonic_s()
+
+    def __dealloc__(self):
+        unread_free(&self._unread)
 
     # --- asyncio.Protocol
 
     def connection_made(self, transport):
         self._transport = transport
+        if transport.get_extra_info("ssl_object") is None:
+            sock = transport.get_extra_info("socket")
+            self._fd = -1 if sock is None else sock.fileno()
 
     def data_received(self, bytes data not None):
+        cdef const char* start = PyBytes_AS_STRING(data)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), taken
         self.last_activity = monotonic_s()
-        self._unread = self._unread + data if self._unread else data
-        if not self.busy and not self._paused:
-            self._look()
-        elif len(self._unread) > MAX_UNREAD:
-            self._transport.pause_reading()
+        if self._skip:
+            taken = min(self._skip, size)
+            self._skip -= taken
+            start += taken
+            size -= taken
+            if self._skip == 0:
+                refusal, self._refusal = self._refusal, None
+                self._begun = 0
+                self._write(refusal)
+        if size == 0 or self._transport is None:
+            return
+        if self._unread.size == 0 and not self.busy and not self._paused and not self._put_off:
+            taken = self._work(start, size)
+            if self._transport is not None and taken < size:
+                unread_put(&self._unread, start + taken, size - taken, self._needs)
+        else:
+            unread_put(&self._unread, start, size, self._needs)
+            if self._unread.size >= self._needs:
+                self.go_on()
+        if self._unread.size > MAX_UNREAD + self._needs or (self._unread.size and (self._paused or self._put_off)):
+            self._read_on(False)
 
     def eof_received(self):
-        return False
+        """A client that only has no more to say still gets its answers; TLS knows no such half."""
+        self._eof = True
+        return self._fd >= 0 and (self.busy or self._put_off or self._paused)
 
     def pause_writing(self):
         self._paused = True
+        self._paused_at = monotonic_s()
 
     def resume_writing(self):
         self._paused = False
-        if not self.busy:
-            self._look()
+        self.go_on()
 
     def connection_lost(self, error):
-        if self._transport is not None:
-            self._transport = None
-            self._on_end(self)
+        self._fd = -1
+        self._transport = None
+        unread_free(&self._unread)
+        self._server.forget(self)
 
-    # --- called by the listener
+    # --- called by the server
 
     def close(self):
         """End the connection, after the answer that is under way."""
@@ -84,137 +208,190 @@ cdef class PublishProtocol:
         if self._transport is not None:
             self._transport.abort()
 
+    def check(self):
+        """Whether the client keeps its time; if not, the connection ends."""
+        cdef uint32_t now = monotonic_s()
+        if self.busy or self._put_off:
+            return
+        if self._paused:
+            if now - self._paused_at >= BODY_TIMEOUT_S:
+                self.abort()
+        elif self._begun:
+            if self._in_body and now - self._begun >= BODY_TIMEOUT_S:
+                self._write(self._server._late())
+                self.close()
+            elif not self._in_body and now - self._begun >= HEAD_TIMEOUT_S:
+                self.abort()
+        elif now - self.last_activity >= KEEPALIVE_TIMEOUT_S:
+            self.close()
+
     # --- one request after the other
 
-    cdef int _look(self) except -1:
-        """Answer what is complete, wait for what is not, hand over what is not ours."""
-        cdef Verdict verdict
-        if self._transport is None or self._closing:
+    cdef int go_on(self) except -1:
+        """Answer what is complete among what has been kept."""
+        cdef Py_ssize_t taken
+        self._put_off = False
+        if self._transport is None or self.busy or self._paused or self._unread.size == 0:
             return 0
-        verdict = self._next()
-        if verdict == READY:
-            self.busy = True
-            self._spawn(self._serve(), "publish", self.abort)
-        elif verdict == FOREIGN:
-            self._hand_over()
+        taken = self._work(self._unread.data, self._unread.size)
+        if self._transport is not None:
+            unread_drop(&self._unread, taken)
+            if not self.busy and not self._paused and not self._put_off:
+                self._read_on(True)
         return 0
 
-    async def _serve(self):
-        """Answer all requests that are complete now, in order, with one write."""
-        cdef Verdict verdict = READY
+    cdef Py_ssize_t _work(self, const char* data, Py_ssize_t size) except -1:
+        """Answer what is complete, wait for what is not, hand over what is not ours; how many bytes are done with."""
+        cdef long long deadline = 0
+        cdef Py_ssize_t done = 0, head_bytes = 0, total
+        cdef int requests = 0
+        cdef Verdict verdict = WAIT
+        cdef Head head
         cdef list out = []
-        while verdict == READY:
-            target, body = self._take()
-            out.append(await self._answer(target, body))
-            if self._transport is None:
-                return
-            verdict = WAIT if self._closing or self._paused else self._next()
-        self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-        self.busy = False
-        self.last_activity = monotonic_s()
-        if self._closing:
+        cdef bytes answer
+        self._needs = 0
+        while done < size and not self._closing:
+            verdict = self._next(data + done, size - done, &head, &head_bytes)
+            if verdict != READY:
+                break
+            total = head_bytes + head.body_bytes
+            self._begun, self._in_body = 0, False
+            requests += 1
+            if self._server.plain is not None and self._server.plain.publish(&head, data + done + head_bytes):
+                answer = self._server._usual_answer()
+            else:
+                if out:
+                    # Whatever this one waits for, those before it are done.
+                    self._write(b"".join(out))
+                    out = []
+                    if self._paused or self._transport is None:
+                        return done
+                answer = self._ask(
+                    head.target.at[:head.target.size], (data + done + head_bytes)[:head.body_bytes]
+                )
+                if answer is None:
+                    return done + total
+            done += total
+            out.append(answer)
+            if deadline == 0:
+                deadline = monotonic_ns() + TURN_NS
+            elif requests >= MAX_REQUESTS or monotonic_ns() > deadline:
+                if done < size:
+                    self._put_off = True
+                    self._server.put_off(self)
+                break
+        if out:
+            self._write(<bytes>out[0] if len(out) == 1 else b"".join(out))
+            self.last_activity = monotonic_s()
+        if self._transport is None or self._put_off:
+            return done
+        if self._closing or (self._eof and verdict != FOREIGN and not self._paused):
             self._transport.close()
         elif verdict == FOREIGN:
-            self._hand_over()
+            # Not before the client has read what it was answered: who comes next does not know how much that is.
+            if not self._paused:
+                self._hand_over(data[done:size])
+        elif done < size:
+            if self._begun == 0:
+                self._begun = monotonic_s() or 1
+            if self._in_body and not self._paused:
+                self._refuse_early(&head, head_bytes + head.body_bytes - (size - done))
+                if self._skip:
+                    return size
+        return done
+
+    cdef Verdict _next(self, const char* data, Py_ssize_t size, Head* head, Py_ssize_t* head_bytes) except? FOREIGN:
+        """What the bytes begin with."""
+        cdef const char* behind = <const char*>memmem(data, <size_t>min(size, MAX_HEAD), b"\r\n\r\n", 4)
+        cdef Py_ssize_t known
+        cdef Target target
+        self._in_body = False
+        if behind == NULL:
+            if size >= MAX_HEAD:
+                return FOREIGN
+            # Nothing but a publish is worth waiting for.
+            known = min(size, 5 + PyBytes_GET_SIZE(self._server._prefix))
+            if memcmp(data, b"POST ", <size_t>min(known, 5)) != 0 or (known > 5 and memcmp(
+                data + 5, PyBytes_AS_STRING(self._server._prefix), <size_t>(known - 5)
+            ) != 0):
+                return FOREIGN
+            self._needs = size + 1
+            return WAIT
+        head_bytes[0] = behind + 4 - data
+        if not read_head(data, head_bytes[0], head) or head.body_bytes > self._server._max_body:
+            return FOREIGN
+        if not read_target(head.target, self._server._prefix, &target):
+            return FOREIGN
+        if size >= head_bytes[0] + head.body_bytes:
+            return READY
+        self._needs = head_bytes[0] + head.body_bytes
+        self._in_body = True
+        return WAIT
+
+    cdef bytes _ask(self, bytes target, bytes body):
+        """The answer to a request that is not plain; None when it has to be waited for."""
+        self.busy = self._inline = True
+        self._server._serve(self._answer(target, body), "publish", self.abort)
+        self._inline = False
+        got, self._got = self._got, None
+        return got
+
+    async def _answer(self, bytes target, bytes body):
+        answer = await self._server._answer(target, body)
+        self.busy = False
+        if self._inline:
+            self._got = answer
+            return
+        self._write(answer)
+        self.last_activity = monotonic_s()
+        if self._closing and self._transport is not None:
+            self._transport.close()
+        elif self._unread.size:
+            self.go_on()
+        elif self._eof and self._transport is not None:
+            self._transport.close()
         else:
-            self._transport.resume_reading()
+            self._read_on(True)
 
-    cdef tuple _take(self):
-        """The next request, which is complete: (target, body)."""
-        cdef Py_ssize_t end = self._head + self._body
-        cdef bytes body = self._unread[self._head:end]
-        self._unread = self._unread[end:]
-        self._head = 0
-        if self._body and not self._offered:
-            self._parser.feed_data(body)
-        return self._target, body
-
-    cdef Verdict _next(self) except? FOREIGN:
-        """What the unread bytes begin with."""
-        cdef Verdict verdict
-        if not self._unread:
-            return WAIT
-        if not self._head:
-            verdict = self._read_head()
-            if verdict != READY:
-                return verdict
-        return READY if len(self._unread) >= self._head + self._body else WAIT
-
-    cdef Verdict _read_head(self) except? FOREIGN:
-        """Whether a whole head of ours is there; it is parsed then."""
-        cdef Verdict verdict = self._request_line()
-        cdef Py_ssize_t end
-        if verdict != READY:
-            return verdict
-        end = self._unread.find(b"\r\n\r\n")
-        if end > MAX_HEAD or (end < 0 and len(self._unread) > MAX_HEAD):
-            return FOREIGN
-        if end < 0:
-            return WAIT
-        self._plain, self._has_length, self._body, self._hosts, self._offered = True, False, 0, 0, False
-        try:
-            self._parser.feed_data(self._unread[:end + 4])
-        except httptools.HttpParserUpgrade:
-            # A client may offer another protocol with any request and need not be followed (RFC 9110 section 7.8), but
-            # this parser takes the offer for a change and would not read the body.
-            self._parser, self._offered = httptools.HttpRequestParser(self), True
-        except httptools.HttpParserError:
-            self._plain = False
-        if not self._plain or not self._has_length or self._hosts != 1 or self._body > self._max_body:
-            return FOREIGN
-        self._head = end + 4
-        return READY
-
-    cdef Verdict _request_line(self) except? FOREIGN:
-        """Whether it is that of POST /apps/{id}/events or /batch_events; no more of it is looked at here."""
-        cdef bytes data = self._unread
-        cdef Py_ssize_t end
-        if not data.startswith(self._prefix):
-            return WAIT if self._prefix.startswith(data) else FOREIGN
-        end = data.find(b" ", len(self._prefix))
-        if end < 0:
-            return FOREIGN if len(data) > MAX_HEAD else WAIT
-        path = data[len(self._prefix):end].partition(b"?")[0]
-        return READY if path.count(b"/") == 1 and path.endswith((b"/events", b"/batch_events")) else FOREIGN
-
-    cdef int _hand_over(self) except -1:
-        transport, self._transport = self._transport, None
-        unread, self._unread = self._unread, b""
-        self._parser = None
-        self._on_end(self)
-        self._elsewhere(transport, unread)
+    cdef int _refuse_early(self, const Head* head, Py_ssize_t missing) except -1:
+        """Keep nothing of a body that will be refused whatever it says; its sender hears so when all of it has come."""
+        self._refusal = self._server._refuse(head.target.at[:head.target.size], head.body_bytes)
+        self._skip = 0 if self._refusal is None else missing
         return 0
 
-    # --- called by llhttp
+    cdef int _write(self, bytes data) except -1:
+        """To the kernel at once if it takes it, which saves the transport's own bookkeeping."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), sent = 0
+        if self._transport is None:
+            return 0
+        if self._buffered and self._transport.get_write_buffer_size() == 0:
+            self._buffered = False
+        if self._fd >= 0 and not self._buffered:
+            sent = c_send(self._fd, PyBytes_AS_STRING(data), <size_t>size, MSG_NOSIGNAL | MSG_DONTWAIT)
+            if sent == size:
+                return 0
+            if sent > 0:
+                data = data[sent:]
+        # A connection that is gone is found out by the transport too.
+        self._buffered = True
+        self._transport.write(data)
+        return 0
 
-    def on_url(self, bytes url not None):
-        self._target = url
-
-    def on_header(self, bytes name not None, bytes value not None):
-        name = name.lower()
-        if name == b"content-length":
-            if self._has_length or not value.isdigit() or len(value) > 15:
-                self._plain = False
+    cdef int _read_on(self, bint reading) except -1:
+        if self._transport is not None and reading != self._reading:
+            self._reading = reading
+            if reading:
+                self._transport.resume_reading()
             else:
-                self._has_length = True
-                self._body = int(value)
-        elif name == b"host":
-            self._hosts += 1
-        elif name in _NOT_PLAIN:
-            self._plain = False
+                self._transport.pause_reading()
+        return 0
 
-    def on_headers_complete(self):
-        # Asked here: without a body the message is complete as well, and llhttp has forgotten what its head said.
-        if not self._parser.should_keep_alive() or self._parser.get_http_version() != "1.1":
-            self._plain = False
-
-
-#: What asks for more than an answer to a body of known length. `Origin` is among them for its CORS headers.
-_NOT_PLAIN = frozenset((
-    b"transfer-encoding",
-    b"content-encoding",
-    b"expect",
-    b"origin",
-    b"trailer",
-    b"x-idempotency-key",
-))
+    cdef int _hand_over(self, bytes unread) except -1:
+        self._read_on(True)
+        transport, self._transport = self._transport, None
+        self._fd = -1
+        unread_free(&self._unread)
+        self._server.forget(self)
+        if not transport.is_closing():
+            self._server._elsewhere(transport, unread)
+        return 0

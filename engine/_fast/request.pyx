@@ -5,16 +5,15 @@ Says yes, or nothing at all: whatever is escaped, repeated, in arrays, in capita
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy
 
-from engine._fast.signature cimport Signer
-
-import hashlib
+from engine._fast.digest cimport md5_hex
 
 cdef enum:
     MAX_PARAMETERS = 16
     MAX_TEXT = 4096
     HEX_SHA256 = 64
+    HEX_MD5 = 32
 
 
 cdef struct Parameter:
@@ -29,6 +28,14 @@ cdef inline int _compare(const Parameter* a, const Parameter* b) noexcept:
     return order if order else (-1 if a.key_size < b.key_size else <int>(a.key_size > b.key_size))
 
 
+cdef inline bint _says(const Parameter* parameter, const char* value, Py_ssize_t size) noexcept:
+    return parameter.value_size == size and memcmp(parameter.value, value, <size_t>size) == 0
+
+
+cdef inline Span _span(bytes data):
+    return Span(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+
 cdef inline bint _is(const Parameter* parameter, const char* name, Py_ssize_t size) noexcept:
     return parameter.key_size == size and memcmp(parameter.key, name, <size_t>size) == 0
 
@@ -39,21 +46,30 @@ def signed_plainly(Signer signer not None, str key not None, bytes method not No
 
     :param path: as sent; :param query: as sent, without the question mark.
     """
+    return signed_request(signer, key.encode(), _span(method), _span(path), _span(query), PyBytes_AS_STRING(body),
+                          PyBytes_GET_SIZE(body), now_s, window_s)
+
+
+cdef bint signed_request(Signer signer, bytes key, Span method, Span path, Span query, const char* body,
+                         Py_ssize_t body_bytes, double now_s, double window_s) except -1:
     cdef Parameter found[MAX_PARAMETERS]
     cdef char text[MAX_TEXT]
+    cdef char hexed[HEX_MD5]
     cdef Py_ssize_t used
     cdef int count = _split(query, found), i
     cdef Parameter* parameter
     cdef Parameter* signature = NULL
-    cdef bytes given_key = None, version = None, timestamp = None, digest = None
-    if count < 4 or path.find(b"%") >= 0:
+    cdef Parameter* given_key = NULL
+    cdef Parameter* version = NULL
+    cdef Parameter* timestamp = NULL
+    cdef Parameter* digest = NULL
+    if count < 4 or memchr(path.at, 37, <size_t>path.size) != NULL:  # %
         return False
-    used = PyBytes_GET_SIZE(method) + PyBytes_GET_SIZE(path) + PyBytes_GET_SIZE(query) + 2
-    if used > MAX_TEXT:
+    if method.size + path.size + query.size + 2 > MAX_TEXT:
         return False
-    used = _put(text, 0, PyBytes_AS_STRING(method), PyBytes_GET_SIZE(method))
+    used = _put(text, 0, method.at, method.size)
     used = _put(text, used, b"\n", 1)
-    used = _put(text, used, PyBytes_AS_STRING(path), PyBytes_GET_SIZE(path))
+    used = _put(text, used, path.at, path.size)
     used = _put(text, used, b"\n", 1)
     for i in range(count):
         parameter = &found[i]
@@ -68,22 +84,39 @@ def signed_plainly(Signer signer not None, str key not None, bytes method not No
         used = _put(text, used, b"=", 1)
         used = _put(text, used, parameter.value, parameter.value_size)
         if _is(parameter, b"auth_key", 8):
-            given_key = parameter.value[:parameter.value_size]
+            given_key = parameter
         elif _is(parameter, b"auth_timestamp", 14):
-            timestamp = parameter.value[:parameter.value_size]
+            timestamp = parameter
         elif _is(parameter, b"auth_version", 12):
-            version = parameter.value[:parameter.value_size]
+            version = parameter
         elif _is(parameter, b"body_md5", 8):
-            digest = parameter.value[:parameter.value_size]
-    if signature == NULL or signature.value_size != HEX_SHA256 or not _signed(signer, text, used, signature.value):
+            digest = parameter
+    if signature == NULL or given_key == NULL or version == NULL or timestamp == NULL:
         return False
-    if given_key is None or given_key != key.encode() or version != b"1.0" or timestamp is None:
+    if not _says(given_key, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)) or not _says(version, b"1.0", 3):
         return False
-    if len(timestamp) > 15 or not timestamp.isdigit() or abs(<double>int(timestamp) - now_s) > window_s:
+    if not _in_time(timestamp, now_s, window_s):
         return False
-    if digest is None:
-        return not body
-    return digest == hashlib.md5(body, usedforsecurity=False).hexdigest().encode()
+    if signature.value_size != HEX_SHA256 or not _signed(signer, text, used, signature.value):
+        return False
+    if body == NULL:
+        return True
+    if digest == NULL:
+        return body_bytes == 0
+    md5_hex(body, <size_t>body_bytes, hexed)
+    return _says(digest, hexed, HEX_MD5)
+
+
+cdef bint _in_time(const Parameter* timestamp, double now_s, double window_s) noexcept:
+    cdef double given = 0
+    cdef Py_ssize_t i
+    if not 0 < timestamp.value_size <= 15:
+        return False
+    for i in range(timestamp.value_size):
+        if not 48 <= timestamp.value[i] <= 57:
+            return False
+        given = given * 10 + (timestamp.value[i] - 48)
+    return abs(given - now_s) <= window_s
 
 
 cdef bint _signed(Signer signer, const char* text, Py_ssize_t size, const char* given) except -1:
@@ -102,10 +135,10 @@ cdef inline Py_ssize_t _put(char* text, Py_ssize_t at, const char* part, Py_ssiz
     return at + size
 
 
-cdef int _split(bytes query, Parameter* out) except -2:
+cdef int _split(Span query, Parameter* out) noexcept:
     """The parameters sorted by key; -1 where they are not in the plain form."""
-    cdef const char* data = PyBytes_AS_STRING(query)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(query), start = 0, equals = -1, i
+    cdef const char* data = query.at
+    cdef Py_ssize_t size = query.size, start = 0, equals = -1, i
     cdef int count = 0, at
     cdef unsigned char c
     cdef Parameter made

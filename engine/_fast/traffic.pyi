@@ -7,4 +7,8 @@ class Traffic:
     received_messages: int
     sent_bytes: int
     sent_messages: int
+    publishes: int
+    publish_received_bytes: int
+    publish_sent_bytes: int
+    broadcasts: int
     def __init__(self, app_id: str) -> None: ...

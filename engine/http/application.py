@@ -64,6 +64,7 @@ def build_api(
     """All endpoints. :param limit: requests of one address (`rate_limiter.api_rate_limit`)."""
     access = Access(apps, limiter, metrics, path_prefix, now_s)
     return Api(
+        access,
         Events(access, publisher, occupancy, Once(answers, idempotency, metrics)),
         Channels(access, occupancy, cache),
         UserConnections(access, adapter),

@@ -14,7 +14,7 @@ from engine.errors import ApiError, StoreUnavailable
 from engine.http.request import Call, Headers
 from engine.interfaces import AppManager, RateDecision, RateLimiter
 from engine.metrics.metrics import Metrics
-from engine.protocol.api_auth import TIMESTAMP_WINDOW_S, refused, verify_request
+from engine.protocol.api_auth import TIMESTAMP_WINDOW_S, refused, verify_head, verify_request
 
 
 class Access:
@@ -35,12 +35,13 @@ class Access:
 
     def app(self, call: Call, app_id: str) -> App:
         """The app of the path, if the request is signed with its secret. Raises ApiError (H-31 to H-36, H-46)."""
-        if self._apps.stale:
-            raise StoreUnavailable("the applications are not known well enough")
-        app = self._apps.by_id(app_id)
-        if app is None:
-            raise ApiError(HTTPStatus.NOT_FOUND, "app_not_found", f"The app {app_id[:128]} could not be found.")
-        return self._verified(call, app)
+        return self._verified(call, self._app(app_id))
+
+    def check_head(self, call: Call, app_id: str) -> None:
+        """All that `app` checks and that needs no body. Raises the same."""
+        app = self._app(app_id)
+        call.app_id = app.id
+        verify_head(app, call.method, call.path, self._prefix, call.query, self._now_s())
 
     def app_of_key(self, call: Call) -> App:
         """The same where the path does not name the app, only `auth_key` does (H-30)."""
@@ -58,6 +59,14 @@ class Access:
     async def count_read(self, app: App) -> Headers:
         """The same for a read request."""
         return await self._limit(app, app.max_read_requests_per_second, "read", 1)
+
+    def _app(self, app_id: str) -> App:
+        if self._apps.stale:
+            raise StoreUnavailable("the applications are not known well enough")
+        app = self._apps.by_id(app_id)
+        if app is None:
+            raise ApiError(HTTPStatus.NOT_FOUND, "app_not_found", f"The app {app_id[:128]} could not be found.")
+        return app
 
     def _verified(self, call: Call, app: App) -> App:
         call.app_id = app.id

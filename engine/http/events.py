@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -9,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from engine._fast import json_text
 from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.auth import Access
@@ -16,6 +19,7 @@ from engine.http.idempotency import Once
 from engine.http.request import Answer, Call, invalid, ok
 from engine.interfaces import OccupancyStore
 from engine.protocol.channel import channel_kind
+from engine.protocol.messages import json_string
 from engine.publisher import Publication, Publisher
 
 #: Attributes of a channel (H-17), also used by channels.py.
@@ -23,6 +27,12 @@ USER_COUNT = "user_count"
 SUBSCRIPTION_COUNT = "subscription_count"
 
 _NOTHING_TO_SAY = b"{}"
+
+#: An escape of half a character.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+
+#: A JSON object's members, each value as its text lies in the request.
+Members = dict[str, bytes]
 
 
 class Events:
@@ -42,19 +52,17 @@ class Events:
         """POST /apps/{id}/batch_events: all or nothing (D-16)."""
         return self._answer(call, app_id, self._publish_batch)
 
-    async def _answer(
-        self, call: Call, app_id: str, publish: Callable[[App, dict[str, Any]], Awaitable[Answer]]
-    ) -> Answer:
+    async def _answer(self, call: Call, app_id: str, publish: Callable[[App, Members], Awaitable[Answer]]) -> Answer:
         app = self._access.app(call, app_id)
-        body = _object(_json(call.body), "The body")
-        key = self._once.key(call, body)
+        body = _object(call.body, "The body")
+        key = self._once.key(call, _value(body.get("idempotency_key")))
         if key:
             return await self._once.answer(app, key, partial(publish, app, body))
         return await publish(app, body)
 
-    async def _publish(self, app: App, body: dict[str, Any]) -> Answer:
+    async def _publish(self, app: App, body: Members) -> Answer:
         publication = _publication(body, _channels(body))
-        info = attributes(body.get("info"))
+        info = attributes(_value(body.get("info")))
         headers = await self._access.count_events(app, len(publication.channels))
         await self._publisher.publish(app, (publication,))
         if not info:
@@ -63,16 +71,16 @@ class Events:
         found = await self._attributes(app, channels, [info] * len(channels))
         return ok({"channels": dict(zip(channels, found, strict=True))}, headers)
 
-    async def _publish_batch(self, app: App, body: dict[str, Any]) -> Answer:
-        items = body.get("batch")
-        if not isinstance(items, list) or not items:
+    async def _publish_batch(self, app: App, body: Members) -> Answer:
+        items = json_text.items(body.get("batch", b"null"))
+        if not items:
             raise invalid("batch must be an array of events")
         if len(items) > app.max_event_batch_size:
             message = f"Cannot batch-send more than {app.max_event_batch_size} messages at once"
             raise ApiError(HTTPStatus.BAD_REQUEST, "limit_exceeded", message)
         events = [_object(item, "Every event of the batch") for item in items]
         publications = [_publication(event, _channel(event)) for event in events]
-        infos = [attributes(event.get("info")) for event in events]
+        infos = [attributes(_value(event.get("info"))) for event in events]
         headers = await self._access.count_events(app, len(publications))
         await self._publisher.publish(app, publications)
         if not any(infos):
@@ -110,45 +118,69 @@ def attributes(info: object) -> frozenset[str]:
     return frozenset(name.strip() for name in names) - {""}
 
 
-def _json(body: bytes) -> Any:
+def _object(text: bytes, what: str) -> Members:
+    """The members of a JSON object, each as it was sent."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as problem:
-        raise invalid(f"The body is not valid JSON: {problem}") from problem
-
-
-def _object(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
+        members = json_text.members(text)
+    except ValueError as problem:
+        raise invalid(f"The body is not valid JSON: {_where(text)}") from problem
+    if members is None:
         raise invalid(f"{what} must be a JSON object")
-    return value
+    return members
 
 
-def _publication(event: dict[str, Any], channels: tuple[str, ...]) -> Publication:
-    name, socket_id = event.get("name"), event.get("socket_id")
+def _where(text: bytes) -> str:
+    """What is wrong with it, in words."""
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError as problem:
+        return str(problem)
+    return "nested too deeply"
+
+
+def _value(text: bytes | None) -> Any:
+    """What a member stands for; None also where there is none."""
+    if text is None:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(text)  # which has a place for lone surrogates
+    except RecursionError as problem:
+        raise invalid("The body is nested too deeply") from problem
+
+
+def _publication(event: Members, channels: tuple[str, ...]) -> Publication:
+    name, socket_id = _value(event.get("name")), _value(event.get("socket_id"))
     if not isinstance(name, str):
         raise invalid("name is required and must be a text")
     if "data" not in event:
         raise invalid("data is required")
-    if socket_id is None:
-        return Publication(name, _data(event["data"]), channels)
-    if not isinstance(socket_id, str) or not socket_id:
+    data, spelling = _data(event["data"])
+    if socket_id is not None and (not isinstance(socket_id, str) or not socket_id):
         raise invalid("The socket_id is not valid")
-    return Publication(name, _data(event["data"]), channels, socket_id)
+    return Publication(name, data, channels, socket_id or "", (event["name"], spelling))
 
 
-def _data(data: Any) -> str:
-    """Libraries send text, which is passed on untouched; any other value becomes its JSON text (H-11)."""
-    if isinstance(data, str):
-        return data
+def _data(text: bytes) -> tuple[str, bytes]:
+    """The data and its spelling. Libraries send text, passed on untouched; others become their JSON text (H-11)."""
+    value = _value(text)
+    if isinstance(value, str):
+        return value, text
     try:
-        return orjson.dumps(data).decode()
+        data = orjson.dumps(value).decode()
     except TypeError as problem:
-        raise invalid("data is nested too deeply") from problem
+        if _HALF.search(text) is None:
+            raise invalid("data is nested too deeply") from problem
+        data = text.decode()  # spelled as it came
+    return data, json_string(data)
 
 
-def _channels(event: dict[str, Any]) -> tuple[str, ...]:
+def _channels(event: Members) -> tuple[str, ...]:
     """`channels`, or `channel` where only that is given."""
-    channels = event.get("channels")
+    channels = _value(event.get("channels"))
     if channels is None:
         return _channel(event)
     if not isinstance(channels, list) or not all(isinstance(channel, str) for channel in channels):
@@ -156,8 +188,8 @@ def _channels(event: dict[str, Any]) -> tuple[str, ...]:
     return tuple(channels)
 
 
-def _channel(event: dict[str, Any]) -> tuple[str, ...]:
-    channel = event.get("channel")
+def _channel(event: Members) -> tuple[str, ...]:
+    channel = _value(event.get("channel"))
     if channel is None:
         raise ApiError(HTTPStatus.BAD_REQUEST, "missing_channel_info", "The event names no channel")
     if not isinstance(channel, str):

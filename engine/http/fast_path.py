@@ -1,31 +1,86 @@
-"""Whole HTTP answers for the publish fast path: the same `Api` answers, without aiohttp around it."""
+"""Publishes without aiohttp: whole HTTP answers for `_fast/http_publish.pyx`, by the same `Api` that aiohttp asks.
+
+Plain publishes never come here; they are answered by `_fast/plain_publish.pyx` with what `usual` gives.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Any
 
+from engine._fast.http_publish import PublishServer
+from engine._fast.plain_publish import PlainPublisher
 from engine.config.server import CorsConfig
+from engine.errors import ApiError
 from engine.http.cors import Cors
+from engine.http.request import Answer, failed
 from engine.http.routes import Api
 
 _PHRASES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_USUAL = Answer(HTTPStatus.OK, b"{}")
+
+Serve = Callable[[Coroutine[Any, Any, None], str, Callable[[], None]], object]
 
 
-class Publishing:
-    """Called by `_fast/http_publish.pyx` with requests that have no Origin."""
+class FastPath:
+    """Serves connections that begin with a publish; their requests have no Origin.
 
-    def __init__(self, api: Api, cors: CorsConfig) -> None:
+    :param plain: publishes what is plain without Python, where that is possible.
+    :param serve: runs what answers the others (`tasks.serve`).
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        cors: CorsConfig,
+        plain: PlainPublisher | None,
+        serve: Serve,
+        path_prefix: str,
+        max_body_bytes: int,
+    ) -> None:
         self._api = api
+        self._plain = plain
+        self._serve = serve
+        self._prefix = path_prefix
+        self._max_body_bytes = max_body_bytes
         fixed = [("Server", "engine"), *Cors(cors).headers(None, "POST")]
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed)
         self._date = ""
         self._date_s = 0
 
-    async def answer(self, target: bytes, body: bytes) -> bytes:
-        """Answer one POST; never raises."""
-        answer = await self._api.handle("POST", target, body)
+    def start(self, elsewhere: Callable[[Any, bytes], None]) -> PublishServer:
+        """:param elsewhere: takes connections over on which something else is asked for."""
+        return PublishServer(
+            self._plain,
+            self._answer,
+            self._refuse,
+            self._usual,
+            self._late,
+            elsewhere,
+            self._serve,
+            asyncio.get_running_loop().call_soon,
+            self._prefix,
+            self._max_body_bytes,
+        )
+
+    async def _answer(self, target: bytes, body: bytes) -> bytes:
+        return self._whole(await self._api.handle("POST", target, body))
+
+    def _refuse(self, target: bytes, body_bytes: int) -> bytes | None:
+        refusal = self._api.refuse("POST", target, body_bytes)
+        return None if refusal is None else self._whole(refusal)
+
+    def _usual(self) -> bytes:
+        return self._whole(_USUAL)
+
+    def _late(self) -> bytes:
+        return self._whole(failed(ApiError(HTTPStatus.REQUEST_TIMEOUT, "invalid_input", "The body took too long.")))
+
+    def _whole(self, answer: Answer) -> bytes:
         now_s = int(time.time())
         if now_s != self._date_s:
             self._date_s, self._date = now_s, formatdate(now_s, usegmt=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
 
 from engine.app import App
 from engine.config.server import IdempotencyConfig
@@ -31,9 +30,9 @@ class Once:
         self._config = config
         self._metrics = metrics
 
-    def key(self, call: Call, body: dict[str, Any]) -> str:
+    def key(self, call: Call, in_body: object) -> str:
         """The request's key, by its header or its body; "" for none. Raises ApiError for one that cannot be."""
-        key = call.idempotency_key or body.get("idempotency_key")
+        key = call.idempotency_key or in_body
         if not key or not self._config.enabled:
             return ""
         longest = self._config.max_key_length

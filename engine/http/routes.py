@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from engine.config.limits import RateLimit
 from engine.errors import ApiError, StoreUnavailable
-from engine.http.auth import checked
+from engine.http.auth import Access, checked
 from engine.http.channels import Channels
 from engine.http.events import Events
 from engine.http.health import HealthPages
@@ -35,6 +35,7 @@ class Api:
 
     def __init__(
         self,
+        access: Access,
         events: Events,
         channels: Channels,
         users: UserConnections,
@@ -44,6 +45,7 @@ class Api:
         path_prefix: str,
         limit: RateLimit,
     ) -> None:
+        self._access = access
         self._limiter = limiter
         self._metrics = metrics
         self._prefix = path_prefix
@@ -81,18 +83,31 @@ class Api:
         call = Call(method, path, query, body, idempotency_key)
         try:
             answer = await self._route(call, address)
-        except ApiError as error:
-            answer = failed(error)
-        except StoreUnavailable as error:
-            _log.debug("%s refused: %s", path, error)
-            answer = failed(
-                ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable", "Shared state cannot be reached now.")
-            )
-        except Exception:  # noqa: BLE001 (a mistake of ours is logged and answered, whatever it is)
-            _log.exception("a request for app %s failed", call.app_id or "(unknown)")
-            answer = failed(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Internal server error."))
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is answered)
+            answer = _refusal(call, error)
+        return self._counted(call, len(body), answer)
+
+    def refuse(self, method: str, target: bytes, body_bytes: int) -> Answer | None:
+        """The answer to a signed request of an application that its head alone is enough to refuse, whatever its body
+        will say; None for any other. So nobody need keep the bodies of strangers.
+
+        :param body_bytes: how long the body is going to be. :param target: as with `handle`.
+        """
+        path, _, query = target.decode("utf-8", "replace").partition("?")
+        call = Call(method, path, query, b"")
+        inner = self._inner(path)
+        found = _find(self._signed, inner) if inner is not None else None
+        if found is None or method not in found[0] or inner is None or not inner.startswith("/apps/"):
+            return None
+        try:
+            self._access.check_head(call, found[1][0])
+        except Exception as error:  # noqa: BLE001 (as in handle)
+            return self._counted(call, body_bytes, _refusal(call, error))
+        return None
+
+    def _counted(self, call: Call, received_bytes: int, answer: Answer) -> Answer:
         self._metrics.http_call(
-            call.app_id, received_bytes=len(body), sent_bytes=len(answer.body), status=int(answer.status)
+            call.app_id, received_bytes=received_bytes, sent_bytes=len(answer.body), status=int(answer.status)
         )
         return answer
 
@@ -130,6 +145,19 @@ class Api:
             return  # a limit that cannot be counted stops nobody
         self._metrics.rate_limit_checked("", "address", "http", refused=not decision.allowed)
         checked(decision)
+
+
+def _refusal(call: Call, error: Exception) -> Answer:
+    if isinstance(error, ApiError):
+        return failed(error)
+    if isinstance(error, StoreUnavailable):
+        _log.debug("%s refused: %s", call.path, error)
+        return failed(
+            ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable", "Shared state cannot be reached now.")
+        )
+    # A mistake of ours is logged and answered.
+    _log.error("a request for app %s failed", call.app_id or "(unknown)", exc_info=error)
+    return failed(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Internal server error."))
 
 
 class _Route:

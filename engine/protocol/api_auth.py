@@ -62,7 +62,17 @@ class Query:
 
 
 def verify_request(app: App, method: str, path: str, prefix: str, query: Query, body: bytes, now_s: float) -> None:
-    """Check everything that signs a request. Raises ApiError 401 (H-32 to H-36).
+    """Check everything that signs a request. Raises ApiError 401 (H-32 to H-36). Parameters as with `verify_head`."""
+    verify_head(app, method, path, prefix, query, now_s)
+    given = query.get("body_md5")
+    if given is None and not body:
+        return
+    if given != hashlib.md5(body, usedforsecurity=False).hexdigest():
+        raise refused("body_md5 is missing or is not the MD5 of the body")
+
+
+def verify_head(app: App, method: str, path: str, prefix: str, query: Query, now_s: float) -> None:
+    """Check all that can be checked before the body has come. Raises ApiError 401 (H-32 to H-35).
 
     :param path: as sent, without the query. It may have been signed decoded, and without `prefix` (H-5).
     :param prefix: the server's path prefix, "" for none.
@@ -86,11 +96,6 @@ def verify_request(app: App, method: str, path: str, prefix: str, query: Query, 
             f'Invalid signature: you should have sent HmacSHA256Hex("{text}", your_secret_key), '
             f'but you sent "{signature[:64]}"'
         )
-    given = query.get("body_md5")
-    if given is None and not body:
-        return
-    if given != hashlib.md5(body, usedforsecurity=False).hexdigest():
-        raise refused("body_md5 is missing or is not the MD5 of the body")
 
 
 def refused(message: str) -> ApiError:

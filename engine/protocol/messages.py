@@ -5,6 +5,7 @@ Called by the edges and the publisher, which put the bytes into frames. Knows no
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -111,12 +112,20 @@ def channel_event(event: str, channel: str, data: str) -> bytes:
 
 def channel_event_parts(event: str, data: str) -> tuple[bytes, bytes]:
     """What stands before and after the channel's `json_string`, for one event that goes to many channels."""
-    return b'{"event":' + orjson.dumps(event) + b',"channel":', b',"data":' + orjson.dumps(data) + b"}"
+    return spelled_event_parts(json_string(event), json_string(data))
+
+
+def spelled_event_parts(event_json: bytes, data_json: bytes) -> tuple[bytes, bytes]:
+    """The same for an event whose name and data are JSON strings already."""
+    return b'{"event":' + event_json + b',"channel":', b',"data":' + data_json + b"}"
 
 
 def json_string(text: str) -> bytes:
-    """A JSON string with its quotes."""
-    return orjson.dumps(text)
+    """A JSON string with its quotes. Lone surrogates, from texts that were cut within a character, are escaped."""
+    try:
+        return orjson.dumps(text)
+    except TypeError:
+        return json.dumps(text).encode()
 
 
 def client_event(event: str, channel: str, data_json: bytes, user_id: str | None) -> bytes:

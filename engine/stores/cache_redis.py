@@ -5,7 +5,8 @@ The value is the JSON array [event, data]. Redis is not trusted: a value of any 
 
 from __future__ import annotations
 
-import orjson
+import json
+
 from redis.asyncio import Redis
 
 from engine.redis.scripts import bounded
@@ -28,7 +29,7 @@ class RedisCache:
         self._prefix = prefix
 
     async def put(self, app_id: str, channel: str, event: str, data: str, ttl_s: int) -> None:
-        key, value = self._key(app_id, channel), orjson.dumps([event, data])
+        key, value = self._key(app_id, channel), json.dumps([event, data], separators=(",", ":")).encode()
         async with bounded("cache write", TIMEOUT_S):
             if len(value) <= MAX_VALUE_BYTES:
                 await self._client.set(key, value, ex=ttl_s)
@@ -54,8 +55,9 @@ def _parse(value: object) -> tuple[str, str] | None:
     if not isinstance(value, bytes) or not value or len(value) > MAX_VALUE_BYTES:
         return None
     try:
-        pair = orjson.loads(value)
-    except orjson.JSONDecodeError:
+        # Not orjson, which has no place for lone surrogates.
+        pair = json.loads(value)
+    except (ValueError, RecursionError):
         return None
     if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], str):
         return pair[0], pair[1]

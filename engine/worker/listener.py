@@ -11,13 +11,14 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, cast
 
 from aiohttp import web
 
 from engine._fast.clock import monotonic_s
-from engine._fast.http_publish import PublishProtocol
+from engine._fast.http_publish import PublishServer
+from engine.http.fast_path import FastPath
 from engine.tasks import cancel, spawn
 from engine.ws.upgrade import MAX_HEAD_BYTES, Upgrade
 
@@ -25,13 +26,8 @@ from engine.ws.upgrade import MAX_HEAD_BYTES, Upgrade
 HEAD_TIMEOUT_S = 10
 BACKLOG = 4096
 
-#: A connection of the fast path that says nothing for so long is closed; aiohttp closes its own (http/application.py).
-KEEPALIVE_TIMEOUT_S = 75
 #: What a drain gives the publishes under way.
 PUBLISH_TIMEOUT_S = 5.0
-
-Serve = Callable[[Coroutine[Any, Any, None], str, Callable[[], None]], object]
-Answer = Callable[[bytes, bytes], Coroutine[Any, Any, bytes]]
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +37,7 @@ class Listener:
 
     :param sockets: bound, listening sockets; closed by `finish_requests`.
     :param upgrade: makes connections of upgrade requests.
-    :param publish: answers a publish read by the fast path; None sends all requests to aiohttp.
-    :param serve_publish: runs what answers it (`tasks.serve`).
+    :param fast_path: serves publishes; None sends all requests to aiohttp.
     :param runner: of the HTTP API; the upgrade route is added to its application here.
     """
 
@@ -51,33 +46,29 @@ class Listener:
         sockets: list[socket.socket],
         upgrade: Upgrade,
         runner: web.AppRunner,
-        publish: Answer | None,
-        serve_publish: Serve,
+        fast_path: FastPath | None,
         path_prefix: str,
-        max_body_bytes: int,
         tls: ssl.SSLContext | None,
     ) -> None:
         self._sockets = sockets
         self.to_websocket = upgrade.open
         self._tls = tls
-        self._publish = publish
-        self._serve_publish = serve_publish
-        self._prefix = path_prefix
-        self._max_body_bytes = max_body_bytes
-        self._publishing: set[PublishProtocol] = set()
+        self._fast_path = fast_path
+        self._publishes: PublishServer | None = None
         self.websocket_head = f"GET {path_prefix}/app/".encode()
         self.publish_head = f"POST {path_prefix}/apps/".encode()
         self._runner = runner
         runner.app.router.add_get(f"{path_prefix}/app/{{key:.*}}", self.take_over)
         self._servers: list[asyncio.AbstractServer] = []
         self._undecided: dict[Gate, int] = {}
-        self._published = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self._runner.setup()
         assert self._runner.server is not None
         self._http = self._runner.server
+        if self._fast_path is not None:
+            self._publishes = self._fast_path.start(self.to_http)
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             server = await loop.create_server(lambda: Gate(self), sock=sock, ssl=self._tls, backlog=BACKLOG)
@@ -91,15 +82,8 @@ class Listener:
         self._servers.clear()
         for gate in list(self._undecided):
             gate.abort()
-        for connection in list(self._publishing):
-            connection.close()
-        while self._publishing:
-            self._published.clear()
-            try:
-                await asyncio.wait_for(self._published.wait(), PUBLISH_TIMEOUT_S)
-            except TimeoutError:
-                _log.warning("%d publishes were not answered in time", len(self._publishing))
-                break
+        if self._publishes is not None:
+            await self._finish(self._publishes)
         await self._runner.cleanup()
 
     async def stop(self) -> None:
@@ -121,20 +105,10 @@ class Listener:
         protocol.data_received(data)
 
     def to_publish(self, transport: asyncio.Transport, data: bytes) -> None:
-        if self._publish is None:
+        if self._publishes is None:
             self.to_http(transport, data)
-            return
-        protocol = PublishProtocol(
-            self._publish, self.to_http, self._serve_publish, self._on_published, self._prefix, self._max_body_bytes
-        )
-        self._publishing.add(protocol)
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        protocol.data_received(data)
-
-    def _on_published(self, protocol: PublishProtocol) -> None:
-        self._publishing.discard(protocol)
-        self._published.set()
+        else:
+            self._publishes.connect(transport, data)
 
     async def take_over(self, request: web.Request) -> web.StreamResponse:
         """An upgrade on a connection that aiohttp has already answered requests on (pooled proxies do this)."""
@@ -152,6 +126,18 @@ class Listener:
         self.to_websocket(transport, b"\r\n".join(head) + b"\r\n\r\n" + tail)
         return _TakenOver()
 
+    async def _finish(self, publishes: PublishServer) -> None:
+        """Close the connections of publishes, after the answers that are under way; bounded."""
+        gone = asyncio.Event()
+        publishes.on_empty = gone.set
+        for connection in list(publishes.connections):
+            connection.close()
+        if publishes.connections:
+            try:
+                await asyncio.wait_for(gone.wait(), PUBLISH_TIMEOUT_S)
+            except TimeoutError:
+                _log.warning("%d publishes were not answered in time", len(publishes.connections))
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(1.0)
@@ -160,10 +146,8 @@ class Listener:
                 if deadline > now:
                     break
                 gate.abort()
-            idle_since = now - KEEPALIVE_TIMEOUT_S
-            for connection in list(self._publishing):
-                if not connection.busy and connection.last_activity < idle_since:
-                    connection.close()
+            if self._publishes is not None:
+                self._publishes.sweep()
 
 
 class Gate(asyncio.Protocol):

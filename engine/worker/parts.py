@@ -19,14 +19,12 @@ from engine.apps.registry import MemoryAppManager
 from engine.config.root import Config
 from engine.control import WorkerSpec
 from engine.http.application import build_api, build_application, build_runner
-from engine.http.fast_path import Publishing
 from engine.http.health import Health
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.metrics.values import BufferedValues, MappedValues
 from engine.occupancy.reporter import Reporter
 from engine.publisher import Publisher
-from engine.tasks import serve, serve_eagerly
 from engine.webhooks.batcher import Batcher
 from engine.webhooks.delivery.attempts import Attempts
 from engine.webhooks.delivery.consumer import Delivery
@@ -39,6 +37,7 @@ from engine.worker.cluster_events import cluster_events
 from engine.worker.drivers import Drivers
 from engine.worker.listener import Listener
 from engine.worker.outages import Outages
+from engine.worker.publish_path import fast_path
 from engine.worker.tls import server_context
 from engine.worker.traffic_metrics import Figures
 from engine.worker.webhook_drain import Flush
@@ -266,11 +265,14 @@ class Parts:
             listening,
             Upgrade(self.acceptor.accept, self._max_message_bytes, self.metrics),
             build_runner(application, self.metrics),
-            # A limit of requests of one address needs aiohttp's reading of who that is.
-            None if api.limits_addresses else Publishing(api, config.cors).answer,
-            # With nothing but memory behind it a publish never waits.
-            serve if self._resolved.redis_needed else serve_eagerly,
+            fast_path(
+                config,
+                api,
+                self.apps,
+                self.hub,
+                alone=self._resolved.adapter == "local",
+                waits=self._resolved.redis_needed,
+            ),
             config.path_prefix,
-            config.http_api.request_limit_bytes,
             server_context(config.ssl),
         )

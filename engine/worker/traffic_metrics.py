@@ -37,6 +37,9 @@ class Figures:
                 sent_bytes=grown[4],
                 sent_messages=grown[5],
             )
+            if grown[6]:
+                self._metrics.http_call(traffic.app_id, received_bytes=grown[7], sent_bytes=grown[8], count=grown[6])
+                self._metrics.broadcast(traffic.app_id, grown[9])
         slow, drift = self._hub.turn.slow_consumers, self._reporter.drift
         self._metrics.add_slow_consumers(slow - self._told_slow)
         self._metrics.add_drift(drift - self._told_drift)
@@ -52,4 +55,8 @@ def _counted(traffic: Traffic) -> tuple[int, ...]:
         traffic.received_messages,
         traffic.sent_bytes,
         traffic.sent_messages,
+        traffic.publishes,
+        traffic.publish_received_bytes,
+        traffic.publish_sent_bytes,
+        traffic.broadcasts,
     )

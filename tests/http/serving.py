@@ -146,9 +146,10 @@ class Serving:
         self.limiter = Limiter(clock=lambda: NOW_S)
         self.health = Health()
         self.apps = Apps(*(apps or (self.app,)))
+        self.publisher = Publisher(self.adapter, self.cache, self.metrics)  # type: ignore[arg-type]
         self.api = build_api(
             apps=self.apps,
-            publisher=Publisher(self.adapter, self.cache, self.metrics),  # type: ignore[arg-type]
+            publisher=self.publisher,
             occupancy=self.occupancy,
             adapter=self.adapter,  # type: ignore[arg-type]
             cache=self.cache,

@@ -1,0 +1,16 @@
+# JSON text taken apart without being decoded (RFC 8259).
+
+# A JSON string as it lies, without its quotes.
+cdef struct Text:
+    const char* at
+    Py_ssize_t size
+    Py_ssize_t utf8_bytes    # of what it stands for; a lone surrogate counts three
+    Py_ssize_t characters    # of what it stands for; a lone surrogate counts one
+    bint escaped             # holds a backslash
+
+# All take `p`, the first byte to look at, and `end`, one behind the last, and give the first byte behind what was read;
+# NULL where it is not there. No Python object is touched.
+
+cdef const char* skip_space(const char* p, const char* end) noexcept nogil
+cdef const char* read_string(const char* p, const char* end, Text* text) noexcept nogil
+cdef const char* skip_value(const char* p, const char* end, int depth) noexcept nogil

@@ -1,0 +1,38 @@
+# Publishes that need nothing but to be checked, sent and answered with "{}".
+
+from engine._fast.hub cimport Hub
+from engine._fast.llhttp cimport Head, Span
+from engine._fast.publish_body cimport Body, Event
+from engine._fast.json_text cimport Text
+from engine._fast.publish_target cimport Target
+from engine._fast.signature cimport Signer
+from engine._fast.traffic cimport Traffic
+
+
+# What is asked of an application for each publish, taken from its engine.app.App once.
+cdef class PlainApp:
+    cdef object app
+    cdef bytes key
+    cdef bytes prefix                   # "id/", as the hub's names of its channels begin
+    cdef Signer signer, previous        # previous: None where there is none
+    cdef Traffic traffic
+    cdef bint usable                    # nothing of it needs Python
+    cdef Py_ssize_t max_name, max_channels, max_channel_name, max_data, max_batch
+
+
+cdef class PlainPublisher:
+    cdef object _registry               # by_id(str) -> App or None; stale
+    cdef Hub _hub
+    cdef object _now_s                  # () -> seconds since the epoch
+    cdef double _window_s
+    cdef bytes _path                    # of all publishes, up to the application's id
+    cdef dict _apps                     # id -> PlainApp
+    cdef Body _body
+
+    # Whether the request was published; then the usual answer is due. False: nothing was done, and nothing is wrong yet.
+    cdef bint publish(self, const Head* head, const char* body) except -1
+    cdef PlainApp _app(self, Span name)
+    cdef bint _is_signed(self, PlainApp app, const Target* target, const char* body, Py_ssize_t body_bytes) except -1
+    cdef bint _may_publish(self, PlainApp app, bint batch) except -1
+    cdef int _send(self, PlainApp app, const Event* event) except -1
+    cdef bint _came_before(self, const Event* event, int place) noexcept

@@ -1,0 +1,200 @@
+"""Publishes in the form that libraries send, from bytes to frames: no dict, no coroutine, no decoded text.
+
+Says yes and does it, or says nothing and has done nothing: whatever is refused, or asks for more than to be sent, is left
+to `http/events.py`, which knows every form and every error. Both hand on the same bytes of an event's name and data.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.string cimport memchr, memcmp, memcpy
+
+from engine._fast.frame cimport event_frame
+from engine._fast.hub cimport Channel
+from engine._fast.publish_body cimport read_body
+from engine._fast.publish_target cimport read_target
+from engine._fast.request cimport signed_request
+
+cdef enum:
+    MAX_APP_ID = 128
+    #: Longest "app/channel" that is looked up here.
+    MAX_KEY = 1024
+    #: Applications whose limits are kept at hand; those that are used come back at once.
+    MAX_APPS = 10000
+
+#: Which bytes a channel's name may hold (N-3).
+cdef unsigned char _in_names[256]
+#: What begins a channel whose last event is kept.
+_CACHES = (b"cache-", b"private-cache-", b"private-encrypted-cache-", b"presence-cache-")
+
+for _allowed in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-=@,.;:":
+    _in_names[<int>ord(_allowed)] = 1
+
+
+@cython.final
+cdef class PlainApp:
+    def __init__(self, app not None, Traffic traffic not None):
+        self.app = app
+        self.key = app.key.encode()
+        self.prefix = f"{app.id}/".encode()
+        self.signer, self.previous = app.signer, app.previous_signer
+        self.traffic = traffic
+        # The answer to a limited application tells what is left.
+        self.usable = app.enabled and app.max_backend_events_per_second == 0
+        self.max_name, self.max_channels = app.max_event_name_length, app.max_event_channels
+        self.max_channel_name, self.max_data = app.max_channel_name_length, app.max_event_bytes
+        self.max_batch = app.max_event_batch_size
+
+
+@cython.final
+cdef class PlainPublisher:
+    """Publishes to the channels of this worker, which is the only one.
+
+    :param registry: the applications: `by_id` and `stale`.
+    :param path_prefix: before ``/apps/``.
+    :param now_s: seconds since the epoch; :param window_s: how far a request's timestamp may be from it.
+    """
+
+    def __init__(self, registry, Hub hub not None, str path_prefix not None, now_s, double window_s):
+        self._registry = registry
+        self._hub = hub
+        self._path = f"{path_prefix}/apps/".encode()
+        self._now_s = now_s
+        self._window_s = window_s
+        self._apps = {}
+
+    cdef bint publish(self, const Head* head, const char* body) except -1:
+        cdef Target target
+        cdef PlainApp app
+        cdef int i
+        if not read_target(head.target, self._path, &target):
+            return False
+        app = self._app(target.app_id)
+        if app is None or not app.usable or not read_body(body, head.body_bytes, target.batch, &self._body):
+            return False
+        if not self._may_publish(app, target.batch) or not self._is_signed(app, &target, body, head.body_bytes):
+            return False
+        for i in range(self._body.count):
+            self._send(app, &self._body.events[i])
+        app.traffic.publishes += 1
+        app.traffic.publish_received_bytes += head.body_bytes
+        app.traffic.publish_sent_bytes += 2
+        return True
+
+    cdef PlainApp _app(self, Span name):
+        """The application of that id, as it is now; None where none is known by an id that looks so."""
+        cdef PlainApp known
+        if not 0 < name.size <= MAX_APP_ID or memchr(name.at, 37, <size_t>name.size) != NULL:  # %
+            return None
+        app_id = PyUnicode_DecodeUTF8(name.at, name.size, b"replace")
+        app = None if self._registry.stale else self._registry.by_id(app_id)
+        if app is None:
+            return None
+        known = <PlainApp>self._apps.get(app_id)
+        if known is None or known.app is not app:
+            if len(self._apps) >= MAX_APPS:
+                self._apps.clear()
+            known = self._apps[app_id] = PlainApp(app, self._hub.traffic(app_id))
+        return known
+
+    cdef bint _is_signed(self, PlainApp app, const Target* target, const char* body, Py_ssize_t body_bytes) except -1:
+        cdef double now_s = self._now_s()
+        cdef Span method = Span(b"POST", 4)
+        if signed_request(
+            app.signer, app.key, method, target.path, target.query, body, body_bytes, now_s, self._window_s
+        ):
+            return True
+        return app.previous is not None and signed_request(
+            app.previous, app.key, method, target.path, target.query, body, body_bytes, now_s, self._window_s
+        )
+
+    cdef bint _may_publish(self, PlainApp app, bint batch) except -1:
+        """Whether all that was read keeps the application's limits, and no rule needs a closer look (H-40 to H-45)."""
+        cdef const Event* event
+        cdef const Text* name
+        cdef int i, j
+        if batch and self._body.count > app.max_batch:
+            return False
+        for i in range(self._body.count):
+            event = &self._body.events[i]
+            if event.name.escaped or event.name.size == 0 or event.name.characters > app.max_name:
+                return False
+            if event.channels > app.max_channels or event.data.utf8_bytes > app.max_data:
+                return False
+            if _begins(&event.name, b"pusher:", 7) or _begins(&event.name, b"pusher_internal:", 16):
+                return False
+            if event.socket_id.size and not _is_socket_id(event.socket_id):
+                return False
+            for j in range(event.first_channel, event.first_channel + event.channels):
+                name = &self._body.channels[j]
+                if not _is_plain_channel(name, app.max_channel_name):
+                    return False
+                if PyBytes_GET_SIZE(app.prefix) + name.size > MAX_KEY:
+                    return False
+        return True
+
+    cdef int _send(self, PlainApp app, const Event* event) except -1:
+        cdef char key[MAX_KEY]
+        cdef Py_ssize_t skip = PyBytes_GET_SIZE(app.prefix)
+        cdef const Text* channel
+        cdef Channel found
+        cdef int i
+        excluded = None
+        if event.socket_id.size:
+            excluded = self._hub.get(event.socket_id.at[:event.socket_id.size].decode("ascii"))
+        memcpy(key, PyBytes_AS_STRING(app.prefix), <size_t>skip)
+        for i in range(event.channels):
+            channel = &self._body.channels[event.first_channel + i]
+            if i and self._came_before(event, i):
+                continue
+            memcpy(key + skip, channel.at, <size_t>channel.size)
+            app.traffic.broadcasts += 1
+            found = <Channel>self._hub._channels.get(PyUnicode_DecodeUTF8(key, skip + channel.size, NULL))
+            if found is not None:
+                found.broadcast(event_frame(&event.name, channel, &event.data), excluded, 0)
+        return 0
+
+    cdef bint _came_before(self, const Event* event, int place) noexcept:
+        """A channel named twice gets the event once (H-16)."""
+        cdef const Text* channel = &self._body.channels[event.first_channel + place]
+        cdef const Text* other
+        cdef int i
+        for i in range(place):
+            other = &self._body.channels[event.first_channel + i]
+            if other.size == channel.size and memcmp(other.at, channel.at, <size_t>other.size) == 0:
+                return True
+        return False
+
+
+cdef inline bint _begins(const Text* text, const char* prefix, Py_ssize_t size) noexcept:
+    return text.size >= size and memcmp(text.at, prefix, <size_t>size) == 0
+
+
+cdef bint _is_plain_channel(const Text* name, Py_ssize_t longest) except -1:
+    """A valid name (N-3, N-4) of a channel whose events are not kept; a user's own (U-8) is looked at elsewhere."""
+    cdef Py_ssize_t i
+    if not 0 < name.size <= longest:
+        return False
+    for i in range(name.size):
+        if not _in_names[<unsigned char>name.at[i]]:
+            return False
+    if name.at[0] == 112 or name.at[0] == 99:  # p, c
+        for prefix in _CACHES:
+            if _begins(name, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)):
+                return False
+    return True
+
+
+cdef bint _is_socket_id(Span text) noexcept:
+    """Two numbers of at most 64 digits with a dot between them (C-14)."""
+    cdef Py_ssize_t i, digits = 0, dots = 0
+    for i in range(text.size):
+        if text.at[i] == 46:  # .
+            if digits == 0 or dots:
+                return False
+            dots, digits = 1, 0
+        elif 48 <= text.at[i] <= 57 and digits < 64:
+            digits += 1
+        else:
+            return False
+    return dots == 1 and digits > 0

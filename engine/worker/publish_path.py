@@ -1,0 +1,41 @@
+"""Chooses how publishes are served: in C where nothing has to be waited for, without aiohttp where that can be.
+
+Called by parts.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from engine._fast import llhttp
+from engine._fast.hub import Hub
+from engine._fast.plain_publish import PlainPublisher
+from engine.config.root import Config
+from engine.http.fast_path import FastPath
+from engine.http.routes import Api
+from engine.interfaces import AppManager
+from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
+from engine.tasks import serve, serve_eagerly
+
+_log = logging.getLogger(__name__)
+
+
+def fast_path(config: Config, api: Api, apps: AppManager, hub: Hub, *, alone: bool, waits: bool) -> FastPath | None:
+    """None where aiohttp must read all requests.
+
+    :param alone: no other worker has to hear of what is published. :param waits: a publish may have to wait for Redis.
+    """
+    if api.limits_addresses:
+        return None  # a limit of requests of one address needs aiohttp's reading of who that is
+    if not llhttp.available():
+        _log.warning("this aiohttp has no llhttp of its own: publishes are read by it alone, at several times the cost")
+        return None
+    return FastPath(
+        api,
+        config.cors,
+        PlainPublisher(apps, hub, config.path_prefix, time.time, TIMESTAMP_WINDOW_S) if alone else None,
+        serve if waits else serve_eagerly,
+        config.path_prefix,
+        config.http_api.request_limit_bytes,
+    )

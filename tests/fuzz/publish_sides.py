@@ -1,0 +1,172 @@
+"""Two servers of publishes in this process, one that answers plain ones in C and one that asks Python for all: whatever
+bytes come, both must say, send, hand over and close the same. And what either takes for a request, aiohttp must too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, NamedTuple
+
+from aiohttp import HttpVersion11
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpRequestParser
+
+from engine._fast.connection import Connection, Turn
+from engine._fast.http_publish import PublishServer
+from engine._fast.hub import Hub, Pending
+from engine._fast.parser import Parsers
+from engine._fast.plain_publish import PlainPublisher
+from engine.adapter.local import LocalAdapter
+from engine.apps.registry import MemoryAppManager
+from engine.config.server import CorsConfig
+from engine.http.fast_path import FastPath
+from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
+from engine.tasks import serve_eagerly
+from tests.http.serving import NOW_S, Serving, make_app
+
+APPS = (
+    make_app(),
+    make_app(
+        "small", "k2", max_event_name_length=3, max_event_bytes=5, max_channel_name_length=4, max_event_channels=2
+    ),
+    make_app("off", "k3", enabled=False),
+    make_app("rate", "k4", max_backend_events_per_second=2),
+    make_app("turned", "k5", previous_secret="old", previous_signer=make_app().signer),
+)
+CHANNELS = ("room", "a", "b", "private-x", "cache-c", "presence-p", "#server-to-user-u")
+SUBSCRIBER = "1.1"
+MAX_BODY_BYTES = 5000
+
+_DATE = re.compile(rb"Date: [^\r]*\r\n")
+
+
+class Outcome(NamedTuple):
+    """What came of some bytes. :ivar frames: what each subscriber got, in order."""
+
+    answers: bytes
+    handed_over: bytes | None
+    closed: bool
+    frames: tuple[bytes, ...]
+
+
+class Transport:
+    """Keeps what is written. Says that it has TLS, so that everything is written through it."""
+
+    def __init__(self) -> None:
+        self.written = bytearray()
+        self.closed = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self if name == "ssl_object" else default
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def set_protocol(self, protocol: object) -> None:
+        """There is only one."""
+
+    def pause_reading(self) -> None:
+        """Bytes come when they are given."""
+
+    resume_reading = pause_reading
+
+
+class Side:
+    """One server. To be made within a running loop."""
+
+    def __init__(self, *, plain: bool) -> None:
+        loop = asyncio.get_running_loop()
+        self._hub = Hub(Turn(loop.call_soon, 1 << 30))
+        self._serving = serving = Serving(*APPS)
+        apps = MemoryAppManager(APPS)
+        serving.api._access._apps = apps  # type: ignore[assignment]
+        serving.publisher._adapter = LocalAdapter(self._hub, lambda *_: None)
+        publisher = PlainPublisher(apps, self._hub, "", lambda: float(NOW_S), TIMESTAMP_WINDOW_S) if plain else None
+        path = FastPath(serving.api, CorsConfig(), publisher, serve_eagerly, "", MAX_BODY_BYTES)
+        self._server: PublishServer = path.start(self._take_over)
+        self._handed_over: bytes | None = None
+        self._subscribers = [self._subscribe(number, channel) for number, channel in enumerate(CHANNELS)]
+
+    def play(self, pieces: list[bytes]) -> Outcome:
+        self._handed_over = None
+        self._serving.limiter._windows.clear()
+        transport = Transport()
+        self._server.connect(transport, pieces[0])
+        for piece in pieces[1:]:
+            if self._handed_over is not None:
+                self._handed_over += piece
+                continue
+            for connection in list(self._server.connections):
+                connection.data_received(piece)
+        for _ in range(20):
+            # Whoever was put off because this machine was slow gets its turn now.
+            self._server._all_go_on()
+        for connection in list(self._server.connections):
+            connection.connection_lost(None)
+        self._hub.turn.flush()
+        frames = tuple(bytes(subscriber.written) for subscriber in self._subscribers)
+        for subscriber in self._subscribers:
+            subscriber.written.clear()
+        return Outcome(_DATE.sub(b"", bytes(transport.written)), self._handed_over, transport.closed, frames)
+
+    def _subscribe(self, number: int, channel: str) -> Transport:
+        transport = Transport()
+        connection = Connection(f"1.{number}", None, self._hub.traffic("3"), _Ears(), self._hub.turn, 1000)
+        connection.open(transport, Parsers(1000, None), b"")
+        self._hub.add(connection)
+        for app in APPS:
+            Pending(self._hub.open(app.id, channel), connection).activate(0, [])
+        self._hub.turn.flush()
+        transport.written.clear()
+        return transport
+
+    def _take_over(self, _: object, unread: bytes) -> None:
+        self._handed_over = unread
+
+
+class _Ears:
+    def opened(self, connection: Connection) -> None:
+        """Nothing is said first."""
+
+
+class AioHttp:
+    """What aiohttp's parser makes of the same bytes."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def takes(self, data: bytes, count: int) -> bool:
+        """Whether the bytes begin with `count` POST requests that leave the connection open."""
+        parser = HttpRequestParser(_Payloads(), self._loop, 2**16)  # type: ignore[arg-type]
+        try:
+            messages, _, _ = parser.feed_data(data)
+        except HttpProcessingError:
+            return False
+        heads = [message for message, _ in messages][:count]
+        return len(heads) == count and all(
+            head.method == "POST" and head.version == HttpVersion11 and not head.should_close for head in heads
+        )
+
+
+class _Payloads:
+    """A protocol for bodies that nobody reads."""
+
+    _reading_paused = False
+
+    def pause_reading(self) -> None:
+        """Nobody reads."""
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """As above."""
