@@ -13,6 +13,7 @@ from engine._fast.connection import Connection, Turn
 from engine._fast.hub import Hub
 from engine.metrics.metrics import Metrics
 from engine.ws.upgrade import Upgrade
+from tests.support.waiting import until
 
 MAX_MESSAGE_BYTES = 64 * 1024
 
@@ -26,7 +27,6 @@ class Peer(WSListener):
         self.close_code: int | None = None
         self.transport: WSTransport | None = None
         self.gone = asyncio.Event()
-        self.news = asyncio.Event()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
@@ -40,17 +40,9 @@ class Peer(WSListener):
             self.close_code = int(frame.get_close_code())
             transport.send_close(frame.get_close_code())
             transport.disconnect()
-        self.news.set()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.gone.set()
-        self.news.set()
-
-    async def until(self, condition: object) -> None:
-        async with asyncio.timeout(10):
-            while not condition():  # type: ignore[operator]
-                self.news.clear()
-                await self.news.wait()
 
     def send(self, text: str) -> None:
         assert self.transport is not None
@@ -101,25 +93,15 @@ class Recorder:
         self.opened_: list[Connection] = []
         self.messages: list[bytes] = []
         self.closed_: list[tuple[str, int, str]] = []
-        self.news = asyncio.Event()
 
     def opened(self, connection: Connection) -> None:
         self.opened_.append(connection)
-        self.news.set()
 
     def message(self, connection: Connection, payload: bytes) -> None:
         self.messages.append(payload)
-        self.news.set()
 
     def closed(self, connection: Connection, code: int, reason: str) -> None:
         self.closed_.append((connection.socket_id, code, reason))
-        self.news.set()
-
-    async def until(self, condition: object) -> None:
-        async with asyncio.timeout(10):
-            while not condition():  # type: ignore[operator]
-                self.news.clear()
-                await self.news.wait()
 
 
 class Door(asyncio.Protocol):
@@ -164,7 +146,7 @@ class Bench:
         )
         assert isinstance(peer, Peer)
         self._peers.append(peer)
-        await self.recorder.until(lambda: len(self.recorder.opened_) > known)
+        await until(lambda: len(self.recorder.opened_) > known)
         return self.recorder.opened_[known], peer
 
     def accept(self, *_: object) -> Connection:
@@ -180,7 +162,7 @@ class Bench:
             if peer.transport is not None:
                 peer.transport.underlying_transport.abort()
             await peer.gone.wait()
-        await self.recorder.until(lambda: len(self.recorder.closed_) == len(self.recorder.opened_))
+        await until(lambda: len(self.recorder.closed_) == len(self.recorder.opened_))
 
     def subscribe(self, connection: Connection, name: str, since: int = 0) -> None:
         from engine._fast.hub import Pending

@@ -6,6 +6,7 @@ from picows import WSMsgType
 
 from engine._fast.frame import text_frame
 from tests._fast.pair import MAX_MESSAGE_BYTES, Raw, bench, masked
+from tests.support.waiting import until
 
 BIG = text_frame(b"x" * 50_000)
 UNMASKED = b"Received un-masked frame from client, RFC 6455 section 5.1 forbids this"
@@ -20,9 +21,9 @@ async def test_messages_and_fragments_come_up_whole() -> None:
         peer.transport.send(WSMsgType.PING, b"?")
         peer.transport.send(WSMsgType.CONTINUATION, b"o", fin=True)
         peer.transport.send(WSMsgType.BINARY, b"three")
-        await b.recorder.until(lambda: len(b.recorder.messages) == 3)
+        await until(lambda: len(b.recorder.messages) == 3)
         assert b.recorder.messages == [b"one", b"two", b"three"]
-        await peer.until(lambda: peer.pongs)
+        await until(lambda: peer.pongs)
         assert peer.pongs == [b"?"]
 
 
@@ -32,9 +33,9 @@ async def test_a_message_too_big_in_fragments_closes_with_1009() -> None:
         assert peer.transport is not None
         peer.transport.send(WSMsgType.TEXT, b"x" * MAX_MESSAGE_BYTES, fin=False)
         peer.transport.send(WSMsgType.CONTINUATION, b"x", fin=True)
-        await peer.until(lambda: peer.close_code)
+        await until(lambda: peer.close_code)
         assert peer.close_code == 1009
-        await b.recorder.until(lambda: b.recorder.closed_)
+        await until(lambda: b.recorder.closed_)
         assert b.recorder.closed_[0][1] == 1009
         assert b.recorder.messages == []
 
@@ -43,9 +44,9 @@ async def test_a_frame_too_big_closes_with_1009_and_says_so_to_the_handler() -> 
     async with bench() as b:
         _, peer = await b.connect()
         peer.send("x" * (MAX_MESSAGE_BYTES + 1))
-        await peer.until(lambda: peer.close_code)
+        await until(lambda: peer.close_code)
         assert peer.close_code == 1009
-        await b.recorder.until(lambda: b.recorder.closed_)
+        await until(lambda: b.recorder.closed_)
         assert b.recorder.closed_[0][1] == 1009
 
 
@@ -57,7 +58,7 @@ async def test_close_sends_what_is_queued_and_then_nothing() -> None:
         connection.send(text_frame(b"never"))
         await peer.gone.wait()
         assert (peer.texts, peer.close_code) == (["last"], 4009)
-        await b.recorder.until(lambda: b.recorder.closed_)
+        await until(lambda: b.recorder.closed_)
         assert b.recorder.closed_ == [(connection.socket_id, 4009, "bye")]
 
 
@@ -66,7 +67,7 @@ async def test_the_clients_close_is_answered_and_reported() -> None:
         connection, peer = await b.connect()
         assert peer.transport is not None
         peer.transport.send_close(1000, "done")
-        await b.recorder.until(lambda: b.recorder.closed_)
+        await until(lambda: b.recorder.closed_)
         assert b.recorder.closed_ == [(connection.socket_id, 1000, "done")]
 
 
@@ -75,7 +76,7 @@ async def test_a_dropped_socket_is_reported_as_abnormal() -> None:
         connection, peer = await b.connect()
         assert peer.transport is not None
         peer.transport.underlying_transport.abort()
-        await b.recorder.until(lambda: b.recorder.closed_)
+        await until(lambda: b.recorder.closed_)
         assert b.recorder.closed_ == [(connection.socket_id, 1006, "")]
         assert connection.traffic.connections == 0
 
@@ -95,7 +96,7 @@ async def test_a_client_that_does_not_read_is_cut_off_alone() -> None:
             channel.broadcast(BIG)
             sent += 1
             assert sent < 1000
-            await quick_peer.until(lambda: len(quick_peer.texts) == sent)  # noqa: B023
+            await until(lambda: len(quick_peer.texts) == sent)  # noqa: B023
         assert slow.close_code == 4100
         assert b.hub.turn.slow_consumers == 1
         assert not quick.closing
@@ -104,7 +105,7 @@ async def test_a_client_that_does_not_read_is_cut_off_alone() -> None:
         _, stuck, _ = b.hub.sweep(text_frame(b"ping"), 120, 30, 0)
         assert stuck == [slow]
         slow.abort()
-        await b.recorder.until(lambda: b.recorder.closed_)
+        await until(lambda: b.recorder.closed_)
         assert b.recorder.closed_[0][:2] == (slow.socket_id, 4100)
 
 
@@ -118,7 +119,7 @@ async def test_a_client_that_pauses_gets_everything_in_order() -> None:
             if i % 10 == 0:
                 await asyncio.sleep(0)
         peer.transport.underlying_transport.resume_reading()
-        await peer.until(lambda: len(peer.texts) == 200)
+        await until(lambda: len(peer.texts) == 200)
         assert [int(text.split()[0]) for text in peer.texts] == list(range(200))
 
 
@@ -128,11 +129,11 @@ async def test_sweep_pings_the_silent_and_names_those_that_stay_silent() -> None
         ping = text_frame(b"ping")
         assert b.hub.sweep(ping, 120, 30, 5) == ([], [], 0)
         assert b.hub.sweep(ping, 0, 30, 5) == ([], [], 1)
-        await peer.until(lambda: peer.texts == ["ping"])
+        await until(lambda: peer.texts == ["ping"])
         assert connection.pinged
         assert b.hub.sweep(ping, 0, 0, 5)[0] == [connection]
         peer.send("alive")
-        await b.recorder.until(lambda: b.recorder.messages)
+        await until(lambda: b.recorder.messages)
         assert not connection.pinged
 
 
@@ -149,7 +150,7 @@ async def test_frames_in_pieces_from_many_clients_at_once_come_up_whole() -> Non
                 client.writer.write(streams[i][at[i] : at[i] + piece])
                 at[i] += piece
             await asyncio.sleep(0)
-        await b.recorder.until(lambda: len(b.recorder.messages) == 3 * len(clients))
+        await until(lambda: len(b.recorder.messages) == 3 * len(clients))
         assert sorted(b.recorder.messages) == sorted(texts * 3)
         for client in clients:
             await client.end()
@@ -170,9 +171,9 @@ async def test_one_clients_breach_and_close_are_nobody_elses() -> None:
             breaker = await Raw.connect(b.port)
             breaker.writer.write(wrong)
             other.writer.write(masked(0x81, b"%d" % closed))
-            await b.recorder.until(lambda: len(b.recorder.messages) == closed + 1)  # noqa: B023
+            await until(lambda: len(b.recorder.messages) == closed + 1)  # noqa: B023
             await breaker.end()
-            await b.recorder.until(lambda: len(b.recorder.closed_) == closed + 1)  # noqa: B023
+            await until(lambda: len(b.recorder.closed_) == closed + 1)  # noqa: B023
         assert b.recorder.messages == [b"0", b"1", b"2", b"3", b"4"]
         assert [code for _, code, _ in b.recorder.closed_] == [1002, 1002, 1000, 1000, 1006]
         await other.end()
@@ -181,7 +182,7 @@ async def test_one_clients_breach_and_close_are_nobody_elses() -> None:
 async def test_what_comes_with_the_upgrade_request_is_read() -> None:
     async with bench() as b:
         good = await Raw.connect(b.port, masked(0x81, b"early"))
-        await b.recorder.until(lambda: b.recorder.messages == [b"early"])
+        await until(lambda: b.recorder.messages == [b"early"])
         bad = await Raw.connect(b.port, b"\x81\x01x")
         assert bad.status == 101
         assert await bad.reader.readexactly(4) == b"\x88" + bytes([len(UNMASKED) + 2]) + b"\x03\xea"

@@ -7,6 +7,7 @@ from engine._fast.envelope import deliver_event, pack_event, pack_terminate, par
 from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub
 from tests._fast.pair import bench
+from tests.support.waiting import until
 
 
 async def test_event_reaches_all_but_the_named_socket() -> None:
@@ -18,8 +19,8 @@ async def test_event_reaches_all_but_the_named_socket() -> None:
         assert channel is not None
         assert deliver_event(b.hub, channel, pack_event(one.socket_id.encode(), text_frame(b"a")))
         assert deliver_event(b.hub, channel, pack_event(b"", text_frame(b"b")))
-        await peer_two.until(lambda: len(peer_two.texts) == 2)
-        await peer_one.until(lambda: peer_one.texts)
+        await until(lambda: len(peer_two.texts) == 2)
+        await until(lambda: peer_one.texts)
         assert (peer_one.texts, peer_two.texts) == (["b"], ["a", "b"])
 
 

@@ -8,6 +8,7 @@ import pytest
 from engine._fast.frame import text_frame
 from engine._fast.hub import Pending
 from tests._fast.pair import bench
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -40,7 +41,7 @@ async def test_random_history_delivers_what_a_plain_model_says(seed: int) -> Non
             if rng.random() < 0.2:
                 await asyncio.sleep(0)
         for (connection, peer), texts in zip(pairs, expected, strict=True):
-            await peer.until(lambda peer=peer, texts=texts: len(peer.texts) >= len(texts))
+            await until(lambda peer=peer, texts=texts: len(peer.texts) >= len(texts))
             assert peer.texts == texts
             held = {channel.name for channel in b.hub.channels_of(connection)}
             assert held == {name for name in names if pairs.index((connection, peer)) in members[name]}
@@ -56,7 +57,7 @@ async def test_one_write_carries_all_of_a_turn_in_order() -> None:
             assert channel is not None
             channel.broadcast(text_frame(b"%d" % i))
         assert connection.traffic.sent_messages == 0
-        await peer.until(lambda: len(peer.texts) == 300)
+        await until(lambda: len(peer.texts) == 300)
         assert peer.texts == [str(i) for i in range(300)]
         assert connection.traffic.sent_messages == 300
 
@@ -71,7 +72,7 @@ async def test_a_flush_over_many_sockets_lets_the_loop_breathe_and_keeps_order()
         for i in range(20):
             channel.broadcast(text_frame(b"%d" % i + b"x" * 20_000))
         for _, peer in pairs:
-            await peer.until(lambda peer=peer: len(peer.texts) == 20)
+            await until(lambda peer=peer: len(peer.texts) == 20)
             assert [int(text.rstrip("x")) for text in peer.texts] == list(range(20))
 
 
@@ -87,7 +88,7 @@ async def test_a_pending_subscription_gets_its_answer_then_what_was_held() -> No
         pending.activate(5, [text_frame(b"succeeded")])
         channel.broadcast(text_frame(b"member 4"), None, 4)
         channel.broadcast(text_frame(b"member 9"), None, 9)
-        await peer.until(lambda: len(peer.texts) == 4)
+        await until(lambda: len(peer.texts) == 4)
         assert peer.texts == ["succeeded", "event", "member 8", "member 9"]
 
 
@@ -100,7 +101,7 @@ async def test_the_cached_event_is_not_told_twice() -> None:
         channel.broadcast(text_frame(b"new"))
         channel.broadcast(text_frame(b"newer"))
         pending.activate(0, [text_frame(b"succeeded"), cached], cached)
-        await peer.until(lambda: len(peer.texts) == 3)
+        await until(lambda: len(peer.texts) == 3)
         assert peer.texts == ["succeeded", "new", "newer"]
 
 

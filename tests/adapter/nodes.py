@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from engine.adapter.redis import RedisAdapter
@@ -14,6 +14,7 @@ from engine.adapter.shared_memory_files import LogFiles
 from engine.config.redis import RedisOptions
 from engine.interfaces import ClusterEvents, MemberChange, TotalChange
 from tests._fast.pair import Bench, bench
+from tests.support.waiting import PATIENCE_S
 
 #: Events of so many bytes are sure to go through the log of one host.
 LONGEST_EVENT = 1024
@@ -65,7 +66,7 @@ class Node:
     async def subscribe(self, channel: str) -> None:
         done = asyncio.Event()
         self.adapter.subscribe("app", channel, done.set)
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), PATIENCE_S)
 
 
 @asynccontextmanager
@@ -87,12 +88,6 @@ async def nodes_on(
             finally:
                 for node in made:
                     await node.adapter.stop()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @contextmanager

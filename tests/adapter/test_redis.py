@@ -15,9 +15,10 @@ from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.interfaces import MemberChange, Message, TotalChange
 from engine.protocol.channel import user_channel
-from tests.adapter.nodes import nodes_on, until
+from tests.adapter.nodes import nodes_on
 from tests.support.valkey import ValkeyServer
 from tests.support.valkey_cluster import ValkeyCluster
+from tests.support.waiting import until
 
 
 class Server(Protocol):
@@ -87,8 +88,8 @@ async def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_
         # The excluded socket is found by its id on whatever worker it is; ids are per hub here, so both have "1.1".
         await a.adapter.publish([Message("app", "room", text_frame(b"excluded"), "1.1")])
         await a.adapter.publish([Message("app", "room", text_frame(b"last"))])
-        await peer_a.until(lambda: "last" in peer_a.texts)
-        await peer_b.until(lambda: "last" in peer_b.texts)
+        await until(lambda: "last" in peer_a.texts)
+        await until(lambda: "last" in peer_b.texts)
         assert peer_a.texts == peer_b.texts == [*map(str, range(200)), "last"]
 
 
@@ -150,7 +151,7 @@ async def test_without_redis_it_serves_locally_or_refuses_and_comes_back(fallbac
                 await a.adapter.publish([Message("app", "room", text_frame(b"alone"))])
                 a.adapter.send(Message("app", "room", text_frame(b"event")))
                 await a.subscribe("late")
-                await peer.until(lambda: peer.texts == ["alone", "event"])
+                await until(lambda: peer.texts == ["alone", "event"])
             else:
                 with pytest.raises(StoreUnavailable):
                     await a.adapter.publish([Message("app", "room", text_frame(b"alone"))])
@@ -161,7 +162,7 @@ async def test_without_redis_it_serves_locally_or_refuses_and_comes_back(fallbac
             await until(lambda: client.pubsub_numsub(*topics) == [(topic.encode(), 1) for topic in topics])
             client.close()
             await a.adapter.publish([Message("app", "room", text_frame(b"back"))])
-            await peer.until(lambda: peer.texts[-1:] == ["back"])
+            await until(lambda: peer.texts[-1:] == ["back"])
 
 
 async def test_a_redis_that_hangs_is_noticed_within_three_seconds() -> None:

@@ -15,9 +15,9 @@ from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.interfaces import Message
 from tests._fast.pair import Peer
-from tests.adapter.nodes import Node, nodes_on, until
+from tests.adapter.nodes import Node, nodes_on
 from tests.support.valkey_cluster import SLOTS, ValkeyCluster
-from tests.support.waiting import free_port
+from tests.support.waiting import free_port, until
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ async def test_a_slot_that_moves_loses_nothing_and_keeps_the_order(cluster: Valk
         moved.set()
         await publishing
         for peer in peers:
-            await peer.until(lambda peer=peer: len(peer.texts) >= len(sent))
+            await until(lambda peer=peer: len(peer.texts) >= len(sent))
             assert peer.texts == sent
 
 
@@ -82,7 +82,7 @@ async def test_a_subscription_while_its_slot_moves_waits_for_the_new_shard(clust
         peer = await subscribed(b)
         assert target.call("PUBSUB", "SHARDNUMSUB", f"{prefix}app/room")[1] == 1
         await a.adapter.publish([event("first")])
-        await peer.until(lambda: peer.texts == ["first"])
+        await until(lambda: peer.texts == ["first"])
 
 
 async def test_what_is_sent_without_waiting_follows_a_slot_too(cluster: ValkeyCluster) -> None:
@@ -94,7 +94,7 @@ async def test_what_is_sent_without_waiting_follows_a_slot_too(cluster: ValkeyCl
         await asyncio.to_thread(cluster.move, slot, next(m for m in cluster.masters if m is not source))
         for n in range(50):
             a.adapter.send(event(str(n)))
-        await peer.until(lambda: len(peer.texts) >= 50)
+        await until(lambda: len(peer.texts) >= 50)
         assert peer.texts == [*map(str, range(50))]
         assert a.adapter.lost == 0
         await until(lambda: a.adapter.connected and b.adapter.connected)
@@ -112,16 +112,16 @@ async def test_a_shard_that_hangs_takes_only_its_channels_along_until_its_replic
             await until(lambda: not a.adapter.connected and not b.adapter.connected)
             assert time.monotonic() - hung_at < 3.0
             await a.adapter.publish([event("alone", lost)])
-            await here.until(lambda: here.texts == ["alone"])
+            await until(lambda: here.texts == ["alone"])
             # Whoever comes now is served by its worker alone, as with one Redis that is gone.
             late = channel_on(own, prefix, 0, "late")
             await b.subscribe(late)
             await a.adapter.publish([event("as ever", kept)])
-            await other.until(lambda: other.texts == ["as ever"])
+            await until(lambda: other.texts == ["as ever"])
 
             await until(lambda: a.adapter.connected and b.adapter.connected)
             await a.adapter.publish([event("back", lost)])
-            await there.until(lambda: there.texts == ["back"])
+            await until(lambda: there.texts == ["back"])
             assert own.numsub(f"{prefix}app/{late}") == 1
 
 
@@ -138,12 +138,12 @@ async def test_a_master_that_becomes_a_replica_goes_on_serving_and_is_left_when_
             for n in range(100):
                 sent.append(str(n))
                 await a.adapter.publish([event(sent[-1], channel)])
-            await peer.until(lambda: len(peer.texts) >= 100)
+            await until(lambda: len(peer.texts) >= 100)
             own.masters[0].kill()
             await until(lambda: not b.adapter.connected)
             await until(lambda: a.adapter.connected and b.adapter.connected)
             await a.adapter.publish([event("last", channel)])
-            await peer.until(lambda: peer.texts == [*sent, "last"])
+            await until(lambda: peer.texts == [*sent, "last"])
 
 
 async def test_a_cluster_that_is_not_there_stops_the_start(cluster: ValkeyCluster) -> None:

@@ -12,8 +12,9 @@ from engine.adapter.shared_memory_files import ARENA_BYTES, PLACES
 from engine.config.redis import RedisOptions
 from engine.interfaces import Message
 from engine.protocol.channel import user_channel
-from tests.adapter.nodes import nodes_on, until
+from tests.adapter.nodes import nodes_on
 from tests.support.valkey import ValkeyServer
+from tests.support.waiting import until
 
 
 def event(text: str, channel: str = "room") -> Message:
@@ -32,7 +33,7 @@ async def test_events_and_terminations_need_no_redis() -> None:
             await a.adapter.publish([event("published")])
             a.adapter.send(event("sent"))
             await a.adapter.terminate("app", "u1")
-            await peer.until(lambda: peer.texts == ["published", "sent"])
+            await until(lambda: peer.texts == ["published", "sent"])
             await until(lambda: b.terminated == [("app", "u1", False)])
             server.start()
             await until(lambda: a.adapter.connected and b.adapter.connected)
@@ -46,7 +47,7 @@ async def test_redis_carries_no_event() -> None:
             await b.subscribe("room")
             for n in range(50):
                 await a.adapter.publish([event(str(n))])
-            await peer.until(lambda: len(peer.texts) == 50)
+            await until(lambda: len(peer.texts) == 50)
             client = server.client()
             assert "cmdstat_publish" not in client.info("commandstats")
             client.close()
@@ -61,7 +62,7 @@ async def test_a_subscriber_gets_nothing_of_before_its_subscription_and_everythi
         b.bench.subscribe(connection, "room")
         b.adapter.subscribe("app", "room", lambda: None)
         a.adapter.send(event("late"))
-        await peer.until(lambda: peer.texts)
+        await until(lambda: peer.texts)
         await b.adapter.settle()
         assert peer.texts == ["late"]
 
@@ -73,7 +74,7 @@ async def test_much_at_once_arrives_whole_and_in_order(redis_url: str) -> None:
         await b.subscribe("room")
         for n in range(5 * BATCH + 1):
             a.adapter.send(event(str(n)))
-        await peer.until(lambda: len(peer.texts) == 5 * BATCH + 1)
+        await until(lambda: len(peer.texts) == 5 * BATCH + 1)
         assert peer.texts == [str(n) for n in range(5 * BATCH + 1)]
 
 
@@ -87,7 +88,7 @@ async def test_a_worker_that_was_too_slow_says_so_and_goes_on(redis_url: str, ca
             for n in range(PLACES + 10):
                 a.adapter.send(event(str(n), "elsewhere"))  # the loop does not turn: as if this worker were stuck
             a.adapter.send(event("after"))
-            await peer.until(lambda: peer.texts == ["after"])
+            await until(lambda: peer.texts == ["after"])
             missed.append(sum(b.missed))
     assert "too slow" in caplog.text
     assert missed[0] > 10
@@ -100,7 +101,7 @@ async def test_an_event_that_is_too_long_for_the_log_goes_through_redis(redis_ur
         await b.subscribe("room")
         long = "x" * (ARENA_BYTES // 4)
         await a.adapter.publish([event("1"), event(long), event("2")])
-        await peer.until(lambda: len(peer.texts) == 3)
+        await until(lambda: len(peer.texts) == 3)
         a.adapter.send(event(long + "y"))
-        await peer.until(lambda: len(peer.texts) == 4)
+        await until(lambda: len(peer.texts) == 4)
         assert sorted(peer.texts, key=len) == ["1", "2", long, long + "y"]

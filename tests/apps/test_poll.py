@@ -19,7 +19,7 @@ from engine.interfaces import AppSource
 from engine.metrics.metrics import Metrics
 from tests.apps.test_entries import entry
 from tests.config.support import loaded
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import PATIENCE_S, until
 
 
 class Source:
@@ -85,16 +85,16 @@ async def test_changes_are_seen_by_themselves() -> None:
     source = Source(entry("1"))
     async with polling(source) as rig:
         source.entries = [entry("1", enabled=False), entry("2")]
-        await wait_until_async(lambda: rig.apps.by_id("2") is not None)
+        await until(lambda: rig.apps.by_id("2") is not None)
         source.entries = [entry("2")]
-        await wait_until_async(lambda: rig.apps.by_id("1") is None)
+        await until(lambda: rig.apps.by_id("1") is None)
         assert [str(change) for change in rig.changes] == ["added 1", "added 2; changed 1", "removed 1"]
 
 
 async def test_nothing_is_done_while_nothing_changes() -> None:
     source = Source(entry("1"))
     async with polling(source) as rig:
-        await wait_until_async(lambda: source.reads > 5)
+        await until(lambda: source.reads > 5)
         assert len(rig.changes) == 1
 
 
@@ -103,7 +103,7 @@ async def test_a_refresh_reads_at_once_and_what_was_written_before() -> None:
     async with polling(source, refresh_s=3600) as rig:
         for number in range(2, 6):
             source.entries.append(entry(str(number)))
-            await asyncio.wait_for(rig.poll.refresh(), 5)
+            await asyncio.wait_for(rig.poll.refresh(), PATIENCE_S)
             assert rig.apps.by_id(str(number)) is not None
         await asyncio.gather(*(rig.poll.refresh() for _ in range(100)))
         assert source.reads < 10, "those who ask together are answered together"
@@ -124,10 +124,10 @@ async def test_the_copy_serves_while_the_database_does_not(
     source = Source(entry("1"))
     async with polling(source) as rig:
         source.problem = problem
-        await wait_until_async(lambda: rig.metrics.value("app_source_errors_total") > 2)
+        await until(lambda: rig.metrics.value("app_source_errors_total") > 2)
         assert rig.apps.by_id("1") is not None
         source.problem, source.entries = None, [entry("2")]
-        await wait_until_async(lambda: rig.apps.by_id("2") is not None)
+        await until(lambda: rig.apps.by_id("2") is not None)
         assert rig.stale == []
     lines = [line for line in caplog.messages if "can" in line]
     assert lines == [
@@ -141,11 +141,11 @@ async def test_a_start_without_the_database_fails_in_time() -> None:
     source.problem = SourceUnavailable("connection refused")
     rig = Rig(source)
     starting = asyncio.create_task(rig.poll.start())
-    await wait_until_async(lambda: source.reads > 2)
+    await until(lambda: source.reads > 2)
     assert not starting.done(), "it may be on its way up"
     rig.now_s += 60
     with pytest.raises(SourceUnavailable, match="the applications cannot be read: connection refused"):
-        await asyncio.wait_for(starting, 5)
+        await asyncio.wait_for(starting, PATIENCE_S)
     await rig.poll.stop()
 
 
@@ -154,9 +154,9 @@ async def test_a_start_outlives_a_database_that_comes_late() -> None:
     source.problem = SourceUnavailable("connection refused")
     rig = Rig(source)
     starting = asyncio.create_task(rig.poll.start())
-    await wait_until_async(lambda: source.reads > 2)
+    await until(lambda: source.reads > 2)
     source.problem = None
-    await asyncio.wait_for(starting, 5)
+    await asyncio.wait_for(starting, PATIENCE_S)
     assert rig.apps.by_id("1") is not None
     await rig.poll.stop()
 
@@ -165,27 +165,27 @@ async def test_a_copy_grows_stale_when_that_is_configured() -> None:
     source = Source(entry("1"))
     async with polling(source, ttl_s=30.0) as rig:
         source.problem = SourceUnavailable("gone")
-        await wait_until_async(lambda: rig.metrics.value("app_source_errors_total") > 1)
+        await until(lambda: rig.metrics.value("app_source_errors_total") > 1)
         assert rig.stale == []
         rig.now_s += 31
-        await wait_until_async(lambda: rig.stale == [True])
+        await until(lambda: rig.stale == [True])
         assert rig.apps.by_id("1") is not None, "whoever is connected stays"
         source.problem = None
-        await wait_until_async(lambda: rig.stale == [True, False])
+        await until(lambda: rig.stale == [True, False])
 
 
 async def test_without_a_cache_a_copy_is_stale_at_once() -> None:
     source = Source(entry("1"))
     async with polling(source, ttl_s=0.0) as rig:
         source.problem = SourceUnavailable("gone")
-        await wait_until_async(lambda: rig.stale == [True])
+        await until(lambda: rig.stale == [True])
 
 
 async def test_a_refresh_that_fails_returns() -> None:
     source = Source(entry("1"))
     async with polling(source, refresh_s=3600) as rig:
         source.problem = SourceUnavailable("gone")
-        await asyncio.wait_for(rig.poll.refresh(), 5)
+        await asyncio.wait_for(rig.poll.refresh(), PATIENCE_S)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Node:
         for pid in (self.engine.process.pid, *self.engine.workers()):
             send(pid, signal.SIGKILL)
         self.engine.process.wait()
-        wait_until(lambda: not self.engine.processes(), 10, lambda: f"no process left of {self.engine.processes()}")
+        wait_until(lambda: not self.engine.processes(), what=lambda: f"no process left of {self.engine.processes()}")
 
     def worker_called(self, incarnation: str) -> int | None:
         """Process id of the worker that leads, or led, under this name; None if there is none here."""

@@ -12,7 +12,7 @@ from tests.conformance.match import ABSENT, ANY, mismatch
 from tests.conformance.rule import Call
 from tests.support.signing import signed_query
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 #: What server libraries put into a path as it is (H-5).
 UNESCAPED = "/,;@=:%"
 

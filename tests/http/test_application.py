@@ -17,6 +17,7 @@ from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig
 from engine.http import application
 from tests.http.serving import SECRET, Serving, make_app
+from tests.support.waiting import PATIENCE_S
 
 EVENT = b'{"name":"e","data":"d","channel":"a"}'
 SMALL = HttpApiConfig(request_limit_in_mb=0.01)  # 10,485 bytes
@@ -37,7 +38,7 @@ async def raw(port: int, request: bytes, *more: bytes) -> bytes:
         writer.write(piece)
         await writer.drain()
     try:
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), PATIENCE_S)
     finally:
         writer.close()
         await writer.wait_closed()

@@ -65,9 +65,9 @@ def test_webhooks_by_sqs_and_lambda(aws: MotoAws, receiver: WebhookReceiver, wor
         for channel in channels:
             asyncio.run(visit(engine, channel))
         for channel in channels:
-            wait_until(lambda channel=channel: sorted(receiver.names("/hook", channel)) == OCCUPANCY, 20)
+            wait_until(lambda channel=channel: sorted(receiver.names("/hook", channel)) == OCCUPANCY)
             assert not fifo or receiver.names("/hook", channel) == OCCUPANCY
-            wait_until(lambda channel=channel: len(told(aws, function, channel)) == 3, 20)
+            wait_until(lambda channel=channel: len(told(aws, function, channel)) == 3)
             expected = sorted([*OCCUPANCY, "client_event"])
             assert sorted(event["name"] for event in told(aws, function, channel)) == expected
     for event in aws.sent_to(function):
@@ -81,12 +81,12 @@ def test_jobs_of_a_killed_leader_come_again(aws: MotoAws, receiver: WebhookRecei
     receiver.answer(path="/hook", always="hang")
     with running(config(aws, receiver, function, False), 2, env=CREDENTIALS) as engine:
         asyncio.run(visit(engine, "private-room"))
-        wait_until(lambda: len(receiver.to("/hook")) == 1, 20)
+        wait_until(lambda: len(receiver.to("/hook")) == 1)
         receiver.answer(path="/hook", always=200)
         for pid in engine.workers():
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: set(receiver.names("/hook", "private-room")) == set(OCCUPANCY), 30)
-        wait_until(lambda: len(told(aws, function, "private-room")) >= 3, 20)
+        wait_until(lambda: set(receiver.names("/hook", "private-room")) == set(OCCUPANCY))
+        wait_until(lambda: len(told(aws, function, "private-room")) >= 3)
 
 
 def test_a_function_that_the_first_webhook_names_while_the_engine_serves(
@@ -99,9 +99,9 @@ def test_a_function_that_the_first_webhook_names_while_the_engine_serves(
     with running({"webhooks": {"settle_ms": 0}}, env=CREDENTIALS) as engine:
         engine.config_path.write_text(json.dumps({**engine.config, "app_manager": {"array": {"apps": hooked}}}))
         engine.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "every worker follows it" in engine.log(), 20)
+        wait_until(lambda: "every worker follows it" in engine.log())
         asyncio.run(visit(engine, "private-room"))
-        wait_until(lambda: len(told(aws, function, "private-room")) == 3, 20)
+        wait_until(lambda: len(told(aws, function, "private-room")) == 3)
 
 
 def told(aws: MotoAws, function: str, channel: str) -> list[dict[str, Any]]:

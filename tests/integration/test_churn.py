@@ -13,7 +13,7 @@ from tests.integration.conftest import shared_config
 from tests.support.client import connected
 from tests.support.engine import Engine, running
 from tests.support.receiver import WebhookReceiver
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 
 CLIENTS = 100
 USERS = 10
@@ -48,7 +48,7 @@ async def _churn(engine: Engine, receiver: WebhookReceiver, chance: random.Rando
     everybody = _everybody()
     for _ in range(ROUNDS):
         await asyncio.gather(*(_visit(engine, f"u{n % USERS}", chance) for n in range(CLIENTS)))
-    await wait_until_async(lambda: _told(receiver) == (False, set()), 15, lambda: str(_told(receiver)))
+    await until(lambda: _told(receiver) == (False, set()), what=lambda: str(_told(receiver)))
     assert await _members(engine) == set()
 
     async with AsyncExitStack() as staying:
@@ -56,9 +56,9 @@ async def _churn(engine: Engine, receiver: WebhookReceiver, chance: random.Rando
             client = await staying.enter_async_context(connected(engine.ws_url))
             await client.subscribe(ROOM, user_id=user)
         await asyncio.gather(*(_visit(engine, f"u{n % USERS}", chance) for n in range(CLIENTS)))
-        await wait_until_async(lambda: _told(receiver) == (True, everybody), 15, lambda: str(_told(receiver)))
+        await until(lambda: _told(receiver) == (True, everybody), what=lambda: str(_told(receiver)))
         assert await _members(engine) == everybody
-    await wait_until_async(lambda: _told(receiver) == (False, set()), 15, lambda: str(_told(receiver)))
+    await until(lambda: _told(receiver) == (False, set()), what=lambda: str(_told(receiver)))
 
 
 async def _visit(engine: Engine, user: str, chance: random.Random) -> None:

@@ -48,7 +48,7 @@ def test_documented_receiver_believes_our_webhooks(
 
     with running({"app_manager": {"array": {"apps": apps}}}) as engine:
         asyncio.run(visit(engine.ws_url))
-        wait_until(lambda: printed.read_text().count("\n") >= 2, 10, printed.read_text)
+        wait_until(lambda: printed.read_text().count("\n") >= 2, what=printed.read_text)
     events = [json.loads(line.partition(" ")[2]) for line in printed.read_text().splitlines()]
     assert [(e["name"], e["channel"]) for e in events] == [
         ("channel_occupied", "test-channel"),

@@ -19,7 +19,7 @@ from tests.support.engine import APP, Engine, running
 from tests.support.placing import connected_to, leader
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import wait_until, wait_until_async
+from tests.support.waiting import until, wait_until
 
 CHANNELS = 10_000
 CONNECTIONS = 4
@@ -45,13 +45,13 @@ def test_every_channel_is_vacated_exactly_once(receiver: WebhookReceiver, leader
         running(config(receiver, valkey), workers=3) as engine,
     ):
         killed_at = asyncio.run(_hold_and_kill(engine, client, leader_dies))
-        wait_until(lambda: _told(receiver) >= CHANNELS, 30, lambda: f"told: {_told(receiver)}")
+        wait_until(lambda: _told(receiver) >= CHANNELS, what=lambda: f"told: {_told(receiver)}")
         events = _told_once(receiver)
         decided_s = max(event["time_ms"] for event in events) / 1000 - killed_at
         told_s = receiver.to("/hook")[-1].at - time.monotonic() + time.time() - killed_at
         print(f"{CHANNELS} channels vacated within {decided_s:.2f} s, told within {told_s:.2f} s")
         assert decided_s < BOUND_S
-        wait_until(lambda: len(engine.workers()) == 3, 20, "three workers again")
+        wait_until(lambda: len(engine.workers()) == 3, what="three workers again")
         assert engine.request("GET", "/channels").json == {"channels": {}}
     # The engine has stopped and told all it had to tell.
     assert Counter(e["channel"] for e in _told_once(receiver)) == Counter(f"room-{n}" for n in range(CHANNELS))
@@ -67,7 +67,7 @@ async def _hold_and_kill(engine: Engine, client: redis.Redis, leader_dies: bool)
             for n in range(number, CHANNELS, CONNECTIONS):
                 await holder.send("pusher:subscribe", {"channel": f"room-{n}"})
         holds = f"{Keys(PREFIX).base}worker:*"
-        (key,) = await wait_until_async(lambda: [k for k in client.keys(holds) if client.hlen(k) == CHANNELS], 20)
+        (key,) = await until(lambda: [k for k in client.keys(holds) if client.hlen(k) == CHANNELS])
         killed_at = time.time()
         os.kill(victim, signal.SIGKILL)
         if leader_dies:

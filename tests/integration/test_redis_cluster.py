@@ -17,7 +17,7 @@ from tests.support.client import PusherClient, connected
 from tests.support.engine import APP, PYTHON, Engine, environment, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey_cluster import ValkeyCluster
-from tests.support.waiting import wait_until, wait_until_async
+from tests.support.waiting import until, wait_until
 
 #: Of the three masters the one that has the slot of "{0}", where occupancy and the webhook queue are.
 OCCUPANCY = 2
@@ -96,7 +96,7 @@ async def test_webhooks_reach_their_endpoint_in_order(engine: Engine, hooks: Web
     async with connected(engine.ws_url) as client:
         await client.subscribe(room, user_id="ada")
     expected = ["channel_occupied", "member_added", "member_removed", "channel_vacated"]
-    await wait_until_async(lambda: hooks.names("/hook", room) == expected, 10, lambda: hooks.names("/hook", room))
+    await until(lambda: hooks.names("/hook", room) == expected, what=lambda: hooks.names("/hook", room))
 
 
 def test_dead_letters_by_command_and_by_hand(
@@ -163,14 +163,14 @@ async def _fail_over(engine: Engine, cluster: ValkeyCluster, receiver: WebhookRe
         some = await clients(stack, engine)
         for n, client in enumerate(some):
             await client.subscribe("presence-x", user_id=f"u{n}")
-        await wait_until_async(lambda: receiver.names("/hook", "presence-x") == ["channel_occupied"])
+        await until(lambda: receiver.names("/hook", "presence-x") == ["channel_occupied"])
         for client in some:
             await client.settle()
         cluster.masters[OCCUPANCY].kill()
-        await wait_until_async(lambda: engine.raw("GET", "/ready").status == 503, 3)
+        await until(lambda: engine.raw("GET", "/ready").status == 503, 3)
         await some.pop().close()
         # Enough requests that each worker gets some.
-        await wait_until_async(lambda: all(engine.raw("GET", "/ready").status == 200 for _ in range(16)), 20)
+        await until(lambda: all(engine.raw("GET", "/ready").status == 200 for _ in range(16)))
         gone = f"u{len(some)}"
         for client in some:
             # The one who left meanwhile is told as gone, once, and nobody else is told of.
@@ -183,7 +183,7 @@ async def _fail_over(engine: Engine, cluster: ValkeyCluster, receiver: WebhookRe
             assert not [f for f in await client.settle() if "member" in f["event"]]
         for client in (*some, newest):
             await client.close()
-        await wait_until_async(
+        await until(
             lambda: receiver.names("/hook", "presence-x")[-1] == "channel_vacated",
             20,
             lambda: receiver.names("/hook", "presence-x"),

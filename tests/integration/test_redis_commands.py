@@ -14,7 +14,7 @@ from tests.support.engine import APP, ROOT, Engine, running
 from tests.support.monitor import Command, Monitor, monitored
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 
 ROUNDS = 3
 EVERY = ["channel_occupied", "channel_vacated", "member_added", "member_removed", "client_event"]
@@ -73,7 +73,7 @@ async def count(engine: Engine, monitor: Monitor, app: str) -> dict[str, list[st
 async def _count_once(monitor: Monitor, app: str, channel: str, do: Callable[[str], Awaitable[Any]]) -> list[str]:
     before = monitor.fence()
     await do(channel)
-    await wait_until_async(lambda: "EVALSHA" in cost_of(monitor.commands[before:], app, channel))
+    await until(lambda: "EVALSHA" in cost_of(monitor.commands[before:], app, channel))
     commands = monitor.commands[before : monitor.fence()]
     assert sum(c.scripted and c.text.endswith(":wake ") for c in commands) == (app == WANTED)
     return cost_of(commands, app, channel)

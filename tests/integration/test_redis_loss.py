@@ -13,7 +13,7 @@ import pytest
 from tests.support.client import PusherClient, connected
 from tests.support.engine import Engine, running
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 
 ROOM = "presence-room"
 MEMBER_EVENTS = ("pusher_internal:member_added", "pusher_internal:member_removed")
@@ -38,7 +38,7 @@ async def _lose_and_return(engine: Engine, server: ValkeyServer) -> None:
             for _ in range(7 - n):
                 await client.next("pusher_internal:member_added", ROOM)
         server.kill()
-        await wait_until_async(lambda: engine.raw("GET", "/ready").status == 503, 5)
+        await until(lambda: engine.raw("GET", "/ready").status == 503)
 
         # Served alone: a subscription is acknowledged, and what is published reaches the publisher's worker.
         alone = await stack.enter_async_context(connected(engine.ws_url))
@@ -49,9 +49,9 @@ async def _lose_and_return(engine: Engine, server: ValkeyServer) -> None:
         await clients.pop("u0").close()
 
         server.start()
-        await wait_until_async(lambda: engine.raw("GET", "/ready").status == 200, 10)
+        await until(lambda: engine.raw("GET", "/ready").status == 200)
         expected = {"late", *clients}
-        await wait_until_async(lambda: _members(engine) == expected, 10, lambda: str(_members(engine)))
+        await until(lambda: _members(engine) == expected, what=lambda: str(_members(engine)))
 
         # Everybody hears of the one that came and the one that left, once, and of nobody else.
         for user, client in clients.items():

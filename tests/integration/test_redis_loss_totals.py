@@ -10,7 +10,7 @@ from tests.integration.test_presence import crowd
 from tests.support.client import connected
 from tests.support.engine import APP, Engine, running
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 
 WATCHED = "pusher_internal:watchlist_events"
 COUNTED = "pusher_internal:subscription_count"
@@ -42,12 +42,12 @@ async def _lose_and_return(engine: Engine, server: ValkeyServer) -> None:
             await watcher.take(lambda frame: _count(frame) == total)
 
         server.kill()
-        await wait_until_async(lambda: engine.raw("GET", "/ready").status == 503, 5)
+        await until(lambda: engine.raw("GET", "/ready").status == 503)
         await clients[0].close()
         late = await stack.enter_async_context(connected(engine.ws_url))
         await late.signin("late")
         server.start()
-        await wait_until_async(lambda: engine.raw("GET", "/ready").status == 200, 10)
+        await until(lambda: engine.raw("GET", "/ready").status == 200)
 
         for watcher in watchers:
             changes = [await watcher.next(WATCHED, timeout_s=15) for _ in range(2)]

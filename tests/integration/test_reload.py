@@ -17,7 +17,7 @@ import pytest
 from tests.support.client import PusherClient, connected
 from tests.support.engine import APP, Engine, running
 from tests.support.receiver import WebhookReceiver
-from tests.support.waiting import wait_until, wait_until_async
+from tests.support.waiting import until, wait_until
 
 STEADY = APP | {"id": "steady", "key": "steady-key", "secret": "steady-secret"}
 AS_STEADY = {"app_id": "steady", "key": "steady-key", "secret": "steady-secret"}
@@ -71,7 +71,7 @@ class Traffic:
         expected = [str(number) for number in range(self._published)]
         assert len(expected) > 3
         for client in self._clients:
-            await wait_until_async(lambda client=client: len(client.frames) >= len(expected))  # type: ignore[misc]
+            await until(lambda client=client: len(client.frames) >= len(expected))  # type: ignore[misc]
             assert client.close_code is None
             ticks = [frame["data"] for frame in await client.settle() if frame["event"] == "tick"]
             assert ticks[: len(expected)] == expected
@@ -246,7 +246,7 @@ def test_a_worker_that_starts_later_has_the_newest(engine: Engine) -> None:
     engine.config_path.write_text("{")
     for pid in engine.workers():
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: _answers(engine, "/up/2"), 20)
+    wait_until(lambda: _answers(engine, "/up/2"))
     assert engine.request("GET", "/channels", app_id="2", key="key-2").status == 200
 
 
@@ -280,9 +280,7 @@ async def test_webhooks_come_and_go(engine: Engine, receiver: WebhookReceiver) -
             await client.unsubscribe("before")
             # Occupied before the webhook was there: told of what happens from then on, and of nothing else.
             await asyncio.to_thread(receiver.wait_for_names, ["channel_vacated"], "/a", "before")
-            await wait_until_async(
-                lambda: sorted(receiver.names("/a", "private-after")) == ["channel_occupied", "client_event"]
-            )
+            await until(lambda: sorted(receiver.names("/a", "private-after")) == ["channel_occupied", "client_event"])
             moved = hook("/b", *occupancy) | {"signature_format": "hex"}
             await reloaded(engine, APP | {"secret": "other", "webhooks": [moved]})
             await client.unsubscribe("private-after")

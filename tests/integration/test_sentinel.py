@@ -9,7 +9,7 @@ from tests.support.client import PusherClient, connected
 from tests.support.engine import APP, Engine, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey_cluster import Member, WatchedValkey
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 
 ROOM = "presence-room"
 
@@ -34,24 +34,24 @@ async def _follow(engine: Engine, servers: WatchedValkey, receiver: WebhookRecei
         some = [await stack.enter_async_context(connected(engine.ws_url)) for _ in range(8)]
         for n, client in enumerate(some):
             await client.subscribe(ROOM, user_id=f"u{n}")
-        await wait_until_async(lambda: receiver.names("/hook", ROOM) == ["channel_occupied"])
+        await until(lambda: receiver.names("/hook", ROOM) == ["channel_occupied"])
 
         # The old one goes on for seconds as if nothing had happened, and so do connections to it.
-        await wait_until_async(servers.ask_for_another, 15)
+        await until(servers.ask_for_another)
         second = servers.current()
-        await wait_until_async(lambda: _serves(engine, second), 15)
+        await until(lambda: _serves(engine, second))
         await _publish(engine, some, "after the first")
-        await wait_until_async(lambda: servers.follow(second), 10)
+        await until(lambda: servers.follow(second))
 
         second.pause()
-        await wait_until_async(lambda: engine.raw("GET", "/ready").status == 503, 3)
-        await wait_until_async(lambda: servers.current() is not second, 15)
-        await wait_until_async(lambda: _serves(engine, servers.current()), 15)
+        await until(lambda: engine.raw("GET", "/ready").status == 503, 3)
+        await until(lambda: servers.current() is not second)
+        await until(lambda: _serves(engine, servers.current()))
         await _publish(engine, some, "after the second")
         for client in some:
             await client.close()
         names = ["channel_occupied", "channel_vacated"]
-        await wait_until_async(lambda: receiver.names("/hook", ROOM) == names, 15)
+        await until(lambda: receiver.names("/hook", ROOM) == names)
 
 
 async def _publish(engine: Engine, clients: list[PusherClient], event: str) -> None:

@@ -26,7 +26,7 @@ from tests.support.engine import PYTHON, ROOT, Engine, environment, running
 from tests.support.placing import connected_to, slots
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 
 #: Bounds of the settling time. A killed worker must be there again before it is over, which takes a busy machine long.
 SETTLE_MIN_S, SETTLE_MAX_S = 3.0, 15.0
@@ -113,7 +113,7 @@ class Matrix:
             for cell in CELLS:
                 await leaving[cell.way].subscribe(cell.channel, USER)
             every = {cell.channel for cell in CELLS}
-            await wait_until_async(lambda: every <= self.occupied and all(self.told[c] == COME for c in every))
+            await until(lambda: every <= self.occupied and all(self.told[c] == COME for c in every))
 
             async with asyncio.TaskGroup() as tasks:
                 for way in WAYS:
@@ -157,7 +157,7 @@ class Matrix:
                 os.kill(self.workers[DOOMED], signal.SIGKILL)
 
     async def come_back(self, cell: Cell, client: PusherClient) -> None:
-        await wait_until_async(lambda: cell.channel not in self.occupied, what=f"{cell} is left")
+        await until(lambda: cell.channel not in self.occupied, what=f"{cell} is left")
         if cell.when == "before":
             assert self.told[cell.channel] == COME, "too slow a machine for this settling time"
             await client.subscribe(cell.channel, USER)
@@ -165,16 +165,16 @@ class Matrix:
             marker = f"marker-{cell.channel}"
             await client.subscribe(marker)
             await client.unsubscribe(marker)
-            await wait_until_async(lambda: self.told[marker] == ["channel_occupied", "channel_vacated"], 30, marker)
+            await until(lambda: self.told[marker] == ["channel_occupied", "channel_vacated"], what=marker)
         else:
-            await wait_until_async(lambda: self.told[cell.channel] == COME + GONE, 30, lambda: self.told[cell.channel])
+            await until(lambda: self.told[cell.channel] == COME + GONE, what=lambda: self.told[cell.channel])
             await client.subscribe(cell.channel, USER)
-            await wait_until_async(lambda: self.told[cell.channel] == COME + GONE + COME)
+            await until(lambda: self.told[cell.channel] == COME + GONE + COME)
 
     async def successor(self) -> int:
         """Whoever takes the place of the killed worker."""
         dead = self.workers[DOOMED]
-        return await wait_until_async(lambda: (pid := slots(self.here).get(DOOMED, dead)) != dead and pid)
+        return await until(lambda: (pid := slots(self.here).get(DOOMED, dead)) != dead and pid)
 
     async def watch(self) -> None:
         while True:

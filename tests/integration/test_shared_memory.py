@@ -15,7 +15,7 @@ from engine.adapter.shared_memory_files import ARENA_BYTES
 from engine.redis.embedded import find_socket
 from tests.support.client import PusherClient, connected
 from tests.support.engine import Engine, running
-from tests.support.waiting import wait_until, wait_until_async
+from tests.support.waiting import until, wait_until
 
 PUBLISHERS, EACH = 6, 20
 #: Bytes of an event of which a few hundred fill the memory.
@@ -106,7 +106,7 @@ def test_a_worker_that_was_stopped_for_too_long_counts_what_it_missed_and_serves
                 os.kill(stopped, signal.SIGCONT)
             await ahead.send("client-new", {}, "private-room")
             await behind.next("client-new")
-            await wait_until_async(lambda: missed(engine) >= 10)
+            await until(lambda: missed(engine) >= 10)
 
     with running(workers=2) as engine:
         asyncio.run(scenario(engine))
@@ -124,12 +124,12 @@ def test_the_successor_of_a_killed_worker_hears_and_is_heard(reloaded: bool) -> 
         async with AsyncExitStack() as stack:
             if reloaded:
                 engine.process.send_signal(signal.SIGHUP)
-                await wait_until_async(lambda: "every worker follows it" in engine.log())
+                await until(lambda: "every worker follows it" in engine.log())
             before = await on_each_worker(stack, engine)
             victim, survivor = before
             await before[survivor].subscribe("private-room")
             os.kill(victim, signal.SIGKILL)
-            await wait_until_async(lambda: victim not in engine.workers() and len(engine.workers()) == 2)
+            await until(lambda: victim not in engine.workers() and len(engine.workers()) == 2)
             after = await on_each_worker(stack, engine)
             (successor,) = after.keys() - {survivor}
             await after[successor].subscribe("private-room")

@@ -67,7 +67,7 @@ def test_every_number_is_told_to_all_subscribers_and_once_to_the_webhook(
 
     size = asyncio.run(scenario())
     # Those that are left go one by one or together.
-    wait_until(lambda: _counts(receiver, channel)[-1:] == [0], 10, lambda: _counts(receiver, channel))
+    wait_until(lambda: _counts(receiver, channel)[-1:] == [0], what=lambda: _counts(receiver, channel))
     counts = _counts(receiver, channel)
     assert counts[: size + 2] == [*range(1, size + 1), size - 1, size - 2]
     assert counts[size + 2 :] == sorted(set(counts[size + 2 :]), reverse=True)

@@ -147,7 +147,7 @@ def test_the_users_of_a_dead_worker_are_offline(pair: Engine) -> None:
             assert await watcher.settle() == []
 
     asyncio.run(scenario())
-    wait_until(lambda: len(pair.workers()) == 2, 10, "two workers again")
+    wait_until(lambda: len(pair.workers()) == 2, what="two workers again")
 
 
 def test_without_the_flag_nobody_watches() -> None:

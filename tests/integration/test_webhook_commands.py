@@ -42,7 +42,7 @@ def test_a_dead_letter_is_seen_and_sent_again(receiver: WebhookReceiver) -> None
     with running(config(receiver), workers=2) as engine:
         receiver.answer(500, path="/hook")
         occupy(engine, "cache-room")
-        listed = wait_until(lambda: re.match("([0-9a-f]{32})  app 1", webhooks(engine, "failed").stdout), 20)
+        listed = wait_until(lambda: re.match("([0-9a-f]{32})  app 1", webhooks(engine, "failed").stdout))
         shown = webhooks(engine, "failed").stdout.splitlines()
         assert shown[0] == f"{listed[1]}  app 1  {receiver.url}/hook"
         assert shown[1] == "    cache_miss: cache-room"

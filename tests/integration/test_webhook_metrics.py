@@ -106,7 +106,7 @@ def test_every_figure_is_right_with_two_workers(receiver: WebhookReceiver) -> No
                 and page("webhook_queue_depth", state="dead") == made
             )
 
-        wait_until(settled, 20, lambda: "\n".join(line for line in engine.metrics().splitlines() if "webhook" in line))
+        wait_until(settled, what=lambda: "\n".join(line for line in engine.metrics().splitlines() if "webhook" in line))
         page = Page(engine)
         for path in PATHS:
             labels = {"app_id": "1", "endpoint": ids[path]}
@@ -133,11 +133,11 @@ def test_every_figure_is_right_with_two_workers(receiver: WebhookReceiver) -> No
         assert page("reconciler_drift_total") == 0
 
         redis.hset("t:{0}:channels:1", "nobody-is-here", 5)
-        wait_until(lambda: Page(engine)("reconciler_drift_total") == 1, 20, "the leader has mended the figure")
+        wait_until(lambda: Page(engine)("reconciler_drift_total") == 1, what="the leader has mended the figure")
 
         os.kill(first_leader, signal.SIGKILL)
-        wait_until(lambda: Page(engine)("leader_changes_total") == 2, 20)
-        wait_until(lambda: Page(engine)("webhook_queue_depth", state="dead") == made, 20)
+        wait_until(lambda: Page(engine)("leader_changes_total") == 2)
+        wait_until(lambda: Page(engine)("webhook_queue_depth", state="dead") == made)
         page = Page(engine)
         assert page("webhook_queue_depth", state="delayed") == 1, "of the new leader alone"
         assert page("webhooks_sent_total", app_id="1", endpoint=ids["/good"]) >= made

@@ -54,7 +54,7 @@ def test_nobody_is_heard_of_before_having_come(receiver: WebhookReceiver, worker
     story = ["channel_occupied", "member_added", "client_event", "member_removed", "channel_vacated"]
     with running(config(receiver), workers) as engine:
         asyncio.run(talk(engine))
-        wait_until(lambda: len(receiver.events("/hook")) >= ROOMS * len(story), 20)
+        wait_until(lambda: len(receiver.events("/hook")) >= ROOMS * len(story))
     told: dict[str, list[str]] = {}
     for event in receiver.events("/hook"):
         told.setdefault(event["channel"], []).append(event["name"])

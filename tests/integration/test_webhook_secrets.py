@@ -91,8 +91,8 @@ def test_redis_holds_nothing_secret(receiver: WebhookReceiver) -> None:
             asyncio.run(visit(engine, "other", SECRETS["other secret"]))
             event = {"name": "news", "channel": "cache-room", "data": "{}"}
             assert engine.request("POST", "/events", event, secret=SECRETS["secret"]).status == 200
-            wait_until(lambda: len(receiver.names("/good")) >= 20 and client.llen("sockudo_queue:failed") >= 5, 20)
-            wait_until(lambda: client.zcard("sockudo_queue:delayed") >= 5, 20)
+            wait_until(lambda: len(receiver.names("/good")) >= 20 and client.llen("sockudo_queue:failed") >= 5)
+            wait_until(lambda: client.zcard("sockudo_queue:delayed") >= 5)
             kept = dump(client)
             assert any(b"inflight" in key for key in kept)
             shown = engine.metrics() + engine.log()

@@ -88,7 +88,7 @@ def test_fields_and_headers_are_those_of_the_tables(engine: Engine, target: Webh
             return client.socket_id
 
     socket_id = asyncio.run(scenario())
-    wait_until(lambda: set(target.names("/all")) == set(EVERY), 10, lambda: set(target.names("/all")))
+    wait_until(lambda: set(target.names("/all")) == set(EVERY), what=lambda: set(target.names("/all")))
     for request in target.to("/all"):
         assert len(request.events) == 1, "without batching each event is a request"
         assert [*request.json] == ["time_ms", "events"]

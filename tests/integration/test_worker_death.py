@@ -16,7 +16,7 @@ from tests.support.client import connected
 from tests.support.engine import Engine, running
 from tests.support.placing import connected_to
 from tests.support.receiver import WebhookReceiver
-from tests.support.waiting import wait_until, wait_until_async
+from tests.support.waiting import until, wait_until
 
 SETTLE_S = 0.2
 CHANNELS = 20
@@ -34,7 +34,7 @@ def test_killed_workers_are_given_up_once(engine: Engine, receiver: WebhookRecei
     """Both are killed in turn, so the leader is among them, whichever it was."""
     for number, victim in enumerate(engine.workers()):
         asyncio.run(_kill(engine, receiver, victim, number))
-        wait_until(lambda: len(engine.workers()) == 2, 10, "two workers again")
+        wait_until(lambda: len(engine.workers()) == 2, what="two workers again")
     for number in range(2):
         # Its last subscriber has just left; that is told after the settling time.
         wait_until(lambda number=number: _names(receiver, f"shared-{number}")[-1] == "channel_vacated")
@@ -55,13 +55,13 @@ async def _kill(engine: Engine, receiver: WebhookReceiver, victim: int, number: 
         await doomed.subscribe(room, user_id="ada")
         await doomed.subscribe(shared)
         await safe.subscribe(shared)
-        await wait_until_async(lambda: _names(receiver, room) == ["channel_occupied", "member_added"])
+        await until(lambda: _names(receiver, room) == ["channel_occupied", "member_added"])
 
         os.kill(victim, signal.SIGKILL)
         killed_at = time.monotonic()
         assert await doomed.wait_closed() == 1006
         gone = [*lonely, room]
-        await wait_until_async(lambda: all(_names(receiver, channel)[-1] == "channel_vacated" for channel in gone), 10)
+        await until(lambda: all(_names(receiver, channel)[-1] == "channel_vacated" for channel in gone))
         late = [r.at - killed_at for r in receiver.to("/hook") if r.at > killed_at]
         assert max(late) < 1 + SETTLE_S, "each within a second, and the settling time"
 
@@ -80,9 +80,7 @@ async def _kill(engine: Engine, receiver: WebhookReceiver, victim: int, number: 
         await asyncio.to_thread(engine.trigger, lonely[0], "welcome")
         await again.next("welcome", lonely[0])
     expected = ["channel_occupied", "channel_vacated"] * 2
-    await wait_until_async(
-        lambda: _names(receiver, lonely[0]) == expected, 10, lambda: str(_names(receiver, lonely[0]))
-    )
+    await until(lambda: _names(receiver, lonely[0]) == expected, what=lambda: str(_names(receiver, lonely[0])))
 
 
 def _names(receiver: WebhookReceiver, channel: str) -> list[str]:

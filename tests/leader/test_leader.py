@@ -14,7 +14,8 @@ from engine.interfaces import Due, MemberReport, Report
 from engine.leader.leader import Leader
 from engine.occupancy.memory import MemoryOccupancy
 from tests.occupancy.clusters import InMemory
-from tests.occupancy.leading import Made, led, occupied, until, until_told
+from tests.occupancy.leading import Made, led, occupied, until_told
+from tests.support.waiting import PATIENCE_S, until
 from tests.webhooks.making import Apps, Batches, make_app, make_endpoint
 
 
@@ -155,7 +156,7 @@ async def test_a_silent_worker_is_reaped_but_never_the_leader_itself() -> None:
         await made.store.report("silent", [occupied("c")])
         await made.store.report("alive", [occupied("d")])
         await made.store.report("a", [occupied("e")])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while len(await made.store.channels("app")) > 2:
                 cluster.beat_s += 0.01
                 await made.store.heartbeat("alive")

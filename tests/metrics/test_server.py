@@ -66,7 +66,7 @@ def test_clients_that_say_nothing_do_not_keep_others_out(
     monkeypatch.setattr(module._Handler, "timeout", 0.2)
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(module.MAX_REQUESTS * 2)]
     try:
-        wait_until(lambda: _status(server) == 200, 5, lambda: "the page is served again")
+        wait_until(lambda: _status(server) == 200, what=lambda: "the page is served again")
     finally:
         for sock in silent:
             sock.close()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +12,7 @@ from engine.interfaces import Interest, OccupancyStore, Report, WebhookQueue
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.webhooks.queues.memory import MemoryQueue
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 from tests.webhooks.making import Apps, Batches, make_app, make_endpoint
 
 FOREVER_S = 3600.0
@@ -92,20 +91,8 @@ def occupied(channel: str, count: int = 1, app_id: str = "app", settle_ms: int =
     return Report(app_id, channel, count, watched=True, settle_ms=settle_ms)
 
 
-async def until(condition: Callable[[], Any], what: str = "") -> None:
-    await wait_until_async(condition, 10, what)
-
-
-async def until_async(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.002)
-
-
 async def until_told(made: Made, jobs: int = 1) -> None:
     async def told() -> bool:
         return await made.depth() >= jobs
 
-    await until_async(told)
+    await until(told)

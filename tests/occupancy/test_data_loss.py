@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,6 +17,7 @@ from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Reporter
 from tests.occupancy.clusters import InRedis
 from tests.occupancy.stores import everything, opened, presence
+from tests.support.waiting import PATIENCE_S, until
 
 ROOM = "presence-x"
 ANN, BOB = Member("ann", "{}", "1.1", "data of ann"), Member("bob", "{}", "1.2", "data of bob")
@@ -37,7 +38,7 @@ class Worker:
         """Whether it was let in."""
         answered: asyncio.Future[tuple[Answer, bool]] = asyncio.get_running_loop().create_future()
         self.reporter.add("app", ROOM, member, lambda *answer: answered.set_result(answer))
-        return not (await asyncio.wait_for(answered, 5))[1]
+        return not (await asyncio.wait_for(answered, PATIENCE_S))[1]
 
     async def go(self, member: Member) -> None:
         self.reporter.remove("app", ROOM, member)
@@ -65,11 +66,6 @@ class Worker:
                 pipe.restore(key, 0, value)
             pipe.execute()
 
-    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(10):
-            while not await condition():
-                await asyncio.sleep(0.005)
-
 
 @asynccontextmanager
 async def working(url: str) -> AsyncIterator[Worker]:
@@ -91,7 +87,7 @@ async def test_who_left_shortly_before_is_told_to_have_left(redis_url: str) -> N
         async def told() -> bool:
             return bool(await worker.told())
 
-        await worker.until(told)
+        await until(told)
         assert await worker.told() == [("member_removed", "ann", ""), ("channel_vacated", "", "")]
 
 
@@ -105,7 +101,7 @@ async def test_who_is_here_is_told_again_and_who_was_replaced_to_have_left(redis
         async def told() -> bool:
             return ("member_removed", "ann", "") in await worker.told()
 
-        await worker.until(told)
+        await until(told)
         assert await worker.told() == [
             ("channel_occupied", "", ""),
             ("member_added", "bob", "data of bob"),
@@ -126,7 +122,7 @@ async def test_who_left_a_worker_that_the_replica_never_knew_is_told_to_have_lef
         async def told() -> bool:
             return bool(await worker.told())
 
-        await worker.until(told)
+        await until(told)
         assert await worker.told() == [("member_removed", "ann", ""), ("channel_vacated", "", "")]
     finally:
         await worker.reporter.stop()
@@ -157,7 +153,7 @@ async def test_who_came_back_and_was_refused_after_the_loss_is_told_to_have_left
         async def told() -> bool:
             return ("member_removed", "ann", "") in await worker.told()
 
-        await worker.until(told)
+        await until(told)
         assert await worker.cluster.store().members("app", ROOM) == {"bob": ""}
     finally:
         await worker.reporter.stop()
@@ -210,7 +206,7 @@ async def test_a_reaping_that_was_lost_is_told_to_be_none(redis_url: str) -> Non
             return await worker.cluster.client.hexists(turns, worker.reporter.incarnation)
 
         turns = next(key for key in copy if key.endswith(b"turns"))
-        await worker.until(noted)
+        await until(noted)
         worker.fail_over(copy)
         assert await stalled.heartbeat("stalled"), "it has missed nothing"
         before = await worker.told()
@@ -218,7 +214,7 @@ async def test_a_reaping_that_was_lost_is_told_to_be_none(redis_url: str) -> Non
         async def told() -> bool:
             return len(await worker.told()) > len(before)
 
-        await worker.until(told)
+        await until(told)
         assert (await worker.told())[len(before) :] == [("channel_occupied", "", ""), ("member_added", "ann", "")]
 
 

@@ -14,7 +14,8 @@ from engine.occupancy.redis import RedisOccupancy
 from engine.webhooks.job import decode
 from engine.webhooks.queues.redis import RedisQueue
 from tests.occupancy.clusters import InRedis
-from tests.occupancy.leading import FOREVER_S, Made, occupied, until, until_async, until_told
+from tests.occupancy.leading import FOREVER_S, Made, occupied, until_told
+from tests.support.waiting import PATIENCE_S, until
 from tests.webhooks.making import Batches
 
 
@@ -63,7 +64,7 @@ def test_a_leader_that_dies_at_any_script_neither_loses_nor_repeats(redis_url: s
         async def all_told() -> bool:
             return len(await told()) >= 6
 
-        survived = asyncio.create_task(until_async(all_told))
+        survived = asyncio.create_task(until(all_told))
         died = asyncio.create_task(client.dead.wait())
         await asyncio.wait([survived, died], timeout=10, return_when=asyncio.FIRST_COMPLETED)
         first.leader._task.cancel()  # type: ignore[union-attr]
@@ -71,7 +72,7 @@ def test_a_leader_that_dies_at_any_script_neither_loses_nor_repeats(redis_url: s
             if client.dead.is_set():
                 await store.leave("a")  # as its supervisor does
                 await second.leader.start()
-                await asyncio.wait_for(survived, 10)
+                await asyncio.wait_for(survived, PATIENCE_S)
                 await second.leader.stop()
             assert (await store.due(10)).transitions == []
             channels = [f"c{n}" for n in range(3)]

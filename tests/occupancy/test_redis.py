@@ -17,6 +17,7 @@ from engine.occupancy.redis import RedisOccupancy
 from tests.occupancy.clusters import InRedis
 from tests.occupancy.stores import everything, opened, presence
 from tests.support.valkey import ValkeyServer
+from tests.support.waiting import PATIENCE_S
 
 SETTLE_MS = 30_000
 
@@ -205,7 +206,7 @@ async def test_a_clock_that_stepped_back_delays_nothing(redis_url: str) -> None:
         await cluster.pass_ms(365 * 86_400_000)
         await store.report("a", [presence(0, settle_ms=20)])
         await store.report("a", [Report("app", "other", 1, watched=True)])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while len((due := await store.due(10)).transitions) < 3:
                 assert due.next_due_in_ms is not None
                 assert due.next_due_in_ms <= 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,6 +13,7 @@ from engine.interfaces import Answer, Interest, MemberChange, Report
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryState
 from engine.occupancy.reporter import Member, Reporter
+from tests.support.waiting import PATIENCE_S, until
 
 ANN, BOB = Member("ann", '{"n":1}', "1.1", "data", 2), Member("bob", "", "1.2", "", 2)
 
@@ -75,7 +76,7 @@ class World:
     async def added(self, channel: str, member: Member | None = None, limit: int = 0) -> tuple[Answer, bool]:
         future: asyncio.Future[tuple[Answer, bool]] = asyncio.get_running_loop().create_future()
         self.reporter.add("app", channel, member, lambda *answer: future.set_result(answer), limit)
-        return await asyncio.wait_for(future, 5)
+        return await asyncio.wait_for(future, PATIENCE_S)
 
     async def totals(self) -> dict[str, int]:
         return await self.store.channels("app")
@@ -99,12 +100,6 @@ async def reporting(**timing: float) -> AsyncIterator[World]:
 async def world() -> AsyncIterator[World]:
     async with reporting() as world:
         yield world
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_everything_of_a_turn_is_one_report(world: World) -> None:
@@ -205,7 +200,7 @@ async def test_who_was_let_in_without_the_store_stays_in_beyond_the_limit(world:
         assert not (await world.added("room", None, 1))[1]
     world.store.there = True
     await until(lambda: world.states == [True, False, True])
-    await asyncio.wait_for(world.reporter.settled(), 5)
+    await asyncio.wait_for(world.reporter.settled(), PATIENCE_S)
     assert sorted(await world.store.members("app", "presence-x")) == ["ann", "bob", "eve"]
     assert await world.totals() == {"presence-x": 3, "room": 2}
     assert (await world.added("presence-x", Member("zoe", "", "1.4", "", 2)))[1]

@@ -18,11 +18,11 @@ from typing import Any
 
 import aiohttp
 
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-START_TIMEOUT_S = 30.0
-TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
+TIMEOUT_S = 30.0
 POLL_S = 0.02
 OPTIONS = (
     "--headless=new",
@@ -102,7 +102,7 @@ async def browser_page() -> AsyncIterator[Page]:
         process.terminate()
         await asyncio.to_thread(_end, process)
         # Its children write on for a moment after it has ended.
-        await wait_until_async(lambda: _removed(folder), 10, f"{folder} is removed")
+        await until(lambda: _removed(folder), what=f"{folder} is removed")
 
 
 def _start(folder: Path) -> subprocess.Popen[bytes]:
@@ -125,7 +125,7 @@ async def _port(process: subprocess.Popen[bytes], folder: Path) -> int:
         assert process.poll() is None, f"the browser ended at once: {(folder / 'log').read_text(errors='replace')}"
         return told.exists() and "\n" in told.read_text()
 
-    await wait_until_async(ready, START_TIMEOUT_S, lambda: (folder / "log").read_text(errors="replace"))
+    await until(ready, START_TIMEOUT_S, lambda: (folder / "log").read_text(errors="replace"))
     return int(told.read_text().splitlines()[0])
 
 

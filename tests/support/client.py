@@ -15,8 +15,7 @@ from typing import Any
 import aiohttp
 
 from tests.support.signing import channel_auth, compact, user_auth
-
-TIMEOUT_S = 10.0
+from tests.support.waiting import PATIENCE_S
 
 
 class PusherClient:
@@ -40,14 +39,14 @@ class PusherClient:
     async def send_text(self, text: str) -> None:
         await self.websocket.send_str(text)
 
-    async def next(self, event: str, channel: str | None = None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    async def next(self, event: str, channel: str | None = None, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """Take the oldest frame with this event name (and channel), waiting for it; others stay where they are."""
         return await self.take(
             lambda f: f["event"] == event and (channel is None or f.get("channel") == channel), timeout_s, event
         )
 
     async def take(
-        self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = TIMEOUT_S, what: str = "frame"
+        self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = PATIENCE_S, what: str = "frame"
     ) -> dict[str, Any]:
         """Take the oldest frame that is `wanted`."""
         end = asyncio.get_running_loop().time() + timeout_s
@@ -104,7 +103,7 @@ class PusherClient:
         await self.send("pusher:signin", {"auth": auth, "user_data": user_data})
         return await self.next("pusher:signin_success")
 
-    async def wait_closed(self, timeout_s: float = TIMEOUT_S) -> int:
+    async def wait_closed(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait until the server has closed; returns the close code (1006: without a close frame)."""
         async with asyncio.timeout(timeout_s):
             await asyncio.shield(self._reader)

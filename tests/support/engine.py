@@ -27,8 +27,8 @@ from typing import Any
 from tests.support.signing import signed_query
 from tests.support.waiting import free_port, wait_until
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 40.0
 #: Lines that no client and no test may cause in a healthy engine.
 NOISE = re.compile(r"Traceback \(most recent call last\)|\bERROR\b|\bCRITICAL\b|Exception ignored|never awaited")
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,7 +232,7 @@ def _end_cleanly(engine: Engine, noise: re.Pattern[str] | None) -> None:
     if engine.process.poll() is None:
         status = engine.terminate()
         assert status == 0, f"exit status {status}\n{engine.log()}"
-    wait_until(lambda: not engine.processes(), 5, lambda: f"no process left; there are {engine.processes()}")
+    wait_until(lambda: not engine.processes(), what=lambda: f"no process left; there are {engine.processes()}")
     left = [path.name for path in (engine.folder / "tmp").iterdir()]
     assert not left, f"temporary files left behind: {left}"
     if noise is not None:

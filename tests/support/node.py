@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 CLIENTS = Path(__file__).resolve().parents[1] / "clients"
-TIMEOUT_S = 20.0
+TIMEOUT_S = 30.0
 
 
 def missing() -> str:

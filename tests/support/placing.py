@@ -40,5 +40,5 @@ def slots(engine: Engine) -> dict[int, int]:
 
 def leader(engine: Engine) -> int:
     """Process id of the worker that became the leader last, as the log tells; waits for the first one."""
-    (slot, _) = wait_until(lambda: LEADING.findall(engine.log()), 10, "a leader")[-1]
+    (slot, _) = wait_until(lambda: LEADING.findall(engine.log()), what="a leader")[-1]
     return slots(engine)[int(slot)]

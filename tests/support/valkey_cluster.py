@@ -23,7 +23,7 @@ from engine.config.redis import Node, RedisOptions
 from tests.support.started import Started
 from tests.support.waiting import free_port, wait_until
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 SLOTS = 16384
 #: Silence in ms after which the others hold a node for dead.
 NODE_TIMEOUT_MS = 700

@@ -3,42 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-POLL_S = 0.01
+POLL_S = 0.005
+#: How long to wait for what must come. Only a test that fails waits so long, so a busy machine may take its time.
+PATIENCE_S = 30.0
 #: Below the range from which the kernel takes ports of outgoing connections, so that none of those takes ours.
 PORTS = range(10_000, 30_000)
 #: Hypothesis reseeds the shared generator, which would give every process the same ports.
 _random = random.SystemRandom()
 
 
-def wait_until(condition: Callable[[], T], timeout_s: float = 10.0, what: str | Callable[[], object] = "") -> T:
-    """Call `condition` until it returns something true, and return that; AssertionError after `timeout_s`.
+async def until(
+    condition: Callable[[], T | Awaitable[T]], timeout_s: float = PATIENCE_S, what: str | Callable[[], object] = ""
+) -> T:
+    """Ask `condition`, which may be a coroutine function, until its answer is true, and return that.
 
     :param what: what is waited for, or a function that describes the state at the end.
+    :raises AssertionError: after `timeout_s`. A shorter one than usual is a promise that is tested.
     """
+    end = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if inspect.isawaitable(value):
+            value = await value
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise AssertionError(_late(timeout_s, what))
+        await asyncio.sleep(POLL_S)
+
+
+def wait_until(condition: Callable[[], T], timeout_s: float = PATIENCE_S, what: str | Callable[[], object] = "") -> T:
+    """The same where no event loop runs."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         if time.monotonic() >= end:
             raise AssertionError(_late(timeout_s, what))
         time.sleep(POLL_S)
-    return value
-
-
-async def wait_until_async(
-    condition: Callable[[], T], timeout_s: float = 10.0, what: str | Callable[[], object] = ""
-) -> T:
-    """The same inside an event loop."""
-    end = time.monotonic() + timeout_s
-    while not (value := condition()):
-        if time.monotonic() >= end:
-            raise AssertionError(_late(timeout_s, what))
-        await asyncio.sleep(POLL_S)
     return value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from engine.webhooks.delivery.consumer import Delivery
 from engine.webhooks.job import make_job
 from engine.webhooks.queues.memory import MemoryQueue
 from engine.webhooks.queues.redis import RedisQueue
+from tests.support.waiting import until
 from tests.webhooks.making import NOW_MS, Apps, make_app, make_endpoint, make_event
 
 SOON = RetryPolicy(delays_s=(0.01, 0.02), jitter=0.1)
@@ -96,10 +96,8 @@ class Rig:
         depth = await self.queue.depth()
         return not (depth["waiting"] or depth["in_flight"] or depth["delayed"])
 
-    async def until_empty(self, timeout_s: float = 15.0) -> None:
-        async with asyncio.timeout(timeout_s):
-            while not await self.is_empty():
-                await asyncio.sleep(0.01)
+    async def until_empty(self) -> None:
+        await until(self.is_empty)
 
 
 @asynccontextmanager

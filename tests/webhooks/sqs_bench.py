@@ -10,6 +10,7 @@ from engine.config.backends import QueueSqs
 from engine.interfaces import Job
 from engine.webhooks.queues.sqs.queue import SqsQueue
 from tests.support.aws import REGION
+from tests.support.waiting import PATIENCE_S
 
 
 class Bench:
@@ -39,7 +40,7 @@ class Bench:
 async def taken(queue: SqsQueue, count: int) -> list[Job]:
     """The next `count` jobs, as they come."""
     jobs: list[Job] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(jobs) < count:
             jobs += (await queue.reserve(count - len(jobs))).jobs
             await asyncio.sleep(0.01)

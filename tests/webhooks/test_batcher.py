@@ -15,7 +15,7 @@ from engine.interfaces import Job
 from engine.metrics.metrics import Metrics
 from engine.webhooks.batcher import OVERHEAD_BYTES, Batcher
 from engine.webhooks.queues.memory import MemoryQueue
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 from tests.webhooks.making import make_app, make_endpoint, make_event
 
 LONG_MS = 60_000
@@ -52,11 +52,11 @@ async def test_a_window_ends_after_its_duration() -> None:
         batcher.add(make_app(make_endpoint()), make_event(name))
         await asyncio.sleep(0)
     assert inbox.jobs == []
-    await wait_until_async(lambda: inbox.jobs)
+    await until(lambda: inbox.jobs)
     assert inbox.channels() == [["a", "b"]]
     assert inbox.jobs[0].time_ms == 1234
     batcher.add(make_app(make_endpoint()), make_event("c"))
-    await wait_until_async(lambda: inbox.channels() == [["a", "b"], ["c"]])
+    await until(lambda: inbox.channels() == [["a", "b"], ["c"]])
     await batcher.stop()
 
 
@@ -67,7 +67,7 @@ async def test_a_window_ends_at_its_size_and_a_flush_ends_all() -> None:
     app = make_app(make_endpoint("e1"), make_endpoint("e2", filter=Filter(channel_prefix="c")))
     for name in "abcd":
         batcher.add(app, make_event(name))
-    await wait_until_async(lambda: inbox.jobs)
+    await until(lambda: inbox.jobs)
     assert (inbox.channels("e1"), inbox.channels("e2")) == ([["a", "b", "c"]], [])
     assert await batcher.flush(5)
     assert (inbox.channels("e1"), inbox.channels("e2")) == ([["a", "b", "c"], ["d"]], [["c"]])
@@ -81,7 +81,7 @@ async def test_without_batching_each_event_leaves_at_once() -> None:
     await batcher.start()
     for name in "ab":
         batcher.add(make_app(make_endpoint()), make_event(name))
-    await wait_until_async(lambda: inbox.channels() == [["a"], ["b"]])
+    await until(lambda: inbox.channels() == [["a"], ["b"]])
     await batcher.stop()
 
 
@@ -108,7 +108,7 @@ async def test_what_the_queue_refuses_waits_in_order(caplog: pytest.LogCaptureFi
     await batcher.start()
     for n in range(250):
         batcher.add(make_app(make_endpoint()), make_event(str(n)))
-    await wait_until_async(lambda: len(inbox.calls) >= 3)
+    await until(lambda: len(inbox.calls) >= 3)
     assert not await batcher.flush(0.01)
     inbox.broken = False
     assert await batcher.flush(5)

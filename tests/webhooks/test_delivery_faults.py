@@ -14,11 +14,11 @@ from redis.asyncio import Redis
 
 from engine.app import Endpoint, RetryPolicy
 from engine.errors import DeliveryError
-from engine.interfaces import Job
+from engine.interfaces import Job, WebhookQueue
 from engine.webhooks.delivery.consumer import Delivery
 from engine.webhooks.queues.redis import RedisQueue
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 from tests.webhooks.rig import Rig, Sender, endpoint, fail_first, numbered
 
 LEASE_S = 0.3
@@ -56,6 +56,10 @@ async def crash(delivery: Delivery) -> None:
     await asyncio.wait(tasks, timeout=5)
 
 
+async def delayed(queue: WebhookQueue) -> int:
+    return (await queue.depth())["delayed"]
+
+
 def without_repeats(numbers: list[int]) -> list[int]:
     return list(dict.fromkeys(numbers))
 
@@ -79,12 +83,12 @@ async def test_order_survives_leaders_that_crash(redis_url: str) -> None:
             await delivery.start()
             await rig.queue.put(sent[at : at + 60])
             before = len(c.sender.attempts)
-            await wait_until_async(lambda before=before: len(c.sender.attempts) > before + 10)  # type: ignore[misc]
+            await until(lambda before=before: len(c.sender.attempts) > before + 10)  # type: ignore[misc]
             await crash(delivery)
         rig = c.rig("last")
         delivery = rig.delivery(lane_jobs=8)
         await delivery.start()
-        await rig.until_empty(30)
+        await rig.until_empty()
         await delivery.stop()
         for channel in "abcde":
             expected = [
@@ -106,10 +110,9 @@ async def test_a_new_leader_keeps_the_channels_of_delayed_retries_blocked(redis_
         delivery = first.delivery()
         await delivery.start()
         await first.queue.put([numbered(1, "a")])
-        await wait_until_async(lambda: c.sender.attempts)
+        await until(lambda: c.sender.attempts)
         await asyncio.sleep(0)
-        while not (await first.queue.depth())["delayed"]:
-            await asyncio.sleep(0.005)
+        await until(lambda: delayed(first.queue))
         await crash(delivery)
         second = c.rig("second", patient)
         await second.queue.put([numbered(2, "a"), numbered(3, "b")])
@@ -155,17 +158,17 @@ async def test_a_leader_that_was_only_asleep_sends_nothing_and_joins_again(redis
         delivery = sleeper.delivery(queue)
         await delivery.start()
         await queue.put([numbered(1, "a"), numbered(2, "a"), numbered(3, "a")])
-        await wait_until_async(lambda: c.sender.attempts)
+        await until(lambda: c.sender.attempts)
         asleep.set()
         heir = c.rig("heir")
         other = heir.delivery()
         await other.start()
-        await wait_until_async(lambda: c.sender.numbers("a") == [1, 2, 3])
+        await until(lambda: c.sender.numbers("a") == [1, 2, 3])
         asleep.clear()
         # Once the heir is gone, the sleeper is the consumer again.
         await other.stop()
         await queue.put([numbered(4, "a")])
-        await wait_until_async(lambda: c.sender.numbers("a") == [1, 2, 3, 4])
+        await until(lambda: c.sender.numbers("a") == [1, 2, 3, 4])
         await delivery.stop()
 
 
@@ -182,18 +185,18 @@ async def test_a_redis_that_stalls_or_loses_everything_stops_nothing_for_good() 
             delivery = rig.delivery()
             await delivery.start()
             await rig.queue.put([numbered(n, "a") for n in range(5)])
-            await wait_until_async(lambda: c.sender.attempts)
+            await until(lambda: c.sender.attempts)
             # Everything is in memory now, and in a Redis that forgets it.
             server.kill()
             server.start()
             await asyncio.sleep(0.6)
             hold.set()
-            await wait_until_async(lambda: without_repeats(c.sender.numbers("a")) == [0, 1, 2, 3, 4])
+            await until(lambda: without_repeats(c.sender.numbers("a")) == [0, 1, 2, 3, 4])
             server.pause()
             await asyncio.sleep(LEASE_S)
             server.resume()
             await rig.queue.put([numbered(5, "a")])
-            await wait_until_async(lambda: without_repeats(c.sender.numbers("a")) == [0, 1, 2, 3, 4, 5])
+            await until(lambda: without_repeats(c.sender.numbers("a")) == [0, 1, 2, 3, 4, 5])
             await rig.until_empty()
             await delivery.stop()
             assert c.sender.numbers("a") == [0, 1, 2, 3, 4, 5]
@@ -206,10 +209,9 @@ async def test_retries_taken_out_by_hand_hold_nothing_back_for_ever(redis_url: s
         delivery = rig.delivery(reconcile_every_s=0.1)
         await delivery.start()
         await rig.queue.put([numbered(1, "a"), numbered(2, "a")])
-        while not (await rig.queue.depth())["delayed"]:
-            await asyncio.sleep(0.005)
+        await until(lambda: delayed(rig.queue))
         await c.client.delete(c.prefix + "delayed")
-        await wait_until_async(lambda: c.sender.numbers("a") == [2])
+        await until(lambda: c.sender.numbers("a") == [2])
         await delivery.stop()
 
 
@@ -225,7 +227,7 @@ async def test_dead_letters_are_requeued_by_hand_as_the_documentation_says(redis
         c.sender.behave = fail_first(0)
         for _ in range(2):
             await c.client.rpoplpush(c.prefix + "failed", c.prefix + "default")
-        await wait_until_async(lambda: len(c.sender.delivered) == 2)
+        await until(lambda: len(c.sender.delivered) == 2)
         assert [attempt for _, _, attempt in c.sender.attempts[-2:]] == [1, 1]
         await rig.until_empty()
         await delivery.stop()

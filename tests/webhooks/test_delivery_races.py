@@ -10,7 +10,7 @@ from engine.app import Endpoint
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
 from engine.webhooks.queues.memory import MemoryQueue
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 from tests.webhooks.rig import Rig, Sender, fail_first, numbered
 
 
@@ -22,7 +22,7 @@ async def test_a_retry_that_comes_due_before_its_parking_was_answered_is_not_los
 
         async def retry(self, job: Job, delay_s: float) -> None:
             await super().retry(job, 0)
-            await wait_until_async(lambda: self.given_out >= 2)
+            await until(lambda: self.given_out >= 2)
 
         async def reserve(self, limit: int, full: Sequence[str] = ()) -> Reservation:  # type: ignore[override]
             reserved = await super().reserve(limit, full)
@@ -62,7 +62,7 @@ async def test_nothing_is_sent_while_the_lease_may_be_lost() -> None:
     delivery = rig.delivery(concurrency=5)
     await delivery.start()
     # Five were started in one turn of the loop, but each looks again before it sends.
-    await wait_until_async(lambda: sender.attempts)
+    await until(lambda: sender.attempts)
     for _ in range(50):
         await asyncio.sleep(0)
     assert len(sender.attempts) == 1
@@ -86,7 +86,7 @@ def test_a_job_that_is_delivered_while_the_books_are_compared_is_not_sent_again(
                 self.compared += 1
                 self.sender.behave = fail_first(0)
                 release.set()
-                await wait_until_async(lambda: len(self.sender.delivered) == 1)
+                await until(lambda: len(self.sender.delivered) == 1)
             return backlog
 
     release = asyncio.Event()
@@ -104,10 +104,10 @@ def test_a_job_that_is_delivered_while_the_books_are_compared_is_not_sent_again(
         await queue.put([numbered(1)])
         delivery = rig.delivery(reconcile_every_s=0.05)
         await delivery.start()
-        await wait_until_async(lambda: queue.compared)
+        await until(lambda: queue.compared)
         await rig.until_empty()
         await rig.queue.put([numbered(2)])
-        await wait_until_async(lambda: len(sender.delivered) >= 2)
+        await until(lambda: len(sender.delivered) >= 2)
         await delivery.stop()
         assert sender.attempts == [("e1", 1, 1), ("e1", 2, 1)]
 
@@ -135,7 +135,7 @@ async def test_what_is_under_way_ends_when_another_has_taken_over() -> None:
     await queue.put([numbered(1)])
     delivery = rig.delivery()
     await delivery.start()
-    await wait_until_async(lambda: sender.under_way == {"e1": 1})
+    await until(lambda: sender.under_way == {"e1": 1})
     sender.behave = fail_first(0)
     queue.lost = True
     await rig.until_empty()
@@ -177,7 +177,7 @@ async def test_a_queue_that_fails_now_and_then_loses_and_repeats_nothing() -> No
     await delivery.start()
     for n in range(40):
         await rig.queue.put([numbered(n, "a" if n % 2 else "b")])
-    await rig.until_empty(30)
+    await rig.until_empty()
     await delivery.stop()
     assert sender.numbers("b") == list(range(0, 40, 2))
     assert sender.numbers("a") == list(range(1, 40, 2))

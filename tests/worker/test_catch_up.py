@@ -8,6 +8,7 @@ import pytest
 
 from engine.worker import catch_up as module
 from engine.worker.catch_up import CatchUp
+from tests.support.waiting import PATIENCE_S
 
 
 async def test_what_was_waited_for_in_vain_holds_nobody_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,7 +16,7 @@ async def test_what_was_waited_for_in_vain_holds_nobody_up_again(monkeypatch: py
     monkeypatch.setattr(module, "CATCH_UP_S", 0.01)
     await catch_up.wait(["2", "3"])
     monkeypatch.setattr(module, "CATCH_UP_S", 3600)
-    await asyncio.wait_for(catch_up.wait(["3"]), 5)
+    await asyncio.wait_for(catch_up.wait(["3"]), PATIENCE_S)
     another = asyncio.create_task(catch_up.wait(["3", "4"]))
     await asyncio.sleep(0)
     assert not another.done()

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from engine.worker.loop import Loop
+from tests.support.waiting import PATIENCE_S
 
 
 class Ends(asyncio.Protocol):
@@ -102,7 +103,7 @@ def test_an_orderly_connection_works_and_ends(kind: str) -> None:
         assert await asyncio.to_thread(theirs.recv, 5) == b"hello"
         assert transport.get_extra_info("socket").fileno() >= 0
         theirs.close()
-        await asyncio.wait_for(protocol.lost, 5)
+        await asyncio.wait_for(protocol.lost, PATIENCE_S)
 
     run(scenario)
 

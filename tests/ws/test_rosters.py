@@ -14,6 +14,7 @@ from engine.ws.rosters import Rosters
 from engine.ws.state import ConnectionState
 from engine.ws.subscriptions import Subscriptions
 from tests._fast.pair import Bench, Peer, bench
+from tests.support.waiting import until
 from tests.webhooks.making import make_app
 
 ROOM = "presence-room"
@@ -64,7 +65,7 @@ async def test_a_departure_from_before_the_answer_does_not_outlive_it() -> None:
         room.rosters.resyncing = False
         room.change(10, "zoe", added=True)
         for peer in (first, back):
-            await peer.until(lambda peer=peer: any("zoe" in text for text in peer.texts))
+            await until(lambda peer=peer: any("zoe" in text for text in peer.texts))
             assert _believed(peer) == {"ada", "bob", "zoe"}
 
 
@@ -81,7 +82,7 @@ async def test_what_the_first_one_heard_while_waiting_is_known() -> None:
         room.rosters.resync("app", ROOM, dict.fromkeys(("ada", "bob", "cem"), INFO), 9, True)
         room.rosters.resyncing = False
         room.change(10, "zoe", added=True)
-        await first.until(lambda: any("zoe" in text for text in first.texts))
+        await until(lambda: any("zoe" in text for text in first.texts))
         assert _believed(first) == {"ada", "bob", "cem", "zoe"}
 
 

@@ -11,6 +11,7 @@ import pytest
 from engine.interfaces import TotalChange
 from engine.ws.subscription_counts import SubscriptionCounts
 from tests._fast.pair import Bench, Peer, bench
+from tests.support.waiting import until
 
 EVERY_S = 0.2
 
@@ -28,7 +29,7 @@ class World:
             self.counts.changed(TotalChange("app", "room", 1, n))
 
     async def told(self, count: int) -> list[int]:
-        await self.peer.until(lambda: len(self.peer.texts) >= count)
+        await until(lambda: len(self.peer.texts) >= count)
         return [json.loads(json.loads(text)["data"])["subscription_count"] for text in self.peer.texts]
 
 

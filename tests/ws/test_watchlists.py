@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -18,6 +18,7 @@ from engine.protocol.channel import user_channel, watch_channel
 from engine.ws import watchlists
 from engine.ws.watchlists import Watchlists
 from tests._fast.pair import Bench, Peer, bench
+from tests.support.waiting import until
 from tests.webhooks.making import make_app
 
 ONLINE, OFFLINE = "online", "offline"
@@ -80,7 +81,7 @@ async def world() -> AsyncIterator[World]:
 
 
 async def heard(peer: Peer, count: int) -> list[list[tuple[str, list[str]]]]:
-    await peer.until(lambda: len(peer.texts) >= count)
+    await until(lambda: len(peer.texts) >= count)
     frames = [json.loads(json.loads(text)["data"])["events"] for text in peer.texts]
     return [[(event["name"], event["user_ids"]) for event in events] for events in frames]
 
@@ -88,7 +89,7 @@ async def heard(peer: Peer, count: int) -> list[list[tuple[str, list[str]]]]:
 async def test_a_change_while_the_store_is_asked_is_told_once(world: World) -> None:
     world.store.may_answer.clear()
     _, peer = await world.watcher("ada", "bob")
-    await _until(lambda: world.store.asked)
+    await until(lambda: world.store.asked)
     # The answer under way is older than this.
     await world.sign_in("ada")
     world.store.may_answer.set()
@@ -140,7 +141,7 @@ async def test_nothing_is_kept_of_who_is_gone(world: World, answered: bool) -> N
     (one, peer), (two, _) = await world.watcher("ada", "bob"), await world.watcher("ada")
     if answered:
         await heard(peer, 1)
-    await _until(lambda: world.store.asked)
+    await until(lambda: world.store.asked)
     world.watchlists.drop(one)
     assert world.bench.hub.channel("app", watch_channel("bob")) is None
     assert world.bench.hub.channel("app", watch_channel("ada")) is not None
@@ -151,9 +152,3 @@ async def test_nothing_is_kept_of_who_is_gone(world: World, answered: bool) -> N
     await world.sign_in("ada")
     _, peer = await world.watcher("ada")
     assert await heard(peer, 1) == [[(ONLINE, ["ada"])]]
-
-
-async def _until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)

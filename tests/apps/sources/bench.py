@@ -16,7 +16,7 @@ from engine.errors import SourceUnavailable
 from engine.interfaces import AppSource
 from tests.config.support import loaded
 from tests.support.databases import PASSWORD, DatabaseServer
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 
 _numbers = count(1)
 #: The least that is an application.
@@ -77,7 +77,7 @@ async def source_of(server: DatabaseServer, table: str, **changes: Any) -> Async
     finally:
         await source.close()
         # TLS is ended by both sides, which takes a moment.
-        await wait_until_async(lambda: not connections_to(section["port"]), what="no connection is left")
+        await until(lambda: not connections_to(section["port"]), what="no connection is left")
 
 
 def entries(server: DatabaseServer, table: str, **changes: Any) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import pytest
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.redis.pubsub.publisher import PublishLink
+from tests.support.waiting import PATIENCE_S
 
 
 class SlowServer:
@@ -76,7 +77,7 @@ async def test_a_publish_without_a_reply_in_time_counts_as_not_taken_and_its_lat
     async with slow_server(timeout_s=0.05) as (slow, link):
         # Its pings are answered, so the connection itself is well.
         with pytest.raises(StoreUnavailable, match="in time"):
-            await asyncio.wait_for(link.publish(b"topic", b"12345"), 10)
+            await asyncio.wait_for(link.publish(b"topic", b"12345"), PATIENCE_S)
         assert link.connected
         slow.release()
-        assert await asyncio.wait_for(link.publish(b"topic", b"1234567"), 10) == 7
+        assert await asyncio.wait_for(link.publish(b"topic", b"1234567"), PATIENCE_S) == 7

@@ -18,7 +18,7 @@ from engine.webhooks.delivery.consumer import Delivery
 from engine.webhooks.queues.memory import MemoryQueue
 from engine.webhooks.senders.http import HttpSender
 from tests.support.receiver import WebhookReceiver
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 from tests.webhooks.making import SECRET, Apps
 from tests.webhooks.rig import SOON, Rig, Sender, endpoint, fail_first, numbered, open_queue
 
@@ -167,7 +167,7 @@ async def test_a_black_hole_delays_nobody_else_and_memory_stays_bounded(queue: W
     for n in range(20):
         started = time.monotonic()
         await queue.put([numbered(n, endpoint_id="good")])
-        await wait_until_async(lambda n=n: sender.numbers("room", "good") == list(range(n + 1)))  # type: ignore[misc]
+        await until(lambda n=n: sender.numbers("room", "good") == list(range(n + 1)))  # type: ignore[misc]
         assert time.monotonic() - started < 1.0
     assert sender.most_under_way == {"hole": 5, "good": 1}
     assert (await queue.depth())["in_flight"] == 100
@@ -203,7 +203,7 @@ async def test_order_holds_whatever_fails_and_however_often_the_leader_changes(q
         await delivery.stop()
     delivery = rig.delivery(lane_jobs=8)
     await delivery.start()
-    await rig.until_empty(30)
+    await rig.until_empty()
     await delivery.stop()
     for target in ("e1", "e2"):
         for channel in "abcdef":
@@ -233,7 +233,7 @@ async def test_stop_lets_requests_end_and_gives_the_rest_back_in_order(queue: We
     delivery = rig.delivery(grace_s=0.3)
     await delivery.start()
     await queue.put([numbered(1, "a"), numbered(2, "b"), numbered(3, "a"), numbered(4, "b")])
-    await wait_until_async(lambda: len(sender.attempts) == 2)
+    await until(lambda: len(sender.attempts) == 2)
     stopping = asyncio.create_task(delivery.stop())
     await asyncio.sleep(0)
     release.set()
@@ -288,7 +288,7 @@ async def test_figures_for_the_metrics_page(queue: WebhookQueue) -> None:
     await queue.put([numbered(n) for n in range(3)])
     delivery = rig.delivery(grace_s=0.05, measure_every_s=0.05)
     await delivery.start()
-    await wait_until_async(lambda: rig.metrics.value("webhook_queue_depth", "in_flight") == 3, 5.0)
+    await until(lambda: rig.metrics.value("webhook_queue_depth", "in_flight") == 3)
     assert rig.metrics.value("webhook_pending_age_seconds") > 1_000_000
     await delivery.stop()
     assert rig.metrics.value("webhook_queue_depth", "in_flight") == 0

@@ -27,7 +27,7 @@ from engine.webhooks.job import make_job
 from engine.webhooks.senders.http import MAX_BODY_BYTES, HttpSender
 from tests.support.databases import CERTIFICATE
 from tests.support.receiver import WebhookReceiver
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 from tests.webhooks.making import KEY, SECRET, make_app, make_endpoint, make_event
 
 
@@ -291,7 +291,7 @@ def test_many_senders_do_not_share_a_limit(receiver: WebhookReceiver) -> None:
         hole = make_endpoint("hole", f"{receiver.url}/black-hole")
         good = make_endpoint("good", f"{receiver.url}/good")
         stuck = [asyncio.create_task(sender.send(make_app(hole), hole, fresh_job())) for _ in range(100)]
-        await wait_until_async(lambda: len(receiver.to("/black-hole")) == 100)
+        await until(lambda: len(receiver.to("/black-hole")) == 100)
         started = check()
         await sender.send(make_app(good), good, fresh_job())
         took = check() - started

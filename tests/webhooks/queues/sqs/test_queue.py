@@ -11,7 +11,7 @@ from engine.errors import IncarnationGone, StoreUnavailable
 from engine.webhooks.job import encode
 from engine.webhooks.queues.sqs import in_flight
 from engine.webhooks.queues.sqs import queue as queue_module
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import until
 from tests.webhooks.making import plain_job
 from tests.webhooks.rig import Rig, Sender, endpoint, fail_first, numbered
 from tests.webhooks.sqs_bench import Bench, ids, taken
@@ -63,7 +63,7 @@ async def test_what_is_held_stays_hidden(open_bench: Callable[..., Bench], monke
     await queue.retry(jobs[0], 1000)
     await queue.reserve(1, {"app-1/e2"})
     # Hidden anew every quarter of the time.
-    await wait_until_async(lambda: hidden >= 5)
+    await until(lambda: hidden >= 5)
     assert queue.attached
     assert await ids(await bench.consumer()) == []
     await queue.ack(jobs[1])
@@ -106,7 +106,7 @@ async def test_a_message_taken_away_ends_the_consumer(
     await queue.put([plain_job("a")])
     (job,) = await taken(queue, 1)
     monkeypatch.setattr(queue._sqs, "_call", lost)
-    await wait_until_async(lambda: not queue.attached)
+    await until(lambda: not queue.attached)
     with pytest.raises(IncarnationGone):
         await queue.ack(job)
 
