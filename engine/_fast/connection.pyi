@@ -4,6 +4,8 @@ from typing import Any, Protocol
 from engine._fast.parser import Parsers
 from engine._fast.subscriber import Subscriber
 from engine._fast.traffic import Traffic
+from engine.app import App
+from engine.ws.state import ConnectionState
 
 class Handler(Protocol):
     def opened(self, connection: Connection) -> None: ...
@@ -19,8 +21,8 @@ class Turn:
 class Connection(Subscriber):
     socket_id: str
     traffic: Traffic
-    app: Any
-    state: Any
+    app: App  # None while it is REFUSED for want of one
+    state: ConnectionState
     pinged: bool
     last_activity: int
     close_code: int

@@ -67,12 +67,12 @@ class Changeover:
         connections = self._hub.connections()
         for at in range(0, len(connections), SLICE):
             for connection in connections[at : at + SLICE]:
-                before: App = connection.app
+                before = connection.app
                 app = self._apps.by_id(before.id)
                 if app is not None and app is not before:
-                    self._handlers.follow(connection, app)
+                    self._handlers.apply_app(connection, app)
                 elif app is None and before is not remains.get(before.id):
                     # No webhook is left that could be told of the end.
                     gone = remains.setdefault(before.id, dataclasses.replace(before, enabled=False, endpoints=()))
-                    self._handlers.forsake(connection, gone)
+                    self._handlers.orphan(connection, gone)
             await asyncio.sleep(0)

@@ -42,10 +42,11 @@ from engine.worker.tls import server_context
 from engine.worker.traffic_metrics import Figures
 from engine.worker.webhook_drain import Flush
 from engine.ws.accept import Acceptor
+from engine.ws.admission import AddressLimit, Admission
 from engine.ws.client_events import ClientEvents
 from engine.ws.handlers import Handlers
 from engine.ws.keepalive import Keepalive
-from engine.ws.limits import AddressLimit
+from engine.ws.refusal import Refusal
 from engine.ws.rosters import Rosters
 from engine.ws.signin import Signin
 from engine.ws.subscription_counts import SubscriptionCounts
@@ -212,18 +213,18 @@ class Parts:
             self.metrics,
         )
         self._keepalive = Keepalive(self.hub, config.activity_timeout)
+        refusal = Refusal(self.metrics)
+        addresses = AddressLimit(self._limiter, per_address, self.metrics)
         self.handlers = Handlers(
             self.hub,
-            self.reporter,
+            Admission(addresses, self.reporter, self._keepalive, self._emitter, refusal, config.activity_timeout),
             subscriptions,
             Signin(subscriptions, self._watchlists),
             self._watchlists,
             ClientEvents(subscriptions, self._publisher, self._emitter),
             self._keepalive,
-            AddressLimit(self._limiter, per_address, self.metrics),
             self._emitter,
-            self.metrics,
-            config.activity_timeout,
+            refusal,
         )
         self._app_updates = Changeover(
             self.apps, self._senders, self.hub, self.handlers, self._watchlists, self._catch_up

@@ -1,6 +1,6 @@
 """From an upgrade request to a Connection, or to a Connection that says why not.
 
-Called by `ws/upgrade.py` with the request. A refusal is told on an open WebSocket, because browsers cannot see the
+A refusal is told on an open WebSocket, because browsers cannot see the
 status of a failed upgrade (C-6); only a path that is no WebSocket endpoint is refused with a status.
 """
 
@@ -84,10 +84,8 @@ class Acceptor:
             self._hub.turn,
             self._max_message_bytes,
         )
-        connection.state = state = ConnectionState()
-        state.refusal = self._refusal(app, key, query, request)
-        if self._trust_hops is not None:
-            state.address = _address(request, transport, self._trust_hops) or None
+        address = _address(request, transport, self._trust_hops) or None if self._trust_hops is not None else None
+        connection.state = ConnectionState(self._refusal(app, key, query, request), address)
         return connection
 
     def _refusal(self, app: App | None, key: str, query: str, request: WSUpgradeRequest) -> PusherError | None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 
 from engine._fast.connection import Connection
-from engine.app import App
 from engine.errors import CloseCode, PusherError
 from engine.protocol.channel import channel_kind
 from engine.protocol.messages import ClientMessage
 from engine.publisher import Publisher
 from engine.webhooks.emitter import Emitter
-from engine.ws.state import ConnectionState
 from engine.ws.subscriptions import Subscriptions
 
 
@@ -25,7 +23,7 @@ class ClientEvents:
 
     def accept(self, connection: Connection, message: ClientMessage) -> None:
         """Raises PusherError, which leaves the connection open, when the event may not be sent."""
-        app: App = connection.app
+        app = connection.app
         channel = message.channel
         if not app.client_messages:
             raise _rejected("The app does not have client messaging enabled.", channel)
@@ -40,8 +38,7 @@ class ClientEvents:
         if len(message.data_json) > app.max_event_bytes:
             raise _rejected(f"The event data should be less than {app.max_event_bytes // 1024} KB.", channel)
         self._count(connection, channel)
-        state: ConnectionState = connection.state
-        member = state.members.get(channel) if state.members else None
+        member = connection.state.member(channel)
         user_id = member.user_id if member else None
         self._publisher.client_event(app, channel, message.event, message.data_json, user_id, connection.socket_id)
         self._emitter.client_event(app, channel, message.event, message.data, connection.socket_id, user_id)
@@ -52,7 +49,7 @@ class ClientEvents:
         limit = connection.app.max_client_events_per_second
         if not limit:
             return
-        state: ConnectionState = connection.state
+        state = connection.state
         second = int(time.monotonic())
         if state.event_window_s != second:
             state.event_window_s, state.event_count = second, 0

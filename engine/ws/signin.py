@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
-from engine.app import App
 from engine.errors import CloseCode, PusherError
 from engine.interfaces import Answer
 from engine.protocol import auth, messages
 from engine.protocol.channel import user_channel
 from engine.protocol.messages import SigninRequest
-from engine.ws.state import ConnectionState, Joining, User
+from engine.ws.state import Joining, User
 from engine.ws.subscriptions import Subscriptions
 from engine.ws.watchlists import Watchlists
 
@@ -24,8 +23,7 @@ class Signin:
 
     def sign_in(self, connection: Connection, request: SigninRequest) -> None:
         """Success is told once the connection is reachable as the user. Raises PusherError when refused (U-4)."""
-        app: App = connection.app
-        state: ConnectionState = connection.state
+        app, state = connection.app, connection.state
         auth.verify_signin(app, connection.socket_id, request.auth, request.user_data)
         data = auth.parse_user_data(request.user_data)
         name = user_channel(data.id)
@@ -33,7 +31,7 @@ class Signin:
         if state.user is not None:
             if state.user.id != data.id:
                 raise PusherError(CloseCode.GENERIC, "The connection is signed in as another user already")
-            if not state.joining or name not in state.joining:
+            if not state.is_joining(name):
                 connection.send(succeeded)
             return
         state.user = User(data.id, data.user_info, request.user_data)

@@ -1,13 +1,42 @@
-"""What ws/ keeps for one connection beside its socket: as little as possible, since most connections are idle."""
+"""What is kept for one connection beside its socket: as little as possible, since most connections are idle.
+
+Containers are made when something is put in and given back when the last is taken out; only the methods here know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
 
 from engine._fast.hub import Pending
+from engine.errors import PusherError
 from engine.interfaces import Answer
 from engine.occupancy.reporter import Member
+
+
+class Stage(Enum):
+    """How far a connection has come; it only ever goes on, from any stage to a later one."""
+
+    #: The connections of its address are being counted.
+    CHECKING_ADDRESS = auto()
+    #: The connections of its app are being counted, in the whole cluster.
+    COUNTING = auto()
+    #: It was told that the connection is established.
+    ADMITTED = auto()
+    #: It was accepted only to be told why not (C-6).
+    REFUSED = auto()
+    #: Its socket is gone.
+    CLOSED = auto()
+
+
+# By name of their own: before Python 3.12, finding a member by its class costs more than handling a message does.
+CHECKING_ADDRESS: Final = Stage.CHECKING_ADDRESS
+COUNTING: Final = Stage.COUNTING
+ADMITTED: Final = Stage.ADMITTED
+REFUSED: Final = Stage.REFUSED
+CLOSED: Final = Stage.CLOSED
 
 
 @dataclass(slots=True)
@@ -30,39 +59,101 @@ class Joining:
 
 
 class ConnectionState:
-    """Mutable state of one connection; containers are made when first needed."""
+    """Mutable state of one connection.
+
+    :param refusal: why it is refused, when that is known from its request.
+    :param address: where it comes from, when the connections of that address are limited.
+    """
 
     __slots__ = (
+        "_early",
+        "_joining",
+        "_members",
         "address",
         "counted",
-        "counting",
         "event_count",
         "event_window_s",
-        "joining",
-        "members",
         "messages",
+        "on_counted",
         "refusal",
+        "stage",
         "user",
-        "waiting",
     )
 
-    def __init__(self) -> None:
-        #: Why the connection was accepted only to be refused (C-6).
-        self.refusal: Exception | None = None
-        #: Messages that came before the connection was admitted, in order (C-13); None once it is.
-        self.waiting: list[bytes] | None = None
-        #: Where it comes from, while the connections of that address are being counted.
-        self.address: str | None = None
-        #: The callback by which it is admitted, while the app's connections are being counted.
-        self.counting: Callable[[Answer, bool], None] | None = None
+    def __init__(self, refusal: PusherError | None = None, address: str | None = None) -> None:
+        self.stage: Stage = CHECKING_ADDRESS if refusal is None else REFUSED
+        self.refusal = refusal
+        self.address = address
+        #: By what it is admitted, while it is COUNTING.
+        self.on_counted: Callable[[Answer, bool], None] | None = None
         #: It is one of the app's connections that the cluster has counted, or is about to.
         self.counted = False
         self.user: User | None = None
-        #: Presence channels this connection is in -> as which member.
-        self.members: dict[str, Member] | None = None
-        self.joining: dict[str, Joining] | None = None
         #: Client events in the current second, for the limit of E-8.
         self.event_window_s = 0
         self.event_count = 0
         #: The window of the app's limit of messages, and how many there were in it.
         self.messages: list[int] | None = None
+        self._early: list[bytes] | None = None
+        self._members: dict[str, Member] | None = None
+        self._joining: dict[str, Joining] | None = None
+
+    # --- messages that came before the connection was admitted, in order (C-13)
+
+    def keep_early(self, payload: bytes, limit: int) -> bool:
+        """Whether there was room for it."""
+        if self._early is None:
+            self._early = []
+        if len(self._early) >= limit:
+            return False
+        self._early.append(payload)
+        return True
+
+    def take_early(self) -> Iterable[bytes]:
+        early, self._early = self._early, None
+        return early or ()
+
+    # --- subscriptions on their way
+
+    def joining(self) -> Iterable[str]:
+        """Channels that were asked for and not acknowledged yet."""
+        return self._joining or ()
+
+    def is_joining(self, channel: str) -> bool:
+        return self._joining is not None and channel in self._joining
+
+    def remember_joining(self, channel: str, joining: Joining) -> None:
+        if self._joining is None:
+            self._joining = {}
+        self._joining[channel] = joining
+
+    def pop_joining(self, channel: str) -> Joining | None:
+        if self._joining is None:
+            return None
+        joining = self._joining.pop(channel, None)
+        if not self._joining:
+            self._joining = None
+        return joining
+
+    def take_joining(self) -> Iterable[Joining]:
+        """All of them; none is left."""
+        joining, self._joining = self._joining, None
+        return joining.values() if joining is not None else ()
+
+    # --- presence channels it is in, and as which member
+
+    def member(self, channel: str) -> Member | None:
+        return self._members.get(channel) if self._members is not None else None
+
+    def remember_member(self, channel: str, member: Member) -> None:
+        if self._members is None:
+            self._members = {}
+        self._members[channel] = member
+
+    def pop_member(self, channel: str) -> Member | None:
+        if self._members is None:
+            return None
+        member = self._members.pop(channel, None)
+        if not self._members:
+            self._members = None
+        return member

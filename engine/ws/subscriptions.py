@@ -12,7 +12,6 @@ from collections.abc import Callable
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub, Pending
-from engine.app import App
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
 from engine.interfaces import Adapter, Answer, CacheStore
 from engine.metrics.metrics import Metrics
@@ -24,7 +23,7 @@ from engine.tasks import serve
 from engine.webhooks.emitter import Emitter
 from engine.ws.limits import check_channels
 from engine.ws.rosters import Rosters
-from engine.ws.state import ConnectionState, Joining
+from engine.ws.state import Joining
 from engine.ws.subscription_counts import SubscriptionCounts
 
 #: No change of members has a higher version.
@@ -60,8 +59,7 @@ class Subscriptions:
 
     def subscribe(self, connection: Connection, request: SubscribeRequest) -> None:
         """pusher:subscribe (N-7 to N-17). Raises PusherError when it is refused at once; later refusals are sent."""
-        app: App = connection.app
-        state: ConnectionState = connection.state
+        app, state = connection.app, connection.state
         name = request.channel
         user_id = user_of(name)
         if user_id is not None:
@@ -69,7 +67,7 @@ class Subscriptions:
             return
         if not valid_channel_name(name, app.max_channel_name_length):
             raise SubscriptionError(name, "The channel name is not allowed.", status=CloseCode.UNAUTHORIZED)
-        if self.is_in(connection, name) or (state.joining and name in state.joining):
+        if self.is_in(connection, name) or state.is_joining(name):
             raise PusherError(None, f"Existing subscription to channel {name}")
         check_channels(self._hub, connection, name)
         kind = channel_kind(name)
@@ -81,12 +79,11 @@ class Subscriptions:
 
     def unsubscribe(self, connection: Connection, name: str) -> None:
         """pusher:unsubscribe; unknown channels are passed over in silence (N-24)."""
-        state: ConnectionState = connection.state
         if is_server_owned(name):
             return  # a signed-in connection stays reachable for its user's messages, and a watcher watches on
-        joining = state.joining.pop(name, None) if state.joining else None
+        joining = connection.state.pop_joining(name)
         if joining is not None:
-            self._abandon(connection, joining)
+            self._abandon(joining)
             return
         channel = self._hub.channel(connection.app.id, name)
         if channel is not None and self._hub.leave(connection, channel):
@@ -94,19 +91,16 @@ class Subscriptions:
 
     def drop(self, connection: Connection) -> None:
         """The connection is gone: leave everything it was in or on its way into (N-26, N-27)."""
-        state: ConnectionState = connection.state
-        joining, state.joining = state.joining, None
-        for entry in (joining or {}).values():
-            self._abandon(connection, entry)
+        for joining in connection.state.take_joining():
+            self._abandon(joining)
         for channel in self._hub.channels_of(connection):
             self._hub.leave(connection, channel)
             self._left(connection, channel)
 
     def listen_again(self, connection: Connection) -> None:
-        """More is told of its application's channels from now on than when it came into them."""
-        state: ConnectionState = connection.state
+        """Ask the adapter again: the application now wants totals for channels subscribed before."""
         names = [channel.name for channel in self._hub.channels_of(connection)]
-        for name in (*names, *(state.joining or ())):
+        for name in (*names, *connection.state.joining()):
             self._adapter.subscribe(connection.app.id, name, _nobody_waits)
 
     def is_in(self, connection: Connection, name: str) -> bool:
@@ -127,12 +121,9 @@ class Subscriptions:
         Redis is asked for the channel's messages first and told of the subscription second, so that a roster is
         followed by every change after it.
         """
-        state: ConnectionState = connection.state
         channel = self._hub.open(connection.app.id, name)
         joining = Joining(Pending(channel, connection), member, on_live)
-        if state.joining is None:
-            state.joining = {}
-        state.joining[name] = joining
+        connection.state.remember_joining(name, joining)
         self._adapter.subscribe(connection.app.id, name, functools.partial(self._on_subscribed, joining))
 
     def _on_subscribed(self, joining: Joining) -> None:
@@ -148,8 +139,8 @@ class Subscriptions:
         if refused:
             connection = joining.pending.connection
             name = joining.pending.channel.name
-            self._forget_joining(connection, name)
-            self._abandon(connection, joining)
+            connection.state.pop_joining(name)
+            self._abandon(joining)
             connection.send(
                 text_frame(
                     messages.subscription_error(
@@ -182,7 +173,7 @@ class Subscriptions:
             found = None
         if joining.pending.cancelled:
             return
-        app: App = joining.pending.connection.app
+        app = joining.pending.connection.app
         if found is not None:
             self._metrics.cache_hit(app.id)
             frame = text_frame(messages.channel_event(found[0], channel.name, found[1]))
@@ -218,19 +209,16 @@ class Subscriptions:
         """The acknowledgement, what belongs to it, what was held meanwhile; then the connection is subscribed."""
         pending = joining.pending
         connection = pending.connection
-        state: ConnectionState = connection.state
-        self._forget_joining(connection, pending.channel.name)
+        connection.state.pop_joining(pending.channel.name)
         if joining.member is not None:
-            if state.members is None:
-                state.members = {}
-            state.members[pending.channel.name] = joining.member
+            connection.state.remember_member(pending.channel.name, joining.member)
         pending.activate(version, frames, cached, provisional)
         if pending.overflowed:
             connection.close(CloseCode.RECONNECT, "Subscribing took too long on a busy channel")
 
     # --- the ways out
 
-    def _abandon(self, connection: Connection, joining: Joining) -> None:
+    def _abandon(self, joining: Joining) -> None:
         """Break off a way in that `joining` no longer is on the list of."""
         channel = joining.pending.channel
         joining.pending.cancel()
@@ -239,8 +227,7 @@ class Subscriptions:
         self._close_if_empty(channel)
 
     def _left(self, connection: Connection, channel: Channel) -> None:
-        state: ConnectionState = connection.state
-        member = state.members.pop(channel.name, None) if state.members else None
+        member = connection.state.pop_member(channel.name)
         self._reporter.remove(channel.app_id, channel.name, member)
         self._close_if_empty(channel)
         self._metrics.unsubscribed(channel.app_id, channel_kind(channel.name))
@@ -251,19 +238,11 @@ class Subscriptions:
             self._counts.forget(channel)
             self._adapter.unsubscribe(channel.app_id, channel.name)
 
-    @staticmethod
-    def _forget_joining(connection: Connection, name: str) -> None:
-        state: ConnectionState = connection.state
-        if state.joining is not None:
-            state.joining.pop(name, None)
-            if not state.joining:
-                state.joining = None
-
     # --- presence and users
 
     @staticmethod
     def _member(connection: Connection, request: SubscribeRequest) -> Member:
-        app: App = connection.app
+        app = connection.app
         user = connection.state.user
         if request.channel_data is None and user is not None:
             user_id, user_info = user.id, user.user_info

@@ -1,7 +1,6 @@
 """The opening handshake of a WebSocket, with picows' reading and checking of the request.
 
-Called by the listener with the bytes of a whole head. Who may connect is `ws/accept.py`'s to say; from the answer on,
-the bytes are the connection's.
+Never says who may connect, which is `ws/accept.py`'s; from the answer on, the bytes are the connection's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Signed-in users: each is a channel of its own, so messages to users and termination take the channels' road.
-
-Called by ws/handlers (sign-in) and the adapter (terminate).
-"""
+"""Signed-in users: each is a channel of its own, so messages to users and termination take the channels' road."""
 
 from __future__ import annotations
 

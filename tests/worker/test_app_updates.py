@@ -33,13 +33,13 @@ class Handlers:
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
 
-    def follow(self, connection: Connection, app: App) -> None:
+    def apply_app(self, connection: Connection, app: App) -> None:
         connection.app = app
-        self.told.append(("follow", app.id))
+        self.told.append(("apply_app", app.id))
 
-    def forsake(self, connection: Connection, remains: App) -> None:
+    def orphan(self, connection: Connection, remains: App) -> None:
         connection.app = remains
-        self.told.append(("forsake", remains.id))
+        self.told.append(("orphan", remains.id))
 
 
 class Watchlists:
@@ -74,7 +74,7 @@ async def test_connections_follow_their_application_and_no_other_is_touched() ->
     rig.hub.here = [Connection(app) for app in (steady, changing, going) for _ in range(1000)]
     newer = an_app("c", enabled=False)
     await rig.changeover.replace([an_app("s"), newer])
-    assert sorted(set(rig.handlers.told)) == [("follow", "c"), ("forsake", "g")]
+    assert sorted(set(rig.handlers.told)) == [("apply_app", "c"), ("orphan", "g")]
     assert len(rig.handlers.told) == 2000
     assert [connection.app for connection in rig.hub.here[:2000:1000]] == [steady, newer]
     remains = rig.hub.here[-1].app
