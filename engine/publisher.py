@@ -44,7 +44,7 @@ class Publisher:
     def __init__(self, adapter: Adapter, cache: CacheStore, metrics: Metrics) -> None:
         self._adapter = adapter
         self._cache = cache
-        self._metrics = metrics
+        self._metrics = metrics.events
         self._cache_works = True
 
     async def publish(self, app: App, publications: Sequence[Publication]) -> None:
@@ -72,7 +72,7 @@ class Publisher:
         if cached:
             await self._remember(app, cached)
         await self._adapter.publish(out)
-        self._metrics.broadcast(app.id, len(out))
+        self._metrics.published.add(len(out), app.id)
 
     def client_event(
         self, app: App, channel: str, event: str, data_json: bytes, user_id: str | None, except_socket_id: str
@@ -83,7 +83,7 @@ class Publisher:
         """
         frame = text_frame(messages.client_event(event, channel, data_json, user_id))
         self._adapter.send(Message(app.id, channel, frame, except_socket_id))
-        self._metrics.client_event(app.id)
+        self._metrics.by_clients.add(1, app.id)
 
     async def _remember(self, app: App, cached: dict[str, Publication]) -> None:
         """Keep the last event of each cache channel (N-28). A cache that is gone stops no event."""

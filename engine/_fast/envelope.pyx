@@ -57,6 +57,7 @@ def deliver_event(Hub hub not None, Channel channel not None, bytes envelope not
     if not _is_text_frame(<const unsigned char*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame)):
         raise ValueError("event envelope without a whole text frame")
     excluded = hub.get(envelope[2:skip].decode("ascii", "replace")) if skip > 2 else None
+    channel.traffic.delivered += 1
     channel.broadcast(frame, excluded, 0)
     return True
 

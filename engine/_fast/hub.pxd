@@ -4,6 +4,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 from engine._fast.connection cimport Connection, Turn
+from engine._fast.traffic cimport Traffic
 
 
 cdef struct Entry:
@@ -14,8 +15,10 @@ cdef struct Entry:
 
 cdef class Channel:
     cdef readonly str app_id, name
+    cdef Traffic traffic   # of its application
     cdef Entry* entries
-    cdef Py_ssize_t count, capacity
+    cdef readonly Py_ssize_t count
+    cdef Py_ssize_t capacity
     cdef list _pending     # Pending subscriptions; None when there are none, as nearly always
 
     cdef int add(self, Connection connection, uint64_t since) except -1

@@ -25,9 +25,10 @@ MAX_HELD_FRAMES = MAX_HELD
 cdef class Channel:
     """The subscribers of one channel on this worker."""
 
-    def __init__(self, str app_id not None, str name not None):
-        self.app_id = app_id
+    def __init__(self, str name not None, Traffic traffic not None):
+        self.app_id = traffic.app_id
         self.name = name
+        self.traffic = traffic
 
     def __dealloc__(self):
         PyMem_Free(self.entries)
@@ -207,7 +208,7 @@ cdef class Hub:
         key = app_id + "/" + name
         found = self._channels.get(key)
         if found is None:
-            found = self._channels[key] = Channel(app_id, name)
+            found = self._channels[key] = Channel(name, self.traffic(app_id))
         return found
 
     def close_if_empty(self, Channel channel not None) -> bool:

@@ -7,3 +7,4 @@ cdef class Traffic:
     cdef public long long received_bytes, received_messages, sent_bytes, sent_messages
     # Publishes answered without Python, what their bodies and answers held, and the events sent to channels by them.
     cdef public long long publishes, publish_received_bytes, publish_sent_bytes, broadcasts
+    cdef public long long delivered    # events that came over the adapter

@@ -11,4 +11,5 @@ class Traffic:
     publish_received_bytes: int
     publish_sent_bytes: int
     broadcasts: int
+    delivered: int
     def __init__(self, app_id: str) -> None: ...

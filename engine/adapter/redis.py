@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from engine._fast.envelope import (
@@ -22,6 +23,7 @@ from engine._fast.hub import Channel, Hub
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.interfaces import ClusterEvents, MemberChange, Message, TotalChange
+from engine.metrics.cluster import AdapterMetrics
 from engine.protocol.channel import user_channel, user_of
 from engine.redis.pubsub.publisher import PublishLink
 from engine.redis.pubsub.shard_publisher import ShardPublisher
@@ -39,6 +41,7 @@ _log = logging.getLogger(__name__)
 class RedisAdapter:
     """interfaces.Adapter over Redis pub/sub.
 
+    :param metrics: counts what is sent here; what is received is counted by the hub (`Traffic.delivered`).
     :param topic_prefix: put before ``app/channel``.
     :param fallback_to_local: with Redis gone, deliver to this worker's own subscribers instead of refusing.
     """
@@ -50,18 +53,16 @@ class RedisAdapter:
         topic_prefix: str,
         fallback_to_local: bool,
         events: ClusterEvents,
+        metrics: AdapterMetrics,
     ) -> None:
         self._hub = hub
         self._prefix = topic_prefix.encode()
         self._fallback = fallback_to_local
         self._events = events
+        self._metrics = metrics
         self._wake_topic = self._prefix + b"wake"
         self._publisher, self._subscriber = self._links(options)
         self._channels: dict[bytes, Channel] = {}
-        #: Messages from Redis that could not be read; a metric.
-        self.malformed = 0
-        #: Events that were sent without waiting and found no Redis; a metric.
-        self.lost = 0
 
     @property
     def connected(self) -> bool:
@@ -90,6 +91,7 @@ class RedisAdapter:
         self._subscriber.unsubscribe(topic)
 
     async def publish(self, messages: Sequence[Message]) -> None:
+        began_s = time.monotonic()
         futures = [self._publish(message) for message in messages]
         refused: StoreUnavailable | None = None
         # One after the other costs nothing: replies come in that order, and each wait is bounded by the link.
@@ -97,6 +99,7 @@ class RedisAdapter:
             try:
                 await future
             except StoreUnavailable as error:
+                self._metrics.failed.add(1, message.app_id)
                 if self._fallback:
                     self._deliver_here(message)
                 else:
@@ -106,23 +109,36 @@ class RedisAdapter:
                 for each in futures:
                     each.cancel()
                 raise
+            else:
+                self._note_taken(message.app_id, began_s)
         if refused is not None:
             raise refused
 
     def send(self, message: Message) -> None:
+        began_s = time.monotonic()
+
         def on_done(done: asyncio.Future[int]) -> None:
-            if not done.cancelled() and done.exception() is not None:
-                self.lost += 1
-                if self._fallback:
-                    self._deliver_here(message)
+            if done.cancelled():
+                return
+            if done.exception() is None:
+                self._note_taken(message.app_id, began_s)
+                return
+            self._metrics.failed.add(1, message.app_id)
+            self._metrics.lost.add(1, message.app_id)
+            if self._fallback:
+                self._deliver_here(message)
 
         self._publish(message).add_done_callback(on_done)
 
     async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
         topic = self._topic(app_id, user_channel(user_id))
+        self._metrics.sent.add(1, app_id)
+        began_s = time.monotonic()
         try:
             await self._publisher.publish(topic, pack_terminate(reconnect))
+            self._note_taken(app_id, began_s)
         except StoreUnavailable:
+            self._metrics.failed.add(1, app_id)
             if not self._fallback:
                 raise
             self._events.on_terminate(app_id, user_id, reconnect)
@@ -138,7 +154,12 @@ class RedisAdapter:
 
     def _publish(self, message: Message) -> asyncio.Future[int]:
         topic = self._topic(message.app_id, message.channel)
+        self._metrics.sent.add(1, message.app_id)
         return self._publisher.publish(topic, pack_event(message.except_socket_id.encode(), message.frame))
+
+    def _note_taken(self, app_id: str, began_s: float) -> None:
+        self._metrics.resolved.add(1, app_id)
+        self._metrics.resolve_time_ms.observe((time.monotonic() - began_s) * 1000, app_id)
 
     def _deliver_here(self, message: Message) -> None:
         found = self._hub.channel(message.app_id, message.channel)
@@ -154,6 +175,7 @@ class RedisAdapter:
         try:
             if deliver_event(self._hub, channel, message):
                 return
+            self._metrics.received.add(1, channel.app_id)
             change = parse_member_change(message)
             if change is not None:
                 added, version, user_id, user_info = change
@@ -165,9 +187,9 @@ class RedisAdapter:
             elif (reconnect := parse_terminate(message)) is not None and (user_id := user_of(channel.name) or ""):
                 self._events.on_terminate(channel.app_id, user_id, reconnect)
             else:
-                self.malformed += 1
+                self._metrics.malformed.add(1)
         except ValueError:
-            self.malformed += 1
+            self._metrics.malformed.add(1)
 
     def _changed(self, _: bool) -> None:
         self._events.on_connected(self.connected)

@@ -12,6 +12,7 @@ from engine._fast.hub import Hub
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
 from engine.interfaces import ClusterEvents
+from engine.metrics.cluster import AdapterMetrics
 from engine.protocol.channel import WATCH_PREFIX, channel_kind, is_server_owned
 from engine.redis.pubsub.shard_publisher import ShardPublisher
 from engine.redis.pubsub.shard_subscriber import ShardSubscriber
@@ -28,10 +29,11 @@ class ClusterAdapter(RedisAdapter):
         topic_prefix: str,
         fallback_to_local: bool,
         events: ClusterEvents,
+        metrics: AdapterMetrics,
         announced: Callable[[str, str], bool],
     ) -> None:
         self._topology = Topology(options, self._follow)
-        super().__init__(hub, options, topic_prefix, fallback_to_local, events)
+        super().__init__(hub, options, topic_prefix, fallback_to_local, events, metrics)
         self._announced = announced
         self._told_prefix = options.beside_occupancy(topic_prefix).encode()
         self._wake_topic = self._told_prefix + b"wake"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 
 from engine._fast.envelope import pack_event, pack_terminate
@@ -17,6 +18,7 @@ from engine._fast.shared_log import SharedLog
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
 from engine.interfaces import ClusterEvents, Message
+from engine.metrics.cluster import AdapterMetrics
 from engine.protocol.channel import user_channel
 
 #: Messages read in one go; then the loop breathes.
@@ -42,10 +44,11 @@ class HostAdapter(RedisAdapter):
         topic_prefix: str,
         fallback_to_local: bool,
         events: ClusterEvents,
+        metrics: AdapterMetrics,
         log: SharedLog,
         waker: int,
     ) -> None:
-        super().__init__(hub, options, topic_prefix, fallback_to_local, events)
+        super().__init__(hub, options, topic_prefix, fallback_to_local, events, metrics)
         self._shared = log
         self._waker = waker
         self._again = False
@@ -93,13 +96,21 @@ class HostAdapter(RedisAdapter):
             super().send(message)
 
     async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
+        began_s = time.monotonic()
         self._shared.append(self._topic(app_id, user_channel(user_id)), pack_terminate(reconnect))
+        self._metrics.sent.add(1, app_id)
+        self._note_taken(app_id, began_s)
         self._read()
 
     def _append(self, message: Message) -> bool:
         """Whether it was short enough."""
+        began_s = time.monotonic()
         topic = self._topic(message.app_id, message.channel)
-        return self._shared.append(topic, pack_event(message.except_socket_id.encode(), message.frame))
+        taken = self._shared.append(topic, pack_event(message.except_socket_id.encode(), message.frame))
+        if taken:
+            self._metrics.sent.add(1, message.app_id)
+            self._note_taken(message.app_id, began_s)
+        return taken
 
     def _on_woken(self) -> None:
         os.eventfd_read(self._waker)
@@ -132,5 +143,6 @@ class HostAdapter(RedisAdapter):
         if self._shared.missed != self._missed:
             missed, self._missed = self._shared.missed - self._missed, self._shared.missed
             _log.warning("this worker was too slow: it missed %d messages", missed)
+            self._metrics.missed.add(missed)
             self._events.on_missed(missed)
         return len(messages)

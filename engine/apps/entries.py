@@ -110,4 +110,4 @@ class Entries:
         for app_id in self._refused.keys() - refused.keys():
             _log.info("app %s is in order again%s", app_id[:128], "" if app_id in self._apps else ": it is gone")
         self._refused = refused
-        self._metrics.set_apps(len(self._apps), refused=len(refused))
+        self._metrics.apps.serve(self._apps.values(), refused=len(refused))

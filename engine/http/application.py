@@ -173,14 +173,15 @@ class _ServerFaults:
     """Stands for the logger of aiohttp's server: what callers do wrong is counted, not logged; its own failures are."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+        self._metrics = metrics.http
 
     def debug(self, *_: object, **__: object) -> None:
         """Of no interest."""
 
     def exception(self, message: str, *args: object, exc_info: Any = True) -> None:
         if isinstance(exc_info, HttpProcessingError | web.RequestPayloadError | ConnectionError):
-            self._metrics.http_call("", received_bytes=0, sent_bytes=0, status=HTTPStatus.BAD_REQUEST)
+            self._metrics.calls.add(1, "")
+            self._metrics.errors.add(1, "", str(int(HTTPStatus.BAD_REQUEST)))
         else:
             _log.error(message, *args, exc_info=exc_info)
 

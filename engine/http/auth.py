@@ -29,7 +29,7 @@ class Access:
     ) -> None:
         self._apps = apps
         self._limiter = limiter
-        self._metrics = metrics
+        self._metrics = metrics.limits
         self._prefix = path_prefix
         self._now_s = now_s
 
@@ -86,7 +86,8 @@ class Access:
             decision = await self._limiter.hit(f"app:{app.id}:{what}", limit, 1, cost)
         except StoreUnavailable:
             return ()  # a limit that cannot be counted stops nobody
-        self._metrics.rate_limit_checked(app.id, what, "http", refused=not decision.allowed)
+        self._metrics.checked.add(1, app.id, what, "http")
+        self._metrics.triggered.add(not decision.allowed, app.id, what, "http")
         return checked(decision)
 
 

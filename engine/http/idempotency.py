@@ -28,7 +28,7 @@ class Once:
     def __init__(self, answers: AnswerStore, config: IdempotencyConfig, metrics: Metrics) -> None:
         self._answers = answers
         self._config = config
-        self._metrics = metrics
+        self._metrics = metrics.events
 
     def key(self, call: Call, in_body: object) -> str:
         """The request's key, by its header or its body; "" for none. Raises ApiError for one that cannot be."""
@@ -43,7 +43,8 @@ class Once:
     async def answer(self, app: App, key: str, publish: Callable[[], Awaitable[Answer]]) -> Answer:
         """The first answer again, or that of `publish`. Raises ApiError 503 while the first request is under way."""
         found = await self._answers.claim(app.id, key, CLAIM_S)
-        self._metrics.idempotent_publish(app.id, again=found is not None)
+        self._metrics.idempotent.add(1, app.id)
+        self._metrics.repeated.add(found is not None, app.id)
         if found:
             return Answer(HTTPStatus.OK, found)
         if found is not None:

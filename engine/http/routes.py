@@ -106,9 +106,12 @@ class Api:
         return None
 
     def _counted(self, call: Call, received_bytes: int, answer: Answer) -> Answer:
-        self._metrics.http_call(
-            call.app_id, received_bytes=received_bytes, sent_bytes=len(answer.body), status=int(answer.status)
-        )
+        counted = self._metrics.http
+        counted.calls.add(1, call.app_id)
+        counted.received_bytes.add(received_bytes, call.app_id)
+        counted.sent_bytes.add(len(answer.body), call.app_id)
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            counted.errors.add(1, call.app_id, str(int(answer.status)))
         return answer
 
     async def _route(self, call: Call, address: str) -> Answer:
@@ -143,7 +146,8 @@ class Api:
             decision = await self._limiter.hit(f"address:{address}", limit.max_requests, limit.window_seconds)
         except StoreUnavailable:
             return  # a limit that cannot be counted stops nobody
-        self._metrics.rate_limit_checked("", "address", "http", refused=not decision.allowed)
+        self._metrics.limits.checked.add(1, "", "address", "http")
+        self._metrics.limits.triggered.add(not decision.allowed, "", "address", "http")
         checked(decision)
 
 

@@ -162,7 +162,7 @@ def build_leader(
 
     async def hand_over(leading: bool) -> None:
         if leading:
-            metrics.became_leader()
+            metrics.occupancy.led.add(1)
             await delivery.start()
         else:
             await delivery.stop()

@@ -73,7 +73,7 @@ class Reaper:
                     self._lease.holder, name, self._interest_of, PURGE_FACTS, self._departed
                 ):
                     self._reaping.discard(name)
-                    self._metrics.worker_purged()
+                    self._metrics.occupancy.purged.add(1)
                     break
                 await self._lease.renew()
                 if not self._lease.held:
@@ -109,4 +109,4 @@ class Auditor:
         mended = await self._store.audit(self._lease.holder, apps, self._interest_of, AUDIT_FIGURES)
         if mended:
             _log.warning("%d shared figures were wrong and have been mended", mended)
-            self._metrics.add_drift(mended)
+            self._metrics.occupancy.mended.add(mended)

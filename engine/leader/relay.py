@@ -108,12 +108,12 @@ class Relay:
     def _count(self, app_id: str, app: App | None, events: Sequence[WebhookEvent]) -> None:
         if app is None:
             _log.warning("%d transitions of app %r dropped: the configuration has no such app", len(events), app_id)
-            self._metrics.webhook_events_dropped("", "", len(events))
+            self._metrics.webhooks.dropped.add(len(events), "", "")
             return
         for endpoint in app.endpoints:
             for event in events:
                 if wants(endpoint, event.name, event.channel):
-                    self._metrics.webhook_event(app.id, endpoint.id, event.name)
+                    self._metrics.webhooks.events.add(1, app.id, endpoint.id, event.name)
 
 
 def _stable_id(job: Job) -> str:

@@ -1,16 +1,17 @@
 """The three kinds of metrics, each a family of numbers told apart by label values.
 
-Declared in `engine/metrics/metrics.py`, written through a `Values`, put together again by `page.py`.
+Declared in the areas (`traffic.py`, `cluster.py`, `webhooks.py`) with `registry.py`, put together again by `page.py`.
+They count in memory; the registry passes that on.
 """
 
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.metrics.values import Values
+from engine._fast.counting import AllSizes, Count, Counts, Sizes, Tally
 
 #: Combinations of label values that a family keeps apart; any further one is counted under OTHER. Label values can be
 #: under a client's influence, and neither memory nor the page may grow with them.
@@ -24,6 +25,7 @@ class Family:
 
     :param name: without the configured prefix, exactly as the page shows it (M-5).
     :param labels: names of its label values, in order; the page adds `port`.
+    :param values: the values that a label can have, where they are known beforehand; such series begin at 0.
     :param bounds: upper bounds of a histogram's buckets, without +Inf.
     :param combine: how the levels of several workers make one.
     """
@@ -32,6 +34,7 @@ class Family:
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bounds: tuple[float, ...] = ()
     combine: Literal["sum", "max"] = "sum"
 
@@ -44,64 +47,64 @@ class Family:
         return f"{self.name}_sum"
 
 
-class Counter:
-    """Only grows, over the deaths of its process too."""
+class Counter(Counts):
+    """Only grows, over the deaths of its process too: `add(amount, *labels)`."""
 
-    def __init__(self, family: Family, values: Values) -> None:
-        self._values = values
-        self._keys = _Keys(family.name, len(family.labels))
-        if not family.labels:
-            values.add(self._keys.of(()), 0)
+    def __init__(self, family: Family, touched: list[Tally]) -> None:
+        super().__init__()
+        self._family = family
+        self._touched = touched
 
-    def add(self, amount: float, *labels: str) -> None:
-        if amount:
-            # The keys are asked only for what they do not know: this runs several times for each publish.
-            self._values.add(self._keys.known.get(labels) or self._keys.of(labels), amount)
+    def make(self, labels: tuple[str, ...]) -> Count:
+        """The count of label values that were not met before."""
+        known = self.known
+        if len(known) >= MAX_SERIES:
+            labels = _others(self._family)
+            if labels in known:
+                return known[labels]
+        made = known[labels] = Count(make_key(self._family.name, labels), self._touched)
+        return made
 
 
 class Gauge:
-    """A level, gone with its process."""
+    """A level, gone with its process.
 
-    def __init__(self, family: Family, values: Values) -> None:
-        self._values = values
-        self._keys = _Keys(family.name, len(family.labels))
+    :param levels: where it is put: stored key -> level, of those that changed.
+    """
+
+    def __init__(self, family: Family, levels: dict[str, float]) -> None:
+        self._family = family
+        self._levels = levels
+        self._now: dict[tuple[str, ...], float] = {}
 
     def set(self, level: float, *labels: str) -> None:
-        self._values.set(self._keys.of(labels), level)
+        if labels not in self._now and len(self._now) >= MAX_SERIES:
+            labels = _others(self._family)
+        self._now[labels] = self._levels[make_key(self._family.name, labels)] = level
+
+    def add(self, change: float, *labels: str) -> None:
+        """Up or down from where it is, at first 0."""
+        self.set(self._now.get(labels, 0.0) + change, *labels)
 
 
-class Histogram:
-    """Counts observations by size. Buckets are stored apart and summed up on the page."""
+class Histogram(AllSizes):
+    """Counts observations by size: `observe(size, *labels)`. Buckets are stored apart and summed up on the page."""
 
-    def __init__(self, family: Family, values: Values) -> None:
-        self._values = values
-        self._bounds = family.bounds
-        self._sums = _Keys(family.sum, len(family.labels))
-        ends = [*map(str, range(len(family.bounds) + 1))]
-        self._buckets = [_Keys(family.bucket, len(family.labels), end) for end in ends]
+    def __init__(self, family: Family, touched: list[Tally]) -> None:
+        super().__init__()
+        self._family = family
+        self._touched = touched
 
-    def observe(self, size: float, *labels: str) -> None:
-        self._values.add(self._buckets[bisect_left(self._bounds, size)].of(labels), 1)
-        self._values.add(self._sums.of(labels), size)
-
-
-class _Keys:
-    """The stored key of each combination of label values; bounded."""
-
-    def __init__(self, sample: str, count: int, *suffix: str) -> None:
-        self._sample = sample
-        self._suffix = suffix
-        self._count = count
-        #: Label values -> key, of those met so far.
-        self.known: dict[tuple[str, ...], str] = {}
-
-    def of(self, labels: tuple[str, ...]) -> str:
-        found = self.known.get(labels)
-        if found is None:
-            if len(self.known) >= MAX_SERIES:
-                return make_key(self._sample, (OTHER,) * self._count + self._suffix)
-            found = self.known[labels] = make_key(self._sample, labels + self._suffix)
-        return found
+    def make(self, labels: tuple[str, ...]) -> Sizes:
+        known, family = self.known, self._family
+        if len(known) >= MAX_SERIES:
+            labels = _others(family)
+            if labels in known:
+                return known[labels]
+        ends = map(str, range(len(family.bounds) + 1))
+        keys = tuple(make_key(family.bucket, (*labels, end)) for end in ends)
+        made = known[labels] = Sizes(keys, make_key(family.sum, labels), family.bounds, self._touched)
+        return made
 
 
 def make_key(sample: str, labels: tuple[str, ...]) -> str:
@@ -112,3 +115,7 @@ def split_key(key: str) -> tuple[str, tuple[str, ...]]:
     """(sample name, label values) of a stored key."""
     sample, *labels = json.loads(key)
     return sample, tuple(labels)
+
+
+def _others(family: Family) -> tuple[str, ...]:
+    return (OTHER,) * len(family.labels)

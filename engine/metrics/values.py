@@ -1,6 +1,6 @@
 """Where a process keeps the numbers of its metrics: in memory, or in files that the supervisor can read.
 
-Used by the families of `families.py`; read back by `page.py`. One writer for each slot; not thread-safe.
+Written by `registry.py`; read back by `page.py`. One writer for each slot; not thread-safe.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ class Values(Protocol):
 
     def get(self, key: str) -> float: ...
 
+    def close(self) -> None: ...
+
 
 class MemoryValues:
     """For a process that nobody collects from, such as a test."""
@@ -40,6 +42,9 @@ class MemoryValues:
 
     def get(self, key: str) -> float:
         return self.numbers.get(key, 0.0)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class MappedValues:
@@ -80,42 +85,6 @@ class MappedValues:
             self._open = False
             self._counts.close()  # type: ignore[no-untyped-call]
             self._levels.close()  # type: ignore[no-untyped-call]
-
-
-class BufferedValues:
-    """Collects what is added and passes the sums on when told to: a count costs a tenth of what it costs in a file.
-
-    What a process had not passed on when it was killed is lost; `flush` is called once a second.
-    """
-
-    def __init__(self, values: MappedValues) -> None:
-        self._values = values
-        self._counts: defaultdict[str, float] = defaultdict(float)
-        self._levels: dict[str, float] = {}
-
-    def add(self, key: str, amount: float) -> None:
-        self._counts[key] += amount
-
-    def set(self, key: str, level: float) -> None:
-        self._levels[key] = level
-
-    def get(self, key: str) -> float:
-        self.flush()
-        return self._values.get(key)
-
-    def flush(self) -> None:
-        """Make everything so far readable for the supervisor."""
-        for key, amount in self._counts.items():
-            if amount:
-                self._values.add(key, amount)
-                self._counts[key] = 0.0
-        for key, level in self._levels.items():
-            self._values.set(key, level)
-        self._levels.clear()
-
-    def close(self) -> None:
-        self.flush()
-        self._values.close()
 
 
 def read_all(directory: Path) -> Iterator[tuple[str, float]]:

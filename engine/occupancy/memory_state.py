@@ -12,6 +12,7 @@ from itertools import islice
 from engine.config.event_types import CHANNEL_OCCUPIED, CHANNEL_VACATED, MEMBER_ADDED, MEMBER_REMOVED
 from engine.errors import IncarnationGone
 from engine.interfaces import Answer, InterestOf, MemberChange, MemberReport, Report, TotalChange
+from engine.metrics.metrics import Metrics
 from engine.occupancy.transition_log import SequenceClock, TransitionLog
 from engine.protocol.channel import USER_PREFIX, is_server_owned, watch_channel
 
@@ -44,6 +45,7 @@ class MemoryState:
     :param on_wake: called when the leader has something to do, at most once for each report.
     :param now_us: the clock, microseconds since the epoch.
     :param on_total_change: called with every change of an announced total, as `on_member_change`.
+    :param metrics: counts changes that are given up for want of room.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class MemoryState:
         on_wake: Callable[[], None],
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         on_total_change: Callable[[TotalChange], None] = lambda _: None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._on_member_change = on_member_change
         self._on_total_change = on_total_change
@@ -60,7 +63,7 @@ class MemoryState:
         self._clock = SequenceClock(now_us)
         #: The leader, and when its lease ends in microseconds.
         self._lease = ("", 0)
-        self.log = TransitionLog(self._clock)
+        self.log = TransitionLog(self._clock, (metrics or Metrics()).occupancy.dropped)
         self.workers: dict[str, Worker] = {}
         self.purging: dict[str, Worker] = {}
         #: app -> channel -> state, occupied channels only.

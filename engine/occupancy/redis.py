@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from engine.config.event_types import DEPARTURES
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, Due, InterestOf, MemberReport, Report, Transition
+from engine.metrics.metrics import Metrics
 from engine.occupancy import redis_wire
 from engine.occupancy.audit import Audit
 from engine.occupancy.failure_detector import FailureDetector
@@ -50,6 +51,7 @@ class RedisOccupancy:
     :param prefix: what all keys begin with. :param topic_prefix: what the workers' pub/sub topics begin with.
     :param timeout_s: how long one command may take.
     :param clock: seconds that only grow, for heartbeats.
+    :param metrics: counts what cannot be read.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class RedisOccupancy:
         topic_prefix: str,
         timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
         self._client = client
         self._keys = Keys(prefix)
@@ -73,8 +76,8 @@ class RedisOccupancy:
         self._answered = ("", 0)
         #: As of the last join.
         self._epoch = ""
-        #: Replies of Redis, or parts of them, that could not be read; a metric.
-        self.malformed = 0
+        self._malformed = (metrics or Metrics()).occupancy.malformed
+        self._malformed_logged = False
 
     # --- workers
 
@@ -291,9 +294,10 @@ class RedisOccupancy:
         return facts
 
     def _note_malformed(self, what: str, n: int = 1) -> None:
-        if not self.malformed:
+        if not self._malformed_logged:
+            self._malformed_logged = True
             _log.warning("Redis holds what is not ours: unreadable %s (only counted from now on)", what)
-        self.malformed += n
+        self._malformed.add(n)
 
 
 def _undo(

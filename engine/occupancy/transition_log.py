@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from engine.config.event_types import SUBSCRIPTION_COUNT
 from engine.interfaces import Due, Transition
+from engine.metrics.families import Counter
 from engine.protocol.messages import COUNT_AT_ONCE, COUNT_EVERY_S
 
 #: Entries kept while they cannot be emitted, as when the webhook queue is full; then the oldest go, and are counted.
@@ -45,10 +46,14 @@ class SequenceClock:
 
 
 class TransitionLog:
-    """Transitions by the time they may be emitted. An opposite change within the settling time cancels both."""
+    """Transitions by the time they may be emitted. An opposite change within the settling time cancels both.
 
-    def __init__(self, clock: SequenceClock) -> None:
+    :param dropped: counts those given up for want of room.
+    """
+
+    def __init__(self, clock: SequenceClock, dropped: Counter) -> None:
         self._clock = clock
+        self._dropped = dropped
         #: (microsecond it may be emitted, seq), sorted.
         self._order: list[tuple[int, int]] = []
         self._entries: dict[int, tuple[int, Transition]] = {}
@@ -56,8 +61,8 @@ class TransitionLog:
         self._pending: dict[tuple[str, str, str], int] = {}
         #: (app, channel) -> (microsecond from which its last count may be emitted, seq).
         self._counts: dict[tuple[str, str], tuple[int, int]] = {}
-        #: Transitions ever appended, and those given up for want of room.
-        self.appended = self.dropped = 0
+        #: Transitions ever appended.
+        self.appended = 0
 
     def append_gone(
         self, seq: int, name: str, app_id: str, channel: str, settle_ms: int, user: str, socket: str
@@ -119,7 +124,7 @@ class TransitionLog:
         self.appended += 1
         if len(self._order) > MAX_ENTRIES:
             self._remove(self._order[0][1])
-            self.dropped += 1
+            self._dropped.add(1)
 
     def _remove(self, seq: int) -> None:
         entry = self._entries.pop(seq, None)

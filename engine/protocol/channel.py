@@ -33,6 +33,7 @@ class ChannelKind(Enum):
     :ivar needs_auth: a subscription must be signed by the application.
     :ivar is_presence: subscribers are members. :ivar is_cache: the last event is remembered.
     :ivar is_encrypted: `data` is opaque to the server.
+    :ivar label: as metrics name it.
     :ivar base: public, private, presence, or user for a signed-in user's own channel.
     """
 
@@ -48,6 +49,7 @@ class ChannelKind(Enum):
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
+        self.label = self._name_.lower()
         self.is_presence = prefix.startswith("presence-")
         self.needs_auth = self.is_presence or prefix.startswith("private-")
         self.is_cache = prefix.endswith("cache-")

@@ -28,7 +28,7 @@ class Specs:
 
     def __init__(self, first: WorkerSpec, metrics: Metrics) -> None:
         self.newest = first
-        self._metrics = metrics
+        self._metrics = metrics.supervisor
         self.number = 1
         self._read_at = 0.0
         #: The newest as a file for workers that run already; -1 when all of them follow it.
@@ -45,7 +45,7 @@ class Specs:
             _log.error("the configuration was read again and cannot be used; nothing has changed")
             for line in str(error).splitlines():
                 _log.error("%s", line)
-            self._metrics.config_reloaded(refused=True)
+            self._metrics.reloads.add(1, "refused")
             return
         running = self.newest.loaded.config
         config = followed(running, loaded.config)
@@ -55,7 +55,7 @@ class Specs:
         self._fd = seal(self.newest)
         # What is to be logged takes as long again with thousands of applications; the workers do not wait for it.
         self._send(workers)
-        self._metrics.config_reloaded(refused=False)
+        self._metrics.reloads.add(1, "followed")
         for line in loaded.warnings:
             _log.warning("%s", line)
         if waiting := waits_for_restart(config, loaded.config):

@@ -242,7 +242,7 @@ class Supervisor:
         self._reap(slot, process)
         if status == EXIT_NO_APPS and not self._announced:
             raise EngineError("the applications could not be read; see above")
-        self._metrics.worker_restarted()
+        self._metrics.supervisor.restarts.add(1)
         lived_s = now - process.started_at
         slot.delay_s = RESPAWN_MIN_S if lived_s > STEADY_S else min(slot.delay_s * 2, RESPAWN_MAX_S)
         slot.respawn_at = now + slot.delay_s
@@ -266,6 +266,7 @@ class Supervisor:
             self._page.forget(slot.number)
 
     def _wait(self, timeout_s: float = TICK_S) -> None:
+        self._metrics.flush()
         for key, _ in self._selector.select(timeout_s):
             if isinstance(key.data, WorkerProcess):
                 key.data.read()

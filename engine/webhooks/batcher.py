@@ -54,7 +54,7 @@ class Batcher:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._queue = queue
-        self._metrics = metrics
+        self._metrics = metrics.webhooks
         self._duration_s = batching.duration / 1000
         self._size = batching.size if batching.enabled else 1
         self._max_pending_bytes = max_pending_bytes
@@ -100,7 +100,7 @@ class Batcher:
         if self._pending_bytes + cost > self._max_pending_bytes:
             self._note_dropped(key)
             return
-        self._metrics.webhook_event(*key, event.name)
+        self._metrics.events.add(1, *key, event.name)
         self._pending_bytes += cost
         window = self._windows.get(key)
         if window is None:
@@ -143,7 +143,7 @@ class Batcher:
 
     def _note_dropped(self, key: tuple[str, str]) -> None:
         self._dropped += 1
-        self._metrics.webhook_events_dropped(*key)
+        self._metrics.dropped.add(1, *key)
         now = time.monotonic()
         if now >= self._log_next:
             self._log_next = now + LOG_EVERY_S

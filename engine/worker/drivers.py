@@ -27,6 +27,7 @@ from engine.interfaces import (
     RateLimiter,
     WebhookQueue,
 )
+from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryState
 from engine.occupancy.redis import RedisOccupancy
@@ -48,12 +49,14 @@ Announced = Callable[[str, str], bool]
 
 
 class Drivers:
-    """:ivar client: the life of the Redis client that the drivers share.
+    """:param metrics: where drivers count what goes through them, and what they cannot read.
+    :ivar client: the life of the Redis client that the drivers share.
     :ivar log: of the workers of this host, not yet joined, and this one's eventfd; None where events go through Redis.
     """
 
-    def __init__(self, spec: WorkerSpec, slot: int) -> None:
+    def __init__(self, spec: WorkerSpec, slot: int, metrics: Metrics) -> None:
         self.config = spec.loaded.config
+        self.metrics = metrics
         self._words = spec.loaded.resolved
         self._connected = None if spec.redis is None else (connect(spec.redis), spec.redis)
         self.client = RedisClient(None if self._connected is None else self._connected[0])
@@ -78,7 +81,7 @@ class Drivers:
     def queue(self, incarnation: str) -> WebhookQueue:
         # A Redis that holds neither occupancy nor jobs is none of the queue's business: commits cannot push to it.
         redis = self._connected if "redis" in (self._words.adapter, self._words.queue) else None
-        return QUEUES[self._words.queue].open(Opening(self.config.queue, incarnation, redis))
+        return QUEUES[self._words.queue].open(Opening(self.config.queue, incarnation, redis, self.metrics))
 
     def app_source(self) -> AppSource | None:
         """None where applications are in the configuration."""
@@ -105,17 +108,18 @@ class Drivers:
 
 def _redis_occupancy(on: Drivers, _: ClusterEvents) -> OccupancyStore:
     topics = on.options.beside_occupancy(on.config.adapter.redis.prefix)
-    return RedisOccupancy(on.redis, on.config.database.redis.key_prefix, topics, REDIS_TIMEOUT_S)
+    return RedisOccupancy(on.redis, on.config.database.redis.key_prefix, topics, REDIS_TIMEOUT_S, metrics=on.metrics)
 
 
-def _memory_occupancy(_: Drivers, events: ClusterEvents) -> OccupancyStore:
-    return MemoryOccupancy(MemoryState(events.on_member_change, events.on_wake, on_total_change=events.on_total_change))
+def _memory_occupancy(on: Drivers, events: ClusterEvents) -> OccupancyStore:
+    told = (events.on_member_change, events.on_wake)
+    return MemoryOccupancy(MemoryState(*told, on_total_change=events.on_total_change, metrics=on.metrics))
 
 
 def _redis_adapter(on: Drivers, hub: Hub, events: ClusterEvents, announced: Announced) -> Adapter:
     """One server, a cluster, or the log of one host."""
     config = on.config.adapter
-    given = (hub, on.options, config.redis.prefix, config.fallback_to_local, events)
+    given = (hub, on.options, config.redis.prefix, config.fallback_to_local, events, on.metrics.adapter)
     if on.options.nodes:
         return ClusterAdapter(*given, announced)
     if on.log is not None:

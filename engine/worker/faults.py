@@ -30,7 +30,7 @@ class Faults:
 
     def note(self, context: dict[str, Any]) -> None:
         """:param context: as `asyncio.loop.call_exception_handler` gets it."""
-        self._metrics.connection_fault()
+        self._metrics.connections.faults.add(1)
         error, message = context.get("exception"), context.get("message") or "unhandled error"
         kind = f"{message} {type(error).__name__}"
         if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:

@@ -53,7 +53,7 @@ class Outages:
     def on_adapter(self, connected: bool) -> None:
         """The links to other workers are lost or found again."""
         self._note("adapter", "other workers cannot be reached", over=connected)
-        self._metrics.set_redis_connected(connected)
+        self._metrics.adapter.connected.set(connected)
         self._adapter_missed |= self._adapter_was_up and not connected
         self._adapter_was_up |= connected
         if connected and self._adapter_missed:
@@ -61,9 +61,8 @@ class Outages:
             self._adapter_missed = False
             self._compare()
 
-    def on_missed(self, count: int) -> None:
+    def on_missed(self, _: int) -> None:
         """So many messages of other workers were written over unread; as after a lost connection."""
-        self._metrics.add_missed(count)
         self._compare()
 
     def on_resyncing(self, resyncing: bool) -> None:

@@ -22,7 +22,7 @@ from engine.http.application import build_api, build_application, build_runner
 from engine.http.health import Health
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
-from engine.metrics.values import BufferedValues, MappedValues
+from engine.metrics.values import MappedValues
 from engine.occupancy.reporter import Reporter
 from engine.publisher import Publisher
 from engine.webhooks.batcher import Batcher
@@ -74,18 +74,17 @@ class Parts:
     def __init__(self, spec: WorkerSpec, slot: int, listening: list[socket.socket]) -> None:
         self._config = config = spec.loaded.config
         self._resolved = spec.loaded.resolved
-        self._drivers = Drivers(spec, slot)
-        self._values = BufferedValues(MappedValues(Path(spec.metrics_dir), slot))
-        self.metrics = Metrics(self._values)
+        self.metrics = Metrics(MappedValues(Path(spec.metrics_dir), slot))
+        self._drivers = Drivers(spec, slot, self.metrics)
         self.health = Health()
         self.apps = MemoryAppManager(build_apps(config) if config.app_manager.from_file else ())
-        self.metrics.set_apps(len(self.apps.all()))
+        self.metrics.apps.serve(self.apps.all())
         self.hub = Hub(Turn(asyncio.get_running_loop().call_soon, config.websocket.max_backpressure))
         self._shared_state()
         self._webhooks()
         self._websocket()
         self._http(listening)
-        self.figures = Figures(self.hub, self.reporter, self.metrics, self._values)
+        self.figures = Figures(self.hub, self.reporter, self.metrics)
         self.in_order: list[Part] = [
             self._drivers.client,
             self._senders,
@@ -107,7 +106,7 @@ class Parts:
         if self._poll is None:
             # In a thread, as the reading of the configuration was.
             await self._app_updates.replace(await asyncio.to_thread(build_apps, config))
-            self.metrics.set_apps(len(self.apps.all()))
+            self.metrics.apps.serve(self.apps.all())
         else:
             self._poll.reconfigure(config)
             await self._poll.refresh()
@@ -161,7 +160,7 @@ class Parts:
             Entries(self._config, self.metrics),
             lambda apps: self._app_updates.replace(apps),
             outages.on_stale,
-            self.metrics.apps_unread,
+            lambda: self.metrics.apps.unread.add(1),
             refresh_s=config.refresh_ms / 1000,
             ttl_s=config.cache.serves_s,
         )

@@ -5,46 +5,48 @@ from __future__ import annotations
 from engine._fast.hub import Hub
 from engine._fast.traffic import Traffic
 from engine.metrics.metrics import Metrics
-from engine.metrics.values import BufferedValues
 from engine.occupancy.reporter import Reporter
 
 
 class Figures:
-    """:param values: what `metrics` writes to."""
+    """What the hub and the reporter count by themselves, because it happens too often or they know no metrics."""
 
-    def __init__(self, hub: Hub, reporter: Reporter, metrics: Metrics, values: BufferedValues) -> None:
+    def __init__(self, hub: Hub, reporter: Reporter, metrics: Metrics) -> None:
         self._hub = hub
         self._reporter = reporter
         self._metrics = metrics
-        self._values = values
+        counted = metrics.connections
+        #: In the order of `_counted`.
+        self._counters = (
+            counted.opened,
+            counted.closed,
+            counted.received_bytes,
+            counted.received,
+            counted.sent_bytes,
+            counted.sent,
+            metrics.http.calls,
+            metrics.http.received_bytes,
+            metrics.http.sent_bytes,
+            metrics.events.published,
+            metrics.adapter.received,
+        )
         self._told: dict[str, tuple[int, ...]] = {}
         self._told_slow = self._told_drift = 0
 
     def sync(self) -> None:
-        """Tell what was added since the last call."""
+        """Pass on what was added since the last call."""
         for traffic in self._hub.all_traffic():
             now = _counted(traffic)
             before = self._told.get(traffic.app_id, (0,) * len(now))
             self._told[traffic.app_id] = now
-            grown = [a - b for a, b in zip(now, before, strict=True)]
-            self._metrics.add_traffic(
-                traffic.app_id,
-                connections=traffic.connections,
-                opened=grown[0],
-                closed=grown[1],
-                received_bytes=grown[2],
-                received_messages=grown[3],
-                sent_bytes=grown[4],
-                sent_messages=grown[5],
-            )
-            if grown[6]:
-                self._metrics.http_call(traffic.app_id, received_bytes=grown[7], sent_bytes=grown[8], count=grown[6])
-                self._metrics.broadcast(traffic.app_id, grown[9])
+            for counter, a, b in zip(self._counters, now, before, strict=True):
+                counter.add(a - b, traffic.app_id)
+            self._metrics.connections.open.set(traffic.connections, traffic.app_id)
         slow, drift = self._hub.turn.slow_consumers, self._reporter.drift
-        self._metrics.add_slow_consumers(slow - self._told_slow)
-        self._metrics.add_drift(drift - self._told_drift)
+        self._metrics.connections.slow.add(slow - self._told_slow)
+        self._metrics.occupancy.mended.add(drift - self._told_drift)
         self._told_slow, self._told_drift = slow, drift
-        self._values.flush()
+        self._metrics.flush()
 
 
 def _counted(traffic: Traffic) -> tuple[int, ...]:
@@ -59,4 +61,5 @@ def _counted(traffic: Traffic) -> tuple[int, ...]:
         traffic.publish_received_bytes,
         traffic.publish_sent_bytes,
         traffic.broadcasts,
+        traffic.delivered,
     )

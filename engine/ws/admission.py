@@ -136,7 +136,7 @@ class AddressLimit:
     def __init__(self, limiter: RateLimiter, limit: RateLimit, metrics: Metrics) -> None:
         self._limiter = limiter
         self._limit = limit
-        self._metrics = metrics
+        self._metrics = metrics.limits
         #: Checks under way; kept so that they are not collected. Each is bounded by the limiter's own time-out.
         self._checking: set[asyncio.Task[None]] = set()
 
@@ -157,7 +157,8 @@ class AddressLimit:
             # As with the limits of the HTTP API: rather too many than none.
             decide(None)
             return
-        self._metrics.rate_limit_checked("", "address", "websocket", refused=not decision.allowed)
+        self._metrics.checked.add(1, "", "address", "websocket")
+        self._metrics.triggered.add(not decision.allowed, "", "address", "websocket")
         if decision.allowed:
             decide(None)
         else:

@@ -13,16 +13,16 @@ class Refusal:
     """Tells clients what went wrong with them."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+        self._metrics = metrics.connections
 
     def tell(self, connection: Connection, error: PusherError) -> None:
         """pusher:error or pusher:subscription_error, and the close frame that may follow."""
         app_id = connection.traffic.app_id
         if isinstance(error, SubscriptionError):
-            self._metrics.connection_error(app_id, "subscription")
+            self._metrics.errors.add(1, app_id, "subscription")
             connection.send(text_frame(messages.subscription_error(error)))
             return
-        self._metrics.connection_error(app_id, str(int(error.code)) if error.code is not None else "message")
+        self._metrics.errors.add(1, app_id, str(int(error.code)) if error.code is not None else "message")
         connection.send(text_frame(messages.error(error.code, error.message, error.channel)))
         if error.closes and error.code is not None:
             connection.close(error.code, error.message)

@@ -51,7 +51,7 @@ class Subscriptions:
         self._counts = counts
         self._cache = cache
         self._emitter = emitter
-        self._metrics = metrics
+        self._metrics = metrics.channels
         # Cache reads under way; kept so that they are not collected.
         self._reading: set[asyncio.Task[None]] = set()
 
@@ -175,12 +175,12 @@ class Subscriptions:
             return
         app = joining.pending.connection.app
         if found is not None:
-            self._metrics.cache_hit(app.id)
+            self._metrics.cache_hits.add(1, app.id)
             frame = text_frame(messages.channel_event(found[0], channel.name, found[1]))
             self._go_live(joining, answer, [frame], frame)
             return
         self._go_live(joining, answer, [text_frame(messages.cache_miss(channel.name))], None)
-        self._metrics.cache_miss(app.id)
+        self._metrics.cache_misses.add(1, app.id)
         self._emitter.cache_miss(app, channel.name)
 
     def _go_live(self, joining: Joining, answer: Answer, frames: list[bytes], cached: bytes | None) -> None:
@@ -196,7 +196,10 @@ class Subscriptions:
                 # would come after the return that followed it.
                 since = NEWEST
         self.go_live(joining, since, [text_frame(succeeded), *frames], cached, provisional)
-        self._metrics.subscribed(channel.app_id, channel_kind(channel.name))
+        kind = channel_kind(channel.name).label
+        self._metrics.subscribed.add(1, channel.app_id, kind)
+        if channel.count == 1:
+            self._metrics.active.add(1, channel.app_id, kind)
 
     def go_live(
         self,
@@ -230,7 +233,12 @@ class Subscriptions:
         member = connection.state.pop_member(channel.name)
         self._reporter.remove(channel.app_id, channel.name, member)
         self._close_if_empty(channel)
-        self._metrics.unsubscribed(channel.app_id, channel_kind(channel.name))
+        if channel.name.startswith("#"):
+            return  # entered without being asked for, and not counted then either
+        kind = channel_kind(channel.name).label
+        self._metrics.unsubscribed.add(1, channel.app_id, kind)
+        if not channel.count:
+            self._metrics.active.add(-1, channel.app_id, kind)
 
     def _close_if_empty(self, channel: Channel) -> None:
         if self._hub.close_if_empty(channel):

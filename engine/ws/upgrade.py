@@ -53,7 +53,7 @@ class ProtocolFaults:
         """Watermarks; the outbox watches them itself."""
 
     def error(self, *_: object) -> None:
-        self._metrics.connection_error("", "frame")
+        self._metrics.connections.errors.add(1, "", "frame")
 
     def exception(self, message: str, *args: object) -> None:
         _log.exception(message, *args)

@@ -13,6 +13,7 @@ from engine.adapter.shared_memory import HostAdapter
 from engine.adapter.shared_memory_files import LogFiles
 from engine.config.redis import RedisOptions
 from engine.interfaces import ClusterEvents, MemberChange, TotalChange
+from engine.metrics.metrics import Metrics
 from tests._fast.pair import Bench, bench
 from tests.support.waiting import PATIENCE_S
 
@@ -37,6 +38,7 @@ class Node:
     ) -> None:
         self.bench = hub_bench
         self.prefix = prefix
+        self.metrics = Metrics()
         self.members: list[MemberChange] = []
         self.totals: list[TotalChange] = []
         self.terminated: list[tuple[str, str, bool]] = []
@@ -51,7 +53,7 @@ class Node:
             on_connected=self.states.append,
             on_missed=self.missed.append,
         )
-        given = (hub_bench.hub, options, prefix, fallback, events)
+        given = (hub_bench.hub, options, prefix, fallback, events, self.metrics.adapter)
         self.adapter: RedisAdapter
         if log is not None:
             self.adapter = HostAdapter(*given, log.open(number), log.wakers[number])

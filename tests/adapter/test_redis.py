@@ -121,7 +121,7 @@ async def test_what_the_scripts_tell_arrives(server: Server) -> None:
         server.publish(f"{told}wake", b"")
         server.publish(f"{told}app/presence-x", b"\x09 rubbish")
         server.publish(f"{told}app/presence-x", b"\x01\x00 no frame")
-        await until(lambda: a.adapter.malformed == 2 and a.terminated)
+        await until(lambda: a.metrics.value("adapter_malformed_messages_total") == 2 and a.terminated)
         assert a.members == [MemberChange("app", "presence-x", 9, True, "ann", "{}")]
         assert a.totals == [TotalChange("app", "counted", 3, 2), TotalChange("app", "#watch-u/1", 4, 1)]
         assert a.terminated == [("app", "u/1", False)]

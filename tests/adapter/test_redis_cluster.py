@@ -96,7 +96,7 @@ async def test_what_is_sent_without_waiting_follows_a_slot_too(cluster: ValkeyCl
             a.adapter.send(event(str(n)))
         await until(lambda: len(peer.texts) >= 50)
         assert peer.texts == [*map(str, range(50))]
-        assert a.adapter.lost == 0
+        assert a.metrics.value("adapter_lost_messages_total", "app") == 0
         await until(lambda: a.adapter.connected and b.adapter.connected)
 
 

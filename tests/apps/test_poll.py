@@ -56,7 +56,7 @@ class Rig:
             Entries(loaded().config, self.metrics),
             self._replace,
             self.stale.append,
-            self.metrics.apps_unread,
+            lambda: self.metrics.apps.unread.add(1),
             **{"refresh_s": 0.02, "ttl_s": None, "clock": lambda: self.now_s} | options,
         )
 

@@ -37,7 +37,9 @@ def ask(server: MetricsServer, path: str, method: str = "GET") -> tuple[int, str
 
 
 def test_pages(server: MetricsServer, worker: Callable[[int | str], Metrics]) -> None:
-    worker(0).broadcast("a")
+    metrics = worker(0)
+    metrics.events.published.add(1, "a")
+    metrics.flush()
     status, kind, body = ask(server, "/metrics")
     assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert b'\nsockudo_broadcast_messages_total{app_id="a",port="6001"} 1\n' in body

@@ -16,6 +16,7 @@ import redis.asyncio
 from engine._fast.envelope import parse_member_change, parse_total
 from engine.config.redis import RedisOptions
 from engine.interfaces import MemberChange, OccupancyStore, TotalChange
+from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryState
 from engine.occupancy.redis import RedisOccupancy
@@ -80,6 +81,7 @@ class InRedis:
     def __init__(self, url: str, options: RedisOptions | None = None) -> None:
         self.beat_s = 0.0
         self.name = uuid.uuid4().hex
+        self.metrics = Metrics()
         self.topic_prefix = f"{self.name}-topic:"
         self.keys = Keys(f"{self.name}-key:")
         self.client = redis.asyncio.Redis.from_url(url)
@@ -88,7 +90,9 @@ class InRedis:
         self._subscribed = False
 
     def store(self) -> RedisOccupancy:
-        return RedisOccupancy(self._used, f"{self.name}-key:", self.topic_prefix, 10.0, lambda: self.beat_s)
+        return RedisOccupancy(
+            self._used, f"{self.name}-key:", self.topic_prefix, 10.0, lambda: self.beat_s, self.metrics
+        )
 
     async def pass_ms(self, ms: int) -> None:
         # The clock key says that sequence numbers are ahead of Redis' time, as after a step back of its clock.

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.metrics.metrics import Metrics
 from engine.occupancy import transition_log
 from engine.occupancy.transition_log import SequenceClock, TransitionLog
 
@@ -31,7 +32,7 @@ def test_a_step_back_does_not_hold_up_what_settles() -> None:
     clock = SequenceClock(lambda: now[0])
     clock.next()
     now[0] -= 24 * HOUR_US
-    log = TransitionLog(clock)
+    log = TransitionLog(clock, Metrics().occupancy.dropped)
     log.append_gone(clock.next(), "channel_vacated", "app", "room", 3000, "", "")
     now[0] += 2_999_001
     assert log.due(1).transitions == []
@@ -51,8 +52,9 @@ def small() -> Iterator[int]:
 
 def test_a_full_log_gives_up_the_oldest(small: int) -> None:
     clock = SequenceClock(lambda: 10**15)
-    log = TransitionLog(clock)
+    metrics = Metrics()
+    log = TransitionLog(clock, metrics.occupancy.dropped)
     for n in range(small + 2):
         log.append_come(clock.next(), "channel_occupied", "app", f"c{n}", "", "", "")
     assert [t.channel for t in log.due(10).transitions] == ["c2", "c3", "c4"]
-    assert log.dropped == 2
+    assert metrics.value("occupancy_dropped_transitions_total") == 2

@@ -50,7 +50,7 @@ class Attempts:
         self._queue = queue
         self._apps = apps
         self._senders = senders
-        self._metrics = metrics
+        self._metrics = metrics.webhooks
         self._clock = clock
         self._catch_up = catch_up
         self._log_next: dict[str, float] = {}
@@ -85,13 +85,15 @@ class Attempts:
         reason = await _send(app, endpoint, sender, job)
         duration_s = self._clock() - started
         job.attempt += 1
+        self._metrics.duration_s.observe(duration_s, app.id, endpoint.id)
         if reason is None:
             # Made by a worker whose clock may be ahead of ours.
             latency_s = max(duration_s, time.time() - job.time_ms / 1000)
-            self._metrics.webhook_sent(app.id, endpoint.id, duration_s, latency_s)
+            self._metrics.sent.add(1, app.id, endpoint.id)
+            self._metrics.latency_s.observe(latency_s, app.id, endpoint.id)
             await _insist(lambda: self._queue.ack(job))
             return False
-        self._metrics.webhook_failed(app.id, endpoint.id, duration_s)
+        self._metrics.failed.add(1, app.id, endpoint.id)
         self._note_failure(job, reason)
         if job.attempt > len(endpoint.retry.delays_s):
             await self.bury(job, reason)
@@ -100,7 +102,7 @@ class Attempts:
         jitter = endpoint.retry.jitter
         delay_s = endpoint.retry.delays_s[job.attempt - 1] * random.uniform(1 - jitter, 1 + jitter)
         await _insist(lambda: self._queue.retry(job, delay_s))
-        self._metrics.webhook_retried(app.id, endpoint.id)
+        self._metrics.retried.add(1, app.id, endpoint.id)
         return True
 
     async def drop(self, job: Job) -> None:
@@ -113,7 +115,7 @@ class Attempts:
         await _insist(lambda: self._queue.bury(job))
         if self.target(job) is not None:
             # An unknown target's names may be anything, and a metric keeps its labels for ever.
-            self._metrics.webhook_dead(job.app_id, job.endpoint_id)
+            self._metrics.dead.add(1, job.app_id, job.endpoint_id)
         _log.warning(
             "webhooks: job %s for endpoint %s of app %s given up after %d attempts: %s",
             *(job.id, job.endpoint_id, job.app_id, job.attempt, reason),

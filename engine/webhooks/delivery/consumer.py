@@ -56,7 +56,7 @@ class Delivery:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
-        self._metrics = metrics
+        self._metrics = metrics.webhooks
         self._grace_s = grace_s
         self._reconcile_every_s = reconcile_every_s
         self._measure_every_s = measure_every_s
@@ -88,7 +88,7 @@ class Delivery:
             await self._queue.detach()
         except EngineError as error:
             _log.warning("webhooks: another worker takes over when the lease ends: %s", error)
-        self._metrics.set_webhook_queue({"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 0})
+        self._metrics.set_queue({"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 0})
 
     async def worker_died(self, incarnation: str) -> None:
         """Do not wait for the lease of a worker that is known to have ended."""
@@ -171,7 +171,7 @@ class Delivery:
         self._measure_at = self._clock() + self._measure_every_s
         oldest_ms = min((job.time_ms for job in self._lanes.jobs()), default=None)
         oldest_s = 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1000)
-        self._metrics.set_webhook_queue(await self._queue.depth(), oldest_s)
+        self._metrics.set_queue(await self._queue.depth(), oldest_s)
 
     async def _pause(self, timeout_s: float, *others: asyncio.Task[None]) -> None:
         """Until the time is over, something wakes this loop, or one of `others` ends."""

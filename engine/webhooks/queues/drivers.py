@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from engine.config.backends import QueueConfig, QueueDriver
 from engine.config.redis import RedisOptions
 from engine.interfaces import WebhookQueue
+from engine.metrics.metrics import Metrics
 from engine.webhooks.queues.memory import MemoryQueue
 from engine.webhooks.queues.redis import RedisQueue
 
@@ -25,11 +26,13 @@ class Opening:
 
     :param consumer: the worker's name in the cluster; None for an operator, who neither decides nor delivers.
     :param redis: the client of the shared state and the options it was made by; None where there is no such Redis.
+    :param metrics: a worker's.
     """
 
     config: QueueConfig
     consumer: str | None
     redis: tuple[Redis, RedisOptions] | None
+    metrics: Metrics | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,15 @@ class Driver:
     label: Callable[[QueueConfig], str] = lambda _: "a service"
 
 
-def _memory(_: Opening) -> WebhookQueue:
-    return MemoryQueue()
+def _memory(opening: Opening) -> WebhookQueue:
+    return MemoryQueue(metrics=opening.metrics)
 
 
 def _redis(opening: Opening) -> WebhookQueue:
     assert opening.redis is not None
     client, options = opening.redis
-    return RedisQueue(client, options.beside_occupancy(opening.config.redis.prefix), opening.consumer or "operator")
+    prefix = options.beside_occupancy(opening.config.redis.prefix)
+    return RedisQueue(client, prefix, opening.consumer or "operator", metrics=opening.metrics)
 
 
 def _sqs(opening: Opening) -> WebhookQueue:
@@ -64,11 +68,10 @@ def _sqs(opening: Opening) -> WebhookQueue:
     if opening.consumer is None:
         return SqsQueue(opening.config.sqs)
     if opening.redis is None:
-        return SqsQueue(opening.config.sqs, MemoryOutbox())
+        return SqsQueue(opening.config.sqs, MemoryOutbox(), metrics=opening.metrics)
     client, options = opening.redis
-    return SqsQueue(
-        opening.config.sqs, RedisOutbox(client, options.beside_occupancy(opening.config.redis.prefix) + "outbox")
-    )
+    outbox = RedisOutbox(client, options.beside_occupancy(opening.config.redis.prefix) + "outbox")
+    return SqsQueue(opening.config.sqs, outbox, metrics=opening.metrics)
 
 
 DRIVERS: dict[QueueDriver, Driver] = {

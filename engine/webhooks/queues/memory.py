@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
+from engine.metrics.metrics import Metrics
 from engine.webhooks.job import lane_of
 
 _log = logging.getLogger(__name__)
@@ -26,14 +27,19 @@ class MemoryQueue:
 
     :param max_jobs: jobs it holds, dead letters not counted; more are refused.
     :param max_dead_letters: dead letters it keeps; the oldest go first.
-    :param clock: seconds, monotonic.
+    :param clock: seconds, monotonic. :param metrics: counts dead letters given up for newer ones.
     """
 
     default_list: str | None = None
 
     def __init__(
-        self, max_jobs: int = 100_000, max_dead_letters: int = 10_000, clock: Callable[[], float] = time.monotonic
+        self,
+        max_jobs: int = 100_000,
+        max_dead_letters: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = (metrics or Metrics()).webhooks
         self._max_jobs = max_jobs
         self._clock = clock
         self._waiting: deque[Job] = deque()
@@ -125,6 +131,7 @@ class MemoryQueue:
 
     async def bury(self, job: Job) -> None:
         if self._in_flight.pop(id(job), None) is not None:
+            self._metrics.forgotten.add(len(self._dead) == self._dead.maxlen)
             self._dead.append(job)
 
     # --- for operators

@@ -18,6 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
+from engine.metrics.metrics import Metrics
 from engine.redis.scripts import Script, bounded, load, run
 from engine.webhooks.job import MalformedJob, decode, encode, malformed_entry
 
@@ -43,7 +44,7 @@ class RedisQueue:
     :param consumer: this worker's incarnation; whoever learns of its end gives it to `expire`.
     :param lease_s: how long a consumer that says nothing counts as alive.
     :param max_dead_letters: dead letters kept; the oldest go first.
-    :param clock: seconds, monotonic.
+    :param clock: seconds, monotonic. :param metrics: counts what is no job, and dead letters given up for newer ones.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class RedisQueue:
         max_dead_letters: int = 100_000,
         timeout_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
         self._client = client
         self._prefix = prefix
@@ -66,9 +68,7 @@ class RedisQueue:
         self._timeout_s = timeout_s
         self._clock = clock
         self._lease_until = 0.0
-        #: Entries that were no jobs, and dead letters given up for newer ones; both are logged where they happen.
-        self.malformed = 0
-        self.dropped = 0
+        self._metrics = (metrics or Metrics()).webhooks
 
     async def start(self) -> None:
         """Nothing to open: the client connects by itself."""
@@ -205,7 +205,7 @@ class RedisQueue:
             try:
                 jobs.append(_InFlightJob.of(decode(entry), entry))
             except MalformedJob as error:
-                self.malformed += 1
+                self._metrics.malformed.add(1)
                 _log.warning("webhook queue: an entry is no job (%s); moved to %sfailed", error, self._prefix)
                 await self._settle_entry(entry, "bury", malformed_entry(entry, str(error)), self._max_dead_letters)
         return jobs
@@ -216,7 +216,7 @@ class RedisQueue:
     async def _settle_entry(self, entry: bytes, how: str, kept: bytes, number: int) -> None:
         dropped = await self._consume(_SETTLE, entry, how, kept, number)
         if isinstance(dropped, int) and dropped > 0:
-            self.dropped += dropped
+            self._metrics.forgotten.add(dropped)
             _log.error("webhook queue: more than %d dead letters; the oldest was dropped", self._max_dead_letters)
 
     async def _consume(self, script: Script, *args: str | bytes | int) -> Any:

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Job, Reservation
+from engine.metrics.metrics import Metrics
 from engine.webhooks.job import encode
 from engine.webhooks.queues.redis import RedisQueue
 from tests.support.valkey import ValkeyServer
@@ -28,9 +29,17 @@ class Bench:
     def __init__(self, client: Redis) -> None:
         self.client = client
         self.prefix = f"{uuid4().hex}:"
+        self.metrics = Metrics()
 
     def queue(self, consumer: str = "one", lease_s: float = 60.0, **options: float) -> RedisQueue:
-        return RedisQueue(self.client, self.prefix, consumer, lease_s=lease_s, **options)  # type: ignore[arg-type]
+        return RedisQueue(
+            self.client,
+            self.prefix,
+            consumer,
+            lease_s=lease_s,
+            metrics=self.metrics,
+            **options,  # type: ignore[arg-type]
+        )
 
     async def hand(self, *command: object) -> object:
         """A command as redis-cli sends it; `<prefix>` stands for the prefix."""
@@ -188,7 +197,7 @@ async def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(b: Bench)
     await b.client.zadd(b.prefix + "delayed", {b"rubbish": 0})
     await queue.put([plain_job("good")])
     assert ids(await queue.reserve(100)) == ["good"]
-    assert queue.malformed == len(hostile) + 1
+    assert b.metrics.value("webhook_malformed_jobs_total") == len(hostile) + 1
     dead = await b.client.lrange(b.prefix + "failed", 0, -1)
     assert len(dead) == len(hostile) + 1
     assert orjson.loads(dead[0])["malformed"]
@@ -220,7 +229,7 @@ async def test_dead_letters_are_limited_and_the_loss_is_counted(b: Bench) -> Non
     for job in (await queue.reserve(3)).jobs:
         await queue.bury(job)
     assert [job.id for job in await queue.dead_letters(10)] == ["c", "b"]
-    assert queue.dropped == 1
+    assert b.metrics.value("webhook_dead_letters_dropped_total") == 1
 
 
 async def test_nothing_is_left_behind_when_all_is_delivered(b: Bench) -> None:

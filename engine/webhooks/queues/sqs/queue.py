@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from engine.config.backends import QueueSqs
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
+from engine.metrics.metrics import Metrics
 from engine.tasks import cancel, spawn
 from engine.webhooks.job import MalformedJob, decode
 from engine.webhooks.queues.sqs.client import Incoming, Sqs
@@ -40,12 +41,17 @@ class SqsQueue:
     """A `WebhookQueue` in SQS.
 
     :param outbox: from where jobs that the leader has decided go to SQS; None where there is no leader.
-    :param clock: seconds, monotonic.
+    :param clock: seconds, monotonic. :param metrics: counts what is no job.
     """
 
     def __init__(
-        self, config: QueueSqs, outbox: Outbox | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        config: QueueSqs,
+        outbox: Outbox | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = (metrics or Metrics()).webhooks
         self._sqs = Sqs(config)
         self._dead_letters = DeadLetters(self._sqs)
         self._outbox = outbox
@@ -229,6 +235,7 @@ class SqsQueue:
             await self._sqs.delete(QUEUE, message.handle)
 
     async def _bury_malformed(self, entry: bytes, error: MalformedJob) -> None:
+        self._metrics.malformed.add(1)
         _log.warning("webhook queue: an entry is no job (%s); moved to the dead letters", error)
         await self._dead_letters.add_malformed(entry, str(error))
 

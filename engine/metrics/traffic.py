@@ -1,0 +1,81 @@
+"""What clients and back ends do: connections, channels, events, HTTP requests and limits. Declarations only."""
+
+from __future__ import annotations
+
+from engine.metrics.registry import Registry
+
+APP = ("app_id",)
+_KIND = (*APP, "channel_type")
+#: `ChannelKind.label` of each kind; a test keeps them equal, as this folder does not know the protocol.
+CHANNEL_TYPES = (
+    "public",
+    "public_cache",
+    "private",
+    "private_cache",
+    "encrypted",
+    "encrypted_cache",
+    "presence",
+    "presence_cache",
+    "user",
+)
+_KINDS = {"channel_type": CHANNEL_TYPES}
+
+
+class ConnectionMetrics:
+    """Names up to `messages_sent` are those that dashboards for other servers ask for (M-1)."""
+
+    def __init__(self, declare: Registry) -> None:
+        counter = declare.counter
+        self.open = declare.gauge("connected", "Connections that are open now.", APP)
+        self.opened = counter("new_connections_total", "Connections opened.", APP)
+        self.closed = counter("new_disconnections_total", "Connections closed.", APP)
+        self.received_bytes = counter("socket_received_bytes", "Bytes of messages from clients.", APP)
+        self.sent_bytes = counter("socket_transmitted_bytes", "Bytes of messages to clients.", APP)
+        self.received = counter("ws_messages_received_total", "Messages from clients.", APP)
+        self.sent = counter("ws_messages_sent_total", "Messages to clients.", APP)
+        self.errors = counter("connection_errors_total", "Errors told to clients.", (*APP, "error_type"))
+        self.slow = counter("slow_consumers_total", "Connections closed because they did not read.")
+        self.faults = counter("connection_faults_total", "Connections ended by a fault of the server's own.")
+
+
+class ChannelMetrics:
+    """:ivar cache_hits: with `cache_misses`, of subscriptions to cache channels."""
+
+    def __init__(self, declare: Registry) -> None:
+        counter = declare.counter
+        self.subscribed = counter("channel_subscriptions_total", "Subscriptions.", _KIND, _KINDS)
+        self.unsubscribed = counter("channel_unsubscriptions_total", "Subscriptions that ended.", _KIND, _KINDS)
+        self.active = declare.gauge("active_channels", "Channels with subscribers, once for each worker.", _KIND)
+        self.cache_hits = counter("cache_hits_total", "Cache channel subscriptions that got an event.", APP)
+        self.cache_misses = counter("cache_misses_total", "Cache channel subscriptions that got none.", APP)
+
+
+class EventMetrics:
+    """What is published, by whomever."""
+
+    def __init__(self, declare: Registry) -> None:
+        counter = declare.counter
+        self.published = counter("broadcast_messages_total", "Events published to channels and users.", APP)
+        self.by_clients = counter("client_events_total", "Client events accepted.", APP)
+        self.idempotent = counter("idempotency_publish_total", "Publishes with an idempotency key.", APP)
+        self.repeated = counter("idempotency_duplicates_total", "Publishes whose key had been seen before.", APP)
+
+
+class HttpMetrics:
+    """`app_id` is "" where no application is known: never what a client merely claims."""
+
+    def __init__(self, declare: Registry) -> None:
+        counter = declare.counter
+        self.received_bytes = counter("http_received_bytes", "Bytes of request bodies.", APP)
+        self.sent_bytes = counter("http_transmitted_bytes", "Bytes of response bodies.", APP)
+        self.calls = counter("http_calls_received_total", "HTTP API requests.", APP)
+        self.errors = counter("http_errors_total", "HTTP API answers from 400 on.", (*APP, "status"))
+
+
+class LimitMetrics:
+    """Requests and connections that were counted against a limit."""
+
+    def __init__(self, declare: Registry) -> None:
+        labels = (*APP, "limiter_type", "request_context")
+        self.checked = declare.counter("rate_limit_checks_total", "Requests checked against a limit.", labels)
+        self.triggered = declare.counter("rate_limit_triggered_total", "Requests refused by a limit.", labels)
