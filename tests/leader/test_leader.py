@@ -13,8 +13,8 @@ from engine.errors import StoreUnavailable
 from engine.interfaces import Due, MemberReport, Report
 from engine.leader.leader import Leader
 from engine.occupancy.memory import MemoryOccupancy
+from tests.leader.leading import Made, led, occupied, until_told
 from tests.occupancy.clusters import InMemory
-from tests.occupancy.leading import Made, led, occupied, until_told
 from tests.support.waiting import PATIENCE_S, until
 from tests.webhooks.making import Apps, Batches, make_app, make_endpoint
 

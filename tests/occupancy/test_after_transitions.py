@@ -7,8 +7,8 @@ import pytest
 from engine.errors import StoreUnavailable
 from engine.interfaces import Transition
 from engine.occupancy.redis import RedisOccupancy
+from tests.leader.leading import Made, led, occupied, until
 from tests.occupancy.clusters import InMemory, InRedis
-from tests.occupancy.leading import Made, led, occupied, until
 from tests.occupancy.stores import opened, presence
 from tests.webhooks.making import Batches, plain_job
 

@@ -13,8 +13,8 @@ from engine.interfaces import Report
 from engine.occupancy.redis import RedisOccupancy
 from engine.webhooks.job import decode
 from engine.webhooks.queues.redis import RedisQueue
+from tests.leader.leading import FOREVER_S, Made, occupied, until_told
 from tests.occupancy.clusters import InRedis
-from tests.occupancy.leading import FOREVER_S, Made, occupied, until_told
 from tests.support.waiting import PATIENCE_S, until
 from tests.webhooks.making import Batches
 
