@@ -1,17 +1,19 @@
 """A small HTTP server for the metrics page, in threads of the supervisor.
 
-It answers `GET /metrics` and `GET /`. A slow or silent client holds one of few threads for a few seconds, never more.
+It answers `GET /metrics` and `GET /`. A slow or silent client holds one of few threads for a few seconds, whatever
+bytes it sends meanwhile, and never when somebody else needs it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore, Lock, Thread, Timer
 from typing import Any
 
 from engine.config.server import MetricsConfig
@@ -20,10 +22,12 @@ from engine.metrics.families import Family
 from engine.metrics.page import CONTENT_TYPE, render
 from engine.metrics.values import forget, read_all
 
-#: Seconds that a client may take to send its request or to take the answer, for each read and write.
+#: Seconds from the connection to the end of the answer.
 TIMEOUT_S = 5.0
-#: Requests at one time; a further connection is closed at once.
+#: Requests at one time; for a further one the connection that has waited longest without a request is ended.
 MAX_REQUESTS = 16
+#: For the thread of such a connection to end.
+ROOM_TIMEOUT_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -84,19 +88,44 @@ class _Server(ThreadingHTTPServer):
         self.render = render
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._free = BoundedSemaphore(MAX_REQUESTS)
+        self._lock = Lock()
+        #: Connections whose request has not been read yet, the oldest first.
+        self._reading: dict[socket.socket, None] = {}
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
+        if not self._free.acquire(blocking=False) and not self._make_room():
             self.shutdown_request(request)
             return
+        with self._lock:
+            self._reading[request] = None
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        deadline = Timer(TIMEOUT_S, _end, (request,))
+        deadline.daemon = True
+        deadline.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            deadline.cancel()
+            self.was_read(request)
             self._free.release()
+
+    def was_read(self, request: socket.socket) -> None:
+        """It is being answered, or over."""
+        with self._lock:
+            self._reading.pop(request, None)
+
+    def _make_room(self) -> bool:
+        """End the connection that has waited longest without a request, if there is one, and take its place."""
+        with self._lock:
+            oldest = next(iter(self._reading), None)
+            if oldest is None:
+                return False
+            del self._reading[oldest]
+        _end(oldest)
+        return self._free.acquire(timeout=ROOM_TIMEOUT_S)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # A client that went away or was too slow; a fault of the page itself is answered and logged by the handler.
@@ -105,11 +134,11 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = TIMEOUT_S
     server_version = "engine"
     sys_version = ""
 
     def do_GET(self) -> None:
+        self.server.was_read(self.connection)
         path = self.path.partition("?")[0]
         if path == "/metrics":
             try:
@@ -136,3 +165,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         _log.debug(format, *args)
+
+
+def _end(connection: socket.socket) -> None:
+    """Wake the thread that reads or writes there."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
