@@ -22,7 +22,7 @@ _KINDS = {"channel_type": CHANNEL_TYPES}
 
 
 class ConnectionMetrics:
-    """Names up to `messages_sent` are those that dashboards for other servers ask for (M-1)."""
+    """Names up to `messages_sent` are those that dashboards for other servers ask for (M-1, M-3)."""
 
     def __init__(self, declare: Registry) -> None:
         counter = declare.counter
