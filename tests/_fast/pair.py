@@ -120,7 +120,7 @@ class Door(asyncio.Protocol):
             self._upgrade.open(self._transport, self._data)  # type: ignore[arg-type]
 
 
-class Bench:
+class HubServer:
     """A hub with a server in front of it."""
 
     def __init__(self, max_waiting_bytes: int = 1024 * 1024) -> None:
@@ -171,8 +171,8 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench(max_waiting_bytes: int = 1024 * 1024) -> AsyncIterator[Bench]:
-    made = Bench(max_waiting_bytes)
+async def hub_server(max_waiting_bytes: int = 1024 * 1024) -> AsyncIterator[HubServer]:
+    made = HubServer(max_waiting_bytes)
     upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics())
     server = await asyncio.get_running_loop().create_server(lambda: Door(upgrade), "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]

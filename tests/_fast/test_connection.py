@@ -5,7 +5,7 @@ import asyncio
 from picows import WSMsgType
 
 from engine._fast.frame import text_frame
-from tests._fast.pair import MAX_MESSAGE_BYTES, Raw, bench, masked
+from tests._fast.pair import MAX_MESSAGE_BYTES, Raw, hub_server, masked
 from tests.support.waiting import until
 
 BIG = text_frame(b"x" * 50_000)
@@ -13,7 +13,7 @@ UNMASKED = b"Received un-masked frame from client, RFC 6455 section 5.1 forbids 
 
 
 async def test_messages_and_fragments_come_up_whole() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         _, peer = await b.connect()
         assert peer.transport is not None
         peer.send("one")
@@ -28,7 +28,7 @@ async def test_messages_and_fragments_come_up_whole() -> None:
 
 
 async def test_a_message_too_big_in_fragments_closes_with_1009() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         _, peer = await b.connect()
         assert peer.transport is not None
         peer.transport.send(WSMsgType.TEXT, b"x" * MAX_MESSAGE_BYTES, fin=False)
@@ -41,7 +41,7 @@ async def test_a_message_too_big_in_fragments_closes_with_1009() -> None:
 
 
 async def test_a_frame_too_big_closes_with_1009_and_says_so_to_the_handler() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         _, peer = await b.connect()
         peer.send("x" * (MAX_MESSAGE_BYTES + 1))
         await until(lambda: peer.close_code)
@@ -51,7 +51,7 @@ async def test_a_frame_too_big_closes_with_1009_and_says_so_to_the_handler() -> 
 
 
 async def test_close_sends_what_is_queued_and_then_nothing() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         connection, peer = await b.connect()
         connection.send(text_frame(b"last"))
         connection.close(4009, "bye")
@@ -63,7 +63,7 @@ async def test_close_sends_what_is_queued_and_then_nothing() -> None:
 
 
 async def test_the_clients_close_is_answered_and_reported() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         connection, peer = await b.connect()
         assert peer.transport is not None
         peer.transport.send_close(1000, "done")
@@ -72,7 +72,7 @@ async def test_the_clients_close_is_answered_and_reported() -> None:
 
 
 async def test_a_dropped_socket_is_reported_as_abnormal() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         connection, peer = await b.connect()
         assert peer.transport is not None
         peer.transport.underlying_transport.abort()
@@ -82,7 +82,7 @@ async def test_a_dropped_socket_is_reported_as_abnormal() -> None:
 
 
 async def test_a_client_that_does_not_read_is_cut_off_alone() -> None:
-    async with bench(max_waiting_bytes=200_000) as b:
+    async with hub_server(max_waiting_bytes=200_000) as b:
         slow, slow_peer = await b.connect(rcvbuf=4096)
         quick, quick_peer = await b.connect()
         b.subscribe(slow, "room")
@@ -110,7 +110,7 @@ async def test_a_client_that_does_not_read_is_cut_off_alone() -> None:
 
 
 async def test_a_client_that_pauses_gets_everything_in_order() -> None:
-    async with bench(max_waiting_bytes=100_000_000) as b:
+    async with hub_server(max_waiting_bytes=100_000_000) as b:
         connection, peer = await b.connect(rcvbuf=4096)
         assert peer.transport is not None
         peer.transport.underlying_transport.pause_reading()
@@ -124,7 +124,7 @@ async def test_a_client_that_pauses_gets_everything_in_order() -> None:
 
 
 async def test_sweep_pings_the_silent_and_names_those_that_stay_silent() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         connection, peer = await b.connect()
         ping = text_frame(b"ping")
         assert b.hub.sweep(ping, 120, 30, 5) == ([], [], 0)
@@ -138,7 +138,7 @@ async def test_sweep_pings_the_silent_and_names_those_that_stay_silent() -> None
 
 
 async def test_frames_in_pieces_from_many_clients_at_once_come_up_whole() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         clients = [await Raw.connect(b.port) for _ in range(5)]
         texts = [b"%d:" % i + bytes([97 + i]) * size for i, size in enumerate((0, 100, 200, 5_000, 60_000))]
         # A whole frame and the beginning of the next one, for each; then the rest, in turns and in small pieces.
@@ -157,7 +157,7 @@ async def test_frames_in_pieces_from_many_clients_at_once_come_up_whole() -> Non
 
 
 async def test_one_clients_breach_and_close_are_nobody_elses() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         other = await Raw.connect(b.port)
         for closed, wrong in enumerate(
             (
@@ -180,7 +180,7 @@ async def test_one_clients_breach_and_close_are_nobody_elses() -> None:
 
 
 async def test_what_comes_with_the_upgrade_request_is_read() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         good = await Raw.connect(b.port, masked(0x81, b"early"))
         await until(lambda: b.recorder.messages == [b"early"])
         bad = await Raw.connect(b.port, b"\x81\x01x")

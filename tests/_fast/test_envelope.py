@@ -7,12 +7,12 @@ from engine._fast.envelope import deliver_event, pack_event, pack_terminate, par
 from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub
 from engine._fast.traffic import Traffic
-from tests._fast.pair import bench
+from tests._fast.pair import hub_server
 from tests.support.waiting import until
 
 
 async def test_event_reaches_all_but_the_named_socket() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         (one, peer_one), (two, peer_two) = await b.connect(), await b.connect()
         b.subscribe(one, "room")
         b.subscribe(two, "room")

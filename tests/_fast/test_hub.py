@@ -7,7 +7,7 @@ import pytest
 
 from engine._fast.frame import text_frame
 from engine._fast.hub import Pending
-from tests._fast.pair import bench
+from tests._fast.pair import hub_server
 from tests.support.waiting import until
 
 
@@ -16,7 +16,7 @@ async def test_random_history_delivers_what_a_plain_model_says(seed: int) -> Non
     """Every connection receives exactly the events of its channels, in order, whatever came and went before."""
     rng = random.Random(seed)
     names = [f"channel-{i}" for i in range(24)]
-    async with bench() as b:
+    async with hub_server() as b:
         pairs = [await b.connect() for _ in range(6)]
         members: dict[str, set[int]] = {name: set() for name in names}
         expected: list[list[str]] = [[] for _ in pairs]
@@ -48,7 +48,7 @@ async def test_random_history_delivers_what_a_plain_model_says(seed: int) -> Non
 
 
 async def test_one_write_carries_all_of_a_turn_in_order() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         connection, peer = await b.connect()
         for name in "abc":
             b.subscribe(connection, name)
@@ -63,7 +63,7 @@ async def test_one_write_carries_all_of_a_turn_in_order() -> None:
 
 
 async def test_a_flush_over_many_sockets_lets_the_loop_breathe_and_keeps_order() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         pairs = [await b.connect() for _ in range(300)]
         for connection, _ in pairs:
             b.subscribe(connection, "big")
@@ -77,7 +77,7 @@ async def test_a_flush_over_many_sockets_lets_the_loop_breathe_and_keeps_order()
 
 
 async def test_a_pending_subscription_gets_its_answer_then_what_was_held() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         connection, peer = await b.connect()
         channel = b.hub.open("app", "presence-room")
         pending = Pending(channel, connection)
@@ -93,7 +93,7 @@ async def test_a_pending_subscription_gets_its_answer_then_what_was_held() -> No
 
 
 async def test_the_cached_event_is_not_told_twice() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         connection, peer = await b.connect()
         channel = b.hub.open("app", "cache-room")
         pending = Pending(channel, connection)
@@ -106,7 +106,7 @@ async def test_the_cached_event_is_not_told_twice() -> None:
 
 
 async def test_a_cancelled_subscription_leaves_nothing_behind() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         connection, _ = await b.connect()
         channel = b.hub.open("app", "room")
         pending = Pending(channel, connection)
@@ -120,7 +120,7 @@ async def test_a_cancelled_subscription_leaves_nothing_behind() -> None:
 
 
 async def test_too_much_held_marks_the_subscription() -> None:
-    async with bench() as b:
+    async with hub_server() as b:
         connection, _ = await b.connect()
         channel = b.hub.open("app", "room")
         pending = Pending(channel, connection)

@@ -20,7 +20,7 @@ TOPIC = b"t:app/room"
 PLACES, ARENA = 1024, 65536
 
 
-class Made:
+class LogOfWorkers:
     """A log of some workers, and its descriptors."""
 
     def __init__(self, workers: int, places: int, arena_bytes: int) -> None:
@@ -42,8 +42,8 @@ class Made:
 
 
 @contextmanager
-def made(workers: int, places: int = PLACES, arena_bytes: int = ARENA) -> Iterator[Made]:
-    log = Made(workers, places, arena_bytes)
+def made(workers: int, places: int = PLACES, arena_bytes: int = ARENA) -> Iterator[LogOfWorkers]:
+    log = LogOfWorkers(workers, places, arena_bytes)
     try:
         yield log
     finally:
@@ -194,7 +194,7 @@ while not count or n < count:
 
 
 @contextmanager
-def _writing(log: Made, number: int, count: int = 0, repeats: int = 1) -> Iterator[subprocess.Popen[bytes]]:
+def _writing(log: LogOfWorkers, number: int, count: int = 0, repeats: int = 1) -> Iterator[subprocess.Popen[bytes]]:
     """A process that writes; or, with a count, writes so many as soon as there is a first message."""
     arguments = [log.memory, number, count, repeats, *log.sizes, *log.wakers]
     process = subprocess.Popen(

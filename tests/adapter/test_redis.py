@@ -15,7 +15,7 @@ from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.interfaces import MemberChange, Message, TotalChange
 from engine.protocol.channel import user_channel
-from tests.adapter.nodes import nodes_on
+from tests.adapter.workers import workers_on
 from tests.support.valkey import ValkeyServer
 from tests.support.valkey_cluster import ValkeyCluster
 from tests.support.waiting import until
@@ -78,10 +78,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 async def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_sender_over(server: Server) -> None:
-    async with nodes_on(server.options, host=server.host) as (a, b):
-        (conn_a, peer_a), (conn_b, peer_b) = await a.bench.connect(), await b.bench.connect()
+    async with workers_on(server.options, host=server.host) as (a, b):
+        (conn_a, peer_a), (conn_b, peer_b) = await a.server.connect(), await b.server.connect()
         for node, connection in ((a, conn_a), (b, conn_b)):
-            node.bench.subscribe(connection, "room")
+            node.server.subscribe(connection, "room")
             await node.subscribe("room")
         for n in range(200):
             await (a, b)[n % 2].adapter.publish([Message("app", "room", text_frame(b"%d" % n))])
@@ -94,7 +94,7 @@ async def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_
 
 
 async def test_only_channels_with_subscribers_are_subscribed(server: Server) -> None:
-    async with nodes_on(server.options, host=server.host) as (a, _):
+    async with workers_on(server.options, host=server.host) as (a, _):
         prefix = a.prefix
         topic = f"{prefix}app/room"
         await a.subscribe("room")
@@ -109,7 +109,7 @@ async def test_only_channels_with_subscribers_are_subscribed(server: Server) -> 
 
 
 async def test_what_the_scripts_tell_arrives(server: Server) -> None:
-    async with nodes_on(server.options, host=server.host) as (a, _):
+    async with workers_on(server.options, host=server.host) as (a, _):
         prefix = a.prefix
         told = server.told(prefix)
         for channel in ("presence-x", "counted", "#watch-u/1", user_channel("u/1")):
@@ -129,7 +129,7 @@ async def test_what_the_scripts_tell_arrives(server: Server) -> None:
 
 
 async def test_termination_reaches_the_worker_that_has_the_user(server: Server) -> None:
-    async with nodes_on(server.options, host=server.host) as (a, b):
+    async with workers_on(server.options, host=server.host) as (a, b):
         await b.subscribe(user_channel("u1"))
         await a.adapter.terminate("app", "u1")
         await a.adapter.terminate("app", "u1", reconnect=True)
@@ -140,10 +140,10 @@ async def test_termination_reaches_the_worker_that_has_the_user(server: Server) 
 @pytest.mark.parametrize("fallback", [True, False])
 async def test_without_redis_it_serves_locally_or_refuses_and_comes_back(fallback: bool) -> None:
     with ValkeyServer() as server:
-        async with nodes_on(RedisOptions.parse(server.url), nodes=1, fallback=fallback) as (a,):
+        async with workers_on(RedisOptions.parse(server.url), count=1, fallback=fallback) as (a,):
             prefix = a.prefix
-            connection, peer = await a.bench.connect()
-            a.bench.subscribe(connection, "room")
+            connection, peer = await a.server.connect()
+            a.server.subscribe(connection, "room")
             await a.subscribe("room")
             server.kill()
             await until(lambda: not a.adapter.connected)
@@ -167,7 +167,7 @@ async def test_without_redis_it_serves_locally_or_refuses_and_comes_back(fallbac
 
 async def test_a_redis_that_hangs_is_noticed_within_three_seconds() -> None:
     with ValkeyServer() as server:
-        async with nodes_on(RedisOptions.parse(server.url), nodes=1) as (a,):
+        async with workers_on(RedisOptions.parse(server.url), count=1) as (a,):
             loop = asyncio.get_running_loop()
             server.pause()
             started = loop.time()
@@ -181,5 +181,5 @@ async def test_a_redis_that_hangs_is_noticed_within_three_seconds() -> None:
 
 async def test_a_redis_that_is_not_there_stops_the_start() -> None:
     with pytest.raises(StoreUnavailable, match="cannot reach Redis"):
-        async with nodes_on(RedisOptions(path="/nonexistent/socket"), nodes=1):
+        async with workers_on(RedisOptions(path="/nonexistent/socket"), count=1):
             pytest.fail("started")

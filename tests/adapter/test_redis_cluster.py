@@ -15,7 +15,7 @@ from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.interfaces import Message
 from tests._fast.pair import Peer
-from tests.adapter.nodes import Node, nodes_on
+from tests.adapter.workers import AdapterWorker, workers_on
 from tests.support.valkey_cluster import SLOTS, ValkeyCluster
 from tests.support.waiting import free_port, until
 
@@ -31,9 +31,9 @@ def event(text: str, channel: str = "room") -> Message:
     return Message("app", channel, text_frame(text.encode()))
 
 
-async def subscribed(node: Node, channel: str = "room") -> Peer:
-    connection, peer = await node.bench.connect()
-    node.bench.subscribe(connection, channel)
+async def subscribed(node: AdapterWorker, channel: str = "room") -> Peer:
+    connection, peer = await node.server.connect()
+    node.server.subscribe(connection, channel)
     await node.subscribe(channel)
     return peer
 
@@ -45,7 +45,7 @@ def channel_on(cluster: ValkeyCluster, prefix: str, number: int, stem: str = "c"
 
 
 async def test_a_slot_that_moves_loses_nothing_and_keeps_the_order(cluster: ValkeyCluster) -> None:
-    async with nodes_on(cluster.redis_options()) as (a, b):
+    async with workers_on(cluster.redis_options()) as (a, b):
         prefix = a.prefix
         peers = [await subscribed(a), await subscribed(b)]
         slot = key_slot(f"{prefix}app/room".encode())
@@ -72,7 +72,7 @@ async def test_a_slot_that_moves_loses_nothing_and_keeps_the_order(cluster: Valk
 
 
 async def test_a_subscription_while_its_slot_moves_waits_for_the_new_shard(cluster: ValkeyCluster) -> None:
-    async with nodes_on(cluster.redis_options()) as (a, b):
+    async with workers_on(cluster.redis_options()) as (a, b):
         prefix = a.prefix
         slot = key_slot(f"{prefix}app/room".encode())
         source = cluster.owner(slot)
@@ -86,7 +86,7 @@ async def test_a_subscription_while_its_slot_moves_waits_for_the_new_shard(clust
 
 
 async def test_what_is_sent_without_waiting_follows_a_slot_too(cluster: ValkeyCluster) -> None:
-    async with nodes_on(cluster.redis_options()) as (a, b):
+    async with workers_on(cluster.redis_options()) as (a, b):
         prefix = a.prefix
         peer = await subscribed(b)
         slot = key_slot(f"{prefix}app/room".encode())
@@ -102,7 +102,7 @@ async def test_what_is_sent_without_waiting_follows_a_slot_too(cluster: ValkeyCl
 
 async def test_a_shard_that_hangs_takes_only_its_channels_along_until_its_replica_takes_over() -> None:
     with ValkeyCluster(replicas_of=[0]) as own:
-        async with nodes_on(own.redis_options()) as (a, b):
+        async with workers_on(own.redis_options()) as (a, b):
             prefix = a.prefix
             lost, kept = (channel_on(own, prefix, number) for number in (0, 1))
             here, there = await subscribed(a, lost), await subscribed(b, lost)
@@ -127,7 +127,7 @@ async def test_a_shard_that_hangs_takes_only_its_channels_along_until_its_replic
 
 async def test_a_master_that_becomes_a_replica_goes_on_serving_and_is_left_when_it_ends() -> None:
     with ValkeyCluster(replicas_of=[0]) as own:
-        async with nodes_on(own.redis_options()) as (a, b):
+        async with workers_on(own.redis_options()) as (a, b):
             prefix = a.prefix
             channel = channel_on(own, prefix, 0)
             peer = await subscribed(b, channel)
@@ -148,5 +148,5 @@ async def test_a_master_that_becomes_a_replica_goes_on_serving_and_is_left_when_
 
 async def test_a_cluster_that_is_not_there_stops_the_start(cluster: ValkeyCluster) -> None:
     with pytest.raises(StoreUnavailable, match=r"cannot reach the Redis Cluster of 127\.0\.0\.1:"):
-        async with nodes_on(RedisOptions(nodes=(Place("127.0.0.1", free_port()),)), nodes=1):
+        async with workers_on(RedisOptions(nodes=(Place("127.0.0.1", free_port()),)), count=1):
             pytest.fail("started")

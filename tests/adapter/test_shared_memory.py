@@ -12,7 +12,7 @@ from engine.adapter.shared_memory_files import ARENA_BYTES, PLACES
 from engine.config.redis import RedisOptions
 from engine.interfaces import Message
 from engine.protocol.channel import user_channel
-from tests.adapter.nodes import nodes_on
+from tests.adapter.workers import workers_on
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until
 
@@ -23,9 +23,9 @@ def event(text: str, channel: str = "room") -> Message:
 
 async def test_events_and_terminations_need_no_redis() -> None:
     with ValkeyServer() as server:
-        async with nodes_on(RedisOptions.parse(server.url), host=True) as (a, b):
-            connection, peer = await b.bench.connect()
-            b.bench.subscribe(connection, "room")
+        async with workers_on(RedisOptions.parse(server.url), host=True) as (a, b):
+            connection, peer = await b.server.connect()
+            b.server.subscribe(connection, "room")
             await b.subscribe("room")
             await b.subscribe(user_channel("u1"))
             server.kill()
@@ -41,9 +41,9 @@ async def test_events_and_terminations_need_no_redis() -> None:
 
 async def test_redis_carries_no_event() -> None:
     with ValkeyServer() as server:
-        async with nodes_on(RedisOptions.parse(server.url), host=True) as (a, b):
-            connection, peer = await b.bench.connect()
-            b.bench.subscribe(connection, "room")
+        async with workers_on(RedisOptions.parse(server.url), host=True) as (a, b):
+            connection, peer = await b.server.connect()
+            b.server.subscribe(connection, "room")
             await b.subscribe("room")
             for n in range(50):
                 await a.adapter.publish([event(str(n))])
@@ -54,12 +54,12 @@ async def test_redis_carries_no_event() -> None:
 
 
 async def test_a_subscriber_gets_nothing_of_before_its_subscription_and_everything_of_after(redis_url: str) -> None:
-    async with nodes_on(RedisOptions.parse(redis_url), host=True) as (a, b):
-        connection, peer = await b.bench.connect()
+    async with workers_on(RedisOptions.parse(redis_url), host=True) as (a, b):
+        connection, peer = await b.server.connect()
         for n in range(3 * BATCH):
             a.adapter.send(event(f"early {n}"))
         # The channel is there, but nobody had asked the log for it: nothing has made this worker read.
-        b.bench.subscribe(connection, "room")
+        b.server.subscribe(connection, "room")
         b.adapter.subscribe("app", "room", lambda: None)
         a.adapter.send(event("late"))
         await until(lambda: peer.texts)
@@ -68,9 +68,9 @@ async def test_a_subscriber_gets_nothing_of_before_its_subscription_and_everythi
 
 
 async def test_much_at_once_arrives_whole_and_in_order(redis_url: str) -> None:
-    async with nodes_on(RedisOptions.parse(redis_url), host=True) as (a, b):
-        connection, peer = await b.bench.connect()
-        b.bench.subscribe(connection, "room")
+    async with workers_on(RedisOptions.parse(redis_url), host=True) as (a, b):
+        connection, peer = await b.server.connect()
+        b.server.subscribe(connection, "room")
         await b.subscribe("room")
         for n in range(5 * BATCH + 1):
             a.adapter.send(event(str(n)))
@@ -81,9 +81,9 @@ async def test_much_at_once_arrives_whole_and_in_order(redis_url: str) -> None:
 async def test_a_worker_that_was_too_slow_says_so_and_goes_on(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
     missed: list[int] = []
     with caplog.at_level(logging.WARNING):
-        async with nodes_on(RedisOptions.parse(redis_url), host=True) as (a, b):
-            connection, peer = await b.bench.connect()
-            b.bench.subscribe(connection, "room")
+        async with workers_on(RedisOptions.parse(redis_url), host=True) as (a, b):
+            connection, peer = await b.server.connect()
+            b.server.subscribe(connection, "room")
             await b.subscribe("room")
             for n in range(PLACES + 10):
                 a.adapter.send(event(str(n), "elsewhere"))  # the loop does not turn: as if this worker were stuck
@@ -95,9 +95,9 @@ async def test_a_worker_that_was_too_slow_says_so_and_goes_on(redis_url: str, ca
 
 
 async def test_an_event_that_is_too_long_for_the_log_goes_through_redis(redis_url: str) -> None:
-    async with nodes_on(RedisOptions.parse(redis_url), host=True) as (a, b):
-        connection, peer = await b.bench.connect()
-        b.bench.subscribe(connection, "room")
+    async with workers_on(RedisOptions.parse(redis_url), host=True) as (a, b):
+        connection, peer = await b.server.connect()
+        b.server.subscribe(connection, "room")
         await b.subscribe("room")
         long = "x" * (ARENA_BYTES // 4)
         await a.adapter.publish([event("1"), event(long), event("2")])

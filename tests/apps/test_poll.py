@@ -42,7 +42,7 @@ class Source:
         self.closed = True
 
 
-class Rig:
+class PolledApps:
     def __init__(self, source: Source, **options: Any) -> None:
         self.source = source
         self.apps = MemoryAppManager()
@@ -66,46 +66,46 @@ class Rig:
 
 
 @asynccontextmanager
-async def polling(source: Source, **options: Any) -> AsyncIterator[Rig]:
-    rig = Rig(source, **options)
+async def polling(source: Source, **options: Any) -> AsyncIterator[PolledApps]:
+    polled = PolledApps(source, **options)
     try:
-        await rig.poll.start()
-        yield rig
+        await polled.poll.start()
+        yield polled
     finally:
-        await rig.poll.stop()
+        await polled.poll.stop()
     assert source.closed
 
 
 async def test_the_start_waits_for_the_applications() -> None:
-    async with polling(Source(entry("1"))) as rig:
-        assert rig.apps.by_key("key-1") is not None
+    async with polling(Source(entry("1"))) as polled:
+        assert polled.apps.by_key("key-1") is not None
 
 
 async def test_changes_are_seen_by_themselves() -> None:
     source = Source(entry("1"))
-    async with polling(source) as rig:
+    async with polling(source) as polled:
         source.entries = [entry("1", enabled=False), entry("2")]
-        await until(lambda: rig.apps.by_id("2") is not None)
+        await until(lambda: polled.apps.by_id("2") is not None)
         source.entries = [entry("2")]
-        await until(lambda: rig.apps.by_id("1") is None)
-        assert [str(change) for change in rig.changes] == ["added 1", "added 2; changed 1", "removed 1"]
+        await until(lambda: polled.apps.by_id("1") is None)
+        assert [str(change) for change in polled.changes] == ["added 1", "added 2; changed 1", "removed 1"]
 
 
 async def test_nothing_is_done_while_nothing_changes() -> None:
     source = Source(entry("1"))
-    async with polling(source) as rig:
+    async with polling(source) as polled:
         await until(lambda: source.reads > 5)
-        assert len(rig.changes) == 1
+        assert len(polled.changes) == 1
 
 
 async def test_a_refresh_reads_at_once_and_what_was_written_before() -> None:
     source = Source(entry("1"))
-    async with polling(source, refresh_s=3600) as rig:
+    async with polling(source, refresh_s=3600) as polled:
         for number in range(2, 6):
             source.entries.append(entry(str(number)))
-            await asyncio.wait_for(rig.poll.refresh(), PATIENCE_S)
-            assert rig.apps.by_id(str(number)) is not None
-        await asyncio.gather(*(rig.poll.refresh() for _ in range(100)))
+            await asyncio.wait_for(polled.poll.refresh(), PATIENCE_S)
+            assert polled.apps.by_id(str(number)) is not None
+        await asyncio.gather(*(polled.poll.refresh() for _ in range(100)))
         assert source.reads < 10, "those who ask together are answered together"
 
 
@@ -122,13 +122,13 @@ async def test_the_copy_serves_while_the_database_does_not(
 ) -> None:
     caplog.set_level(logging.INFO)
     source = Source(entry("1"))
-    async with polling(source) as rig:
+    async with polling(source) as polled:
         source.problem = problem
-        await until(lambda: rig.metrics.value("app_source_errors_total") > 2)
-        assert rig.apps.by_id("1") is not None
+        await until(lambda: polled.metrics.value("app_source_errors_total") > 2)
+        assert polled.apps.by_id("1") is not None
         source.problem, source.entries = None, [entry("2")]
-        await until(lambda: rig.apps.by_id("2") is not None)
-        assert rig.stale == []
+        await until(lambda: polled.apps.by_id("2") is not None)
+        assert polled.stale == []
     lines = [line for line in caplog.messages if "can" in line]
     assert lines == [
         f"the applications cannot be read now, they stay as they are: {told}",
@@ -139,53 +139,53 @@ async def test_the_copy_serves_while_the_database_does_not(
 async def test_a_start_without_the_database_fails_in_time() -> None:
     source = Source()
     source.problem = SourceUnavailable("connection refused")
-    rig = Rig(source)
-    starting = asyncio.create_task(rig.poll.start())
+    polled = PolledApps(source)
+    starting = asyncio.create_task(polled.poll.start())
     await until(lambda: source.reads > 2)
     assert not starting.done(), "it may be on its way up"
-    rig.now_s += 60
+    polled.now_s += 60
     with pytest.raises(SourceUnavailable, match="the applications cannot be read: connection refused"):
         await asyncio.wait_for(starting, PATIENCE_S)
-    await rig.poll.stop()
+    await polled.poll.stop()
 
 
 async def test_a_start_outlives_a_database_that_comes_late() -> None:
     source = Source(entry("1"))
     source.problem = SourceUnavailable("connection refused")
-    rig = Rig(source)
-    starting = asyncio.create_task(rig.poll.start())
+    polled = PolledApps(source)
+    starting = asyncio.create_task(polled.poll.start())
     await until(lambda: source.reads > 2)
     source.problem = None
     await asyncio.wait_for(starting, PATIENCE_S)
-    assert rig.apps.by_id("1") is not None
-    await rig.poll.stop()
+    assert polled.apps.by_id("1") is not None
+    await polled.poll.stop()
 
 
 async def test_a_copy_grows_stale_when_that_is_configured() -> None:
     source = Source(entry("1"))
-    async with polling(source, ttl_s=30.0) as rig:
+    async with polling(source, ttl_s=30.0) as polled:
         source.problem = SourceUnavailable("gone")
-        await until(lambda: rig.metrics.value("app_source_errors_total") > 1)
-        assert rig.stale == []
-        rig.now_s += 31
-        await until(lambda: rig.stale == [True])
-        assert rig.apps.by_id("1") is not None, "whoever is connected stays"
+        await until(lambda: polled.metrics.value("app_source_errors_total") > 1)
+        assert polled.stale == []
+        polled.now_s += 31
+        await until(lambda: polled.stale == [True])
+        assert polled.apps.by_id("1") is not None, "whoever is connected stays"
         source.problem = None
-        await until(lambda: rig.stale == [True, False])
+        await until(lambda: polled.stale == [True, False])
 
 
 async def test_without_a_cache_a_copy_is_stale_at_once() -> None:
     source = Source(entry("1"))
-    async with polling(source, ttl_s=0.0) as rig:
+    async with polling(source, ttl_s=0.0) as polled:
         source.problem = SourceUnavailable("gone")
-        await until(lambda: rig.stale == [True])
+        await until(lambda: polled.stale == [True])
 
 
 async def test_a_refresh_that_fails_returns() -> None:
     source = Source(entry("1"))
-    async with polling(source, refresh_s=3600) as rig:
+    async with polling(source, refresh_s=3600) as polled:
         source.problem = SourceUnavailable("gone")
-        await asyncio.wait_for(rig.poll.refresh(), PATIENCE_S)
+        await asyncio.wait_for(polled.poll.refresh(), PATIENCE_S)
 
 
 @pytest.mark.parametrize(

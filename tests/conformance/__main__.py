@@ -12,7 +12,7 @@ from tests.conformance.play import NotAsExpected, Target, main_app, play_async, 
 from tests.conformance.rule import Rule
 from tests.conformance.table import ELSEWHERE, SECTIONS
 from tests.conformance.topologies import TOPOLOGIES, started
-from tests.support.node import Node, missing
+from tests.support.node import NodeJs, missing
 
 #: Rules at one time; each has names of its own, so they do not see each other.
 AT_ONCE = 8
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = [each for rules in SECTIONS.values() for each in rules if args.rule in (None, each.id)]
     if args.url:
         with ExitStack() as stack:
-            node = None if missing() else stack.enter_context(Node())
+            node = None if missing() else stack.enter_context(NodeJs())
             apps = main_app(args.app_id, args.key, args.secret)
             given = Target("given", (args.url.rstrip("/"),), apps, True, frozenset(args.has), node, missing())
             return _print(["given"], [asyncio.run(_play_all(given, rows))], args.rule)

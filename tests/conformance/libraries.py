@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 import pusher
 
 from tests.conformance.rule import Library
-from tests.support.node import Node
+from tests.support.node import NodeJs
 
 if TYPE_CHECKING:
     from tests.conformance.play import App
 
 
-def python(_: Node | None, url: str, app: App, step: Library) -> Any:
+def python(_: NodeJs | None, url: str, app: App, step: Library) -> Any:
     """``python.<method>`` of pusher-http-python, with `args` as its keyword arguments."""
     parts = urlsplit(url)
     client = pusher.Pusher(
@@ -23,7 +23,7 @@ def python(_: Node | None, url: str, app: App, step: Library) -> Any:
     return getattr(client, step.name.removeprefix("python."))(**step.args)
 
 
-def javascript(node: Node | None, url: str, app: App, step: Library) -> Any:
+def javascript(node: NodeJs | None, url: str, app: App, step: Library) -> Any:
     """A function of ``tests/clients``, told where the server is and which app to use."""
     assert node is not None
     parts = urlsplit(url)

@@ -34,7 +34,7 @@ from tests.conformance.rule import (
     Upgrade,
 )
 from tests.support.client import PusherClient, connected
-from tests.support.node import Node
+from tests.support.node import NodeJs
 from tests.support.signing import channel_auth, compact, sign, user_auth
 
 WAIT_S = 10.0
@@ -67,7 +67,7 @@ class Target:
     apps: dict[str, App] = field(repr=False)
     foreign: bool = False
     has: frozenset[str] = frozenset()
-    node: Node | None = None
+    node: NodeJs | None = None
     no_node: str = ""
 
 

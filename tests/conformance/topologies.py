@@ -9,7 +9,7 @@ from typing import Any
 from tests.conformance import rule
 from tests.conformance.play import App, Target
 from tests.support.engine import Engine, running
-from tests.support.node import Node, missing
+from tests.support.node import NodeJs, missing
 from tests.support.valkey import ValkeyServer
 
 TOPOLOGIES = ("1 worker", "2 workers", "2 nodes")
@@ -60,6 +60,6 @@ def started(topology: str) -> Iterator[Target]:
         else:
             engines = [stack.enter_context(running(config(), int(topology[0])))]
         reason = missing()
-        node = None if reason else stack.enter_context(Node())
+        node = None if reason else stack.enter_context(NodeJs())
         apps = {name: App(str(n), f"{name}-key", f"{name}-secret") for n, name in enumerate(APPS, 1)}
         yield Target(topology, tuple(engine.http_url for engine in engines), apps, node=node, no_node=reason)

@@ -14,6 +14,7 @@ from aiohttp import web
 from engine._fast.frame import payload_of
 from engine._fast.signature import Signer
 from engine.app import App
+from engine.apps.registry import MemoryAppManager
 from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import StoreUnavailable
@@ -41,21 +42,6 @@ class Reply(NamedTuple):
     status: int
     json: Any
     headers: dict[str, str]
-
-
-class Apps:
-    def __init__(self, *apps: App) -> None:
-        self._apps = apps
-        self.stale = False
-
-    def by_id(self, app_id: str) -> App | None:
-        return next((app for app in self._apps if app.id == app_id), None)
-
-    def by_key(self, key: str) -> App | None:
-        return next((app for app in self._apps if app.key == key), None)
-
-    def all(self) -> Sequence[App]:
-        return self._apps
 
 
 class Adapter:
@@ -145,7 +131,7 @@ class Serving:
         self.answers = MemoryAnswers()
         self.limiter = Limiter(clock=lambda: NOW_S)
         self.health = Health()
-        self.apps = Apps(*(apps or (self.app,)))
+        self.apps = MemoryAppManager(apps or (self.app,))
         self.publisher = Publisher(self.adapter, self.cache, self.metrics)  # type: ignore[arg-type]
         self.api = build_api(
             apps=self.apps,

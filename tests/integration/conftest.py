@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.engine import APP, Engine, running
-from tests.support.node import Node, missing
+from tests.support.node import NodeJs, missing
 from tests.support.receiver import WebhookReceiver
 
 EVERY_EVENT = ["channel_occupied", "channel_vacated", "member_added", "member_removed", "client_event", "cache_miss"]
@@ -47,11 +47,11 @@ def unique() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
+def node() -> Iterator[NodeJs]:
     """The official JavaScript clients; the test is skipped where they cannot run."""
     if reason := missing():
         pytest.skip(reason)
-    with Node() as started:
+    with NodeJs() as started:
         yield started
 
 

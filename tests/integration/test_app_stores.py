@@ -21,7 +21,7 @@ WITHIN_S = 10.0
 
 
 @dataclass
-class Store:
+class AppStore:
     """:param put: writes an application with this id, enabled or not. :param remove: takes it away."""
 
     config: dict[str, Any]
@@ -30,11 +30,11 @@ class Store:
 
 
 @contextmanager
-def mysql_store(_: MotoAws) -> Iterator[Store]:
+def mysql_store(_: MotoAws) -> Iterator[AppStore]:
     with database_server(MariaDbServer) as server:
         columns = "id VARCHAR(99) PRIMARY KEY, `key` VARCHAR(99), secret VARCHAR(99), enabled BOOLEAN"
         server.execute(f"CREATE TABLE applications ({columns})")
-        yield Store(
+        yield AppStore(
             {"app_manager": {"driver": "mysql"}, "database": {"mysql": server.config()}},
             lambda app, on: server.execute(
                 f"REPLACE INTO applications VALUES ('{app}', 'key-{app}', 'secret-{app}', {on})"
@@ -44,11 +44,11 @@ def mysql_store(_: MotoAws) -> Iterator[Store]:
 
 
 @contextmanager
-def dynamodb_store(aws: MotoAws) -> Iterator[Store]:
+def dynamodb_store(aws: MotoAws) -> Iterator[AppStore]:
     with dynamodb_table(aws, "engine-apps", "AppId") as table:
         keys = {name.lower(): CREDENTIALS[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
         section = {"region": REGION, "table_name": "engine-apps", "endpoint_url": aws.url} | keys
-        yield Store(
+        yield AppStore(
             {"app_manager": {"driver": "dynamodb"}, "database": {"dynamodb": section}},
             lambda app, on: table.put(
                 {"AppId": {"S": app}, "AppKey": {"S": f"key-{app}"}, "AppSecret": {"S": f"secret-{app}"}}
@@ -60,7 +60,7 @@ def dynamodb_store(aws: MotoAws) -> Iterator[Store]:
 
 @pytest.mark.parametrize("store", [mysql_store, dynamodb_store])
 def test_applications_come_and_go(store: Callable[[MotoAws], Any], aws: MotoAws) -> None:
-    async def scenario(engine: Engine, place: Store) -> None:
+    async def scenario(engine: Engine, place: AppStore) -> None:
         await asyncio.to_thread(place.put, "2", True)
         await asyncio.to_thread(wait_until, lambda: publish(engine, "2") == 200, WITHIN_S, engine.log)
         async with connected(engine.ws_url, "key-1", "secret-1") as steady:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.engine import APP, Engine
-from tests.support.node import Node
+from tests.support.node import NodeJs
 
 JS_APP = {"id": APP["id"], "key": APP["key"], "secret": APP["secret"]}
 
 
 @pytest.fixture
-def page(node: Node, engine: Engine, unique: Callable[[str], str]) -> Iterator[Callable[[str], str]]:
+def page(node: NodeJs, engine: Engine, unique: Callable[[str], str]) -> Iterator[Callable[[str], str]]:
     """Opens a page of one user, returns the page's name; all are closed at the end."""
     opened: list[str] = []
 
@@ -30,7 +30,7 @@ def page(node: Node, engine: Engine, unique: Callable[[str], str]) -> Iterator[C
 
 
 def test_private_event_and_whisper(
-    node: Node, engine: Engine, page: Callable[[str], str], unique: Callable[[str], str]
+    node: NodeJs, engine: Engine, page: Callable[[str], str], unique: Callable[[str], str]
 ) -> None:
     orders = unique("orders")
     ada, bob = page("ada"), page("bob")
@@ -46,7 +46,7 @@ def test_private_event_and_whisper(
     assert node("echo.seen", client=ada, like={"kind": "whisper"}) == []
 
 
-def test_presence_here_joining_leaving(node: Node, page: Callable[[str], str], unique: Callable[[str], str]) -> None:
+def test_presence_here_joining_leaving(node: NodeJs, page: Callable[[str], str], unique: Callable[[str], str]) -> None:
     room = unique("room")
     ada = page("ada")
     assert node("echo.join", client=ada, channel=room) == [{"name": "Ada"}]
@@ -60,7 +60,7 @@ def test_presence_here_joining_leaving(node: Node, page: Callable[[str], str], u
 
 
 def test_public_channel_and_to_others(
-    node: Node, engine: Engine, page: Callable[[str], str], unique: Callable[[str], str]
+    node: NodeJs, engine: Engine, page: Callable[[str], str], unique: Callable[[str], str]
 ) -> None:
     """`broadcast(...)->toOthers()` leaves out the socket that caused the event."""
     news = unique("news")

@@ -1,4 +1,4 @@
-"""The official back-end libraries for Python and Node against a running engine: the judge of the HTTP side."""
+"""The official back-end libraries for Python and NodeJs against a running engine: the judge of the HTTP side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.integration.conftest import HEX_APP
 from tests.support.client import connected
 from tests.support.engine import APP, Engine
-from tests.support.node import Node
+from tests.support.node import NodeJs
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import wait_until
 
@@ -111,7 +111,7 @@ def test_python_validates_webhooks(engine: Engine, hooks: WebhookReceiver, uniqu
         assert read == request.json
 
 
-async def test_node_triggers_and_queries(node: Node, engine: Engine, unique: Callable[[str], str]) -> None:
+async def test_node_triggers_and_queries(node: NodeJs, engine: Engine, unique: Callable[[str], str]) -> None:
     js_app = {name: APP[name] for name in ("id", "key", "secret")}
     room = unique("presence-node")
 
@@ -135,7 +135,7 @@ async def test_node_triggers_and_queries(node: Node, engine: Engine, unique: Cal
 
 
 def test_node_validates_webhooks(
-    node: Node, engine: Engine, hooks: WebhookReceiver, unique: Callable[[str], str]
+    node: NodeJs, engine: Engine, hooks: WebhookReceiver, unique: Callable[[str], str]
 ) -> None:
     js_app = {name: HEX_APP[name] for name in ("id", "key", "secret")}
     room = unique("presence-hook")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.engine import APP, Engine
-from tests.support.node import Node
+from tests.support.node import NodeJs
 
 MASTER_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 JS_APP = {"id": APP["id"], "key": APP["key"], "secret": APP["secret"], "masterKey": MASTER_KEY}
@@ -18,7 +18,7 @@ JS_APP = {"id": APP["id"], "key": APP["key"], "secret": APP["secret"], "masterKe
 class Browser:
     """One page with pusher-js in it."""
 
-    def __init__(self, node: Node, name: str, engine: Engine, **options: Any) -> None:
+    def __init__(self, node: NodeJs, name: str, engine: Engine, **options: Any) -> None:
         self._node, self.name = node, name
         self.open = True
         self.socket_id = node("pusher.connect", client=name, app=JS_APP, port=engine.port, **options)
@@ -41,7 +41,7 @@ class Browser:
 
 
 @pytest.fixture
-def browser(node: Node, engine: Engine, unique: Callable[[str], str]) -> Iterator[Callable[..., Browser]]:
+def browser(node: NodeJs, engine: Engine, unique: Callable[[str], str]) -> Iterator[Callable[..., Browser]]:
     """Opens pages; they are closed at the end."""
     opened: list[Browser] = []
 
@@ -65,7 +65,7 @@ def test_public_channel(engine: Engine, browser: Callable[..., Browser], unique:
 
 
 def test_private_channel_needs_a_signature(
-    engine: Engine, node: Node, browser: Callable[..., Browser], unique: Callable[[str], str]
+    engine: Engine, node: NodeJs, browser: Callable[..., Browser], unique: Callable[[str], str]
 ) -> None:
     channel, page = unique("private-room"), browser()
     page.subscribe(channel)
@@ -105,7 +105,7 @@ def test_presence_channel(engine: Engine, browser: Callable[..., Browser], uniqu
 
 
 def test_encrypted_channel_is_decrypted_by_the_page_alone(
-    engine: Engine, node: Node, browser: Callable[..., Browser], unique: Callable[[str], str]
+    engine: Engine, node: NodeJs, browser: Callable[..., Browser], unique: Callable[[str], str]
 ) -> None:
     channel, page = unique("private-encrypted-vault"), browser()
     page.subscribe(channel)
@@ -133,7 +133,7 @@ def test_cache_channel(
 
 
 def test_encrypted_cache_channel(
-    engine: Engine, node: Node, browser: Callable[..., Browser], unique: Callable[[str], str]
+    engine: Engine, node: NodeJs, browser: Callable[..., Browser], unique: Callable[[str], str]
 ) -> None:
     channel = unique("private-encrypted-cache-vault")
     node("server.call", app=JS_APP, port=engine.port, method="trigger", args=[channel, "secret", "kept"])
@@ -159,7 +159,7 @@ def test_client_events(engine: Engine, browser: Callable[..., Browser], unique: 
 
 
 def test_sign_in_and_messages_to_a_user(
-    engine: Engine, node: Node, browser: Callable[..., Browser], unique: Callable[[str], str]
+    engine: Engine, node: NodeJs, browser: Callable[..., Browser], unique: Callable[[str], str]
 ) -> None:
     user_id = unique("ada")
     user = {"id": user_id, "user_info": {"name": "Ada"}}
@@ -176,7 +176,7 @@ def test_sign_in_and_messages_to_a_user(
 
 
 def test_terminated_user_stays_away(
-    engine: Engine, node: Node, browser: Callable[..., Browser], unique: Callable[[str], str]
+    engine: Engine, node: NodeJs, browser: Callable[..., Browser], unique: Callable[[str], str]
 ) -> None:
     user_id = unique("gone")
     pages = [browser(user={"id": user_id}) for _ in range(4)]
@@ -189,7 +189,7 @@ def test_terminated_user_stays_away(
         assert page("state") == "disconnected"
 
 
-def test_unknown_key_is_final(engine: Engine, node: Node, unique: Callable[[str], str]) -> None:
+def test_unknown_key_is_final(engine: Engine, node: NodeJs, unique: Callable[[str], str]) -> None:
     """pusher-js sees the code 4001 as an error and does not come back."""
     page = unique("page")
     pending = node.begin("pusher.connect", client=page, app=JS_APP | {"key": "nobody"}, port=engine.port)

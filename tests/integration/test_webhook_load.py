@@ -13,7 +13,7 @@ import pusher
 from tests.integration.conftest import HEX_APP
 from tests.support.client import PusherClient, connected
 from tests.support.engine import APP, Engine, running
-from tests.support.node import Node, missing
+from tests.support.node import NodeJs, missing
 from tests.support.receiver import Received, WebhookReceiver
 from tests.support.snippets import python
 from tests.support.waiting import wait_until
@@ -124,7 +124,7 @@ def _check_with_libraries(requests: list[Received], app: dict[str, Any]) -> None
     if missing():
         return
     js_app = {name: app[name] for name in ("id", "key", "secret")}
-    with Node() as node:
+    with NodeJs() as node:
         for request in requests:
             read = node("server.webhook", app=js_app, headers=dict(request.headers), body=request.body.decode())
             assert read["valid"]

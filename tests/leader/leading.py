@@ -8,12 +8,13 @@ from typing import Any
 
 import orjson
 
+from engine.apps.registry import MemoryAppManager
 from engine.interfaces import Interest, OccupancyStore, Report, WebhookQueue
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.webhooks.queues.memory import MemoryQueue
 from tests.support.waiting import until
-from tests.webhooks.making import Apps, Batches, make_app, make_endpoint
+from tests.webhooks.making import Batches, make_app, make_endpoint
 
 FOREVER_S = 3600.0
 
@@ -35,7 +36,7 @@ class Delivery:
         self.died.append(incarnation)
 
 
-class Made:
+class LeaderAndItsParts:
     """A leader with all that it was given."""
 
     def __init__(
@@ -46,7 +47,7 @@ class Made:
         self.name = name
         self.delivery = Delivery()
         self.metrics = Metrics()
-        apps = options.pop("apps", Apps(make_app(make_endpoint(), app_id="app")))
+        apps = options.pop("apps", MemoryAppManager([make_app(make_endpoint(), app_id="app")]))
         batches = options.pop("batches", Batches(duration=1))
         interest_of = options.pop("interest_of", lambda *_: Interest(True, True))
         options = {"node_timeout_ms": 10_000_000, "look_every_s": FOREVER_S, **options}
@@ -77,7 +78,7 @@ class Made:
 
 
 @asynccontextmanager
-async def led(made: Made, *, join: bool = True) -> AsyncIterator[Made]:
+async def led(made: LeaderAndItsParts, *, join: bool = True) -> AsyncIterator[LeaderAndItsParts]:
     if join:
         await made.store.join(made.name)
     await made.leader.start()
@@ -91,7 +92,7 @@ def occupied(channel: str, count: int = 1, app_id: str = "app", settle_ms: int =
     return Report(app_id, channel, count, watched=True, settle_ms=settle_ms)
 
 
-async def until_told(made: Made, jobs: int = 1) -> None:
+async def until_told(made: LeaderAndItsParts, jobs: int = 1) -> None:
     async def told() -> bool:
         return await made.depth() >= jobs
 

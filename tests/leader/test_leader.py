@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from engine.apps.registry import MemoryAppManager
 from engine.errors import StoreUnavailable
 from engine.interfaces import Due, MemberReport, Report
 from engine.leader.leader import Leader
 from engine.occupancy.memory import MemoryOccupancy
-from tests.leader.leading import Made, led, occupied, until_told
+from tests.leader.leading import LeaderAndItsParts, led, occupied, until_told
 from tests.occupancy.clusters import InMemory
 from tests.support.waiting import PATIENCE_S, until
-from tests.webhooks.making import Apps, Batches, make_app, make_endpoint
+from tests.webhooks.making import Batches, make_app, make_endpoint
 
 
 def in_memory() -> tuple[InMemory, list[Leader]]:
@@ -28,7 +29,7 @@ def in_memory() -> tuple[InMemory, list[Leader]]:
 
 async def test_transitions_become_jobs_in_order() -> None:
     cluster, leaders = in_memory()
-    async with led(Made(cluster.store())) as made:
+    async with led(LeaderAndItsParts(cluster.store())) as made:
         leaders.append(made.leader)
         await until(lambda: made.delivery.running)
         await made.store.report("a", [occupied("c1"), occupied("c2")])
@@ -43,7 +44,7 @@ async def test_transitions_become_jobs_in_order() -> None:
 
 async def test_what_settles_is_told_when_it_is_due_without_a_wake() -> None:
     cluster, leaders = in_memory()
-    async with led(Made(cluster.store())) as made:
+    async with led(LeaderAndItsParts(cluster.store())) as made:
         await made.store.report("a", [occupied("c"), occupied("c", 0, settle_ms=150)])
         leaders.append(made.leader)
         made.leader.wake()
@@ -58,7 +59,7 @@ async def test_what_settles_is_told_when_it_is_due_without_a_wake() -> None:
 def test_events_of_one_moment_share_a_request_if_batching_is_on() -> None:
     async def run(batches: Batches, requests: int) -> None:
         cluster, leaders = in_memory()
-        async with led(Made(cluster.store(), batches=batches)) as made:
+        async with led(LeaderAndItsParts(cluster.store(), batches=batches)) as made:
             leaders.append(made.leader)
             await until(lambda: made.leader.leading)
             for n in range(3):
@@ -76,7 +77,7 @@ async def test_a_transition_of_an_unknown_app_is_dropped_and_counted(caplog: pyt
     cluster, _ = in_memory()
     await cluster.store().join("a")
     await cluster.store().report("a", [occupied("c", app_id="gone"), occupied("c")])
-    async with led(Made(cluster.store())) as made:
+    async with led(LeaderAndItsParts(cluster.store())) as made:
         await until_told(made)
         assert await made.told() == [("channel_occupied", "c")]
         assert (await made.store.due(1)).transitions == []
@@ -85,17 +86,17 @@ async def test_a_transition_of_an_unknown_app_is_dropped_and_counted(caplog: pyt
 
 
 async def test_an_app_that_another_worker_has_heard_of_first_is_waited_for() -> None:
-    apps = Apps()
+    apps = MemoryAppManager()
     asked: list[list[str]] = []
 
     async def catch_up(names: Collection[str]) -> None:
         asked.append([*names])
-        apps.__init__(make_app(make_endpoint(), app_id="app"))  # type: ignore[misc]
+        apps.replace([make_app(make_endpoint(), app_id="app")])
 
     cluster, _ = in_memory()
     await cluster.store().join("a")
     await cluster.store().report("a", [occupied("c")])
-    async with led(Made(cluster.store(), apps=apps, catch_up=catch_up)) as made:
+    async with led(LeaderAndItsParts(cluster.store(), apps=apps, catch_up=catch_up)) as made:
         await until_told(made)
         assert await made.told() == [("channel_occupied", "c")]
     assert asked == [["app"]]
@@ -103,7 +104,7 @@ async def test_an_app_that_another_worker_has_heard_of_first_is_waited_for() -> 
 
 async def test_one_leads_and_the_next_takes_over_at_once() -> None:
     cluster, leaders = in_memory()
-    first, second = Made(cluster.store()), Made(cluster.store(), name="b")
+    first, second = LeaderAndItsParts(cluster.store()), LeaderAndItsParts(cluster.store(), name="b")
     leaders += [first.leader, second.leader]
     async with led(second), led(first):
         await until(lambda: first.delivery.running or second.delivery.running)
@@ -119,7 +120,7 @@ async def test_one_leads_and_the_next_takes_over_at_once() -> None:
 
 async def test_stopping_tells_what_is_due() -> None:
     cluster, _ = in_memory()
-    async with led(Made(cluster.store())) as made:
+    async with led(LeaderAndItsParts(cluster.store())) as made:
         await until(lambda: made.leader.leading)
         await made.store.report("a", [occupied("c")])
     assert await made.told() == [("channel_occupied", "c")]
@@ -127,7 +128,7 @@ async def test_stopping_tells_what_is_due() -> None:
 
 async def test_a_dead_worker_is_reaped_and_its_channels_told() -> None:
     cluster, leaders = in_memory()
-    async with led(Made(cluster.store())) as made:
+    async with led(LeaderAndItsParts(cluster.store())) as made:
         leaders.append(made.leader)
         await made.store.join("dead")
         member = MemberReport("u", 1, socket_id="1.1")
@@ -149,7 +150,7 @@ async def test_a_dead_worker_is_reaped_and_its_channels_told() -> None:
 
 async def test_a_silent_worker_is_reaped_but_never_the_leader_itself() -> None:
     cluster, leaders = in_memory()
-    async with led(Made(cluster.store(), node_timeout_ms=40, look_every_s=0.01)) as made:
+    async with led(LeaderAndItsParts(cluster.store(), node_timeout_ms=40, look_every_s=0.01)) as made:
         leaders.append(made.leader)
         await made.store.join("alive")
         await made.store.join("silent")
@@ -184,7 +185,7 @@ async def test_a_lost_store_is_logged_once_and_deposes_when_the_lease_is_over(ca
     caplog.set_level(logging.INFO)
     cluster, _ = in_memory()
     store = Failing(cluster.cluster)
-    async with led(Made(store, look_every_s=0.01, lease_ms=100)) as made:
+    async with led(LeaderAndItsParts(store, look_every_s=0.01, lease_ms=100)) as made:
         await until(lambda: made.leader.leading)
         store.broken, asked = True, store.asked
         await until(lambda: store.asked > asked + 1)
@@ -200,7 +201,7 @@ async def test_a_lost_store_is_logged_once_and_deposes_when_the_lease_is_over(ca
 
 async def test_a_new_incarnation_leads_on() -> None:
     cluster, leaders = in_memory()
-    async with led(Made(cluster.store())) as made:
+    async with led(LeaderAndItsParts(cluster.store())) as made:
         leaders.append(made.leader)
         await until(lambda: made.leader.leading)
         made.name = "a2"
@@ -223,7 +224,7 @@ class Forgetting(MemoryOccupancy):
 
 async def test_a_repeated_put_carries_the_same_id() -> None:
     cluster, leaders = in_memory()
-    async with led(Made(Forgetting(cluster.cluster))) as made:
+    async with led(LeaderAndItsParts(Forgetting(cluster.cluster))) as made:
         leaders.append(made.leader)
         await made.store.report("a", [occupied("c1"), occupied("c2")])
         await until_told(made, 2)
@@ -255,7 +256,7 @@ async def test_a_wake_during_a_look_is_not_lost() -> None:
     cluster, leaders = in_memory()
     store = Interrupting(cluster.cluster)
     store.interrupt = lambda: cluster.cluster.report("a", [occupied("c")]) and None
-    made = Made(store)
+    made = LeaderAndItsParts(store)
     leaders.append(made.leader)
     async with led(made):
         await until_told(made)

@@ -13,7 +13,7 @@ from engine.interfaces import Report
 from engine.occupancy.redis import RedisOccupancy
 from engine.webhooks.job import decode
 from engine.webhooks.queues.redis import RedisQueue
-from tests.leader.leading import FOREVER_S, Made, occupied, until_told
+from tests.leader.leading import FOREVER_S, LeaderAndItsParts, occupied, until_told
 from tests.occupancy.clusters import InRedis
 from tests.support.waiting import PATIENCE_S, until
 from tests.webhooks.making import Batches
@@ -37,10 +37,10 @@ class Dying(redis.asyncio.Redis):
         await asyncio.Event().wait()
 
 
-def redis_leader(cluster: InRedis, client: redis.asyncio.Redis, name: str) -> Made:
+def redis_leader(cluster: InRedis, client: redis.asyncio.Redis, name: str) -> LeaderAndItsParts:
     store = RedisOccupancy(client, f"{cluster.name}-key:", cluster.topic_prefix, FOREVER_S)
     queue = RedisQueue(cluster.client, f"{cluster.name}-queue:", name)
-    return Made(store, queue, name, batches=Batches(duration=0, size=2))
+    return LeaderAndItsParts(store, queue, name, batches=Batches(duration=0, size=2))
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -7,7 +7,7 @@ import pytest
 from engine.errors import StoreUnavailable
 from engine.interfaces import Transition
 from engine.occupancy.redis import RedisOccupancy
-from tests.leader.leading import Made, led, occupied, until
+from tests.leader.leading import LeaderAndItsParts, led, occupied, until
 from tests.occupancy.clusters import InMemory, InRedis
 from tests.occupancy.stores import opened, presence
 from tests.webhooks.making import Batches, plain_job
@@ -107,7 +107,7 @@ async def test_what_cannot_be_queued_is_kept_and_stops_no_transition(redis_url: 
 
 async def test_without_redis_the_leader_tells_first() -> None:
     # The leader, once woken, would wait for company until the end of the test.
-    async with led(Made(InMemory().store(), batches=Batches(duration=60_000))) as made:
+    async with led(LeaderAndItsParts(InMemory().store(), batches=Batches(duration=60_000))) as made:
         await until(lambda: made.delivery.running)
         await made.store.report("a", [occupied("c")])
         await made.leader.relay.put([plain_job("1", "c")])

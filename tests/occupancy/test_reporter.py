@@ -45,7 +45,7 @@ class Flaky(MemoryOccupancy):
             raise StoreUnavailable("taken away")
 
 
-class World:
+class ReportingWorker:
     """One worker's reporter over a cluster in memory."""
 
     def __init__(self, heartbeat_s: float = 60, reconcile_s: float = 60) -> None:
@@ -86,189 +86,189 @@ class World:
 
 
 @asynccontextmanager
-async def reporting(**timing: float) -> AsyncIterator[World]:
-    world = World(**timing)
-    await world.reporter.start()
+async def reporting(**timing: float) -> AsyncIterator[ReportingWorker]:
+    worker = ReportingWorker(**timing)
+    await worker.reporter.start()
     try:
-        yield world
+        yield worker
     finally:
-        world.store.there = True
-        await world.reporter.stop()
+        worker.store.there = True
+        await worker.reporter.stop()
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with reporting() as world:
-        yield world
+async def worker() -> AsyncIterator[ReportingWorker]:
+    async with reporting() as worker:
+        yield worker
 
 
-async def test_everything_of_a_turn_is_one_report(world: World) -> None:
+async def test_everything_of_a_turn_is_one_report(worker: ReportingWorker) -> None:
     for n in range(50):
-        world.reporter.add("app", f"room-{n % 5}", None, None)
-    await world.reporter.settled()
-    assert len(world.store.reports) == 1
-    assert await world.totals() == {f"room-{n}": 10 for n in range(5)}
+        worker.reporter.add("app", f"room-{n % 5}", None, None)
+    await worker.reporter.settled()
+    assert len(worker.store.reports) == 1
+    assert await worker.totals() == {f"room-{n}": 10 for n in range(5)}
 
 
-async def test_coming_and_going_within_a_turn_tells_nothing(world: World) -> None:
-    world.reporter.add("app", "room", None, None)
-    world.reporter.remove("app", "room", None)
-    await world.reporter.settled()
-    assert await world.told() == []
+async def test_coming_and_going_within_a_turn_tells_nothing(worker: ReportingWorker) -> None:
+    worker.reporter.add("app", "room", None, None)
+    worker.reporter.remove("app", "room", None)
+    await worker.reporter.settled()
+    assert await worker.told() == []
 
 
-async def test_a_member_with_two_connections_leaves_with_the_second(world: World) -> None:
+async def test_a_member_with_two_connections_leaves_with_the_second(worker: ReportingWorker) -> None:
     again = Member("ann", "", "1.9", "", 2)
-    answer, refused = await world.added("presence-x", ANN)
+    answer, refused = await worker.added("presence-x", ANN)
     assert (answer.roster, refused) == ({"ann": '{"n":1}'}, False)
-    await world.added("presence-x", again)
-    world.reporter.remove("app", "presence-x", ANN)
-    await world.reporter.settled()
-    assert list(await world.store.members("app", "presence-x")) == ["ann"]
-    world.reporter.remove("app", "presence-x", again)
-    await world.reporter.settled()
-    assert [(c.user_id, c.added) for c in world.changes] == [("ann", True), ("ann", False)]
-    assert await world.told() == ["channel_occupied", "member_added", "member_removed", "channel_vacated"]
+    await worker.added("presence-x", again)
+    worker.reporter.remove("app", "presence-x", ANN)
+    await worker.reporter.settled()
+    assert list(await worker.store.members("app", "presence-x")) == ["ann"]
+    worker.reporter.remove("app", "presence-x", again)
+    await worker.reporter.settled()
+    assert [(c.user_id, c.added) for c in worker.changes] == [("ann", True), ("ann", False)]
+    assert await worker.told() == ["channel_occupied", "member_added", "member_removed", "channel_vacated"]
 
 
-async def test_a_full_presence_channel_refuses_the_newcomer_only(world: World) -> None:
-    await world.added("presence-x", ANN)
-    await world.added("presence-x", BOB)
+async def test_a_full_presence_channel_refuses_the_newcomer_only(worker: ReportingWorker) -> None:
+    await worker.added("presence-x", ANN)
+    await worker.added("presence-x", BOB)
     eve = Member("eve", "", "1.3", "", 2)
-    _, refused = await world.added("presence-x", eve)
+    _, refused = await worker.added("presence-x", eve)
     assert refused
-    world.reporter.remove("app", "presence-x", eve)
-    await world.reporter.settled()
-    assert await world.totals() == {"presence-x": 2}
-    assert not (await world.added("presence-x", Member("ann", "", "1.4", "", 2)))[1]
+    worker.reporter.remove("app", "presence-x", eve)
+    await worker.reporter.settled()
+    assert await worker.totals() == {"presence-x": 2}
+    assert not (await worker.added("presence-x", Member("ann", "", "1.4", "", 2)))[1]
 
 
-async def test_a_quota_refuses_the_latest_of_a_crowd(world: World) -> None:
+async def test_a_quota_refuses_the_latest_of_a_crowd(worker: ReportingWorker) -> None:
     verdicts: list[bool] = []
 
     def on_answer(answer: Answer, refused: bool) -> None:
         verdicts.append(refused)
         if refused:
-            world.reporter.remove("app", "#connections", None)
+            worker.reporter.remove("app", "#connections", None)
 
     for _ in range(10):
-        world.reporter.add("app", "#connections", None, on_answer, 7)
-    await world.reporter.settled()
+        worker.reporter.add("app", "#connections", None, on_answer, 7)
+    await worker.reporter.settled()
     assert sorted(verdicts) == [False] * 7 + [True] * 3
-    assert (await world.store.counts("app", ["#connections"]))[0][0] == 7
+    assert (await worker.store.counts("app", ["#connections"]))[0][0] == 7
 
 
-async def test_an_incarnation_given_up_is_replaced_and_everything_announced(world: World) -> None:
-    before = world.reporter.incarnation
-    await world.added("room")
-    await world.added("presence-x", ANN)
-    await world.store.leave(before)
-    await world.store.acquire("leader", 1000)
-    while await world.store.purge("leader", before, lambda app, channel: Interest(True, True), 10):
+async def test_an_incarnation_given_up_is_replaced_and_everything_announced(worker: ReportingWorker) -> None:
+    before = worker.reporter.incarnation
+    await worker.added("room")
+    await worker.added("presence-x", ANN)
+    await worker.store.leave(before)
+    await worker.store.acquire("leader", 1000)
+    while await worker.store.purge("leader", before, lambda app, channel: Interest(True, True), 10):
         pass
-    assert await world.totals() == {}
-    await world.added("other")
-    await world.reporter.settled()
-    assert world.reporter.incarnation != before
-    assert await world.totals() == {"room": 1, "presence-x": 1, "other": 1}
-    assert list(await world.store.members("app", "presence-x")) == ["ann"]
+    assert await worker.totals() == {}
+    await worker.added("other")
+    await worker.reporter.settled()
+    assert worker.reporter.incarnation != before
+    assert await worker.totals() == {"room": 1, "presence-x": 1, "other": 1}
+    assert list(await worker.store.members("app", "presence-x")) == ["ann"]
 
 
-async def test_without_the_store_it_answers_alone_and_tells_all_later(world: World) -> None:
-    await world.added("presence-x", ANN)
-    world.store.there = False
-    answer, refused = await world.added("presence-x", BOB)
+async def test_without_the_store_it_answers_alone_and_tells_all_later(worker: ReportingWorker) -> None:
+    await worker.added("presence-x", ANN)
+    worker.store.there = False
+    answer, refused = await worker.added("presence-x", BOB)
     assert (list(answer.roster or ()), refused) == (["ann", "bob"], False)
-    assert world.states == [True, False]
-    world.cluster.__init__(world.changes.append, lambda: None)  # type: ignore[misc] # it comes back empty
-    world.store.there = True
-    await until(lambda: world.states == [True, False, True])
-    await world.reporter.settled()
-    assert sorted(await world.store.members("app", "presence-x")) == ["ann", "bob"]
-    assert await world.totals() == {"presence-x": 2}
-    await until(lambda: world.resyncing[-1:] == [False])
-    assert world.rosters == [("presence-x", ["ann", "bob"], False), ("presence-x", ["ann", "bob"], True)]
+    assert worker.states == [True, False]
+    worker.cluster.__init__(worker.changes.append, lambda: None)  # type: ignore[misc] # it comes back empty
+    worker.store.there = True
+    await until(lambda: worker.states == [True, False, True])
+    await worker.reporter.settled()
+    assert sorted(await worker.store.members("app", "presence-x")) == ["ann", "bob"]
+    assert await worker.totals() == {"presence-x": 2}
+    await until(lambda: worker.resyncing[-1:] == [False])
+    assert worker.rosters == [("presence-x", ["ann", "bob"], False), ("presence-x", ["ann", "bob"], True)]
 
 
-async def test_who_was_let_in_without_the_store_stays_in_beyond_the_limit(world: World) -> None:
-    await world.added("presence-x", ANN)
-    await world.added("presence-x", BOB)
-    world.store.there = False
+async def test_who_was_let_in_without_the_store_stays_in_beyond_the_limit(worker: ReportingWorker) -> None:
+    await worker.added("presence-x", ANN)
+    await worker.added("presence-x", BOB)
+    worker.store.there = False
     eve = Member("eve", "", "1.3", "", 2)
-    assert not (await world.added("presence-x", eve))[1]
+    assert not (await worker.added("presence-x", eve))[1]
     for _ in range(2):
-        assert not (await world.added("room", None, 1))[1]
-    world.store.there = True
-    await until(lambda: world.states == [True, False, True])
-    await asyncio.wait_for(world.reporter.settled(), PATIENCE_S)
-    assert sorted(await world.store.members("app", "presence-x")) == ["ann", "bob", "eve"]
-    assert await world.totals() == {"presence-x": 3, "room": 2}
-    assert (await world.added("presence-x", Member("zoe", "", "1.4", "", 2)))[1]
+        assert not (await worker.added("room", None, 1))[1]
+    worker.store.there = True
+    await until(lambda: worker.states == [True, False, True])
+    await asyncio.wait_for(worker.reporter.settled(), PATIENCE_S)
+    assert sorted(await worker.store.members("app", "presence-x")) == ["ann", "bob", "eve"]
+    assert await worker.totals() == {"presence-x": 3, "room": 2}
+    assert (await worker.added("presence-x", Member("zoe", "", "1.4", "", 2)))[1]
 
 
-async def test_after_trouble_the_totals_of_announced_channels_are_told(world: World) -> None:
+async def test_after_trouble_the_totals_of_announced_channels_are_told(worker: ReportingWorker) -> None:
     for channel in ("room", "counted", "counted", "presence-x"):
-        await world.added(channel, ANN if channel == "presence-x" else None)
-    world.reporter.refresh()
-    await until(lambda: world.resyncing[-1:] == [False])
-    assert world.numbers == [("counted", 2, False), ("counted", 2, True)]
-    assert world.rosters == [("presence-x", ["ann"], False), ("presence-x", ["ann"], True)]
+        await worker.added(channel, ANN if channel == "presence-x" else None)
+    worker.reporter.refresh()
+    await until(lambda: worker.resyncing[-1:] == [False])
+    assert worker.numbers == [("counted", 2, False), ("counted", 2, True)]
+    assert worker.rosters == [("presence-x", ["ann"], False), ("presence-x", ["ann"], True)]
 
 
 async def test_the_reconciler_repairs_what_the_store_has_wrong() -> None:
-    async with reporting(reconcile_s=0.05) as world:
-        await world.added("room")
-        await world.added("presence-x", ANN)
+    async with reporting(reconcile_s=0.05) as worker:
+        await worker.added("room")
+        await worker.added("presence-x", ANN)
         # Somebody tampers: one fact too few, one too many.
-        await world.store.report(world.reporter.incarnation, [Report("app", "room", 0), Report("app", "ghost", 3)])
-        await until(lambda: world.reporter.drift >= 2)
-        await world.reporter.settled()
-        assert await world.totals() == {"room": 1, "presence-x": 1}
+        await worker.store.report(worker.reporter.incarnation, [Report("app", "room", 0), Report("app", "ghost", 3)])
+        await until(lambda: worker.reporter.drift >= 2)
+        await worker.reporter.settled()
+        assert await worker.totals() == {"room": 1, "presence-x": 1}
 
 
 async def test_a_heartbeat_notices_that_the_incarnation_is_gone() -> None:
-    async with reporting(heartbeat_s=0.02) as world:
-        before = world.reporter.incarnation
-        await world.added("room")
-        await world.store.leave(before)
-        await world.store.acquire("leader", 1000)
-        while await world.store.purge("leader", before, lambda app, channel: Interest(True, True), 10):
+    async with reporting(heartbeat_s=0.02) as worker:
+        before = worker.reporter.incarnation
+        await worker.added("room")
+        await worker.store.leave(before)
+        await worker.store.acquire("leader", 1000)
+        while await worker.store.purge("leader", before, lambda app, channel: Interest(True, True), 10):
             pass
-        await until(lambda: world.reporter.incarnation != before)
-        await world.reporter.settled()
-        assert await world.totals() == {"room": 1}
+        await until(lambda: worker.reporter.incarnation != before)
+        await worker.reporter.settled()
+        assert await worker.totals() == {"room": 1}
 
 
 async def test_the_reconciler_takes_what_was_given_up_for_no_drift() -> None:
-    async with reporting(reconcile_s=0.05) as world:
-        before = world.reporter.incarnation
-        await world.added("room")
-        await world.added("presence-x", ANN)
-        await world.store.leave(before)
-        await world.store.acquire("leader", 1000)
+    async with reporting(reconcile_s=0.05) as worker:
+        before = worker.reporter.incarnation
+        await worker.added("room")
+        await worker.added("presence-x", ANN)
+        await worker.store.leave(before)
+        await worker.store.acquire("leader", 1000)
         # Still being given up: some of it is known, and some is not.
-        assert await world.store.purge("leader", before, lambda app, channel: Interest(True, True), 1)
-        await until(lambda: world.reporter.incarnation != before)
-        await world.reporter.settled()
-        assert world.reporter.drift == 0
-        while await world.store.purge("leader", before, lambda app, channel: Interest(True, True), 10):
+        assert await worker.store.purge("leader", before, lambda app, channel: Interest(True, True), 1)
+        await until(lambda: worker.reporter.incarnation != before)
+        await worker.reporter.settled()
+        assert worker.reporter.drift == 0
+        while await worker.store.purge("leader", before, lambda app, channel: Interest(True, True), 10):
             pass
-        assert await world.totals() == {"room": 1, "presence-x": 1}
+        assert await worker.totals() == {"room": 1, "presence-x": 1}
 
 
-async def test_a_callback_taken_back_is_not_called(world: World) -> None:
+async def test_a_callback_taken_back_is_not_called(worker: ReportingWorker) -> None:
     def never(answer: Answer, refused: bool) -> None:
         pytest.fail("called")
 
-    world.reporter.add("app", "room", None, never)
-    world.reporter.remove("app", "room", None, never)
-    await world.reporter.settled()
-    assert await world.totals() == {}
+    worker.reporter.add("app", "room", None, never)
+    worker.reporter.remove("app", "room", None, never)
+    await worker.reporter.settled()
+    assert await worker.totals() == {}
 
 
 async def test_stopping_gives_up_what_is_held() -> None:
-    world = World()
-    await world.reporter.start()
-    await world.added("room")
-    await world.reporter.stop()
-    assert await world.store.expired(60_000) == [world.reporter.incarnation]
+    worker = ReportingWorker()
+    await worker.reporter.start()
+    await worker.added("room")
+    await worker.reporter.stop()
+    assert await worker.store.expired(60_000) == [worker.reporter.incarnation]

@@ -31,8 +31,8 @@ class Peer(Protocol):
     cut: bool
 
 
-class World(Protocol):
-    """What the network asks of the world."""
+class Timetable(Protocol):
+    """What the network asks of the timetable."""
 
     def at(self, delay_s: float, action: Callable[[], None]) -> None: ...
     def note(self, text: str) -> None: ...
@@ -53,13 +53,13 @@ class Weather:
 
 
 class Wire:
-    def __init__(self, world: World, chance: Random, names: dict[str, str]) -> None:
+    def __init__(self, timetable: Timetable, chance: Random, names: dict[str, str]) -> None:
         self.weather = Weather()
         #: The server is not there.
         self.down = False
         #: Messages that have not reached it yet.
         self.under_way = 0
-        self._world = world
+        self._timetable = timetable
         self._chance = chance
         self._names = names
         self._known: set[str] = set()
@@ -76,13 +76,13 @@ class Wire:
                 self._known.add(sha)
             elif sha not in self._known:
                 return redis.exceptions.NoScriptError("NOSCRIPT")
-            return self._world.script(peer.name, name, args)
+            return self._timetable.script(peer.name, name, args)
 
         return self.send(peer, name, execute)
 
     def plain(self, peer: Peer, *commands: tuple[Any, ...]) -> asyncio.Future[Any]:
         """Commands in one message; the answer is a list."""
-        return self.send(peer, str(commands[0][0]), lambda: [self._world.plain(*command) for command in commands])
+        return self.send(peer, str(commands[0][0]), lambda: [self._timetable.plain(*command) for command in commands])
 
     def send(self, peer: Peer, what: str, execute: Callable[[], Any]) -> asyncio.Future[Any]:
         future = peer.loop.create_future()
@@ -92,7 +92,7 @@ class Wire:
         late = self._chance.random() < weather.late
         delay_s = self._chance.uniform(*LATE_S) if late else self._latency_s()
         if lost_before or lost_after or late:
-            self._world.note(
+            self._timetable.note(
                 f"{peer.name}: {what} {'late' if late else ''}{'lost before' if lost_before else ''}"
                 f"{'lost after' if lost_after else ''}"
             )
@@ -106,8 +106,8 @@ class Wire:
             self._answer(peer, future, redis.exceptions.ConnectionError("lost") if lost_after else result)
 
         self.under_way += 1
-        self._world.at(delay_s, arrive)
-        self._world.sent(peer, what)
+        self._timetable.at(delay_s, arrive)
+        self._timetable.sent(peer, what)
         return future
 
     def _answer(self, peer: Peer, future: asyncio.Future[Any], result: Any) -> None:
@@ -118,7 +118,7 @@ class Wire:
             # Through the loop, since a stopped process takes note of it only later.
             peer.loop.call_soon(_settle, future, error)
 
-        self._world.at(self._latency_s(), arrive)
+        self._timetable.at(self._latency_s(), arrive)
 
     def _latency_s(self) -> float:
         if self._chance.random() < self.weather.slow:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from engine.app import Filter
+from engine.apps.registry import MemoryAppManager
 from engine.redis import scripts
 from engine.webhooks.interest import InterestOfApps
 from tests.simulation.excuses import Excuses
@@ -26,7 +27,7 @@ from tests.simulation.server import COMMON, NAMES, Server, Snapshot
 from tests.simulation.surroundings import Clocks, given
 from tests.simulation.wire import Client, Peer, Wire
 from tests.support.stories import COMES, GOES
-from tests.webhooks.making import Apps, make_app, make_endpoint
+from tests.webhooks.making import make_app, make_endpoint
 
 START_S = 1000.0
 #: Between virtual seconds and the server's clock.
@@ -69,7 +70,7 @@ class World:
         endpoint = make_endpoint(
             event_types=frozenset(COMES + GOES), filter=Filter(channel_pattern=re.compile("^(room|presence)-"))
         )
-        self._apps = Apps(make_app(endpoint, app_id=APP))
+        self._apps = MemoryAppManager([make_app(endpoint, app_id=APP)])
         self._interest_of = InterestOfApps(self._apps, plan.settle_ms)
 
     def __enter__(self) -> World:

@@ -1,4 +1,4 @@
-"""The official JavaScript clients: one Node process (`tests/clients/driver.mjs`), driven by lines of JSON."""
+"""The official JavaScript clients: one NodeJs process (`tests/clients/driver.mjs`), driven by lines of JSON."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ TIMEOUT_S = 30.0
 def missing() -> str:
     """Why the JavaScript clients cannot run here; "" when they can."""
     if shutil.which("node") is None:
-        return "Node is not installed"
+        return "NodeJs is not installed"
     if not (CLIENTS / "node_modules" / "pusher-js").is_dir():
         return "the JavaScript clients are not installed (make test does it)"
     return ""
 
 
-class Node:
+class NodeJs:
     """``node("pusher.connect", client="a", …)`` calls a function of tests/clients and returns its answer."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Node:
         for thread in self._threads:
             thread.join(5)
 
-    def __enter__(self) -> Node:
+    def __enter__(self) -> NodeJs:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,7 +80,7 @@ class Node:
                 else:
                     future.set_result(answer["result"])
         for future in self._waiting.values():
-            future.set_exception(AssertionError(f"Node ended: {self._said()}"))
+            future.set_exception(AssertionError(f"NodeJs ended: {self._said()}"))
 
     def _read_errors(self) -> None:
         assert self._process.stderr is not None

@@ -10,7 +10,7 @@ import pytest
 from engine.webhooks.queues.sqs import dead_letters
 from engine.webhooks.queues.sqs import queue as queue_module
 from tests.support.aws import FailingLambda, MotoAws, failing_lambda, use_credentials
-from tests.webhooks.sqs_bench import Bench
+from tests.webhooks.sqs_queues import SqsQueues
 
 
 @pytest.fixture
@@ -21,18 +21,18 @@ def standin() -> Iterator[FailingLambda]:
 
 
 @pytest.fixture
-async def open_bench(aws: MotoAws, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Bench]]:
-    """Gives SQS queues of one name of their own: ``open_bench(fifo=True)``."""
+async def open_queues(aws: MotoAws, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., SqsQueues]]:
+    """Gives SQS queues of one name of their own: ``open_queues(fifo=True)``."""
     use_credentials(monkeypatch.setenv)
     # One server knows at once that there is nothing more.
     monkeypatch.setattr(dead_letters, "WAIT_S", 0)
     monkeypatch.setattr(queue_module, "IDLE_S", 0.02)
-    opened: list[Bench] = []
+    opened: list[SqsQueues] = []
 
-    def open_bench(**options: Any) -> Bench:
-        opened.append(Bench(aws.url, **options))
+    def open_queues(**options: Any) -> SqsQueues:
+        opened.append(SqsQueues(aws.url, **options))
         return opened[-1]
 
-    yield open_bench
-    for bench in opened:
-        await bench.close()
+    yield open_queues
+    for queues in opened:
+        await queues.close()

@@ -40,19 +40,3 @@ def make_event(channel: str = "room", app_id: str = "app-1", time_ms: int = NOW_
 
 def plain_job(job_id: str, *channels: str, endpoint_id: str = "e1", app_id: str = "app-1") -> Job:
     return Job(job_id, app_id, endpoint_id, '{"time_ms":1,"events":[]}', channels or ("room",), NOW_MS)
-
-
-class Apps:
-    """An AppManager of fixed apps."""
-
-    def __init__(self, *apps: App) -> None:
-        self._apps = {app.id: app for app in apps}
-
-    def by_id(self, app_id: str) -> App | None:
-        return self._apps.get(app_id)
-
-    def by_key(self, key: str) -> App | None:
-        return next((app for app in self._apps.values() if app.key == key), None)
-
-    def all(self) -> list[App]:
-        return list(self._apps.values())

@@ -49,7 +49,7 @@ class Watchlists:
         self.asked += 1
 
 
-class Rig:
+class UpdatedWorker:
     def __init__(self, *apps: App) -> None:
         self.apps = MemoryAppManager(apps)
         self.hub, self.handlers, self.watchlists = Hub(), Handlers(), Watchlists()
@@ -70,24 +70,24 @@ def an_app(app_id: str, **fields: Any) -> App:
 
 async def test_connections_follow_their_application_and_no_other_is_touched() -> None:
     steady, changing, going = an_app("s"), an_app("c"), an_app("g")
-    rig = Rig(steady, changing, going)
-    rig.hub.here = [Connection(app) for app in (steady, changing, going) for _ in range(1000)]
+    worker = UpdatedWorker(steady, changing, going)
+    worker.hub.here = [Connection(app) for app in (steady, changing, going) for _ in range(1000)]
     newer = an_app("c", enabled=False)
-    await rig.changeover.replace([an_app("s"), newer])
-    assert sorted(set(rig.handlers.told)) == [("apply_app", "c"), ("orphan", "g")]
-    assert len(rig.handlers.told) == 2000
-    assert [connection.app for connection in rig.hub.here[:2000:1000]] == [steady, newer]
-    remains = rig.hub.here[-1].app
+    await worker.changeover.replace([an_app("s"), newer])
+    assert sorted(set(worker.handlers.told)) == [("apply_app", "c"), ("orphan", "g")]
+    assert len(worker.handlers.told) == 2000
+    assert [connection.app for connection in worker.hub.here[:2000:1000]] == [steady, newer]
+    remains = worker.hub.here[-1].app
     assert (remains.enabled, remains.endpoints) == (False, ())
-    rig.handlers.told.clear()
-    await rig.changeover.replace([an_app("s"), newer])
-    assert rig.handlers.told == []
+    worker.handlers.told.clear()
+    await worker.changeover.replace([an_app("s"), newer])
+    assert worker.handlers.told == []
 
 
 async def test_many_connections_leave_the_loop_to_others() -> None:
-    rig = Rig(an_app("1"))
-    rig.hub.here = [Connection(rig.apps.all()[0]) for _ in range(5000)]
-    following = asyncio.create_task(rig.changeover.replace([an_app("1", enabled=False)]))
+    worker = UpdatedWorker(an_app("1"))
+    worker.hub.here = [Connection(worker.apps.all()[0]) for _ in range(5000)]
+    following = asyncio.create_task(worker.changeover.replace([an_app("1", enabled=False)]))
     turns = 0
     while not following.done():
         turns += 1
@@ -96,17 +96,17 @@ async def test_many_connections_leave_the_loop_to_others() -> None:
 
 
 async def test_whoever_watches_asks_again_when_watchlists_are_switched_on() -> None:
-    rig = Rig(an_app("1"))
-    await rig.changeover.replace([an_app("1"), an_app("2")])
-    await rig.changeover.replace([an_app("1", enabled=False), an_app("2")])
-    assert rig.watchlists.asked == 0
-    await rig.changeover.replace([an_app("1", watchlist_events=True), an_app("2")])
-    assert rig.watchlists.asked == 1
+    worker = UpdatedWorker(an_app("1"))
+    await worker.changeover.replace([an_app("1"), an_app("2")])
+    await worker.changeover.replace([an_app("1", enabled=False), an_app("2")])
+    assert worker.watchlists.asked == 0
+    await worker.changeover.replace([an_app("1", watchlist_events=True), an_app("2")])
+    assert worker.watchlists.asked == 1
 
 
 async def test_what_is_unknown_is_waited_for_until_the_next_set_comes() -> None:
-    rig = Rig(an_app("1"))
-    waiting = asyncio.create_task(rig.catch_up.wait(["2"]))
+    worker = UpdatedWorker(an_app("1"))
+    waiting = asyncio.create_task(worker.catch_up.wait(["2"]))
     await asyncio.sleep(0)
-    await rig.changeover.replace([an_app("1"), an_app("2")])
+    await worker.changeover.replace([an_app("1"), an_app("2")])
     await asyncio.wait_for(waiting, CATCH_UP_S / 2)

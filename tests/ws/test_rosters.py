@@ -13,7 +13,7 @@ from engine.occupancy.reporter import Member
 from engine.ws.rosters import Rosters
 from engine.ws.state import ConnectionState
 from engine.ws.subscriptions import Subscriptions
-from tests._fast.pair import Bench, Peer, bench
+from tests._fast.pair import HubServer, Peer, hub_server
 from tests.support.waiting import until
 from tests.webhooks.making import make_app
 
@@ -24,7 +24,7 @@ INFO = "{}"
 class Room:
     """Subscriptions on a bench, in which the test is the shared state."""
 
-    def __init__(self, on: Bench) -> None:
+    def __init__(self, on: HubServer) -> None:
         self._bench = on
         self._answers: list[Callable[[Answer, bool], None]] = []
         self.rosters = Rosters(on.hub)
@@ -52,7 +52,7 @@ class Room:
 
 async def test_a_departure_from_before_the_answer_does_not_outlive_it() -> None:
     """Somebody comes back while the worker is resyncing, and only now it is heard that they had gone."""
-    async with bench() as b:
+    async with hub_server() as b:
         room = Room(b)
         first = await room.ask("ada")
         room.answer(5, "ada", "bob")
@@ -71,7 +71,7 @@ async def test_a_departure_from_before_the_answer_does_not_outlive_it() -> None:
 
 async def test_what_the_first_one_heard_while_waiting_is_known() -> None:
     """Somebody leaves between the first newcomer's answer and its arrival, and returns during a resync."""
-    async with bench() as b:
+    async with hub_server() as b:
         room = Room(b)
         first = await room.ask("ada")
         room.change(4, "cem", added=False)

@@ -17,14 +17,14 @@ from engine.occupancy.memory_state import MemoryState
 from engine.protocol.channel import user_channel, watch_channel
 from engine.ws import watchlists
 from engine.ws.watchlists import Watchlists
-from tests._fast.pair import Bench, Peer, bench
+from tests._fast.pair import HubServer, Peer, hub_server
 from tests.support.waiting import until
 from tests.webhooks.making import make_app
 
 ONLINE, OFFLINE = "online", "offline"
 
 
-class Store(MemoryOccupancy):
+class FailingStore(MemoryOccupancy):
     """Can be out of reach, and answers only when it may."""
 
     there = True
@@ -44,13 +44,13 @@ class Store(MemoryOccupancy):
         return answer
 
 
-class World:
-    def __init__(self, made: Bench) -> None:
-        self.bench = made
+class WatchingWorker:
+    def __init__(self, made: HubServer) -> None:
+        self.server = made
         self.app = make_app(app_id="app")
         self.deaf = False
         self.cluster = MemoryState(lambda _: None, lambda: None, on_total_change=self._changed)
-        self.store = Store(self.cluster)
+        self.store = FailingStore(self.cluster)
         self.watchlists = Watchlists(made.hub, LocalAdapter(made.hub, lambda *_: None), self.store)
 
     async def sign_in(self, user: str, there: bool = True) -> None:
@@ -58,7 +58,7 @@ class World:
         self.cluster.report("other", [Report("app", user_channel(user), int(there), announced=True)])
 
     async def watcher(self, *users: str) -> tuple[Connection, Peer]:
-        connection, peer = await self.bench.connect()
+        connection, peer = await self.server.connect()
         connection.app = self.app
         self.watchlists.watch(connection, users)
         return connection, peer
@@ -69,15 +69,15 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with bench() as made:
-        world = World(made)
-        world.cluster.join("other")
-        await world.watchlists.start()
+async def worker() -> AsyncIterator[WatchingWorker]:
+    async with hub_server() as made:
+        worker = WatchingWorker(made)
+        worker.cluster.join("other")
+        await worker.watchlists.start()
         try:
-            yield world
+            yield worker
         finally:
-            await world.watchlists.stop()
+            await worker.watchlists.stop()
 
 
 async def heard(peer: Peer, count: int) -> list[list[tuple[str, list[str]]]]:
@@ -86,69 +86,69 @@ async def heard(peer: Peer, count: int) -> list[list[tuple[str, list[str]]]]:
     return [[(event["name"], event["user_ids"]) for event in events] for events in frames]
 
 
-async def test_a_change_while_the_store_is_asked_is_told_once(world: World) -> None:
-    world.store.may_answer.clear()
-    _, peer = await world.watcher("ada", "bob")
-    await until(lambda: world.store.asked)
+async def test_a_change_while_the_store_is_asked_is_told_once(worker: WatchingWorker) -> None:
+    worker.store.may_answer.clear()
+    _, peer = await worker.watcher("ada", "bob")
+    await until(lambda: worker.store.asked)
     # The answer under way is older than this.
-    await world.sign_in("ada")
-    world.store.may_answer.set()
+    await worker.sign_in("ada")
+    worker.store.may_answer.set()
     assert await heard(peer, 1) == [[(ONLINE, ["ada"]), (OFFLINE, ["bob"])]]
-    await world.sign_in("bob")
+    await worker.sign_in("bob")
     assert (await heard(peer, 2))[1:] == [[(ONLINE, ["bob"])]]
 
 
-async def test_a_user_watched_here_already_is_not_asked_about(world: World) -> None:
-    await world.sign_in("ada")
-    _, first = await world.watcher("ada")
+async def test_a_user_watched_here_already_is_not_asked_about(worker: WatchingWorker) -> None:
+    await worker.sign_in("ada")
+    _, first = await worker.watcher("ada")
     await heard(first, 1)
-    _, second = await world.watcher("ada")
+    _, second = await worker.watcher("ada")
     assert await heard(second, 1) == [[(ONLINE, ["ada"])]]
-    _, third = await world.watcher("ada", "bob")
+    _, third = await worker.watcher("ada", "bob")
     assert await heard(third, 1) == [[(ONLINE, ["ada"]), (OFFLINE, ["bob"])]]
-    assert world.store.asked == [[user_channel("ada")], [user_channel("bob")]]
+    assert worker.store.asked == [[user_channel("ada")], [user_channel("bob")]]
 
 
 async def test_without_the_store_online_is_who_is_here_and_the_rest_is_told_later(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    worker: WatchingWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchlists, "RETRY_S", 0.01)
-    world.store.there = False
-    await world.sign_in("ada")
-    world.bench.hub.open("app", user_channel("bob"))
-    _, peer = await world.watcher("ada", "bob")
+    worker.store.there = False
+    await worker.sign_in("ada")
+    worker.server.hub.open("app", user_channel("bob"))
+    _, peer = await worker.watcher("ada", "bob")
     assert await heard(peer, 1) == [[(ONLINE, ["bob"]), (OFFLINE, ["ada"])]]
-    world.store.there = True
+    worker.store.there = True
     assert sorted((await heard(peer, 3))[1:]) == [[(OFFLINE, ["bob"])], [(ONLINE, ["ada"])]]
 
 
-async def test_what_was_missed_is_told_by_asking_again(world: World) -> None:
-    await world.sign_in("ada")
-    _, peer = await world.watcher("ada", "bob", "carol")
+async def test_what_was_missed_is_told_by_asking_again(worker: WatchingWorker) -> None:
+    await worker.sign_in("ada")
+    _, peer = await worker.watcher("ada", "bob", "carol")
     await heard(peer, 1)
-    world.deaf = True
-    await world.sign_in("ada", there=False)
-    await world.sign_in("bob")
-    world.deaf = False
-    world.watchlists.resync()
+    worker.deaf = True
+    await worker.sign_in("ada", there=False)
+    await worker.sign_in("bob")
+    worker.deaf = False
+    worker.watchlists.resync()
     assert sorted((await heard(peer, 3))[1:]) == [[(OFFLINE, ["ada"])], [(ONLINE, ["bob"])]]
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["while it waits", "later"])
-async def test_nothing_is_kept_of_who_is_gone(world: World, answered: bool) -> None:
+async def test_nothing_is_kept_of_who_is_gone(worker: WatchingWorker, answered: bool) -> None:
     if not answered:
-        world.store.may_answer.clear()
-    (one, peer), (two, _) = await world.watcher("ada", "bob"), await world.watcher("ada")
+        worker.store.may_answer.clear()
+    (one, peer), (two, _) = await worker.watcher("ada", "bob"), await worker.watcher("ada")
     if answered:
         await heard(peer, 1)
-    await until(lambda: world.store.asked)
-    world.watchlists.drop(one)
-    assert world.bench.hub.channel("app", watch_channel("bob")) is None
-    assert world.bench.hub.channel("app", watch_channel("ada")) is not None
-    world.watchlists.drop(two)
-    assert world.bench.hub.channels() == []
-    assert not world.watchlists._watched
-    world.store.may_answer.set()
-    await world.sign_in("ada")
-    _, peer = await world.watcher("ada")
+    await until(lambda: worker.store.asked)
+    worker.watchlists.drop(one)
+    assert worker.server.hub.channel("app", watch_channel("bob")) is None
+    assert worker.server.hub.channel("app", watch_channel("ada")) is not None
+    worker.watchlists.drop(two)
+    assert worker.server.hub.channels() == []
+    assert not worker.watchlists._watched
+    worker.store.may_answer.set()
+    await worker.sign_in("ada")
+    _, peer = await worker.watcher("ada")
     assert await heard(peer, 1) == [[(ONLINE, ["ada"])]]

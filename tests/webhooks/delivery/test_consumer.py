@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Collection
 import pytest
 
 from engine.app import Endpoint
+from engine.apps.registry import MemoryAppManager
 from engine.errors import DeliveryError
 from engine.interfaces import Job, WebhookQueue
 from engine.webhooks.delivery.attempts import Attempts
@@ -19,8 +20,8 @@ from engine.webhooks.queues.memory import MemoryQueue
 from engine.webhooks.senders.http import HttpSender
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import until
-from tests.webhooks.making import SECRET, Apps
-from tests.webhooks.rig import SOON, Rig, Sender, endpoint, fail_first, numbered, open_queue
+from tests.webhooks.delivering import SOON, DeliveringApp, Sender, endpoint, fail_first, numbered, open_queue
+from tests.webhooks.making import SECRET
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -34,7 +35,7 @@ async def test_retries_repeat_the_same_request_until_it_is_taken(
 ) -> None:
     sender = HttpSender()
     await sender.start()
-    rig = Rig(queue, sender, endpoint(url=receiver.url, timeout_s=0.2))
+    rig = DeliveringApp(queue, sender, endpoint(url=receiver.url, timeout_s=0.2))
     receiver.answer(500, "drop")
     delivery = rig.delivery()
     await delivery.start()
@@ -56,7 +57,7 @@ async def test_retries_repeat_the_same_request_until_it_is_taken(
 async def test_a_retry_holds_back_its_own_channels_and_no_other(queue: WebhookQueue) -> None:
     sender = Sender()
     sender.behave = fail_first(2, 1)
-    rig = Rig(queue, sender)
+    rig = DeliveringApp(queue, sender)
     delivery = rig.delivery()
     await queue.put([numbered(1, "a"), numbered(2, "a", "b"), numbered(3, "c"), numbered(4, "b")])
     await delivery.start()
@@ -72,7 +73,7 @@ async def test_what_is_given_up_is_a_dead_letter_with_its_history_and_lets_the_n
 ) -> None:
     sender = Sender()
     sender.behave = fail_first(99, 1)
-    rig = Rig(queue, sender)
+    rig = DeliveringApp(queue, sender)
     delivery = rig.delivery()
     await delivery.start()
     dead = numbered(1)
@@ -104,7 +105,7 @@ async def test_retry_times_follow_the_policy_with_jitter() -> None:
 
     sender = Sender()
     sender.behave = fail_first(99, 1)
-    rig = Rig(Noting(), sender, endpoint(retry=type(SOON)()))
+    rig = DeliveringApp(Noting(), sender, endpoint(retry=type(SOON)()))
     delivery = rig.delivery()
     await delivery.start()
     for _ in range(20):
@@ -119,13 +120,13 @@ async def test_retry_times_follow_the_policy_with_jitter() -> None:
 
 
 async def test_a_webhook_that_another_worker_has_heard_of_first_is_waited_for(queue: WebhookQueue) -> None:
-    rig = Rig(queue, Sender())
-    apps = Apps()
+    rig = DeliveringApp(queue, Sender())
+    apps = MemoryAppManager()
     asked: list[set[str]] = []
 
     async def catch_up(names: Collection[str]) -> None:
         asked.append({*names})
-        apps.__init__(rig.app)  # type: ignore[misc]
+        apps.replace([rig.app])
 
     attempts = Attempts(queue, apps, {"http": rig.sender}, rig.metrics, catch_up=catch_up)
     delivery = Delivery(queue, attempts, rig.metrics)
@@ -138,7 +139,7 @@ async def test_a_webhook_that_another_worker_has_heard_of_first_is_waited_for(qu
 
 
 async def test_what_no_webhook_is_configured_for_is_buried_with_the_reason(queue: WebhookQueue) -> None:
-    rig = Rig(queue, Sender())
+    rig = DeliveringApp(queue, Sender())
     delivery = rig.delivery()
     await delivery.start()
     foreign = numbered(1)
@@ -160,7 +161,7 @@ async def test_a_black_hole_delays_nobody_else_and_memory_stays_bounded(queue: W
             await open_again.wait()
 
     sender.behave = hang
-    rig = Rig(queue, sender, endpoint("hole"), endpoint("good"))
+    rig = DeliveringApp(queue, sender, endpoint("hole"), endpoint("good"))
     delivery = rig.delivery(lane_jobs=100)
     await delivery.start()
     await queue.put([numbered(n, f"room-{n}", endpoint_id="hole") for n in range(500)])
@@ -190,7 +191,7 @@ async def test_order_holds_whatever_fails_and_however_often_the_leader_changes(q
             raise DeliveryError("status 503")
 
     sender.behave = stumble
-    rig = Rig(queue, sender, endpoint("e1"), endpoint("e2"))
+    rig = DeliveringApp(queue, sender, endpoint("e1"), endpoint("e2"))
     sent: list[Job] = []
     for n in range(300):
         channels = choose.sample("abcdef", choose.randint(1, 3))
@@ -229,7 +230,7 @@ async def test_stop_lets_requests_end_and_gives_the_rest_back_in_order(queue: We
             await asyncio.sleep(60)
 
     sender.behave = slow
-    rig = Rig(queue, sender)
+    rig = DeliveringApp(queue, sender)
     delivery = rig.delivery(grace_s=0.3)
     await delivery.start()
     await queue.put([numbered(1, "a"), numbered(2, "b"), numbered(3, "a"), numbered(4, "b")])
@@ -249,7 +250,7 @@ async def test_stop_lets_requests_end_and_gives_the_rest_back_in_order(queue: We
 
 async def test_a_job_that_stands_in_the_queue_twice_is_sent_once(queue: WebhookQueue) -> None:
     sender = Sender()
-    rig = Rig(queue, sender)
+    rig = DeliveringApp(queue, sender)
     delivery = rig.delivery()
     twice, other = numbered(1), numbered(2)
     await queue.put([twice, other, twice, other])
@@ -266,7 +267,7 @@ async def test_a_sender_that_breaks_ends_in_the_dead_letters(queue: WebhookQueue
         raise KeyError("secret")
 
     sender.behave = broken
-    rig = Rig(queue, sender)
+    rig = DeliveringApp(queue, sender)
     delivery = rig.delivery()
     await delivery.start()
     await queue.put([numbered(1)])
@@ -284,7 +285,7 @@ async def test_figures_for_the_metrics_page(queue: WebhookQueue) -> None:
         await never.wait()
 
     sender.behave = hang
-    rig = Rig(queue, sender)
+    rig = DeliveringApp(queue, sender)
     await queue.put([numbered(n) for n in range(3)])
     delivery = rig.delivery(grace_s=0.05, measure_every_s=0.05)
     await delivery.start()

@@ -19,7 +19,7 @@ from engine.webhooks.delivery.consumer import Delivery
 from engine.webhooks.queues.redis import RedisQueue
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until
-from tests.webhooks.rig import Rig, Sender, endpoint, fail_first, numbered
+from tests.webhooks.delivering import DeliveringApp, Sender, endpoint, fail_first, numbered
 
 LEASE_S = 0.3
 
@@ -35,8 +35,8 @@ class Cluster:
     def queue(self, name: str) -> RedisQueue:
         return RedisQueue(self.client, self.prefix, name, lease_s=LEASE_S, timeout_s=0.5)
 
-    def rig(self, name: str, *endpoints: Endpoint) -> Rig:
-        return Rig(self.queue(name), self.sender, *endpoints)
+    def rig(self, name: str, *endpoints: Endpoint) -> DeliveringApp:
+        return DeliveringApp(self.queue(name), self.sender, *endpoints)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
 from engine.webhooks.queues.memory import MemoryQueue
 from tests.support.waiting import until
-from tests.webhooks.rig import Rig, Sender, fail_first, numbered
+from tests.webhooks.delivering import DeliveringApp, Sender, fail_first, numbered
 
 
 async def test_a_retry_that_comes_due_before_its_parking_was_answered_is_not_lost() -> None:
@@ -31,7 +31,7 @@ async def test_a_retry_that_comes_due_before_its_parking_was_answered_is_not_los
 
     sender = Sender()
     sender.behave = fail_first(1, 1)
-    rig = Rig(Late(), sender)
+    rig = DeliveringApp(Late(), sender)
     delivery = rig.delivery()
     await delivery.start()
     await rig.queue.put([numbered(1)])
@@ -52,7 +52,7 @@ async def test_nothing_is_sent_while_the_lease_may_be_lost() -> None:
 
     sender = Sender()
     queue = Leased()
-    rig = Rig(queue, sender)
+    rig = DeliveringApp(queue, sender)
 
     async def lose_it(_: Endpoint, __: Job) -> None:
         queue.valid = False
@@ -100,7 +100,7 @@ def test_a_job_that_is_delivered_while_the_books_are_compared_is_not_sent_again(
         sender.behave = wait_for_it
         queue = Slow()
         queue.sender = sender
-        rig = Rig(queue, sender)
+        rig = DeliveringApp(queue, sender)
         await queue.put([numbered(1)])
         delivery = rig.delivery(reconcile_every_s=0.05)
         await delivery.start()
@@ -131,7 +131,7 @@ async def test_what_is_under_way_ends_when_another_has_taken_over() -> None:
 
     sender.behave = hang
     queue = Lost()
-    rig = Rig(queue, sender)
+    rig = DeliveringApp(queue, sender)
     await queue.put([numbered(1)])
     delivery = rig.delivery()
     await delivery.start()
@@ -172,7 +172,7 @@ async def test_a_queue_that_fails_now_and_then_loses_and_repeats_nothing() -> No
 
     sender = Sender()
     sender.behave = fail_first(1, *range(0, 40, 3))
-    rig = Rig(Shaky(), sender)
+    rig = DeliveringApp(Shaky(), sender)
     delivery = rig.delivery(lane_jobs=10)
     await delivery.start()
     for n in range(40):

@@ -23,7 +23,7 @@ from tests.webhooks.making import plain_job
 LEASE_S = 0.15
 
 
-class Bench:
+class RedisQueues:
     """A Redis client, a prefix of its own, and queues on it."""
 
     def __init__(self, client: Redis) -> None:
@@ -47,18 +47,18 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(url: str) -> AsyncIterator[Bench]:
+async def redis_queues(url: str) -> AsyncIterator[RedisQueues]:
     client = Redis.from_url(url)
     try:
-        yield Bench(client)
+        yield RedisQueues(client)
     finally:
         await client.aclose()
 
 
 @pytest.fixture
-async def b(redis_url: str) -> AsyncIterator[Bench]:
-    async with bench(redis_url) as b:
-        yield b
+async def queues(redis_url: str) -> AsyncIterator[RedisQueues]:
+    async with redis_queues(redis_url) as queues:
+        yield queues
 
 
 def ids(reserved: Reservation) -> list[str]:
@@ -72,8 +72,8 @@ async def attached_after_lease(queue: RedisQueue) -> None:
     await until(attached)
 
 
-async def test_only_one_consumer_at_a_time_and_a_dead_ones_jobs_come_first(b: Bench) -> None:
-    dead, heir = b.queue("dead", LEASE_S), b.queue("heir")
+async def test_only_one_consumer_at_a_time_and_a_dead_ones_jobs_come_first(queues: RedisQueues) -> None:
+    dead, heir = queues.queue("dead", LEASE_S), queues.queue("heir")
     assert await dead.attach() is not None
     await dead.put([plain_job(i) for i in "abcd"])
     jobs = (await dead.reserve(3)).jobs
@@ -88,7 +88,7 @@ async def test_only_one_consumer_at_a_time_and_a_dead_ones_jobs_come_first(b: Be
     assert ids(reserved) == ["a", "b", "c", "d", "e"]
     assert reserved.jobs[0].attempt == 3
     # The dead one was only asleep: whatever it tries is refused, and it may come back under a new name.
-    asleep = [b.queue("dead") for _ in range(4)]
+    asleep = [queues.queue("dead") for _ in range(4)]
     for refused in (
         asleep[0].attach(),
         asleep[1].ack(jobs[1]),
@@ -105,9 +105,9 @@ async def test_only_one_consumer_at_a_time_and_a_dead_ones_jobs_come_first(b: Be
     assert len((await dead.reserve(10)).jobs) == 5
 
 
-async def test_the_lease_is_known_locally_and_renewed_by_reserving(b: Bench) -> None:
+async def test_the_lease_is_known_locally_and_renewed_by_reserving(queues: RedisQueues) -> None:
     now = [100.0]
-    queue = b.queue("one", 2.0, clock=lambda: now[0])  # type: ignore[arg-type]
+    queue = queues.queue("one", 2.0, clock=lambda: now[0])  # type: ignore[arg-type]
     assert not queue.attached
     await queue.attach()
     now[0] += 1.9
@@ -119,8 +119,8 @@ async def test_the_lease_is_known_locally_and_renewed_by_reserving(b: Bench) -> 
     assert not queue.attached
 
 
-async def test_a_worker_known_to_be_dead_is_not_waited_for(b: Bench) -> None:
-    dead, heir = b.queue("worker-1"), b.queue("worker-10")
+async def test_a_worker_known_to_be_dead_is_not_waited_for(queues: RedisQueues) -> None:
+    dead, heir = queues.queue("worker-1"), queues.queue("worker-10")
     await dead.attach()
     await heir.expire("worker-10")
     await heir.expire("worker")
@@ -129,8 +129,8 @@ async def test_a_worker_known_to_be_dead_is_not_waited_for(b: Bench) -> None:
     assert await heir.attach() is not None
 
 
-async def test_a_reply_that_got_lost_is_found_again_on_attaching(b: Bench) -> None:
-    queue, same = b.queue(), b.queue()
+async def test_a_reply_that_got_lost_is_found_again_on_attaching(queues: RedisQueues) -> None:
+    queue, same = queues.queue(), queues.queue()
     await queue.attach()
     await queue.put([plain_job(i) for i in "abc"])
     held = (await queue.reserve(1)).jobs
@@ -143,15 +143,15 @@ async def test_a_reply_that_got_lost_is_found_again_on_attaching(b: Bench) -> No
     assert await queue.depth() == {"waiting": 1, "in_flight": 0, "delayed": 0, "dead": 0}
 
 
-async def test_a_store_that_lost_everything_gets_the_held_jobs_back(b: Bench) -> None:
-    queue = b.queue()
+async def test_a_store_that_lost_everything_gets_the_held_jobs_back(queues: RedisQueues) -> None:
+    queue = queues.queue()
     await queue.attach()
     await queue.put([plain_job(i) for i in "abc"])
     held = (await queue.reserve(3)).jobs
     held[1].attempt = 2
     await queue.retry(held[1], 1000)
-    for key in await b.client.keys(b.prefix + "*"):
-        await b.client.delete(key)
+    for key in await queues.client.keys(queues.prefix + "*"):
+        await queues.client.delete(key)
     with pytest.raises(StoreUnavailable):
         await queue.reserve(1)
     assert not queue.attached
@@ -160,45 +160,45 @@ async def test_a_store_that_lost_everything_gets_the_held_jobs_back(b: Bench) ->
     assert [(job.id, job.attempt) for job in backlog.in_flight] == [("a", 0), ("b", 2), ("c", 0)]
 
 
-async def test_requeue_by_hand_as_the_documentation_says(b: Bench) -> None:
-    queue = b.queue()
+async def test_requeue_by_hand_as_the_documentation_says(queues: RedisQueues) -> None:
+    queue = queues.queue()
     await queue.attach()
     await queue.put([plain_job(i) for i in "abc"])
     for job in (await queue.reserve(3)).jobs:
         job.attempt, job.errors = 5, ["status 500"] * 5
         await queue.bury(job)
     await queue.put([plain_job("d")])
-    assert await b.hand("LLEN", "<prefix>failed") == 3
-    shown = orjson.loads((await b.hand("LRANGE", "<prefix>failed", 0, 5))[0])  # type: ignore[index]
+    assert await queues.hand("LLEN", "<prefix>failed") == 3
+    shown = orjson.loads((await queues.hand("LRANGE", "<prefix>failed", 0, 5))[0])  # type: ignore[index]
     assert (shown["id"], shown["attempt"], shown["errors"]) == ("a", 5, ["status 500"] * 5)
     for _ in range(3):
-        assert await b.hand("RPOPLPUSH", "<prefix>failed", "<prefix>default")
+        assert await queues.hand("RPOPLPUSH", "<prefix>failed", "<prefix>default")
     reserved = await queue.reserve(10)
     assert [(job.id, job.attempt, job.errors) for job in reserved.jobs] == [(i, 0, []) for i in "abcd"]
 
 
-async def test_a_job_written_by_hand_is_taken_whatever_its_order_of_members(b: Bench) -> None:
-    queue = b.queue()
+async def test_a_job_written_by_hand_is_taken_whatever_its_order_of_members(queues: RedisQueues) -> None:
+    queue = queues.queue()
     await queue.attach()
     entry = orjson.loads(encode(plain_job("a")))
-    await b.hand("LPUSH", "<prefix>default", orjson.dumps(dict(sorted(entry.items()))).decode())
+    await queues.hand("LPUSH", "<prefix>default", orjson.dumps(dict(sorted(entry.items()))).decode())
     reserved = await queue.reserve(10, {"app-1/e1"})
     assert (ids(reserved), reserved.deferred) == ([], {"app-1/e1"})
     assert ids(await queue.resume("app-1/e1", 10)) == ["a"]
 
 
-async def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(b: Bench) -> None:
-    queue = b.queue()
+async def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(queues: RedisQueues) -> None:
+    queue = queues.queue()
     await queue.attach()
     hostile = [b"", b"\xff\xfe", b"{}", b'{"app_id":"a","endpoint_id":"b"}', b"[" * 5000, b"\x00" * 100_000]
     hostile += [b'{"app_id":"a","endpoint_id":"b",' + b'"id":' * 10, b"null", b'"text"']
     for entry in hostile:
-        await b.client.rpush(b.prefix + "default", entry)
-    await b.client.zadd(b.prefix + "delayed", {b"rubbish": 0})
+        await queues.client.rpush(queues.prefix + "default", entry)
+    await queues.client.zadd(queues.prefix + "delayed", {b"rubbish": 0})
     await queue.put([plain_job("good")])
     assert ids(await queue.reserve(100)) == ["good"]
-    assert b.metrics.value("webhook_malformed_jobs_total") == len(hostile) + 1
-    dead = await b.client.lrange(b.prefix + "failed", 0, -1)
+    assert queues.metrics.value("webhook_malformed_jobs_total") == len(hostile) + 1
+    dead = await queues.client.lrange(queues.prefix + "failed", 0, -1)
     assert len(dead) == len(hostile) + 1
     assert orjson.loads(dead[0])["malformed"]
     assert orjson.loads(dead[0])["entry"] == "rubbish"
@@ -206,14 +206,14 @@ async def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(b: Bench)
     # Requeued by hand, they come back as they were.
     assert await queue.requeue(None) == len(dead)
     assert ids(await queue.reserve(100)) == []
-    assert await b.client.lrange(b.prefix + "failed", 0, -1) == dead
+    assert await queues.client.lrange(queues.prefix + "failed", 0, -1) == dead
     assert await queue.dead_letters(100) == []
 
 
-async def test_keys_of_the_wrong_type_are_an_error_not_a_crash(b: Bench) -> None:
-    queue = b.queue()
+async def test_keys_of_the_wrong_type_are_an_error_not_a_crash(queues: RedisQueues) -> None:
+    queue = queues.queue()
     await queue.attach()
-    await b.client.set(b.prefix + "default", "text")
+    await queues.client.set(queues.prefix + "default", "text")
     with pytest.raises(StoreUnavailable):
         await queue.reserve(1)
     with pytest.raises(StoreUnavailable):
@@ -222,18 +222,18 @@ async def test_keys_of_the_wrong_type_are_an_error_not_a_crash(b: Bench) -> None
         await queue.wait(0.01)
 
 
-async def test_dead_letters_are_limited_and_the_loss_is_counted(b: Bench) -> None:
-    queue = b.queue(max_dead_letters=2)
+async def test_dead_letters_are_limited_and_the_loss_is_counted(queues: RedisQueues) -> None:
+    queue = queues.queue(max_dead_letters=2)
     await queue.attach()
     await queue.put([plain_job(i) for i in "abc"])
     for job in (await queue.reserve(3)).jobs:
         await queue.bury(job)
     assert [job.id for job in await queue.dead_letters(10)] == ["c", "b"]
-    assert b.metrics.value("webhook_dead_letters_dropped_total") == 1
+    assert queues.metrics.value("webhook_dead_letters_dropped_total") == 1
 
 
-async def test_nothing_is_left_behind_when_all_is_delivered(b: Bench) -> None:
-    queue = b.queue()
+async def test_nothing_is_left_behind_when_all_is_delivered(queues: RedisQueues) -> None:
+    queue = queues.queue()
     await queue.attach()
     await queue.put([plain_job("a"), plain_job("b")])
     await queue.reserve(1, {"app-1/e1"})
@@ -242,13 +242,13 @@ async def test_nothing_is_left_behind_when_all_is_delivered(b: Bench) -> None:
     for job in jobs:
         await queue.ack(job)
     await queue.detach()
-    assert await b.client.keys(b.prefix + "*") == []
+    assert await queues.client.keys(queues.prefix + "*") == []
 
 
 async def test_a_server_that_hangs_or_is_gone_is_told_in_time() -> None:
     with ValkeyServer() as server:
-        async with bench(server.url) as b:
-            queue = b.queue(timeout_s=0.2)
+        async with redis_queues(server.url) as queues:
+            queue = queues.queue(timeout_s=0.2)
             await queue.attach()
             server.pause()
             for call in (queue.put([plain_job("a")]), queue.reserve(1), queue.depth(), queue.wait(0.05)):

@@ -12,37 +12,37 @@ from engine.errors import StoreUnavailable
 from engine.webhooks.job import make_job
 from tests.support.aws import CREDENTIALS, FailingLambda, MotoAws
 from tests.webhooks.making import NOW_MS, make_event, plain_job
-from tests.webhooks.sqs_bench import Bench, taken
+from tests.webhooks.sqs_queues import SqsQueues, taken
 
 
-async def test_a_job_put_twice_is_one_job_in_a_fifo_queue(open_bench: Callable[..., Bench]) -> None:
-    bench = open_bench(fifo=True)
-    queue = await bench.consumer()
+async def test_a_job_put_twice_is_one_job_in_a_fifo_queue(open_queues: Callable[..., SqsQueues]) -> None:
+    queues = open_queues(fifo=True)
+    queue = await queues.consumer()
     for _ in range(2):
         await queue.put([plain_job("a"), plain_job("b")])
     assert [job.id for job in await taken(queue, 2)] == ["a", "b"]
     assert await queue.depth() == {"waiting": 0, "in_flight": 2, "delayed": 0, "dead": 0}
 
 
-async def test_a_dead_letter_is_requeued_at_once_in_a_fifo_queue(open_bench: Callable[..., Bench]) -> None:
+async def test_a_dead_letter_is_requeued_at_once_in_a_fifo_queue(open_queues: Callable[..., SqsQueues]) -> None:
     """SQS would drop the same message within five minutes."""
-    bench = open_bench(fifo=True)
-    queue = await bench.consumer()
+    queues = open_queues(fifo=True)
+    queue = await queues.consumer()
     await queue.put([plain_job("a"), plain_job("b")])
     for job in await taken(queue, 2):
         job.attempt, job.errors = 6, ["status 500"]
         await queue.bury(job)
-    operator = await bench.queue()
+    operator = await queues.queue()
     assert [job.errors for job in await operator.dead_letters(10)] == [["status 500"]] * 2
     assert await operator.requeue(None) == 2
     assert sorted([(job.id, job.attempt) for job in await taken(queue, 2)]) == [("a", 0), ("b", 0)]
     assert await operator.purge_dead_letters() == 0
 
 
-async def test_any_text_survives(open_bench: Callable[..., Bench]) -> None:
+async def test_any_text_survives(open_queues: Callable[..., SqsQueues]) -> None:
     text = "".join(map(chr, [*range(0x100), 0xFFFD, 0xFFFE, 0xFFFF, 0x10FFFF]))
-    bench = open_bench()
-    queue = await bench.consumer()
+    queues = open_queues()
+    queue = await queues.consumer()
     job = plain_job("a", text)
     job.body = json.dumps({"time_ms": 1, "events": [{"data": text}]}, ensure_ascii=False)
     await queue.put([job])
@@ -54,7 +54,7 @@ async def test_any_text_survives(open_bench: Callable[..., Bench]) -> None:
 
 
 async def test_what_is_too_large_for_sqs_is_sent_in_parts(
-    open_bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+    open_queues: Callable[..., SqsQueues], caplog: pytest.LogCaptureFixture
 ) -> None:
     events = [make_event(f"room-{n}-{'x' * 180}") for n in range(2000)]
     job = make_job("app-1", "e1", events, NOW_MS)
@@ -63,8 +63,8 @@ async def test_what_is_too_large_for_sqs_is_sent_in_parts(
     huge.body = '{"time_ms":1,"events":[{"data":"' + "x" * 300_000 + '"}]}'
 
     with caplog.at_level(logging.ERROR):
-        bench = open_bench(fifo=True)
-        queue = await bench.consumer()
+        queues = open_queues(fifo=True)
+        queue = await queues.consumer()
         await queue.put([plain_job("before"), job, huge, plain_job("after")])
         before, *parts, after = (await queue.reserve(10)).jobs
         assert [before.id, after.id] == ["before", "after"]
@@ -82,20 +82,20 @@ async def test_what_is_too_large_for_sqs_is_sent_in_parts(
     ]
 
 
-async def test_queues_are_made_where_they_are_missing(open_bench: Callable[..., Bench], aws: MotoAws) -> None:
-    bench = open_bench(fifo=True, queue_url_prefix=None)
-    queue = await bench.queue()
+async def test_queues_are_made_where_they_are_missing(open_queues: Callable[..., SqsQueues], aws: MotoAws) -> None:
+    queues = open_queues(fifo=True, queue_url_prefix=None)
+    queue = await queues.queue()
     assert await queue.depth() == {"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 0}
     assert await queue._sqs.find("default") == f"{aws.url}/123456789012/sockudo_queue_default.fifo"
     assert await queue._sqs.find("failed") == f"{aws.url}/123456789012/sockudo_queue_failed"
-    named = Bench(aws.url, fifo=True, queue_url_prefix=f"{aws.url}/123456789012")
+    named = SqsQueues(aws.url, fifo=True, queue_url_prefix=f"{aws.url}/123456789012")
     assert (await (await named.queue()).depth())["dead"] == 0
     await named.close()
 
 
-async def test_a_strangers_message_becomes_a_dead_letter(open_bench: Callable[..., Bench]) -> None:
-    bench = open_bench()
-    queue = await bench.consumer()
+async def test_a_strangers_message_becomes_a_dead_letter(open_queues: Callable[..., SqsQueues]) -> None:
+    queues = open_queues()
+    queue = await queues.consumer()
     url = await queue._sqs.find("default")
     for body in ("no job", "[]", '{"id":"a"}'):
         await queue._sqs._call("send_message", QueueUrl=url, MessageBody=body)
@@ -108,9 +108,9 @@ async def test_a_strangers_message_becomes_a_dead_letter(open_bench: Callable[..
     assert await queue.purge_dead_letters() == 3
 
 
-async def test_sqs_out_of_reach(open_bench: Callable[..., Bench]) -> None:
-    bench = open_bench(endpoint_url="http://127.0.0.1:9")
-    queue = await bench.queue()
+async def test_sqs_out_of_reach(open_queues: Callable[..., SqsQueues]) -> None:
+    queues = open_queues(endpoint_url="http://127.0.0.1:9")
+    queue = await queues.queue()
     for call in (
         queue.put([plain_job("a")]),
         queue.attach(),
@@ -122,10 +122,12 @@ async def test_sqs_out_of_reach(open_bench: Callable[..., Bench]) -> None:
             await call
 
 
-async def test_what_sqs_refuses_is_told_in_one_line(open_bench: Callable[..., Bench], standin: FailingLambda) -> None:
+async def test_what_sqs_refuses_is_told_in_one_line(
+    open_queues: Callable[..., SqsQueues], standin: FailingLambda
+) -> None:
     standin.answer(403, {"__type": "com.amazonaws.sqs#AccessDeniedException", "message": "not you\nsignature: x"})
-    bench = open_bench(endpoint_url=standin.url, queue_url_prefix=None)
-    queue = await bench.queue()
+    queues = open_queues(endpoint_url=standin.url, queue_url_prefix=None)
+    queue = await queues.queue()
     with pytest.raises(StoreUnavailable) as refused:
         await queue.put([plain_job("a")])
     assert str(refused.value) == "queue sockudo_queue_default: AccessDeniedException: not you"

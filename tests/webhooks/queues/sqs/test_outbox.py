@@ -13,14 +13,14 @@ from engine.errors import StoreUnavailable
 from engine.webhooks.job import encode
 from engine.webhooks.queues.sqs.outbox import MemoryOutbox, RedisOutbox
 from tests.webhooks.making import plain_job
-from tests.webhooks.sqs_bench import Bench, taken
+from tests.webhooks.sqs_queues import SqsQueues, taken
 
 
-async def test_jobs_of_the_leaders_commit_go_on_to_sqs(open_bench: Callable[..., Bench], redis_url: str) -> None:
-    bench = open_bench()
+async def test_jobs_of_the_leaders_commit_go_on_to_sqs(open_queues: Callable[..., SqsQueues], redis_url: str) -> None:
+    queues = open_queues()
     client, name = Redis.from_url(redis_url), f"{uuid4().hex}:outbox"
     try:
-        queue = await bench.consumer(RedisOutbox(client, name))
+        queue = await queues.consumer(RedisOutbox(client, name))
         assert queue.default_list == name
         waiting = asyncio.create_task(queue.wait(5.0))
         await client.rpush(name, encode(plain_job("a")), b"no job", encode(plain_job("b")))
@@ -37,10 +37,10 @@ async def test_jobs_of_the_leaders_commit_go_on_to_sqs(open_bench: Callable[...,
         await client.aclose()
 
 
-async def test_in_one_process_a_job_is_taken_without_any_wait(open_bench: Callable[..., Bench]) -> None:
+async def test_in_one_process_a_job_is_taken_without_any_wait(open_queues: Callable[..., SqsQueues]) -> None:
     """So nothing can happen between the leader's look, its jobs and its commit."""
-    bench = open_bench()
-    queue = await bench.queue(MemoryOutbox(max_jobs=3))
+    queues = open_queues()
+    queue = await queues.queue(MemoryOutbox(max_jobs=3))
     assert queue.default_list is None
     coroutine = queue.put([plain_job("a"), plain_job("b"), plain_job("c")])
     with pytest.raises(StopIteration):
@@ -49,14 +49,14 @@ async def test_in_one_process_a_job_is_taken_without_any_wait(open_bench: Callab
         await queue.put([plain_job("d")])
     assert (await queue.depth())["waiting"] == 3
     await queue.stop()
-    assert [job.id for job in await taken(await bench.consumer(), 3)] == ["a", "b", "c"]
+    assert [job.id for job in await taken(await queues.consumer(), 3)] == ["a", "b", "c"]
 
 
 async def test_what_cannot_be_sent_before_the_end_is_told(
-    open_bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+    open_queues: Callable[..., SqsQueues], caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench = open_bench(endpoint_url="http://127.0.0.1:9")
-    queue = await bench.queue(MemoryOutbox())
+    queues = open_queues(endpoint_url="http://127.0.0.1:9")
+    queue = await queues.queue(MemoryOutbox())
     await queue.put([plain_job("a")])
     await queue.stop()
     assert "1 webhook requests are lost, SQS did not take them: queue" in caplog.text

@@ -13,7 +13,7 @@ from tests.support.aws import REGION
 from tests.support.waiting import PATIENCE_S
 
 
-class Bench:
+class SqsQueues:
     """Queues of one name, with the same options. Each is a worker of its own."""
 
     def __init__(self, url: str, **options: Any) -> None:

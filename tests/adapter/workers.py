@@ -14,14 +14,14 @@ from engine.adapter.shared_memory_files import LogFiles
 from engine.config.redis import RedisOptions
 from engine.interfaces import ClusterEvents, MemberChange, TotalChange
 from engine.metrics.metrics import Metrics
-from tests._fast.pair import Bench, bench
+from tests._fast.pair import HubServer, hub_server
 from tests.support.waiting import PATIENCE_S
 
 #: Events of so many bytes are sure to go through the log of one host.
 LONGEST_EVENT = 1024
 
 
-class Node:
+class AdapterWorker:
     """One worker's hub and adapter.
 
     :param log: for a HostAdapter, whose worker has this number in it; None for one of the others.
@@ -29,14 +29,14 @@ class Node:
 
     def __init__(
         self,
-        hub_bench: Bench,
+        server: HubServer,
         options: RedisOptions,
         prefix: str,
         fallback: bool = True,
         log: LogFiles | None = None,
         number: int = 0,
     ) -> None:
-        self.bench = hub_bench
+        self.server = server
         self.prefix = prefix
         self.metrics = Metrics()
         self.members: list[MemberChange] = []
@@ -53,7 +53,7 @@ class Node:
             on_connected=self.states.append,
             on_missed=self.missed.append,
         )
-        given = (hub_bench.hub, options, prefix, fallback, events, self.metrics.adapter)
+        given = (server.hub, options, prefix, fallback, events, self.metrics.adapter)
         self.adapter: RedisAdapter
         if log is not None:
             self.adapter = HostAdapter(*given, log.open(number), log.wakers[number])
@@ -72,24 +72,24 @@ class Node:
 
 
 @asynccontextmanager
-async def nodes_on(
-    options: RedisOptions, nodes: int = 2, fallback: bool = True, host: bool = False
-) -> AsyncIterator[list[Node]]:
+async def workers_on(
+    options: RedisOptions, count: int = 2, fallback: bool = True, host: bool = False
+) -> AsyncIterator[list[AdapterWorker]]:
     """Workers that are started, whose topics nobody else has.
 
     :param host: they share the log of one host.
     """
     prefix = f"t-{uuid.uuid4().hex}:"
-    async with bench() as one, bench() as two:
-        with _log(nodes if host else 0) as log:
-            made = [Node(b, options, prefix, fallback, log, n) for n, b in enumerate((one, two)[:nodes])]
+    async with hub_server() as one, hub_server() as two:
+        with _log(count if host else 0) as log:
+            made = [AdapterWorker(b, options, prefix, fallback, log, n) for n, b in enumerate((one, two)[:count])]
             try:
-                for node in made:
-                    await node.adapter.start()
+                for worker in made:
+                    await worker.adapter.start()
                 yield made
             finally:
-                for node in made:
-                    await node.adapter.stop()
+                for worker in made:
+                    await worker.adapter.stop()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from engine.app import App, Endpoint, RetryPolicy
+from engine.apps.registry import MemoryAppManager
 from engine.errors import DeliveryError
 from engine.interfaces import Job, WebhookQueue, WebhookSender
 from engine.metrics.metrics import Metrics
@@ -20,7 +21,7 @@ from engine.webhooks.job import make_job
 from engine.webhooks.queues.memory import MemoryQueue
 from engine.webhooks.queues.redis import RedisQueue
 from tests.support.waiting import until
-from tests.webhooks.making import NOW_MS, Apps, make_app, make_endpoint, make_event
+from tests.webhooks.making import NOW_MS, make_app, make_endpoint, make_event
 
 SOON = RetryPolicy(delays_s=(0.01, 0.02), jitter=0.1)
 
@@ -78,7 +79,7 @@ def fail_first(times: int, *numbers: int) -> Callable[[Endpoint, Job], Awaitable
     return behave
 
 
-class Rig:
+class DeliveringApp:
     """One app on one queue. `delivery()` makes as many consumers as a test wants."""
 
     def __init__(self, queue: WebhookQueue, sender: WebhookSender, *endpoints: Endpoint) -> None:
@@ -89,7 +90,7 @@ class Rig:
 
     def delivery(self, queue: WebhookQueue | None = None, **options: Any) -> Delivery:
         queue = queue or self.queue
-        attempts = Attempts(queue, Apps(self.app), {"http": self.sender}, self.metrics)
+        attempts = Attempts(queue, MemoryAppManager([self.app]), {"http": self.sender}, self.metrics)
         return Delivery(queue, attempts, self.metrics, **options)
 
     async def is_empty(self) -> bool:
