@@ -31,9 +31,13 @@ cdef class Sizes(Tally):
     cdef int note(self, double size) except -1
 
 
-cdef class Counts:
+cdef class ByLabels:
     cdef dict _known
 
 
-cdef class AllSizes:
-    cdef dict _known
+cdef class Counts(ByLabels):
+    pass
+
+
+cdef class AllSizes(ByLabels):
+    pass

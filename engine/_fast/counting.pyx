@@ -73,11 +73,27 @@ cdef class Sizes(Tally):
         return taken
 
 
-cdef class Counts:
-    """A family of counts. A subclass makes the `Count` of label values that were not met before (`make`)."""
+cdef class ByLabels:
+    """A family's series by their label values. A subclass makes those that were not met before (`make`)."""
 
     def __init__(self):
         self._known = {}
+
+    def of(self, *labels):
+        """The series of these label values, for where it is used again and again. It begins at 0."""
+        found = self._known.get(labels)
+        return self.make(labels) if found is None else found
+
+    def make(self, tuple labels):
+        raise NotImplementedError
+
+    @property
+    def known(self) -> dict:
+        return self._known
+
+
+cdef class Counts(ByLabels):
+    """A family of counts."""
 
     def add(self, double amount, *labels):
         found = self._known.get(labels)
@@ -85,38 +101,12 @@ cdef class Counts:
             found = self.make(labels)
         (<Count?>found).grow(amount)
 
-    def of(self, *labels) -> Count:
-        """The count of these label values, for where it is added to again and again. It begins at 0."""
-        found = self._known.get(labels)
-        return self.make(labels) if found is None else found
 
-    def make(self, tuple labels):
-        raise NotImplementedError
-
-    @property
-    def known(self) -> dict:
-        return self._known
-
-
-cdef class AllSizes:
-    """The same for a family of histograms."""
-
-    def __init__(self):
-        self._known = {}
+cdef class AllSizes(ByLabels):
+    """A family of histograms."""
 
     def observe(self, double size, *labels):
         found = self._known.get(labels)
         if found is None:
             found = self.make(labels)
         (<Sizes?>found).note(size)
-
-    def of(self, *labels) -> Sizes:
-        found = self._known.get(labels)
-        return self.make(labels) if found is None else found
-
-    def make(self, tuple labels):
-        raise NotImplementedError
-
-    @property
-    def known(self) -> dict:
-        return self._known

@@ -6,13 +6,10 @@ import. Where they cannot be found (an aiohttp without its compiled part) `avail
 
 from libc.string cimport memset
 
+from engine._fast.native cimport function_of, library_of
+
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char* a, const char* b, size_t size)
-
-cdef extern from "dlfcn.h" nogil:
-    void* dlopen(const char* filename, int flags)
-    void* dlsym(void* handle, const char* symbol)
-    int RTLD_LAZY
 
 ctypedef int (*data_callback)(void* parser, const char* at, size_t size) noexcept nogil
 ctypedef int (*callback)(void* parser) noexcept nogil
@@ -179,25 +176,17 @@ cdef bint _lay_out(int shift) noexcept:
 
 
 cdef int _find() except -1:
-    cdef void* library
+    cdef void* library = library_of("aiohttp._http_parser")
     cdef Py_ssize_t i
     for i, (name, bit) in enumerate(_NAMES):
         _known[i].name, _known[i].size, _known[i].bit = <const char*>name, len(name), bit
-    try:
-        from aiohttp import _http_parser
-    except ImportError:
-        return 0
-    path = (getattr(_http_parser, "__file__", None) or "").encode()
-    library = dlopen(path, RTLD_LAZY)
-    if library == NULL:
-        return 0
-    _llhttp.settings_init = <settings_init_fn>dlsym(library, "llhttp_settings_init")
-    _llhttp.execute = <execute_fn>dlsym(library, "llhttp_execute")
-    _llhttp.should_keep_alive = <keep_alive_fn>dlsym(library, "llhttp_should_keep_alive")
-    _llhttp.method = <field_fn>dlsym(library, "llhttp_get_method")
-    _llhttp.major = <field_fn>dlsym(library, "llhttp_get_http_major")
-    _llhttp.minor = <field_fn>dlsym(library, "llhttp_get_http_minor")
-    _llhttp.init = <init_fn>dlsym(library, "llhttp_init")
+    _llhttp.settings_init = <settings_init_fn>function_of(library, "llhttp_settings_init")
+    _llhttp.execute = <execute_fn>function_of(library, "llhttp_execute")
+    _llhttp.should_keep_alive = <keep_alive_fn>function_of(library, "llhttp_should_keep_alive")
+    _llhttp.method = <field_fn>function_of(library, "llhttp_get_method")
+    _llhttp.major = <field_fn>function_of(library, "llhttp_get_http_major")
+    _llhttp.minor = <field_fn>function_of(library, "llhttp_get_http_minor")
+    _llhttp.init = <init_fn>function_of(library, "llhttp_init")
     if (
         _llhttp.settings_init == NULL or _llhttp.execute == NULL or _llhttp.should_keep_alive == NULL
         or _llhttp.method == NULL or _llhttp.major == NULL or _llhttp.minor == NULL or _llhttp.init == NULL

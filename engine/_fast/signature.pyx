@@ -13,15 +13,12 @@ from libc.string cimport memcpy, memset
 import hashlib
 import hmac
 
+from engine._fast.native cimport function_of, library_of
+
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(object text)
 
-cdef extern from "dlfcn.h" nogil:
-    void* dlopen(const char* filename, int flags)
-    void* dlsym(void* handle, const char* symbol)
-    int RTLD_LAZY
-
-# SHA256_CTX is 112 bytes in every OpenSSL since 0.9.8; the states above leave room to spare.
+# SHA256_CTX is 112 bytes in every OpenSSL since 0.9.8; the states in `signature.pxd` leave room to spare.
 ctypedef int (*sha_init_fn)(void* state) noexcept nogil
 ctypedef int (*sha_update_fn)(void* state, const void* data, size_t length) noexcept nogil
 ctypedef int (*sha_final_fn)(unsigned char* digest, void* state) noexcept nogil
@@ -38,19 +35,10 @@ cdef enum:
 
 cdef int _find_openssl() except -1:
     global _sha_init, _sha_update, _sha_final
-    cdef void* library
-    try:
-        import _hashlib
-    except ImportError:
-        return 0
-    path = getattr(_hashlib, "__file__", None)
-    encoded = path.encode() if path else None
-    library = dlopen(<const char*>encoded if encoded is not None else NULL, RTLD_LAZY)
-    if library == NULL:
-        return 0
-    _sha_init = <sha_init_fn>dlsym(library, "SHA256_Init")
-    _sha_update = <sha_update_fn>dlsym(library, "SHA256_Update")
-    _sha_final = <sha_final_fn>dlsym(library, "SHA256_Final")
+    cdef void* library = library_of("_hashlib")
+    _sha_init = <sha_init_fn>function_of(library, "SHA256_Init")
+    _sha_update = <sha_update_fn>function_of(library, "SHA256_Update")
+    _sha_final = <sha_final_fn>function_of(library, "SHA256_Final")
     return 0
 
 
