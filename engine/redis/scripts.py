@@ -15,9 +15,11 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
-from engine.errors import StoreUnavailable
+from engine.errors import EngineError, StoreUnavailable
 
 _FOLDER = Path(__file__).parent / "lua"
+#: Faults of our own and errors that say already what they mean: no library's, and never to be waited out.
+_OURS = (EngineError, AssertionError)
 
 
 class Script:
@@ -61,7 +63,9 @@ async def run(
                 return await client.evalsha(script.sha, len(keys), *keys, *args)
             except NoScriptError:
                 return await client.eval(script.source, len(keys), *keys, *args)
-    except (RedisError, OSError) as error:
+    except _OURS:
+        raise
+    except Exception as error:
         raise _unavailable(script.name, error) from error
 
 
@@ -80,9 +84,19 @@ async def bounded(what: str, timeout_s: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(timeout_s):
             yield
-    except (RedisError, OSError) as error:
+    except _OURS:
+        raise
+    except Exception as error:
         raise _unavailable(what, error) from error
 
 
 def _unavailable(what: str, error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"{what}: {str(error) or type(error).__name__}")
+    """What the library raised, whatever that is, as the one error that callers wait out and try again.
+
+    Not all of it is of the library's own family. A connection that another task closed while a command was on its way
+    gives AttributeError (redis-py 8.1), and one that uvloop has closed gives RuntimeError; neither may end the task
+    that asked. A type that is not to be expected is named, so that the log shows it.
+    """
+    if isinstance(error, RedisError | OSError):
+        return StoreUnavailable(f"{what}: {str(error) or type(error).__name__}")
+    return StoreUnavailable(f"{what}: {type(error).__name__}: {error}")

@@ -11,7 +11,6 @@ from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
-from redis.exceptions import RedisError
 
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
@@ -47,8 +46,9 @@ class MasterFinder:
         """Raises StoreUnavailable when no Sentinel knows a master that is well."""
         try:
             self._found = Node(*await self._sentinel.discover_master(self._name))
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(str(error)) from error
+        except Exception as error:
+            # Whatever the library raises; see scripts.py.
+            raise StoreUnavailable(str(error) or type(error).__name__) from error
         return self._found
 
     async def moved(self) -> bool:

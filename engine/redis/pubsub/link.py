@@ -164,7 +164,8 @@ class RedisLink(asyncio.Protocol):
                     await self._loop.create_connection(lambda: self, host, port, ssl=context)
                 self._greet()
                 await self._ready
-        except (OSError, TimeoutError, StoreUnavailable) as error:
+        except Exception as error:
+            # Whatever it is: uvloop has RuntimeError for what asyncio calls OSError.
             if self._transport is not None:
                 self._transport.abort()
             raise StoreUnavailable(

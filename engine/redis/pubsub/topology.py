@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import ssl
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -16,7 +15,6 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
-from redis.exceptions import RedisError
 
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
@@ -136,7 +134,7 @@ class Topology:
                 slots = await client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
                 info = await client.execute_command("CLUSTER", "INFO")  # type: ignore[no-untyped-call]
             return View(_epoch(info), _slots(slots, node)) if slots else None
-        except (RedisError, OSError, ssl.SSLError) as error:
+        except Exception as error:  # noqa: BLE001 (another node is asked then; see redis/scripts.py)
             _log.debug("%s does not say who serves which slot: %s", node, error)
             return None
         finally:
