@@ -107,8 +107,9 @@ def test_dead_letters_by_command_and_by_hand(
             await client.subscribe(channel)
             await client.next("pusher:cache_miss", channel)
 
-    # What the start has told.
-    assert "webhook queue in the lists sockudo_queue:{0}:default and sockudo_queue:{0}:failed" in engine.log()
+    # The banner comes after the first worker serves.
+    lists = "webhook queue in the lists sockudo_queue:{0}:default and sockudo_queue:{0}:failed"
+    wait_until(lambda: lists in engine.log(), what=engine.log)
     hooks.answer(500, 500, path="/dead")
     by_command, by_hand = unique("cache-c"), unique("cache-h")
     for channel in (by_command, by_hand):
