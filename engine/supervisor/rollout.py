@@ -23,7 +23,7 @@ from engine.supervisor.worker_process import WorkerProcess
 _log = logging.getLogger(__name__)
 
 
-class Specs:
+class ConfigRollout:
     """:ivar newest: what a worker that is started now is given. :ivar number: it grows with each newer one."""
 
     def __init__(self, first: WorkerSpec, metrics: Metrics) -> None:

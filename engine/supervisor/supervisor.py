@@ -35,7 +35,7 @@ from engine.metrics.values import MappedValues
 from engine.occupancy.declare_dead import DeadWorkers
 from engine.redis.embedded import EmbeddedValkey
 from engine.supervisor import banner, sockets
-from engine.supervisor.rollout import Specs
+from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.worker_process import WorkerProcess
 
 #: Nothing happens for longer than this without the loop looking around.
@@ -99,8 +99,10 @@ class Supervisor:
             redis = self._start_redis(stack)
             self._start_metrics(stack)
             log = self._make_log(stack)
-            self._specs = Specs(WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir, log), self._metrics)
-            stack.callback(self._specs.close)
+            self._rollout = ConfigRollout(
+                WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir, log), self._metrics
+            )
+            stack.callback(self._rollout.close)
             self._slots = [Slot(number, mine) for number, mine in enumerate(listening)]
             try:
                 self._serve()
@@ -206,13 +208,13 @@ class Supervisor:
                 self._valkey.restart()
             if self._hung_up:
                 self._hung_up = False
-                self._specs.read_again(self._load, [slot.process for slot in self._slots])
+                self._rollout.read_again(self._load, [slot.process for slot in self._slots])
                 # It may have taken a while, in which nobody was heard.
                 self._wait(0)
                 now = time.monotonic()
             for slot in self._slots:
                 self._look_after(slot, now)
-            self._specs.hand_out([slot.process for slot in self._slots])
+            self._rollout.hand_out([slot.process for slot in self._slots])
             if not self._announced and all(slot.process is not None and slot.process.ready for slot in self._slots):
                 self._announced = True
                 banner.show(self._config, self._apps(), self._where, self._workers, sys.stdout)
@@ -220,7 +222,7 @@ class Supervisor:
 
     def _apps(self) -> Sequence[App]:
         """Those that the supervisor knows of; it asks no database."""
-        config = self._specs.newest.loaded.config
+        config = self._rollout.newest.loaded.config
         return build_apps(config) if config.app_manager.from_file else ()
 
     def _look_after(self, slot: Slot, now: float) -> None:
@@ -228,7 +230,7 @@ class Supervisor:
         if process is None:
             if now >= slot.respawn_at:
                 slot.process = process = WorkerProcess(
-                    self._specs.newest, self._specs.number, slot.number, slot.listening
+                    self._rollout.newest, self._rollout.number, slot.number, slot.listening
                 )
                 self._selector.register(process.control, selectors.EVENT_READ, process)
             return
