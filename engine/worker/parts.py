@@ -39,7 +39,7 @@ from engine.worker.listener import Listener
 from engine.worker.outages import Outages
 from engine.worker.publish_path import fast_path
 from engine.worker.tls import server_context
-from engine.worker.traffic_metrics import Figures
+from engine.worker.traffic_metrics import TrafficMetrics
 from engine.worker.webhook_drain import Flush
 from engine.ws.accept import Acceptor
 from engine.ws.admission import AddressLimit, Admission
@@ -84,7 +84,7 @@ class Parts:
         self._webhooks()
         self._websocket()
         self._http(listening)
-        self.figures = Figures(self.hub, self.reporter, self.metrics)
+        self.traffic_metrics = TrafficMetrics(self.hub, self.reporter, self.metrics)
         self.in_order: list[Part] = [
             self._drivers.client,
             self._senders,

@@ -8,7 +8,7 @@ from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Reporter
 
 
-class Figures:
+class TrafficMetrics:
     """What the hub and the reporter count by themselves, because it happens too often or they know no metrics."""
 
     def __init__(self, hub: Hub, reporter: Reporter, metrics: Metrics) -> None:

@@ -91,14 +91,14 @@ class Worker:
             for part in reversed(started):
                 await self._stop(part)
             await cancel(beat)
-            parts.figures.sync()
+            parts.traffic_metrics.sync()
         return self._status
 
     async def _beat(self, parts: Parts) -> None:
         """Tell the supervisor from this loop that it turns, and who we are in the cluster."""
         while True:
             self._tell(parts)
-            parts.figures.sync()
+            parts.traffic_metrics.sync()
             await asyncio.sleep(HEARTBEAT_S)
 
     def _tell(self, parts: Parts) -> None:
