@@ -21,7 +21,7 @@ from engine.ws.watchlists import Watchlists
 SLICE = 200
 
 
-class Changeover:
+class AppUpdates:
     """:param catch_up: is told of each set that differs from the one before."""
 
     def __init__(

@@ -31,7 +31,7 @@ from engine.webhooks.delivery.consumer import Delivery
 from engine.webhooks.emitter import Emitter
 from engine.webhooks.interest import InterestOfApps
 from engine.webhooks.senders.registry import Senders
-from engine.worker.app_updates import Changeover
+from engine.worker.app_updates import AppUpdates
 from engine.worker.catch_up import CatchUp
 from engine.worker.cluster_events import cluster_events
 from engine.worker.drivers import Drivers
@@ -40,7 +40,7 @@ from engine.worker.outages import Outages
 from engine.worker.publish_path import fast_path
 from engine.worker.tls import server_context
 from engine.worker.traffic_metrics import TrafficMetrics
-from engine.worker.webhook_drain import Flush
+from engine.worker.webhook_drain import WebhookDrain
 from engine.ws.accept import Acceptor
 from engine.ws.admission import AddressLimit, Admission
 from engine.ws.client_events import ClientEvents
@@ -193,7 +193,7 @@ class Parts:
         )
         self._batcher = Batcher(self.leader.relay, config.webhooks.batching, self.metrics)
         self._emitter = Emitter(self._batcher)
-        self.flush = Flush(
+        self.webhook_drain = WebhookDrain(
             self._store, self._queue, self.reporter, self._batcher, self.leader, self._resolved.adapter == "local"
         )
 
@@ -225,7 +225,7 @@ class Parts:
             self._emitter,
             refusal,
         )
-        self._app_updates = Changeover(
+        self._app_updates = AppUpdates(
             self.apps, self._senders, self.hub, self.handlers, self._watchlists, self._catch_up
         )
         limits_addresses = config.rate_limiter.enabled and per_address.enabled and per_address.max_requests > 0

@@ -22,7 +22,7 @@ QUIET_S = 0.25
 _log = logging.getLogger(__name__)
 
 
-class Flush:
+class WebhookDrain:
     """:param wait_for_settling: the state ends with this process, so departures are told even if that takes a while."""
 
     def __init__(

@@ -136,7 +136,7 @@ class Worker:
         for connection in parts.hub.connections():
             connection.abort()
         await asyncio.sleep(0)
-        await parts.flush.run(deadline - loop.time())
+        await parts.webhook_drain.run(deadline - loop.time())
 
     async def _stop(self, part: Part) -> None:
         try:
