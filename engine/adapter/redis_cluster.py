@@ -19,7 +19,7 @@ from engine.redis.pubsub.shard_subscriber import ShardSubscriber
 from engine.redis.pubsub.topology import Topology
 
 
-class ClusterAdapter(RedisAdapter):
+class RedisClusterAdapter(RedisAdapter):
     """:param announced: whether workers are told of the totals of a channel, given by app id and name."""
 
     def __init__(

@@ -27,7 +27,7 @@ BATCH = 256
 _log = logging.getLogger(__name__)
 
 
-class HostAdapter(RedisAdapter):
+class SharedMemoryAdapter(RedisAdapter):
     """interfaces.Adapter over a shared log for events and terminations, and Redis for what its scripts tell.
 
     An event that is too long for the log, as one may be whose application was allowed longer ones after the start, goes

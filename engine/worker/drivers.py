@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from engine._fast.hub import Hub
 from engine.adapter.local import LocalAdapter
 from engine.adapter.redis import RedisAdapter
-from engine.adapter.redis_cluster import ClusterAdapter
-from engine.adapter.shared_memory import HostAdapter
+from engine.adapter.redis_cluster import RedisClusterAdapter
+from engine.adapter.shared_memory import SharedMemoryAdapter
 from engine.config.redis import RedisOptions
 from engine.control import WorkerSpec
 from engine.interfaces import (
@@ -121,9 +121,9 @@ def _redis_adapter(on: Drivers, hub: Hub, events: ClusterEvents, announced: Anno
     config = on.config.adapter
     given = (hub, on.options, config.redis.prefix, config.fallback_to_local, events, on.metrics.adapter)
     if on.options.nodes:
-        return ClusterAdapter(*given, announced)
+        return RedisClusterAdapter(*given, announced)
     if on.log is not None:
-        return HostAdapter(*given, *on.log)
+        return SharedMemoryAdapter(*given, *on.log)
     return RedisAdapter(*given)
 
 

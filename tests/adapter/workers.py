@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from engine.adapter.redis import RedisAdapter
-from engine.adapter.redis_cluster import ClusterAdapter
-from engine.adapter.shared_memory import HostAdapter
+from engine.adapter.redis_cluster import RedisClusterAdapter
+from engine.adapter.shared_memory import SharedMemoryAdapter
 from engine.adapter.shared_memory_files import LogFiles
 from engine.config.redis import RedisOptions
 from engine.interfaces import ClusterEvents, MemberChange, TotalChange
@@ -24,7 +24,7 @@ LONGEST_EVENT = 1024
 class AdapterWorker:
     """One worker's hub and adapter.
 
-    :param log: for a HostAdapter, whose worker has this number in it; None for one of the others.
+    :param log: for a SharedMemoryAdapter, whose worker has this number in it; None for one of the others.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class AdapterWorker:
         given = (server.hub, options, prefix, fallback, events, self.metrics.adapter)
         self.adapter: RedisAdapter
         if log is not None:
-            self.adapter = HostAdapter(*given, log.open(number), log.wakers[number])
+            self.adapter = SharedMemoryAdapter(*given, log.open(number), log.wakers[number])
         elif options.nodes:
-            self.adapter = ClusterAdapter(*given, lambda _, name: name == "counted")
+            self.adapter = RedisClusterAdapter(*given, lambda _, name: name == "counted")
         else:
             self.adapter = RedisAdapter(*given)
 
