@@ -22,7 +22,7 @@ from benchmarks.micro.worker import (
     subscribe,
     worker,
 )
-from engine._fast.connection import Connection, Turn
+from engine._fast.connection import Connection, FlushQueue
 from engine._fast.envelope import deliver_event, pack_event
 from engine._fast.frame import spliced_frame, text_frame
 from engine._fast.hub import Hub, Pending
@@ -78,9 +78,9 @@ def count_connects(marks: Marks, made: Worker) -> None:
 def small_cases() -> list[tuple[str, int, Callable[[], object]]]:
     signer = Signer(SECRET)
     signature = hmac.digest(SECRET.encode(), SIGNED, "sha256").hex()
-    hub = Hub(Turn(lambda callback: None, 1 << 20))
+    hub = Hub(FlushQueue(lambda callback: None, 1 << 20))
     channel = hub.open("app", "bench-0")
-    newcomer = Connection("1.1", None, hub.traffic("app"), None, hub.turn, 65536)  # type: ignore[arg-type]
+    newcomer = Connection("1.1", None, hub.traffic("app"), None, hub.flush_queue, 65536)  # type: ignore[arg-type]
 
     def build_frame() -> bytes:
         prefix, suffix = messages.channel_event_parts("tick", DATA)
@@ -103,7 +103,7 @@ def small_cases() -> list[tuple[str, int, Callable[[], object]]]:
 def api_case() -> Callable[[], object]:
     """Signature, digest, body and frame of a publish; nobody else is waited for."""
     due: list[Any] = []
-    hub = Hub(Turn(due.append, 1 << 20))
+    hub = Hub(FlushQueue(due.append, 1 << 20))
     subscribe(hub, "bench-0", 1)
     api = local_api(hub)
     body = b'{"name":"tick","channels":["bench-0"],"data":"' + b"x" * 100 + b'"}'
@@ -122,7 +122,7 @@ def api_case() -> Callable[[], object]:
 def deliver_case(subscribers: int, frame: bytes) -> Callable[[], object]:
     """An envelope to subscribers without sockets."""
     due: list[Any] = []
-    hub = Hub(Turn(due.append, 1 << 20))
+    hub = Hub(FlushQueue(due.append, 1 << 20))
     subscribe(hub, "bench-0", subscribers)
     channel = hub.open("app-id", "bench-0")
     envelope = pack_event(b"", frame)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine._fast.connection import Connection, Turn
+from engine._fast.connection import Connection, FlushQueue
 from engine._fast.envelope import deliver_event, pack_event
 from engine._fast.frame import text_frame
 from engine._fast.hub import Hub, Pending
@@ -22,10 +22,10 @@ def bench_pack(benchmark: Any) -> None:
 def bench_deliver(benchmark: Any, subscribers: int) -> None:
     """From the envelope to every outbox, and the outboxes emptied."""
     due: list[Any] = []
-    hub = Hub(Turn(due.append, 1 << 20))
+    hub = Hub(FlushQueue(due.append, 1 << 20))
     channel = hub.open("app", "bench-0")
     for number in range(subscribers):
-        connection = Connection(f"1.{number}", None, hub.traffic("app"), None, hub.turn, 65536)  # type: ignore[arg-type]
+        connection = Connection(f"1.{number}", None, hub.traffic("app"), None, hub.flush_queue, 65536)  # type: ignore[arg-type]
         hub.add(connection)
         Pending(channel, connection).activate(0, [])
     envelope = pack_event(b"", FRAME)

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from engine._fast.connection import Connection, Turn
+from engine._fast.connection import Connection, FlushQueue
 from engine._fast.hub import Hub, Pending
 
 
 def _connection(hub: Hub, number: int) -> Connection:
-    return Connection(f"1.{number}", None, hub.traffic("app"), None, hub.turn, 65536)  # type: ignore[arg-type]
+    return Connection(f"1.{number}", None, hub.traffic("app"), None, hub.flush_queue, 65536)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("subscribers", [1, 100, 1_000, 10_000])
 def bench_subscribe_and_leave(benchmark: Any, subscribers: int) -> None:
     """Among so many subscribers of the channel."""
-    hub = Hub(Turn(lambda callback: None, 1 << 20))
+    hub = Hub(FlushQueue(lambda callback: None, 1 << 20))
     channel = hub.open("app", "bench-0")
     for number in range(subscribers - 1):
         Pending(channel, _connection(hub, number)).activate(0, [])
@@ -35,7 +35,7 @@ def bench_subscribe_and_leave(benchmark: Any, subscribers: int) -> None:
 @pytest.mark.parametrize("channels", [1, 100, 1_000, 10_000])
 def bench_find_a_channel(benchmark: Any, channels: int) -> None:
     """Among so many channels of others."""
-    hub = Hub(Turn(lambda callback: None, 1 << 20))
+    hub = Hub(FlushQueue(lambda callback: None, 1 << 20))
     for number in range(channels):
         Pending(hub.open("app", f"bench-{number}"), _connection(hub, number)).activate(0, [])
     benchmark.extra_info["channels"] = channels

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.micro.worker import local_api, publish_request, publish_target, subscribe, worker
-from engine._fast.connection import Turn
+from engine._fast.connection import FlushQueue
 from engine._fast.hub import Hub
 
 PIPELINED = 64
@@ -16,7 +16,7 @@ PIPELINED = 64
 def bench_api_handle(benchmark: Any) -> None:
     """Signature, digest, body, frame; one subscriber without a socket."""
     due: list[Any] = []
-    hub = Hub(Turn(due.append, 1 << 20))
+    hub = Hub(FlushQueue(due.append, 1 << 20))
     subscribe(hub, "bench-0", 1)
     api = local_api(hub)
     body = b'{"name":"tick","channels":["bench-0"],"data":"' + b"x" * 100 + b'"}'

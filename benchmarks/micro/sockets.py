@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 
 from benchmarks.load.client import Client, connected
-from engine._fast.connection import Connection, Turn
+from engine._fast.connection import Connection, FlushQueue
 from engine._fast.hub import Channel, Hub, Pending
 from engine.metrics.metrics import Metrics
 from engine.ws.upgrade import Upgrade
@@ -33,7 +33,7 @@ class Sockets:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._due: list[Callable[[], None]] = []
-        self.hub = Hub(Turn(self._due.append, MAX_WAITING_BYTES))
+        self.hub = Hub(FlushQueue(self._due.append, MAX_WAITING_BYTES))
         self.channel: Channel = self.hub.open(APP, "bench-0")
         self.opened_ = 0
         self.closed_ = 0
@@ -57,11 +57,13 @@ class Sockets:
             if time.monotonic() > deadline:
                 return False
             self.loop.run_until_complete(asyncio.sleep(0.005))
-        return client.count() == self.sent * len(self.channel) and self.hub.turn.slow_consumers == 0
+        return client.count() == self.sent * len(self.channel) and self.hub.flush_queue.slow_consumers == 0
 
     def accept(self, *_: object) -> Connection:
         number = self.opened_ + self.closed_ + len(self.hub)
-        connection = Connection(f"1.{number}", None, self.hub.traffic(APP), self, self.hub.turn, MAX_MESSAGE_BYTES)
+        connection = Connection(
+            f"1.{number}", None, self.hub.traffic(APP), self, self.hub.flush_queue, MAX_MESSAGE_BYTES
+        )
         self.hub.add(connection)
         return connection
 

@@ -177,7 +177,7 @@ class Worker:
 def subscribe(hub: Hub, channel: str, count: int) -> None:
     """Subscribers without a socket: what is sent to them goes nowhere, as cheaply as can be."""
     for number in range(count):
-        connection = Connection(f"1.{number}", None, hub.traffic(APP_ID), None, hub.turn, 65536)  # type: ignore[arg-type]
+        connection = Connection(f"1.{number}", None, hub.traffic(APP_ID), None, hub.flush_queue, 65536)  # type: ignore[arg-type]
         hub.add(connection)
         Pending(hub.open(APP_ID, channel), connection).activate(0, [])
 

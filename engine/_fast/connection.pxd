@@ -10,7 +10,7 @@ from engine._fast.subscriber cimport Subscriber
 from engine._fast.traffic cimport Traffic
 
 
-cdef class Turn:
+cdef class FlushQueue:
     # The connections touched since the last flush (owned references), flushed once at the end of the loop turn.
     cdef PyObject** _dirty
     cdef Py_ssize_t _count, _capacity
@@ -29,13 +29,13 @@ cdef class Connection(Subscriber):
     cdef public object app          # engine.app.App
     cdef public object state        # whatever ws/ keeps for this connection
     cdef object _handler            # opened(connection), message(connection, bytes), closed(connection, code, reason)
-    cdef Turn _turn
+    cdef FlushQueue _flush_queue
     cdef Parsers _parsers           # None before the handshake, and after a frame that breaks RFC 6455
     cdef Parser _parser             # holds the beginning of a frame; else None
     cdef bytes _answer              # to the handshake, until it is written
     cdef Outbox _outbox
     cdef int _fd                    # -1 under TLS or when closed: every write goes through the transport
-    cdef bint _dirty                # in the turn's list
+    cdef bint _dirty                # in the flush queue
     cdef bint _buffered             # the transport holds bytes that the kernel did not take
     cdef bint _closing              # a close frame was queued; nothing may follow it
     cdef readonly bint pinged       # a pusher:ping is unanswered

@@ -12,7 +12,7 @@ class Handler(Protocol):
     def message(self, connection: Connection, payload: bytes) -> None: ...
     def closed(self, connection: Connection, code: int, reason: str) -> None: ...
 
-class Turn:
+class FlushQueue:
     slow_consumers: int
     max_waiting_bytes: int
     def __init__(self, call_soon: Callable[..., Any], max_waiting_bytes: int) -> None: ...
@@ -29,7 +29,13 @@ class Connection(Subscriber):
     @property
     def closing(self) -> bool: ...
     def __init__(
-        self, socket_id: str, app: Any, traffic: Traffic, handler: Handler, turn: Turn, max_message_bytes: int
+        self,
+        socket_id: str,
+        app: Any,
+        traffic: Traffic,
+        handler: Handler,
+        flush_queue: FlushQueue,
+        max_message_bytes: int,
     ) -> None: ...
     def open(self, transport: Any, parsers: Parsers, answer: bytes) -> None: ...
     def data_received(self, data: bytes) -> None: ...

@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 @cython.final
-cdef class Turn:
+cdef class FlushQueue:
     """Collects the connections that have something to write and flushes them once, at the end of the loop turn.
 
     :param call_soon: the loop's `call_soon`.
@@ -104,13 +104,13 @@ cdef class Connection(Subscriber):
     :param max_message_bytes: longer messages, whole or in fragments, are answered with close code 1009.
     """
 
-    def __init__(self, str socket_id not None, app, Traffic traffic not None, handler, Turn turn not None,
+    def __init__(self, str socket_id not None, app, Traffic traffic not None, handler, FlushQueue flush_queue not None,
                  size_t max_message_bytes):
         self.socket_id = socket_id
         self.app = app
         self.traffic = traffic
         self._handler = handler
-        self._turn = turn
+        self._flush_queue = flush_queue
         self._max_message_bytes = max_message_bytes
         self._fd = -1
         self._close_reason = ""
@@ -131,7 +131,7 @@ cdef class Connection(Subscriber):
         self.last_activity = monotonic_s()
         self.traffic.connections += 1
         self.traffic.opened += 1
-        self._turn.push(self)
+        self._flush_queue.push(self)
         try:
             self._handler.opened(self)
         except Exception:
@@ -297,7 +297,7 @@ cdef class Connection(Subscriber):
             return 0
         outbox_put(&self._outbox, frame)
         if not self._dirty:
-            self._turn.push(self)
+            self._flush_queue.push(self)
         return 0
 
     cdef int flush(self) except -1:
@@ -330,7 +330,7 @@ cdef class Connection(Subscriber):
         self._transport.write(rest)
         waiting = <size_t>self._transport.get_write_buffer_size()
         self._buffered = waiting > 0
-        if waiting > self._turn.max_waiting_bytes:
+        if waiting > self._flush_queue.max_waiting_bytes:
             self._slow()
         return 0
 
@@ -345,7 +345,7 @@ cdef class Connection(Subscriber):
         """The client does not read: say so behind what it has not read yet, and leave the rest to the sweep."""
         if self._closing:
             return 0
-        self._turn.slow_consumers += 1
+        self._flush_queue.slow_consumers += 1
         self._closing = True
         self.close_code = OVER_CAPACITY
         self._close_reason = "Slow consumer"

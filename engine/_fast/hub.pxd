@@ -3,7 +3,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
-from engine._fast.connection cimport Connection, Turn
+from engine._fast.connection cimport Connection, FlushQueue
 from engine._fast.traffic cimport Traffic
 
 
@@ -42,4 +42,4 @@ cdef class Hub:
     cdef dict _channels    # "app/channel" -> Channel
     cdef dict _connections # socket_id -> Connection
     cdef dict _traffic     # app id -> Traffic
-    cdef readonly Turn turn
+    cdef readonly FlushQueue flush_queue

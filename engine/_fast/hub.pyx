@@ -9,7 +9,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 
 from engine._fast.clock cimport monotonic_s
-from engine._fast.connection cimport Connection, Turn
+from engine._fast.connection cimport Connection, FlushQueue
 from engine._fast.traffic cimport Traffic
 
 cdef enum:
@@ -163,8 +163,8 @@ cdef class Pending:
 cdef class Hub:
     """The connections and channels of one worker."""
 
-    def __init__(self, Turn turn not None):
-        self.turn = turn
+    def __init__(self, FlushQueue flush_queue not None):
+        self.flush_queue = flush_queue
         self._channels = {}
         self._connections = {}
         self._traffic = {}

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import Protocol
 
-from engine._fast.connection import Turn
+from engine._fast.connection import FlushQueue
 from engine._fast.hub import Hub
 from engine.apps.build import build_apps
 from engine.apps.entries import Entries
@@ -79,7 +79,7 @@ class Parts:
         self.health = Health()
         self.apps = MemoryAppManager(build_apps(config) if config.app_manager.from_file else ())
         self.metrics.apps.serve(self.apps.all())
-        self.hub = Hub(Turn(asyncio.get_running_loop().call_soon, config.websocket.max_backpressure))
+        self.hub = Hub(FlushQueue(asyncio.get_running_loop().call_soon, config.websocket.max_backpressure))
         self._shared_state()
         self._webhooks()
         self._websocket()

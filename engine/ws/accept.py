@@ -81,7 +81,7 @@ class Acceptor:
             app,
             self._hub.traffic(app.id if app is not None else NO_APP),
             self._handlers,
-            self._hub.turn,
+            self._hub.flush_queue,
             self._max_message_bytes,
         )
         address = _address(request, transport, self._trust_hops) or None if self._trust_hops is not None else None

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from engine._fast.connection import Connection, Turn
+from engine._fast.connection import Connection, FlushQueue
 from engine._fast.hub import Hub
 from engine.metrics.metrics import Metrics
 from engine.ws.upgrade import Upgrade
@@ -124,7 +124,7 @@ class HubServer:
     """A hub with a server in front of it."""
 
     def __init__(self, max_waiting_bytes: int = 1024 * 1024) -> None:
-        self.hub = Hub(Turn(asyncio.get_running_loop().call_soon, max_waiting_bytes))
+        self.hub = Hub(FlushQueue(asyncio.get_running_loop().call_soon, max_waiting_bytes))
         self.recorder = Recorder()
         self.port = 0
         self._next = 0
@@ -152,7 +152,7 @@ class HubServer:
     def accept(self, *_: object) -> Connection:
         self._next += 1
         connection = Connection(
-            f"1.{self._next}", None, self.hub.traffic("app"), self.recorder, self.hub.turn, MAX_MESSAGE_BYTES
+            f"1.{self._next}", None, self.hub.traffic("app"), self.recorder, self.hub.flush_queue, MAX_MESSAGE_BYTES
         )
         self.hub.add(connection)
         return connection

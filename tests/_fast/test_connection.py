@@ -98,7 +98,7 @@ async def test_a_client_that_does_not_read_is_cut_off_alone() -> None:
             assert sent < 1000
             await until(lambda: len(quick_peer.texts) == sent)  # noqa: B023
         assert slow.close_code == 4100
-        assert b.hub.turn.slow_consumers == 1
+        assert b.hub.flush_queue.slow_consumers == 1
         assert not quick.closing
         # Nothing more is queued for it, and the sweep ends it when it goes on not reading.
         channel.broadcast(BIG)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine._fast.connection import Turn
+from engine._fast.connection import FlushQueue
 from engine._fast.envelope import deliver_event, pack_event, pack_terminate, parse_member_change, parse_terminate
 from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub
@@ -41,7 +41,7 @@ def test_terminations_are_read_back(reconnect: bool) -> None:
 
 @given(st.binary(max_size=80))
 def test_bytes_from_redis_are_read_or_refused(junk: bytes) -> None:
-    hub, channel = Hub(Turn(lambda *_: None, 1)), Channel("room", Traffic("app"))
+    hub, channel = Hub(FlushQueue(lambda *_: None, 1)), Channel("room", Traffic("app"))
     try:
         if not deliver_event(hub, channel, junk):
             parse_member_change(junk)
@@ -54,6 +54,6 @@ def test_bytes_from_redis_are_read_or_refused(junk: bytes) -> None:
     "frame", [b"", b"\x81", b"\x81\x05abc", b"\x88\x00", b"\x01\x00", text_frame(b"a") + text_frame(b"b")]
 )
 def test_an_event_that_is_not_one_whole_text_frame_is_refused(frame: bytes) -> None:
-    hub, channel = Hub(Turn(lambda *_: None, 1)), Channel("room", Traffic("app"))
+    hub, channel = Hub(FlushQueue(lambda *_: None, 1)), Channel("room", Traffic("app"))
     with pytest.raises(ValueError, match="frame"):
         deliver_event(hub, channel, pack_event(b"", frame))

@@ -12,7 +12,7 @@ from aiohttp import HttpVersion11
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 
-from engine._fast.connection import Connection, Turn
+from engine._fast.connection import Connection, FlushQueue
 from engine._fast.http_publish import PublishServer
 from engine._fast.hub import Hub, Pending
 from engine._fast.parser import Parsers
@@ -88,7 +88,7 @@ class Side:
 
     def __init__(self, *, plain: bool) -> None:
         loop = asyncio.get_running_loop()
-        self._hub = Hub(Turn(loop.call_soon, 1 << 30))
+        self._hub = Hub(FlushQueue(loop.call_soon, 1 << 30))
         self._serving = serving = Serving(*APPS)
         apps = MemoryAppManager(APPS)
         serving.api._access._apps = apps  # type: ignore[assignment]
@@ -115,7 +115,7 @@ class Side:
             self._server._all_go_on()
         for connection in list(self._server.connections):
             connection.connection_lost(None)
-        self._hub.turn.flush()
+        self._hub.flush_queue.flush()
         frames = tuple(bytes(subscriber.written) for subscriber in self._subscribers)
         for subscriber in self._subscribers:
             subscriber.written.clear()
@@ -123,12 +123,12 @@ class Side:
 
     def _subscribe(self, number: int, channel: str) -> Transport:
         transport = Transport()
-        connection = Connection(f"1.{number}", None, self._hub.traffic("3"), _Ears(), self._hub.turn, 1000)
+        connection = Connection(f"1.{number}", None, self._hub.traffic("3"), _Ears(), self._hub.flush_queue, 1000)
         connection.open(transport, Parsers(1000, None), b"")
         self._hub.add(connection)
         for app in APPS:
             Pending(self._hub.open(app.id, channel), connection).activate(0, [])
-        self._hub.turn.flush()
+        self._hub.flush_queue.flush()
         transport.written.clear()
         return transport
 
