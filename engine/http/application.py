@@ -23,11 +23,11 @@ from engine.http.channels import Channels
 from engine.http.cors import Cors
 from engine.http.events import Events
 from engine.http.health import Health, HealthPages
-from engine.http.idempotency import Once
-from engine.http.request import Answer, failed, invalid
+from engine.http.idempotency import Idempotency
+from engine.http.request import ApiResponse, failed, invalid
 from engine.http.routes import Api
 from engine.http.users import UserConnections
-from engine.interfaces import Adapter, AnswerStore, AppManager, CacheStore, OccupancyStore, RateLimiter
+from engine.interfaces import Adapter, AppManager, CacheStore, IdempotencyStore, OccupancyStore, RateLimiter
 from engine.metrics.metrics import Metrics
 from engine.protocol.address import caller_address
 from engine.publisher import Publisher
@@ -52,7 +52,7 @@ def build_api(
     adapter: Adapter,
     cache: CacheStore,
     limiter: RateLimiter,
-    answers: AnswerStore,
+    answers: IdempotencyStore,
     health: Health,
     metrics: Metrics,
     path_prefix: str,
@@ -65,7 +65,7 @@ def build_api(
     access = Access(apps, limiter, metrics, path_prefix, now_s)
     return Api(
         access,
-        Events(access, publisher, occupancy, Once(answers, idempotency, metrics)),
+        Events(access, publisher, occupancy, Idempotency(answers, idempotency, metrics)),
         Channels(access, occupancy, cache),
         UserConnections(access, adapter),
         HealthPages(apps, health, config),
@@ -160,7 +160,7 @@ class _Shell:
             return ""
         return caller_address(request.remote, request.headers.getall("X-Forwarded-For", ()), self._trust_hops)
 
-    def _response(self, request: web.Request, answer: Answer) -> web.Response:
+    def _response(self, request: web.Request, answer: ApiResponse) -> web.Response:
         response = web.Response(status=int(answer.status), body=answer.body or None, content_type=answer.content_type)
         headers = response.headers
         headers["Server"] = "engine"

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from engine._fast.request import signed_plainly
 from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
-from engine.http.request import Call, Headers
+from engine.http.request import ApiRequest, Headers
 from engine.interfaces import AppManager, RateDecision, RateLimiter
 from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S, refused, verify_head, verify_request
@@ -33,24 +33,24 @@ class Access:
         self._prefix = path_prefix
         self._now_s = now_s
 
-    def app(self, call: Call, app_id: str) -> App:
+    def app(self, request: ApiRequest, app_id: str) -> App:
         """The app of the path, if the request is signed with its secret. Raises ApiError (H-31 to H-36, H-46)."""
-        return self._verified(call, self._app(app_id))
+        return self._verified(request, self._app(app_id))
 
-    def check_head(self, call: Call, app_id: str) -> None:
+    def check_head(self, request: ApiRequest, app_id: str) -> None:
         """All that `app` checks and that needs no body. Raises the same."""
         app = self._app(app_id)
-        call.app_id = app.id
-        verify_head(app, call.method, call.path, self._prefix, call.query, self._now_s())
+        request.app_id = app.id
+        verify_head(app, request.method, request.path, self._prefix, request.query, self._now_s())
 
-    def app_of_key(self, call: Call) -> App:
+    def app_of_key(self, request: ApiRequest) -> App:
         """The same where the path does not name the app, only `auth_key` does (H-30)."""
         if self._apps.stale:
             raise StoreUnavailable("the applications are not known well enough")
-        app = self._apps.by_key(call.query.get("auth_key") or "")
+        app = self._apps.by_key(request.query.get("auth_key") or "")
         if app is None:
             raise refused("Unknown auth_key")
-        return self._verified(call, app)
+        return self._verified(request, app)
 
     async def count_events(self, app: App, count: int) -> Headers:
         """Take `count` from what the app may publish in a second. Raises ApiError 429 (H-47)."""
@@ -68,13 +68,13 @@ class Access:
             raise ApiError(HTTPStatus.NOT_FOUND, "app_not_found", f"The app {app_id[:128]} could not be found.")
         return app
 
-    def _verified(self, call: Call, app: App) -> App:
-        call.app_id = app.id
-        method, path, query, now_s = call.method, call.path, call.raw_query, self._now_s()
+    def _verified(self, request: ApiRequest, app: App) -> App:
+        request.app_id = app.id
+        method, path, query, now_s = request.method, request.path, request.raw_query, self._now_s()
         if not signed_plainly(
-            app.signer, app.key, method.encode(), path.encode(), query.encode(), call.body, now_s, TIMESTAMP_WINDOW_S
+            app.signer, app.key, method.encode(), path.encode(), query.encode(), request.body, now_s, TIMESTAMP_WINDOW_S
         ):
-            verify_request(app, method, path, self._prefix, call.query, call.body, now_s)
+            verify_request(app, method, path, self._prefix, request.query, request.body, now_s)
         if not app.enabled:
             raise ApiError(HTTPStatus.FORBIDDEN, "forbidden", "The app is not enabled.")
         return app

@@ -7,13 +7,13 @@ from typing import Any
 from engine.app import App
 from engine.http.auth import Access
 from engine.http.events import SUBSCRIPTION_COUNT, USER_COUNT, attributes
-from engine.http.request import Answer, Call, invalid, ok
+from engine.http.request import ApiRequest, ApiResponse, invalid, ok
 from engine.interfaces import CacheStore, OccupancyStore
 from engine.protocol.channel import ChannelKind, channel_kind, valid_channel_name
 
 CACHE = "cache"
 
-#: Channels whose figures are read in one call, so that no list keeps Redis busy for long.
+#: Channels whose figures are read in one request, so that no list keeps Redis busy for long.
 READ_AT_ONCE = 1000
 
 
@@ -25,11 +25,11 @@ class Channels:
         self._occupancy = occupancy
         self._cache = cache
 
-    async def list(self, call: Call, app_id: str) -> Answer:
+    async def list(self, request: ApiRequest, app_id: str) -> ApiResponse:
         """GET /apps/{id}/channels: the occupied ones."""
-        app = self._access.app(call, app_id)
-        prefix = call.query.get("filter_by_prefix") or ""
-        info = attributes(call.query.get("info"))
+        app = self._access.app(request, app_id)
+        prefix = request.query.get("filter_by_prefix") or ""
+        info = attributes(request.query.get("info"))
         if USER_COUNT in info and not prefix.startswith("presence-"):
             raise invalid("user_count is known of presence channels only: use a filter_by_prefix that selects them")
         if CACHE in info:
@@ -47,11 +47,11 @@ class Channels:
                     found[name][USER_COUNT] = members
         return ok({"channels": found}, headers)
 
-    async def show(self, call: Call, app_id: str, channel: str) -> Answer:
+    async def show(self, request: ApiRequest, app_id: str, channel: str) -> ApiResponse:
         """GET /apps/{id}/channels/{channel}."""
-        app = self._access.app(call, app_id)
+        app = self._access.app(request, app_id)
         kind = _kind(app, channel)
-        info = attributes(call.query.get("info"))
+        info = attributes(request.query.get("info"))
         if USER_COUNT in info and not kind.is_presence:
             raise invalid("user_count is known of presence channels only")
         if CACHE in info and not kind.is_cache:
@@ -68,9 +68,9 @@ class Channels:
             found[CACHE] = None if last is None else {"data": last[1], "ttl": last[2]}
         return ok(found, headers)
 
-    async def users(self, call: Call, app_id: str, channel: str) -> Answer:
+    async def users(self, request: ApiRequest, app_id: str, channel: str) -> ApiResponse:
         """GET /apps/{id}/channels/{channel}/users."""
-        app = self._access.app(call, app_id)
+        app = self._access.app(request, app_id)
         if not _kind(app, channel).is_presence:
             raise invalid("The channel must be a presence channel.")
         headers = await self._access.count_read(app)

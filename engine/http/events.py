@@ -15,8 +15,8 @@ from engine._fast import json_text
 from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.auth import Access
-from engine.http.idempotency import Once
-from engine.http.request import Answer, Call, invalid, ok
+from engine.http.idempotency import Idempotency
+from engine.http.request import ApiRequest, ApiResponse, invalid, ok
 from engine.interfaces import OccupancyStore
 from engine.protocol.channel import channel_kind
 from engine.protocol.messages import json_string
@@ -38,40 +38,44 @@ Members = dict[str, bytes]
 class Events:
     """Publishes for back ends."""
 
-    def __init__(self, access: Access, publisher: Publisher, occupancy: OccupancyStore, once: Once) -> None:
+    def __init__(
+        self, access: Access, publisher: Publisher, occupancy: OccupancyStore, idempotency: Idempotency
+    ) -> None:
         self._access = access
         self._publisher = publisher
         self._occupancy = occupancy
-        self._once = once
+        self._idempotency = idempotency
 
-    def publish(self, call: Call, app_id: str) -> Awaitable[Answer]:
+    def publish(self, request: ApiRequest, app_id: str) -> Awaitable[ApiResponse]:
         """POST /apps/{id}/events."""
-        return self._answer(call, app_id, self._publish)
+        return self._answer(request, app_id, self._publish)
 
-    def batch(self, call: Call, app_id: str) -> Awaitable[Answer]:
+    def batch(self, request: ApiRequest, app_id: str) -> Awaitable[ApiResponse]:
         """POST /apps/{id}/batch_events: all or nothing (D-16)."""
-        return self._answer(call, app_id, self._publish_batch)
+        return self._answer(request, app_id, self._publish_batch)
 
-    async def _answer(self, call: Call, app_id: str, publish: Callable[[App, Members], Awaitable[Answer]]) -> Answer:
-        app = self._access.app(call, app_id)
-        body = _object(call.body, "The body")
-        key = self._once.key(call, _value(body.get("idempotency_key")))
+    async def _answer(
+        self, request: ApiRequest, app_id: str, publish: Callable[[App, Members], Awaitable[ApiResponse]]
+    ) -> ApiResponse:
+        app = self._access.app(request, app_id)
+        body = _object(request.body, "The body")
+        key = self._idempotency.key(request, _value(body.get("idempotency_key")))
         if key:
-            return await self._once.answer(app, key, partial(publish, app, body))
+            return await self._idempotency.answer(app, key, partial(publish, app, body))
         return await publish(app, body)
 
-    async def _publish(self, app: App, body: Members) -> Answer:
+    async def _publish(self, app: App, body: Members) -> ApiResponse:
         publication = _publication(body, _channels(body))
         info = attributes(_value(body.get("info")))
         headers = await self._access.count_events(app, len(publication.channels))
         await self._publisher.publish(app, (publication,))
         if not info:
-            return Answer(200, _NOTHING_TO_SAY, headers)
+            return ApiResponse(200, _NOTHING_TO_SAY, headers)
         channels = tuple(dict.fromkeys(publication.channels))
         found = await self._attributes(app, channels, [info] * len(channels))
         return ok({"channels": dict(zip(channels, found, strict=True))}, headers)
 
-    async def _publish_batch(self, app: App, body: Members) -> Answer:
+    async def _publish_batch(self, app: App, body: Members) -> ApiResponse:
         items = json_text.items(body.get("batch", b"null"))
         if not items:
             raise invalid("batch must be an array of events")
@@ -84,7 +88,7 @@ class Events:
         headers = await self._access.count_events(app, len(publications))
         await self._publisher.publish(app, publications)
         if not any(infos):
-            return Answer(200, _NOTHING_TO_SAY, headers)
+            return ApiResponse(200, _NOTHING_TO_SAY, headers)
         found = await self._attributes(app, [publication.channels[0] for publication in publications], infos)
         return ok({"batch": found}, headers)
 

@@ -17,11 +17,11 @@ from engine._fast.plain_publish import PlainPublisher
 from engine.config.server import CorsConfig
 from engine.errors import ApiError
 from engine.http.cors import Cors
-from engine.http.request import Answer, failed
+from engine.http.request import ApiResponse, failed
 from engine.http.routes import Api
 
 _PHRASES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
-_USUAL = Answer(HTTPStatus.OK, b"{}")
+_USUAL = ApiResponse(HTTPStatus.OK, b"{}")
 
 Serve = Callable[[Coroutine[Any, Any, None], str, Callable[[], None]], object]
 
@@ -80,13 +80,13 @@ class FastPath:
     def _late(self) -> bytes:
         return self._whole(failed(ApiError(HTTPStatus.REQUEST_TIMEOUT, "invalid_input", "The body took too long.")))
 
-    def _whole(self, answer: Answer) -> bytes:
+    def _whole(self, response: ApiResponse) -> bytes:
         now_s = int(time.time())
         if now_s != self._date_s:
             self._date_s, self._date = now_s, formatdate(now_s, usegmt=True)
-        extra = "".join([f"{name}: {value}\r\n" for name, value in answer.headers]) if answer.headers else ""
+        extra = "".join([f"{name}: {value}\r\n" for name, value in response.headers]) if response.headers else ""
         head = (
-            f"{_PHRASES[answer.status]}Content-Type: {answer.content_type}\r\n{self._fixed}{extra}"
-            f"Content-Length: {len(answer.body)}\r\nDate: {self._date}\r\n\r\n"
+            f"{_PHRASES[response.status]}Content-Type: {response.content_type}\r\n{self._fixed}{extra}"
+            f"Content-Length: {len(response.body)}\r\nDate: {self._date}\r\n\r\n"
         )
-        return head.encode("latin-1") + answer.body
+        return head.encode("latin-1") + response.body

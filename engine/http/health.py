@@ -7,7 +7,7 @@ from http import HTTPStatus
 from engine.config.server import HttpApiConfig
 from engine.errors import ApiError
 from engine.http.machine_memory import memory
-from engine.http.request import Answer, Call, ok, text
+from engine.http.request import ApiRequest, ApiResponse, ok, text
 from engine.interfaces import AppManager
 
 #: The reason that `Health.ready` gives while the worker goes away.
@@ -46,38 +46,38 @@ class HealthPages:
         self._usage_enabled = config.usage_enabled
         self._memory_threshold = config.accept_traffic.memory_threshold
 
-    async def live(self, _: Call) -> Answer:
+    async def live(self, _: ApiRequest) -> ApiResponse:
         """GET / and /live: the process serves (H-57, H-60)."""
         return text(200, "OK")
 
-    async def ready(self, _: Call) -> Answer:
+    async def ready(self, _: ApiRequest) -> ApiResponse:
         """GET /ready: it should get new connections (H-58)."""
         ready, reason = self._health.ready()
         return text(200, "OK") if ready else text(HTTPStatus.SERVICE_UNAVAILABLE, reason)
 
-    async def up(self, _: Call) -> Answer:
+    async def up(self, _: ApiRequest) -> ApiResponse:
         """GET /up (H-61)."""
         ready, reason = self._health.ready()
         if ready:
             return _word(HTTPStatus.OK, "OK")
         return _word(HTTPStatus.SERVICE_UNAVAILABLE, "DRAINING" if reason == DRAINING else "ERROR")
 
-    async def app_up(self, call: Call, app_id: str) -> Answer:
+    async def app_up(self, request: ApiRequest, app_id: str) -> ApiResponse:
         """GET /up/{app} (H-61)."""
         if self._apps.by_id(app_id) is None:
             return _word(HTTPStatus.NOT_FOUND, "NOT_FOUND")
-        return await self.up(call)
+        return await self.up(request)
 
-    async def accept_traffic(self, _: Call) -> Answer:
+    async def accept_traffic(self, _: ApiRequest) -> ApiResponse:
         """GET /accept-traffic: ready, and with memory to spare (H-59)."""
         now = memory()
         ready, _reason = self._health.ready()
-        answer = ok({"memory": {"usedSize": now.used, "totalSize": now.total, "percentUsage": now.percent}})
+        response = ok({"memory": {"usedSize": now.used, "totalSize": now.total, "percentUsage": now.percent}})
         if ready and now.percent < 100 * self._memory_threshold:
-            return answer
-        return answer._replace(status=HTTPStatus.SERVICE_UNAVAILABLE)
+            return response
+        return response._replace(status=HTTPStatus.SERVICE_UNAVAILABLE)
 
-    async def usage(self, _: Call) -> Answer:
+    async def usage(self, _: ApiRequest) -> ApiResponse:
         """GET /usage: the machine's memory in bytes (H-62)."""
         if not self._usage_enabled:
             raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "This page is switched off.")
@@ -85,5 +85,5 @@ class HealthPages:
         return ok({"memory": {"free": now.free, "used": now.used, "total": now.total, "percent": now.percent}})
 
 
-def _word(status: HTTPStatus, word: str) -> Answer:
+def _word(status: HTTPStatus, word: str) -> ApiResponse:
     return text(status, word, (("X-Health-Check", word),))

@@ -1,4 +1,4 @@
-"""One HTTP API call and its answer, without any HTTP server: what the handlers take and give.
+"""One HTTP API request and its response, without any HTTP server: what the handlers take and give.
 
 Made by routes.py, whoever read the request.
 """
@@ -20,7 +20,7 @@ TEXT = "text/plain"
 Headers = Sequence[tuple[str, str]]
 
 
-class Call:
+class ApiRequest:
     """A request as it was sent.
 
     :ivar path: still percent-encoded, without the query. :ivar raw_query: the query as sent.
@@ -47,7 +47,7 @@ class Call:
         return self._query
 
 
-class Answer(NamedTuple):
+class ApiResponse(NamedTuple):
     """What is sent back."""
 
     status: int
@@ -56,19 +56,19 @@ class Answer(NamedTuple):
     content_type: str = JSON
 
 
-def ok(value: Any, headers: Headers = ()) -> Answer:
+def ok(value: Any, headers: Headers = ()) -> ApiResponse:
     """200, as every official library wants it: a JSON object (H-10)."""
-    return Answer(200, orjson.dumps(value), headers)
+    return ApiResponse(200, orjson.dumps(value), headers)
 
 
-def text(status: int, body: str, headers: Headers = ()) -> Answer:
-    return Answer(status, body.encode(), headers, TEXT)
+def text(status: int, body: str, headers: Headers = ()) -> ApiResponse:
+    return ApiResponse(status, body.encode(), headers, TEXT)
 
 
-def failed(error: ApiError) -> Answer:
+def failed(error: ApiError) -> ApiResponse:
     """The JSON object that .NET needs even here (H-10, D-14)."""
     body = {"error": error.message, "code": error.token, "status": int(error.status)}
-    return Answer(error.status, orjson.dumps(body), tuple(error.headers.items()))
+    return ApiResponse(error.status, orjson.dumps(body), tuple(error.headers.items()))
 
 
 def invalid(message: str) -> ApiError:

@@ -16,12 +16,12 @@ from engine.http.auth import Access, checked
 from engine.http.channels import Channels
 from engine.http.events import Events
 from engine.http.health import HealthPages
-from engine.http.request import Answer, Call, failed
+from engine.http.request import ApiRequest, ApiResponse, failed
 from engine.http.users import UserConnections
 from engine.interfaces import RateLimiter
 from engine.metrics.metrics import Metrics
 
-_Handler = Callable[..., Awaitable[Answer]]
+_Handler = Callable[..., Awaitable[ApiResponse]]
 
 _log = logging.getLogger(__name__)
 
@@ -73,63 +73,63 @@ class Api:
 
     async def handle(
         self, method: str, target: bytes, body: bytes, address: str = "", idempotency_key: str = ""
-    ) -> Answer:
+    ) -> ApiResponse:
         """Answer one request. Never raises.
 
         :param target: the request target as sent, query included.
         :param address: of the caller, for the limit of requests; "" is not limited.
         """
         path, _, query = target.decode("utf-8", "replace").partition("?")
-        call = Call(method, path, query, body, idempotency_key)
+        request = ApiRequest(method, path, query, body, idempotency_key)
         try:
-            answer = await self._route(call, address)
+            response = await self._route(request, address)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is answered)
-            answer = _refusal(call, error)
-        return self._counted(call, len(body), answer)
+            response = _refusal(request, error)
+        return self._counted(request, len(body), response)
 
-    def refuse(self, method: str, target: bytes, body_bytes: int) -> Answer | None:
+    def refuse(self, method: str, target: bytes, body_bytes: int) -> ApiResponse | None:
         """The answer to a signed request of an application that its head alone is enough to refuse, whatever its body
         will say; None for any other. So nobody need keep the bodies of strangers.
 
         :param body_bytes: how long the body is going to be. :param target: as with `handle`.
         """
         path, _, query = target.decode("utf-8", "replace").partition("?")
-        call = Call(method, path, query, b"")
+        request = ApiRequest(method, path, query, b"")
         inner = self._inner(path)
         found = _find(self._signed, inner) if inner is not None else None
         if found is None or method not in found[0] or inner is None or not inner.startswith("/apps/"):
             return None
         try:
-            self._access.check_head(call, found[1][0])
+            self._access.check_head(request, found[1][0])
         except Exception as error:  # noqa: BLE001 (as in handle)
-            return self._counted(call, body_bytes, _refusal(call, error))
+            return self._counted(request, body_bytes, _refusal(request, error))
         return None
 
-    def _counted(self, call: Call, received_bytes: int, answer: Answer) -> Answer:
+    def _counted(self, request: ApiRequest, received_bytes: int, response: ApiResponse) -> ApiResponse:
         counted = self._metrics.http
-        counted.calls.add(1, call.app_id)
-        counted.received_bytes.add(received_bytes, call.app_id)
-        counted.sent_bytes.add(len(answer.body), call.app_id)
-        if answer.status >= HTTPStatus.BAD_REQUEST:
-            counted.errors.add(1, call.app_id, str(int(answer.status)))
-        return answer
+        counted.calls.add(1, request.app_id)
+        counted.received_bytes.add(received_bytes, request.app_id)
+        counted.sent_bytes.add(len(response.body), request.app_id)
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            counted.errors.add(1, request.app_id, str(int(response.status)))
+        return response
 
-    async def _route(self, call: Call, address: str) -> Answer:
-        inner = self._inner(call.path)
+    async def _route(self, request: ApiRequest, address: str) -> ApiResponse:
+        inner = self._inner(request.path)
         found = _find(self._signed, inner) if inner is not None else None
-        if found is not None and address and self.limits_addresses and call.method != "OPTIONS":
+        if found is not None and address and self.limits_addresses and request.method != "OPTIONS":
             await self._count_address(address)
         if found is None:
-            found = _find(self._pages, inner if inner is not None else call.path)
+            found = _find(self._pages, inner if inner is not None else request.path)
         if found is None:
             raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this path.")
         methods, names = found
-        handler = methods.get(call.method)
+        handler = methods.get(request.method)
         if handler is not None:
-            return await handler(call, *names)
+            return await handler(request, *names)
         allow = ", ".join((*methods, "OPTIONS"))
-        if call.method == "OPTIONS":
-            return Answer(HTTPStatus.NO_CONTENT, b"", (("Allow", allow),))
+        if request.method == "OPTIONS":
+            return ApiResponse(HTTPStatus.NO_CONTENT, b"", (("Allow", allow),))
         message = f"This path takes {allow} only."
         raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", message, {"Allow": allow})
 
@@ -151,16 +151,16 @@ class Api:
         checked(decision)
 
 
-def _refusal(call: Call, error: Exception) -> Answer:
+def _refusal(request: ApiRequest, error: Exception) -> ApiResponse:
     if isinstance(error, ApiError):
         return failed(error)
     if isinstance(error, StoreUnavailable):
-        _log.debug("%s refused: %s", call.path, error)
+        _log.debug("%s refused: %s", request.path, error)
         return failed(
             ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable", "Shared state cannot be reached now.")
         )
     # A mistake of ours is logged and answered.
-    _log.error("a request for app %s failed", call.app_id or "(unknown)", exc_info=error)
+    _log.error("a request for app %s failed", request.app_id or "(unknown)", exc_info=error)
     return failed(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Internal server error."))
 
 

@@ -19,8 +19,8 @@ from engine.interfaces.occupancy import OccupancyStore as OccupancyStore
 from engine.interfaces.occupancy import Report as Report
 from engine.interfaces.occupancy import TotalChange as TotalChange
 from engine.interfaces.occupancy import Transition as Transition
-from engine.interfaces.stores import AnswerStore as AnswerStore
 from engine.interfaces.stores import CacheStore as CacheStore
+from engine.interfaces.stores import IdempotencyStore as IdempotencyStore
 from engine.interfaces.stores import RateDecision as RateDecision
 from engine.interfaces.stores import RateLimiter as RateLimiter
 from engine.interfaces.webhooks import Backlog as Backlog

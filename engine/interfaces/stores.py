@@ -31,7 +31,7 @@ class RateLimiter(Protocol):
     async def hit(self, key: str, limit: int, window_s: int, cost: int = 1) -> RateDecision: ...
 
 
-class AnswerStore(Protocol):
+class IdempotencyStore(Protocol):
     """Answers to publishes that carry an idempotency key."""
 
     async def claim(self, app_id: str, key: str, claim_s: int) -> bytes | None:

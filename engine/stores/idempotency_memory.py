@@ -10,7 +10,7 @@ MAX_KEYS = 100_000
 
 
 class MemoryAnswers:
-    """interfaces.AnswerStore in memory. :param clock: monotonic seconds."""
+    """interfaces.IdempotencyStore in memory. :param clock: monotonic seconds."""
 
     def __init__(self, max_keys: int = MAX_KEYS, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_keys = max_keys

@@ -18,7 +18,7 @@ MAX_ANSWER_BYTES = 1024 * 1024
 
 
 class RedisAnswers:
-    """interfaces.AnswerStore in Redis; every method raises StoreUnavailable when Redis cannot be reached.
+    """interfaces.IdempotencyStore in Redis; every method raises StoreUnavailable when Redis cannot be reached.
 
     :param client: gives bytes (no `decode_responses`).
     :param prefix: start of every key.

@@ -19,10 +19,10 @@ from engine.config.redis import RedisOptions
 from engine.control import WorkerSpec
 from engine.interfaces import (
     Adapter,
-    AnswerStore,
     AppSource,
     CacheStore,
     ClusterEvents,
+    IdempotencyStore,
     OccupancyStore,
     RateLimiter,
     WebhookQueue,
@@ -75,7 +75,7 @@ class Drivers:
     def rate_limiter(self) -> RateLimiter:
         return _RATE_LIMITERS[self._words.rate_limiter](self)
 
-    def answers(self) -> AnswerStore:
+    def answers(self) -> IdempotencyStore:
         return _ANSWERS[self._words.adapter](self)
 
     def queue(self, incarnation: str) -> WebhookQueue:
@@ -149,7 +149,7 @@ _RATE_LIMITERS: dict[str, Callable[[Drivers], RateLimiter]] = {
     "redis": lambda on: RedisRateLimiter(on.redis, on.config.rate_limiter.redis.prefix),
 }
 #: By the word of the adapter: answers are shared by those who share events.
-_ANSWERS: dict[str, Callable[[Drivers], AnswerStore]] = {
+_ANSWERS: dict[str, Callable[[Drivers], IdempotencyStore]] = {
     "local": lambda _: MemoryAnswers(),
     "redis": lambda on: RedisAnswers(on.redis, f"{on.config.database.redis.key_prefix}idempotency:"),
 }

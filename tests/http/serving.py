@@ -19,7 +19,7 @@ from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import StoreUnavailable
 from engine.http.application import build_api, build_application, build_runner
-from engine.http.request import Answer
+from engine.http.request import ApiResponse
 from engine.interfaces import MemberReport, Message, RateDecision, Report
 from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
@@ -152,7 +152,7 @@ class Serving:
 
     # --- without a network
 
-    def call(self, method: str, target: str | bytes, body: bytes = b"", address: str = "") -> Answer:
+    def call(self, method: str, target: str | bytes, body: bytes = b"", address: str = "") -> ApiResponse:
         """An unsigned request."""
         raw = target.encode() if isinstance(target, str) else target
         return asyncio.run(self.api.handle(method, raw, body, address))

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from engine.errors import StoreUnavailable
-from engine.http.request import Answer
+from engine.http.request import ApiResponse
 from tests.http.serving import Serving
 
 EVENTS = "/apps/3/events"
@@ -45,7 +45,7 @@ def test_a_repetition_while_the_first_is_under_way_is_told_to_wait() -> None:
     body = json.dumps(event()).encode()
     target = serving.target("POST", EVENTS, body).encode()
 
-    async def scenario() -> tuple[Answer, Answer]:
+    async def scenario() -> tuple[ApiResponse, ApiResponse]:
         first = asyncio.create_task(serving.api.handle("POST", target, body))
         await asyncio.sleep(0)
         second = await serving.api.handle("POST", target, body)

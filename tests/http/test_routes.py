@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config.limits import RateLimit
-from engine.http.request import Answer
+from engine.http.request import ApiResponse
 from tests.http.serving import Serving
 
 EVENT = {"name": "e", "data": "d", "channel": "a"}
 
 
-def headers(answer: Answer) -> dict[str, str]:
+def headers(answer: ApiResponse) -> dict[str, str]:
     return dict(answer.headers)
 
 

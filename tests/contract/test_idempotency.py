@@ -1,4 +1,4 @@
-"""The contract of `AnswerStore`, run on every driver, and the bounds of each."""
+"""The contract of `IdempotencyStore`, run on every driver, and the bounds of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from engine.errors import StoreUnavailable
-from engine.interfaces import AnswerStore
+from engine.interfaces import IdempotencyStore
 from engine.redis.pool import connect
 from engine.stores.idempotency_memory import MemoryAnswers
 from engine.stores.idempotency_redis import MAX_ANSWER_BYTES, RedisAnswers
@@ -20,7 +20,7 @@ from tests.contract.conftest import redis_options
 
 
 @pytest.fixture(params=["memory", "redis", "redis-cluster"])
-async def answers(request: pytest.FixtureRequest) -> AsyncIterator[AnswerStore]:
+async def answers(request: pytest.FixtureRequest) -> AsyncIterator[IdempotencyStore]:
     """Every driver in turn."""
     options = redis_options(request)
     if options is None:
@@ -34,24 +34,24 @@ async def answers(request: pytest.FixtureRequest) -> AsyncIterator[AnswerStore]:
             await client.delete(key)
 
 
-async def test_only_the_first_gets_the_key(answers: AnswerStore) -> None:
+async def test_only_the_first_gets_the_key(answers: IdempotencyStore) -> None:
     claims = await asyncio.gather(*(answers.claim("1", "k", 60) for _ in range(20)))
     assert claims.count(None) == 1
     assert claims.count(b"") == 19
 
 
-async def test_the_answer_is_given_again(answers: AnswerStore) -> None:
+async def test_the_answer_is_given_again(answers: IdempotencyStore) -> None:
     assert await answers.claim("1", "k", 60) is None
     await answers.keep("1", "k", b'{"channels":{}}', 60)
     assert [await answers.claim("1", "k", 60) for _ in range(2)] == [b'{"channels":{}}'] * 2
 
 
-async def test_apps_and_keys_are_kept_apart(answers: AnswerStore) -> None:
+async def test_apps_and_keys_are_kept_apart(answers: IdempotencyStore) -> None:
     for app_id, key in (("1", "k"), ("2", "k"), ("1", "K"), ("1", "k\ud800☃/\n"), ("1", "k" * 1000)):
         assert await answers.claim(app_id, key, 60) is None
 
 
-async def test_a_released_key_is_free(answers: AnswerStore) -> None:
+async def test_a_released_key_is_free(answers: IdempotencyStore) -> None:
     assert await answers.claim("1", "k", 60) is None
     await answers.release("1", "k")
     await answers.release("1", "never claimed")
