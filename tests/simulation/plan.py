@@ -88,7 +88,7 @@ class Plan:
             "empty": sometimes(0.8) if loses else 0.0,
             "fail_over": sometimes(0.8) if loses else 0.0,
         }
-        return cls(
+        plan = cls(
             seed=seed,
             nodes=chance.choice([1, 2, 2, 3, 3, 4]),
             settle_ms=chance.choice([0, 0, 100, 500, 3000]),
@@ -105,3 +105,6 @@ class Plan:
             member_limit=chance.choice([0, 0, 2]),
             slices=chance.choice([0, 0, 1, 3]),
         )
+        # Drawn last, so that the stories of the seeds without it are as they were.
+        weights["revive"] = sometimes(1.0) if weights["fail_over"] else 0.0
+        return plan

@@ -43,6 +43,8 @@ FAULTS = (
 FAILED_ONCE = ((400820, True), (400968, True), (600725, True), (4091, False))
 #: Seeds within which each of them is found.
 WITHIN = 12
+#: One that takes a chain of events that few seeds bring about, and the first seed that does.
+RARE, RARELY = "the leader does not remember whom it reaped", 155
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,12 @@ def test_a_fault_is_found(path: str, name: str) -> None:
     found = seek(fault, path, range(WITHIN))
     assert found.violation, f"not found by {found.tried} seeds"
     play(Plan.of(found.seed, loses=fault.loses or None), path)
+
+
+def test_a_worker_comes_back_to_life_on_a_replica(path: str) -> None:
+    [fault] = [known for known in ALL if known.name == RARE]
+    assert seek(fault, path, [RARELY]).violation
+    play(Plan.of(RARELY, loses=True), path)
 
 
 @pytest.mark.parametrize("fault", ALL, ids=lambda fault: fault.name)

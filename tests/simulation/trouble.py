@@ -113,6 +113,10 @@ class Trouble:
     def _fail_over(self) -> None:
         self._world.fail_over(self._chance.choice([0.0, 1.0]) * self._chance.random())
 
+    def _revive(self) -> None:
+        if node := self._some_node():
+            self._world.revive(node)
+
     def _expire_lease(self) -> None:
         self._world.expire_lease()
 

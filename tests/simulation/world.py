@@ -54,6 +54,9 @@ class World:
         self.calm = False
         self.excuses = Excuses(self.oracle)
         self._replica: tuple[State, Snapshot] = State(), Snapshot()
+        #: Incarnations whose purge the replica shall miss; while one is under way it hears of nothing.
+        self._to_revive: set[str] = set()
+        self._replica_lags = False
         self.steps = 0
         self._say = say
         #: Whose code runs now.
@@ -140,6 +143,8 @@ class World:
         if self._say is not None:
             self.note(f"{who}: {name.removeprefix('occupancy_')} {_shown(done.args[1:])} -> {done.reply}")
         self.oracle.check(done)
+        if name == "occupancy_purge" and done.reply >= 0:
+            self._purged(done.args[2].decode(), done.reply == 0)
         for topic, _ in done.pushed:
             if topic == f"{TOPICS}wake".encode():
                 for node in self.living():
@@ -269,11 +274,26 @@ class World:
         """A replica takes its place that has not heard of what was written lately."""
         self.note("the server is replaced by a replica that lags")
         self._lose(*self._replica, seconds)
+        self._replica_lags = False
+
+    def revive(self, node: Node) -> None:
+        """It stands still until it is given up; then a replica takes over for which nothing has happened."""
+        self._to_revive.add(node.reporter.incarnation)
+        self.stop(node, self.chance.uniform(1.2, 1.7) * self.plan.node_timeout_ms / 1000)
+
+    def _purged(self, incarnation: str, wholly: bool) -> None:
+        if self.calm or incarnation not in self._to_revive:
+            return
+        self._replica_lags = True
+        if wholly:
+            self._to_revive.remove(incarnation)
+            self.at(self.chance.uniform(0.02, 0.3), lambda: self.calm or self.fail_over(0.0))
 
     def replicate(self) -> None:
         """The replica has caught up."""
         if not self.calm:
-            self._replica = self.oracle.state(), self.server.snapshot()
+            if not self._replica_lags:
+                self._replica = self.oracle.state(), self.server.snapshot()
             self.at(self.chance.uniform(0.05, 1.0), self.replicate)
 
     def _lose(self, state: State, data: Snapshot, seconds: float) -> None:
