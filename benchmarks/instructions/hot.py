@@ -22,10 +22,11 @@ from benchmarks.micro.worker import (
     subscribe,
     worker,
 )
-from engine._fast.connection import Connection, FlushQueue
+from engine._fast.connection import Connection
 from engine._fast.envelope import deliver_event, pack_event
 from engine._fast.frame import spliced_frame, text_frame
 from engine._fast.hub import Hub, Pending
+from engine._fast.queues import FlushQueue
 from engine._fast.signature import Signer
 from engine.protocol import messages
 

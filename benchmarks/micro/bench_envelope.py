@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from engine._fast.connection import Connection, FlushQueue
+from engine._fast.connection import Connection
 from engine._fast.envelope import deliver_event, pack_event
 from engine._fast.frame import text_frame
 from engine._fast.hub import Hub, Pending
+from engine._fast.queues import FlushQueue
 
 FRAME = text_frame(b'{"event":"tick","channel":"bench-0","data":"' + b"x" * 100 + b'"}')
 

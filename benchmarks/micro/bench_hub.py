@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from engine._fast.connection import Connection, FlushQueue
+from engine._fast.connection import Connection
 from engine._fast.hub import Hub, Pending
+from engine._fast.queues import FlushQueue
 
 
 def _connection(hub: Hub, number: int) -> Connection:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from benchmarks.micro.worker import local_api, publish_request, publish_target, subscribe, worker
-from engine._fast.connection import FlushQueue
 from engine._fast.hub import Hub
+from engine._fast.queues import FlushQueue
 
 PIPELINED = 64
 

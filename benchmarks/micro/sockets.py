@@ -16,8 +16,9 @@ from typing import Any
 import uvloop
 
 from benchmarks.load.client import Client, connected
-from engine._fast.connection import Connection, FlushQueue
+from engine._fast.connection import Connection
 from engine._fast.hub import Channel, Hub, Pending
+from engine._fast.queues import FlushQueue
 from engine.metrics.metrics import Metrics
 from engine.ws.upgrade import Upgrade
 
@@ -87,6 +88,9 @@ class Sockets:
 
     def message(self, connection: Connection, payload: bytes) -> None:
         """The client says nothing."""
+
+    def leaving(self, connection: Connection) -> None:
+        """Nothing to leave."""
 
     def closed(self, connection: Connection, code: int, reason: str) -> None:
         self.closed_ += 1

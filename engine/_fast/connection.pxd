@@ -1,4 +1,4 @@
-# One client socket on the server's side, and the loop turn's list of sockets that have something to write.
+# One client socket on the server's side.
 
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
@@ -6,21 +6,9 @@ from picows.picows cimport WSFrame
 
 from engine._fast.outbox cimport Outbox
 from engine._fast.parser cimport Parser, Parsers
+from engine._fast.queues cimport FlushQueue
 from engine._fast.subscriber cimport Subscriber
 from engine._fast.traffic cimport Traffic
-
-
-cdef class FlushQueue:
-    # The connections touched since the last flush (owned references), flushed once at the end of the loop turn.
-    cdef PyObject** _dirty
-    cdef Py_ssize_t _count, _capacity
-    cdef object _call_soon
-    cdef object _flush_callback
-    cdef bint _scheduled
-    cdef readonly long long slow_consumers
-    cdef readonly size_t max_waiting_bytes
-    cdef int push(self, Connection connection) except -1
-    cpdef flush(self)
 
 
 cdef class Connection(Subscriber):
@@ -28,9 +16,9 @@ cdef class Connection(Subscriber):
     cdef readonly Traffic traffic
     cdef public object app          # engine.app.App
     cdef public object state        # whatever ws/ keeps for this connection
-    cdef object _handler            # opened(connection), message(connection, bytes), closed(connection, code, reason)
+    cdef object _handler            # opened(connection), message(connection, bytes), leaving(connection), closed(connection, …)
     cdef FlushQueue _flush_queue
-    cdef Parsers _parsers           # None before the handshake, and after a frame that breaks RFC 6455
+    cdef Parsers _parsers           # None while nothing is read: before the handshake, and after the last frame
     cdef Parser _parser             # holds the beginning of a frame; else None
     cdef bytes _answer              # to the handshake, until it is written
     cdef Outbox _outbox
@@ -38,19 +26,31 @@ cdef class Connection(Subscriber):
     cdef bint _dirty                # in the flush queue
     cdef bint _buffered             # the transport holds bytes that the kernel did not take
     cdef bint _closing              # a close frame was queued; nothing may follow it
+    cdef bint _put_off              # reading is paused, and goes on when the queue says so
+    cdef bytes _unread              # what came and was not looked at yet, from _unread_at on; or None
+    cdef Py_ssize_t _unread_at
+    cdef uint32_t _frames           # that came in the second of last_activity
     cdef readonly bint pinged       # a pusher:ping is unanswered
-    cdef readonly uint32_t last_activity  # seconds of the monotonic clock: last frame in, or the ping / close we sent
+    cdef readonly uint32_t last_activity  # seconds of the monotonic clock: last frame in, or the ping that we sent
     cdef readonly int close_code
     cdef str _close_reason
     cdef bytearray _message         # a fragmented message so far
+    cdef bint _message_is_text
     cdef size_t _max_message_bytes
 
     # Runs for each subscriber of a publication.
     cdef int put(self, PyObject* frame) except -1
-    cdef int flush(self) except -1
     cdef int _slow(self) except -1
     cdef int _put_answer_first(self) except -1
-    cdef int _on_message(self, bytes payload) except -1
+    cdef int _end(self, int code, str reason, bytes frame) except -1
+    cdef int _leave(self, int code, str reason) except -1
+
+    # Run for each frame and each piece that comes.
+    cdef int _read(self, bytes data, Py_ssize_t at) except -1
+    cdef int _put_off_rest(self, bytes data, Py_ssize_t at) except -1
+    cdef int _breach(self, int code, str reason) except -1
+    cdef int _fail(self, int code, str reason) except -1
+    cdef int _on_message(self, bytes payload, bint is_text) except -1
     cdef int _on_fragment(self, WSFrame frame) except -1
     cdef int _on_close(self, WSFrame frame) except -1
     cpdef send(self, bytes frame)

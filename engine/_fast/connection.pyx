@@ -3,16 +3,14 @@
 Knows nothing of channels' rules or messages' meaning: text goes up to a handler, bytes come down finished.
 """
 
-cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
 from picows.picows cimport WSFrame, WSMsgType
 
-from engine._fast.clock cimport monotonic_ns, monotonic_s
-from engine._fast.frame cimport close_frame, pong_frame
+from engine._fast.clock cimport monotonic_s
+from engine._fast.frame cimport close_frame, is_utf8, may_close_with, pong_frame
 from engine._fast.outbox cimport outbox_clear, outbox_free, outbox_join, outbox_put, outbox_view
 from engine._fast.parser cimport Parser, Parsers
+from engine._fast.queues cimport FlushQueue
 from engine._fast.subscriber cimport Subscriber
 
 import logging
@@ -23,13 +21,11 @@ cdef extern from "sys/socket.h" nogil:
     int MSG_DONTWAIT
 
 cdef enum:
-    #: A flush that has written for this long lets the loop breathe; pings, timers and the lease must not wait for
-    #: one huge channel. Checked every FLUSH_CHECK sockets.
-    FLUSH_BUDGET_NS = 4000000
-    FLUSH_CHECK = 64
     NOT_CLOSED = 0
     NO_STATUS = 1005        # RFC 6455 section 7.1.5: a close frame without a code
     ABNORMAL = 1006         # ... no close frame at all
+    PROTOCOL_ERROR = 1002
+    INVALID_TEXT = 1007
     TOO_BIG = 1009
     INTERNAL_ERROR = 1011
     OVER_CAPACITY = 4100
@@ -37,70 +33,12 @@ cdef enum:
 _log = logging.getLogger(__name__)
 
 
-@cython.final
-cdef class FlushQueue:
-    """Collects the connections that have something to write and flushes them once, at the end of the loop turn.
-
-    :param call_soon: the loop's `call_soon`.
-    :param max_waiting_bytes: a connection with more than this unsent in its transport is cut off (4100).
-    """
-
-    def __init__(self, call_soon, size_t max_waiting_bytes):
-        self._call_soon = call_soon
-        self._flush_callback = self.flush
-        self.max_waiting_bytes = max_waiting_bytes
-
-    def __dealloc__(self):
-        cdef Py_ssize_t i
-        for i in range(self._count):
-            Py_DECREF(<object>self._dirty[i])
-        PyMem_Free(self._dirty)
-
-    cdef int push(self, Connection connection) except -1:
-        cdef Py_ssize_t capacity
-        cdef PyObject** dirty
-        if self._count == self._capacity:
-            capacity = self._capacity * 2 if self._capacity else 64
-            dirty = <PyObject**>PyMem_Realloc(self._dirty, capacity * sizeof(PyObject*))
-            if dirty == NULL:
-                raise MemoryError
-            self._dirty = dirty
-            self._capacity = capacity
-        Py_INCREF(connection)
-        self._dirty[self._count] = <PyObject*>connection
-        self._count += 1
-        connection._dirty = True
-        if not self._scheduled:
-            self._scheduled = True
-            self._call_soon(self._flush_callback)
-        return 0
-
-    cpdef flush(self):
-        """Write what is due to every touched connection; yields to the loop when that takes long."""
-        cdef long long deadline = monotonic_ns() + FLUSH_BUDGET_NS
-        cdef Py_ssize_t done = 0, rest
-        cdef Connection connection
-        while done < self._count:
-            connection = <Connection>self._dirty[done]
-            Py_DECREF(connection)
-            done += 1
-            connection._dirty = False
-            connection.flush()
-            if done % FLUSH_CHECK == 0 and done < self._count and monotonic_ns() > deadline:
-                break
-        rest = self._count - done
-        for i in range(rest):
-            self._dirty[i] = self._dirty[done + i]
-        self._count = rest
-        self._scheduled = rest > 0
-        if rest:
-            self._call_soon(self._flush_callback)
-
-
 cdef class Connection(Subscriber):
     """One WebSocket connection of one application; the protocol of its transport once the handshake is done.
 
-    :param handler: gets `opened(connection)`, `message(connection, payload)`, `closed(connection, code, reason)`.
+    :param handler: gets `opened(connection)`; `message(connection, payload)`; `leaving(connection)` when it is decided
+        that the connection ends, with `close_code` set, after which there are no more messages; and
+        `closed(connection, code, reason)` when its socket is gone.
     :param max_message_bytes: longer messages, whole or in fragments, are answered with close code 1009.
     """
 
@@ -141,28 +79,14 @@ cdef class Connection(Subscriber):
     # --- called by the loop
 
     def data_received(self, bytes data not None):
-        cdef Parser parser = self._parser
         if self._parsers is None:
             return
-        if self._answer is not None:
-            self.flush()  # picows may have to write a close frame, at once
-        if parser is None:
-            parser = self._parsers.take()
-        self._parser = None
-        parser.feed(self, data)
-        if parser.broken():
-            # picows has said why. The parser stays with the delayed call by which picows will close the transport.
-            self._parsers = None
-            self._closing = True
-            outbox_clear(&self._outbox)
-            if self.close_code == NOT_CLOSED:
-                self.close_code = parser.close_code()
-        elif parser.partial and self._transport is not None:
-            self._parser = parser
-        elif parser.partial:
-            parser.give_up()
+        if self._put_off:
+            # Under TLS what was read already still comes.
+            data = data if self._unread is None else self._unread[self._unread_at:] + data
+            self._unread, self._unread_at = data, 0
         else:
-            self._parsers.give_back(parser)
+            self._read(data, 0)
 
     def eof_received(self):
         """The loop closes the transport."""
@@ -172,13 +96,11 @@ cdef class Connection(Subscriber):
         if self._transport is None:
             return
         self._fd = -1
-        self._closing = True
+        self._leave(ABNORMAL, "")
         outbox_clear(&self._outbox)
         self.traffic.connections -= 1
         self.traffic.closed += 1
-        if self.close_code == NOT_CLOSED:
-            self.close_code = ABNORMAL
-        self._transport = None
+        self._transport = self._parsers = self._unread = None
         if self._parser is not None:
             self._parser.give_up()
             self._parser = None
@@ -195,21 +117,75 @@ cdef class Connection(Subscriber):
     def resume_writing(self):
         pass
 
+    # --- reading
+
+    cdef int _read(self, bytes data, Py_ssize_t at) except -1:
+        cdef Parsers parsers = self._parsers
+        cdef Parser parser = self._parser
+        if parser is None:
+            parser = parsers.take()
+        self._parser = None
+        at = parser.feed(self, data, at)
+        if parser.broken():
+            self._fail(parser.close_code(), parser.close_reason())
+            parser.give_up()
+        elif not parser.partial:
+            parsers.give_back(parser)
+        elif self._parsers is None:
+            parser.give_up()
+        else:
+            self._parser = parser
+        if self._parsers is not None and (self.stopped or at < len(data)):
+            self._put_off_rest(data, at)
+        return 0
+
+    cdef int _put_off_rest(self, bytes data, Py_ssize_t at) except -1:
+        """It has had its share of this turn of the loop, or of this second."""
+        if self._transport.is_closing():
+            return 0
+        self._unread, self._unread_at = data if at < len(data) else None, at
+        self._put_off = True
+        self._transport.pause_reading()
+        if self.stopped:
+            self._flush_queue.reads.rest(self)
+        else:
+            self._flush_queue.reads.put_off(self)
+        return 0
+
+    cdef int go_on(self) except -1:
+        cdef bytes data = self._unread
+        self._unread = None
+        self._put_off = self.stopped = False
+        self._frames = 0
+        if self._parsers is None or self._transport.is_closing():
+            return 0
+        self._transport.resume_reading()
+        if data is not None:
+            self._read(data, self._unread_at)
+        return 0
+
     # --- called by the parser
 
     cdef int on_frame(self, WSFrame frame) except -1:
-        self.last_activity = monotonic_s()
-        self.pinged = False
-        self.traffic.received_bytes += frame.payload_size
-        if frame.msg_type == WSMsgType.CLOSE:
-            self._on_close(frame)
+        cdef uint32_t now = monotonic_s()
+        if self._parsers is None:
             return 0
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            return self._breach(PROTOCOL_ERROR, "Reserved bits without an extension")
+        if frame.msg_type == WSMsgType.CLOSE:
+            return self._on_close(frame)
         if self._closing:
             return 0
+        self._frames = self._frames + 1 if now == self.last_activity else 1
+        if self._frames == self._flush_queue.max_frames_per_second:
+            self.stopped = True
+        self.last_activity = now
+        self.pinged = False
+        self.traffic.received_bytes += frame.payload_size
         try:
             if frame.msg_type == WSMsgType.TEXT or frame.msg_type == WSMsgType.BINARY:
                 if frame.fin and self._message is None:
-                    self._on_message(frame.payload_ptr[:frame.payload_size])
+                    self._on_message(frame.payload_ptr[:frame.payload_size], frame.msg_type == WSMsgType.TEXT)
                 else:
                     self._on_fragment(frame)
             elif frame.msg_type == WSMsgType.CONTINUATION:
@@ -222,17 +198,19 @@ cdef class Connection(Subscriber):
             self.close(INTERNAL_ERROR, "Internal error")
         return 0
 
-    cdef int _on_message(self, bytes payload) except -1:
+    cdef int _on_message(self, bytes payload, bint is_text) except -1:
+        if is_text and not is_utf8(payload):
+            return self._breach(INVALID_TEXT, "Text that is not UTF-8")
         self.traffic.received_messages += 1
         self._handler.message(self, payload)
         return 0
 
     cdef int _on_fragment(self, WSFrame frame) except -1:
         if (self._message is None) == (frame.msg_type == WSMsgType.CONTINUATION):
-            self.close(1002, "Fragments out of order")
-            return 0
+            return self._breach(PROTOCOL_ERROR, "Fragments out of order")
         if self._message is None:
             self._message = bytearray()
+            self._message_is_text = frame.msg_type == WSMsgType.TEXT
         if len(self._message) + <size_t>frame.payload_size > self._max_message_bytes:
             self._message = None
             self.close(TOO_BIG, "Message too big")
@@ -241,20 +219,36 @@ cdef class Connection(Subscriber):
         if frame.fin:
             whole = bytes(self._message)
             self._message = None
-            self._on_message(whole)
+            self._on_message(whole, self._message_is_text)
         return 0
 
     cdef int _on_close(self, WSFrame frame) except -1:
-        code = <int>frame.get_close_code()
-        if self.close_code == NOT_CLOSED:
-            self.close_code = code if code else NO_STATUS
-            self._close_reason = frame.get_close_message().decode("utf-8", "replace") if frame.payload_size > 2 else ""
-        if not self._closing:
-            self.send(close_frame(code if code else 1000, ""))
-            self._closing = True
-            self.flush()
+        cdef int code = NO_STATUS
+        if frame.payload_size:
+            code = <int>frame.get_close_code()
+            if not may_close_with(code):
+                return self._breach(PROTOCOL_ERROR, "Invalid close code")
+        self._parsers = None
+        reason = frame.payload_ptr[2:frame.payload_size].decode("utf-8", "replace") if frame.payload_size > 2 else ""
+        self._end(code, reason, close_frame(1000 if code == NO_STATUS else code, ""))
         if self._transport is not None:
             self._transport.close()
+        return 0
+
+    cdef int _breach(self, int code, str reason) except -1:
+        """What has come breaks RFC 6455, which picows has not found."""
+        self._parsers.breach(reason)
+        return self._fail(code, reason)
+
+    cdef int _fail(self, int code, str reason) except -1:
+        """RFC 6455 section 7.1.7: say why, and read nothing more. The client closes the socket, or the deadline does."""
+        self._parsers = None
+        self.close(code, reason)
+        if self._transport is not None and not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:
+                self._transport.close()
         return 0
 
     # --- called by the engine
@@ -264,22 +258,19 @@ cdef class Connection(Subscriber):
         self.put(<PyObject*>frame)
 
     cpdef close(self, int code, str reason):
-        """Send what is queued and a close frame. The socket ends when the client answers, or when the sweep ends it."""
-        if self._closing or self._transport is None:
-            return
-        frame = close_frame(code, reason)
-        outbox_put(&self._outbox, <PyObject*>frame)
-        self._closing = True
-        self.close_code = code
-        self._close_reason = reason
-        self.last_activity = monotonic_s()
-        self.flush()
+        """Send what is queued and a close frame. The socket ends when the client answers, or when whoever is told that
+        the connection is leaving ends it."""
+        self._end(code, reason, close_frame(code, reason))
 
     cpdef abort(self):
         """End the socket now, unsent bytes and all."""
         if self._transport is not None:
-            self._closing = True
+            self._leave(ABNORMAL, "")
             self._transport.abort()
+
+    def rest(self):
+        """Read no more of what its client sends before the next second."""
+        self.stopped = True
 
     @property
     def closing(self) -> bool:
@@ -298,6 +289,27 @@ cdef class Connection(Subscriber):
         outbox_put(&self._outbox, frame)
         if not self._dirty:
             self._flush_queue.push(self)
+        return 0
+
+    cdef int _end(self, int code, str reason, bytes frame) except -1:
+        if self._closing or self._transport is None:
+            return 0
+        outbox_put(&self._outbox, <PyObject*>frame)
+        self._closing = True
+        self.flush()
+        return self._leave(code, reason)
+
+    cdef int _leave(self, int code, str reason) except -1:
+        """It is decided that the connection ends: it takes part in nothing from now on, whatever its client does."""
+        if self.close_code != NOT_CLOSED:
+            return 0
+        self._closing = True
+        self.close_code = code
+        self._close_reason = reason
+        try:
+            self._handler.leaving(self)
+        except Exception:
+            _log.exception("connection %s: not left", self.socket_id)
         return 0
 
     cdef int flush(self) except -1:
@@ -346,9 +358,5 @@ cdef class Connection(Subscriber):
         if self._closing:
             return 0
         self._flush_queue.slow_consumers += 1
-        self._closing = True
-        self.close_code = OVER_CAPACITY
-        self._close_reason = "Slow consumer"
-        self.last_activity = monotonic_s()
-        self._transport.write(close_frame(OVER_CAPACITY, self._close_reason))
-        return 0
+        self._transport.write(close_frame(OVER_CAPACITY, "Slow consumer"))
+        return self._leave(OVER_CAPACITY, "Slow consumer")

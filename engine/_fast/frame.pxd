@@ -4,6 +4,8 @@ from engine._fast.json_text cimport Text
 
 cpdef bytes text_frame(bytes payload)
 cpdef bytes spliced_frame(bytes prefix, bytes middle, bytes suffix)
+cdef bint may_close_with(int code) noexcept
+cdef bint is_utf8(bytes text) except -1
 cpdef bytes close_frame(int code, str reason)
 cpdef bytes pong_frame(bytes payload)
 cpdef bytes payload_of(bytes frame)

@@ -4,6 +4,8 @@ A frame is built once for an event and channel and written to every subscriber; 
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 cdef enum:
@@ -79,6 +81,35 @@ cdef bytes event_frame(const Text* name, const Text* channel, const Text* data):
 cdef inline char* _put(char* out, const char* part, Py_ssize_t size) noexcept:
     memcpy(out, part, <size_t>size)
     return out + size
+
+
+cdef bint may_close_with(int code) noexcept:
+    """Whether a close frame may carry the code (RFC 6455 section 7.4, and IANA's registry for 1012 to 1014)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
+
+cdef bint is_utf8(bytes text) except -1:
+    """Whether the payload of a text message is what it must be (RFC 6455 section 8.1)."""
+    cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(text)
+    cdef Py_ssize_t left = PyBytes_GET_SIZE(text)
+    cdef uint64_t eight
+    # Nearly all of it is ASCII, eight bytes at a time.
+    while left >= 8:
+        memcpy(&eight, at, 8)
+        if eight & 0x8080808080808080ull:
+            break
+        at += 8
+        left -= 8
+    while left and at[0] < 128:
+        at += 1
+        left -= 1
+    if left == 0:
+        return True
+    try:
+        PyUnicode_DecodeUTF8(<const char*>at, left, NULL)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 cpdef bytes close_frame(int code, str reason):

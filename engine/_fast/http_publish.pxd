@@ -4,6 +4,7 @@ from libc.stdint cimport uint32_t
 
 from engine._fast.llhttp cimport Head
 from engine._fast.plain_publish cimport PlainPublisher
+from engine._fast.queues cimport Queued, ReadQueue
 from engine._fast.unread cimport Unread
 
 # What unread bytes begin with: too little to tell, a whole request of ours, or somebody else's.
@@ -21,21 +22,18 @@ cdef class PublishServer:
     cdef object _late                # () -> the answer to a request whose body took too long
     cdef object _elsewhere           # (transport, unread bytes): whose connection it is from then on
     cdef object _serve               # (coroutine, name, what ends the connection)
-    cdef object _call_soon, _go_on
+    cdef ReadQueue _reads            # connections with requests left for the next turn
     cdef readonly set connections
     cdef public object on_empty
-    cdef list _waiting               # connections with requests left for the next turn
-    cdef bint _scheduled
     cdef bytes _prefix               # of a publish's target
     cdef Py_ssize_t _max_body
     cdef bytes _ok                   # the usual answer
     cdef long _ok_s                  # the second that it names
     cdef int forget(self, PublishProtocol connection) except -1
     cdef bytes _usual_answer(self)
-    cdef int put_off(self, PublishProtocol connection) except -1
 
 
-cdef class PublishProtocol:
+cdef class PublishProtocol(Queued):
     cdef PublishServer _server
     cdef object _transport
     cdef int _fd                     # -1 under TLS: every write goes through the transport
@@ -50,7 +48,6 @@ cdef class PublishProtocol:
     cdef readonly uint32_t last_activity   # monotonic seconds
     cdef uint32_t _begun             # when the first byte of the request at the front came; 0 while there is none
     cdef uint32_t _paused_at         # when the client was found not to read its answers
-    cdef int go_on(self) except -1
     cdef Py_ssize_t _work(self, const char* data, Py_ssize_t size) except -1
     cdef Verdict _next(self, const char* data, Py_ssize_t size, Head* head, Py_ssize_t* head_bytes) except? FOREIGN
     cdef bytes _ask(self, bytes target, bytes body)

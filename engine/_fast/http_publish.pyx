@@ -12,6 +12,7 @@ from libc.string cimport memcmp
 from engine._fast.clock cimport monotonic_ns, monotonic_s
 from engine._fast.llhttp cimport read_head
 from engine._fast.publish_target cimport Target, read_target
+from engine._fast.queues cimport Queued, ReadQueue
 from engine._fast.unread cimport unread_drop, unread_free, unread_put
 
 cdef extern from "sys/socket.h" nogil:
@@ -30,10 +31,8 @@ cdef enum:
     MAX_HEAD = 8000
     #: Unread bytes beyond one request's own at which reading pauses until answers have been given.
     MAX_UNREAD = 262144
-    #: What one connection may have done in a turn of the loop before the others' turn comes, and all of them together
-    #: before everything else that waits gets its own.
+    #: What one connection may have done in a turn of the loop before the others' turn comes.
     TURN_NS = 500000
-    ALL_TURNS_NS = 4000000
     MAX_REQUESTS = 256
 
 # Seconds; no byte that comes moves them. A head and a body have that long from the request's first byte on, and a client
@@ -69,12 +68,10 @@ cdef class PublishServer:
         self._late = late
         self._elsewhere = elsewhere
         self._serve = serve
-        self._call_soon = call_soon
-        self._go_on = self._all_go_on
+        self._reads = ReadQueue(call_soon)
         self._prefix = f"{path_prefix}/apps/".encode()
         self._max_body = max_body_bytes
         self.connections = set()
-        self._waiting = []
 
     def connect(self, transport, bytes data not None):
         """Serve a connection, of which these bytes have come."""
@@ -101,35 +98,9 @@ cdef class PublishServer:
             self._ok, self._ok_s = self._usual(), now_s
         return self._ok
 
-    cdef int put_off(self, PublishProtocol connection) except -1:
-        """Let the others have their turn before this connection goes on."""
-        self._waiting.append(connection)
-        if not self._scheduled:
-            self._scheduled = True
-            self._call_soon(self._go_on)
-        return 0
-
-    def _all_go_on(self):
-        cdef long long deadline = monotonic_ns() + ALL_TURNS_NS
-        cdef list waiting = self._waiting
-        cdef Py_ssize_t done = 0
-        self._waiting = []
-        try:
-            while done < len(waiting):
-                done += 1
-                (<PublishProtocol>waiting[done - 1]).go_on()
-                if monotonic_ns() > deadline:
-                    break
-        finally:
-            # Who had no turn comes first in the next one.
-            self._waiting = waiting[done:] + self._waiting
-            self._scheduled = bool(self._waiting)
-            if self._scheduled:
-                self._call_soon(self._go_on)
-
 
 @cython.final
-cdef class PublishProtocol:
+cdef class PublishProtocol(Queued):
     """One connection; the protocol of its transport until it is handed over."""
 
     def __init__(self, PublishServer server not None):
@@ -278,7 +249,7 @@ cdef class PublishProtocol:
             elif requests >= MAX_REQUESTS or monotonic_ns() > deadline:
                 if done < size:
                     self._put_off = True
-                    self._server.put_off(self)
+                    self._server._reads.put_off(self)
                 break
         if out:
             self._write(<bytes>out[0] if len(out) == 1 else b"".join(out))

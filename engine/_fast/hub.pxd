@@ -3,7 +3,8 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
-from engine._fast.connection cimport Connection, FlushQueue
+from engine._fast.connection cimport Connection
+from engine._fast.queues cimport FlushQueue
 from engine._fast.traffic cimport Traffic
 
 

@@ -9,7 +9,8 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 
 from engine._fast.clock cimport monotonic_s
-from engine._fast.connection cimport Connection, FlushQueue
+from engine._fast.connection cimport Connection
+from engine._fast.queues cimport FlushQueue
 from engine._fast.traffic cimport Traffic
 
 cdef enum:
@@ -237,24 +238,23 @@ cdef class Hub:
 
     # --- one sweep for all sockets
 
-    def sweep(self, bytes ping not None, uint32_t activity_timeout_s, uint32_t pong_timeout_s, uint32_t close_timeout_s):
-        """Ping the silent, and find those that answered neither a ping nor a close frame.
+    def sweep(self, bytes ping not None, uint32_t activity_timeout_s, uint32_t pong_timeout_s):
+        """Ping the silent, and find those that did not answer.
 
-        :return: (connections whose pong is overdue, connections whose close is overdue, how many were pinged)
+        :return: (connections whose pong is overdue, how many were pinged)
         """
         cdef uint32_t now = monotonic_s(), idle
         cdef Connection connection
-        cdef list silent = [], stuck = []
+        cdef list silent = []
         cdef Py_ssize_t pinged = 0
         for connection in self._connections.values():
             idle = now - connection.last_activity
             if connection._closing:
-                if idle >= close_timeout_s:
-                    stuck.append(connection)
-            elif connection.pinged:
+                continue
+            if connection.pinged:
                 if idle >= pong_timeout_s:
                     silent.append(connection)
             elif idle >= activity_timeout_s:
                 connection.ping(ping)
                 pinged += 1
-        return silent, stuck, pinged
+        return silent, pinged

@@ -9,12 +9,19 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 from picows.picows cimport WSFrame, WSListener, WSTransport
 
+from engine._fast.clock cimport monotonic_ns
+from engine._fast.queues cimport Queued
+
 from picows import WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSAutoPingStrategy, WSProtocol
 
 cdef enum:
     #: picows' read buffer; it grows for longer messages.
     READ_BUFFER_BYTES = 2048
+    #: Bytes between two looks at the clock: few enough for a piece full of the smallest frames, more while no frame ends.
+    PIECE_BYTES = 256
+    #: What one connection may have read in a turn of the loop.
+    TURN_NS = 500000
 
 #: What takes a new picows protocol to the state in which it reads frames. Nobody sees the answer.
 _UPGRADE = (
@@ -23,8 +30,8 @@ _UPGRADE = (
 )
 
 
-cdef class Reader:
-    """What a parser reads for."""
+cdef class Reader(Queued):
+    """What a parser reads for. :ivar stopped: it wants no more now."""
 
     cdef int on_frame(self, WSFrame frame) except -1:
         raise NotImplementedError
@@ -54,35 +61,50 @@ cdef class Parser(WSListener):
         protocol.connection_made(self)
         self._get_buffer = protocol.get_buffer
         self._buffer_updated = protocol.buffer_updated
-        self.feed(None, _UPGRADE)
+        self._put(_UPGRADE, len(_UPGRADE))
         self.partial = False
 
-    cdef int feed(self, Reader reader, bytes data) except -1:
-        """Parse what has come for a reader, which gets the frames."""
+    cdef Py_ssize_t feed(self, Reader reader, bytes data, Py_ssize_t at) except -1:
+        """Parse what has come for a reader, which gets the frames.
+
+        :param at: how many of the bytes were parsed before. :return: how many are now: all, unless the reader has had
+            its turn, has stopped, or has sent what breaks RFC 6455.
+        """
         cdef const char* source = PyBytes_AS_STRING(data)
-        cdef Py_ssize_t left = PyBytes_GET_SIZE(data), size
-        cdef Py_buffer space
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), piece = PIECE_BYTES
+        cdef long long deadline = 0
         self.reader = reader
-        while left:
-            PyObject_GetBuffer(self._get_buffer(left), &space, PyBUF_WRITABLE)
-            size = min(space.len, left)
-            memcpy(space.buf, source, <size_t>size)
-            PyBuffer_Release(&space)
-            source += size
-            left -= size
+        while True:
+            self._ended = False
             # A frame says otherwise, if it comes and nothing is behind it.
             self.partial = True
-            self._buffer_updated(size)
-            if self.broken():
-                break
-        return 0
+            at += self._put(source + at, min(piece, size - at))
+            if at == size or reader.stopped or self.broken():
+                return at
+            if deadline == 0:
+                deadline = monotonic_ns() + TURN_NS
+            elif monotonic_ns() > deadline:
+                return at
+            piece = PIECE_BYTES if self._ended else piece * 2
+
+    cdef Py_ssize_t _put(self, const char* source, Py_ssize_t size) except -1:
+        cdef Py_buffer space
+        PyObject_GetBuffer(self._get_buffer(size), &space, PyBUF_WRITABLE)
+        size = min(space.len, size)
+        memcpy(space.buf, source, <size_t>size)
+        PyBuffer_Release(&space)
+        self._buffer_updated(size)
+        return size
 
     cdef bint broken(self) noexcept:
-        """Whether picows has answered a frame that breaks RFC 6455 with a close frame; it will close the transport."""
+        """Whether picows wants to answer a frame that breaks RFC 6455 with a close frame."""
         return self._inner is not None and self._inner.is_close_frame_sent
 
     cdef int close_code(self) except -1:
         return <int>self._inner.close_handshake.sent.code
+
+    cdef str close_reason(self):
+        return self._inner.close_handshake.sent.reason or ""
 
     cdef void give_up(self) noexcept:
         """Will not be used again: let go of the protocol, which holds on to this object."""
@@ -96,24 +118,23 @@ cdef class Parser(WSListener):
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
         self.partial = frame.tail_size > 0
+        self._ended = True
         self.reader.on_frame(frame)
 
-    # --- the transport, and its socket
+    # --- the transport, and its socket: what picows would say, and when it would close, is for the connection to do
 
     def get_extra_info(self, name, default=None):
         # With TLS picows leaves the socket alone and writes to the transport.
         return self if name in ("socket", "ssl_object") else default
 
-    def write(self, data):
-        if self.reader is not None and self.reader._transport is not None:
-            self.reader._transport.write(data)
+    def write(self, _):
+        """Said by the connection, in order with everything else."""
 
     def get_write_buffer_size(self):
         return 0
 
     def close(self):
-        if self.reader is not None and self.reader._transport is not None:
-            self.reader._transport.close()
+        """Done by the connection."""
 
     def fileno(self):
         return -1
@@ -142,6 +163,11 @@ cdef class Parsers:
             return Parser(self._max_frame_bytes, self._faults)
         self._spare = None
         return parser
+
+    cdef int breach(self, str what) except -1:
+        """Count a frame that breaks RFC 6455 and that picows lets pass."""
+        self._faults.error(what)
+        return 0
 
     cdef int give_back(self, Parser parser) except -1:
         """Between two frames only."""

@@ -10,8 +10,8 @@ import socket
 from pathlib import Path
 from typing import Protocol
 
-from engine._fast.connection import FlushQueue
 from engine._fast.hub import Hub
+from engine._fast.queues import FlushQueue
 from engine.apps.build import build_apps
 from engine.apps.entries import Entries
 from engine.apps.poll import AppPoll

@@ -22,13 +22,13 @@ from engine.ws.keepalive import Keepalive
 from engine.ws.limits import count_message
 from engine.ws.refusal import Refusal
 from engine.ws.signin import Signin
-from engine.ws.state import ADMITTED, CLOSED, REFUSED
+from engine.ws.state import ADMITTED, CHECKING_ADDRESS, CLOSED, COUNTING, REFUSED
 from engine.ws.subscriptions import Subscriptions
 from engine.ws.watchlists import Watchlists
 
 
 class Handlers:
-    """Takes what `_fast.connection` passes up: opened, message, closed."""
+    """Takes what `_fast.connection` passes up: opened, message, leaving, closed."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Handlers:
     def message(self, connection: Connection, payload: bytes) -> None:
         stage = connection.state.stage
         if stage is not ADMITTED:
-            if stage is not REFUSED:
+            if stage is CHECKING_ADDRESS or stage is COUNTING:
                 self._admission.keep(connection, payload)
             return
         try:
@@ -90,13 +90,13 @@ class Handlers:
         except PusherError as error:
             self._refusal.tell(connection, error)
 
-    def closed(self, connection: Connection, code: int, reason: str) -> None:
+    def leaving(self, connection: Connection) -> None:
+        """Its end is decided: it is in no channel and counts no more, however long its client keeps the socket."""
         state = connection.state
         stage, state.stage = state.stage, CLOSED
-        self._hub.discard(connection)
-        if not len(self._hub):
-            self._empty.set()
-        self._keepalive.forget(connection)
+        self._keepalive.leaving(connection, refused=stage is REFUSED)
+        if stage is REFUSED:
+            self._discard(connection)
         if stage is ADMITTED:
             if state.user is not None:
                 self._watchlists.drop(connection)
@@ -104,7 +104,11 @@ class Handlers:
         self._admission.take_back(connection)
         if stage is ADMITTED:
             user_id = state.user.id if state.user is not None else None
-            self._emitter.connection_terminated(connection.app, connection.socket_id, code, user_id)
+            self._emitter.connection_terminated(connection.app, connection.socket_id, connection.close_code, user_id)
+
+    def closed(self, connection: Connection, code: int, reason: str) -> None:
+        self._discard(connection)
+        self._keepalive.gone(connection)
 
     # --- called when applications change
 
@@ -135,6 +139,11 @@ class Handlers:
         """Return when no connection is left, or after the time."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), max(0.0, timeout_s))
+
+    def _discard(self, connection: Connection) -> None:
+        self._hub.discard(connection)
+        if not len(self._hub):
+            self._empty.set()
 
     # --- one for each event name
 

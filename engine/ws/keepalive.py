@@ -1,4 +1,7 @@
-"""One sweep for all sockets: pings the silent, ends those that do not answer, closes the never authorised."""
+"""One sweep for all sockets: pings the silent, ends those that do not answer, closes the never authorised.
+
+Wakes those whose reading rests, too. Never looks at what clients send.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,11 @@ from engine.errors import CloseCode
 from engine.protocol import messages
 from engine.protocol.channel import channel_kind
 from engine.tasks import cancel, spawn
+from engine.ws.closings import Closings
 
 SWEEP_S = 1.0
 #: How long a client may take to answer a pusher:ping (C-23).
 PONG_TIMEOUT_S = 30
-#: How long a client may take to answer a close frame before its socket is ended.
-CLOSE_TIMEOUT_S = 5
 
 
 class Keepalive:
@@ -29,6 +31,7 @@ class Keepalive:
     def __init__(self, hub: Hub, activity_timeout_s: int) -> None:
         self._hub = hub
         self._activity_timeout_s = activity_timeout_s
+        self._closings = Closings()
         self._ping = text_frame(messages.PING)
         self._task: asyncio.Task[None] | None = None
         #: Connections that must authorise themselves -> when their time is up (monotonic seconds), oldest first.
@@ -39,6 +42,16 @@ class Keepalive:
 
     async def stop(self) -> None:
         await cancel(self._task)
+        self._closings.abort_all()
+
+    def leaving(self, connection: Connection, *, refused: bool) -> None:
+        """Nothing is expected of the connection any more but to be gone soon. :param refused: it never was let in."""
+        self.forget(connection)
+        self._closings.begin(connection, refused=refused)
+
+    def gone(self, connection: Connection) -> None:
+        """Its socket is gone."""
+        self._closings.gone(connection)
 
     def expect_authorization(self, connection: Connection, timeout_s: float) -> None:
         """Close the connection with 4009 unless it signs in or joins a private channel within the time (U-7)."""
@@ -54,11 +67,11 @@ class Keepalive:
 
     def sweep(self) -> None:
         """Look at every connection once."""
-        silent, stuck, _ = self._hub.sweep(self._ping, self._activity_timeout_s, PONG_TIMEOUT_S, CLOSE_TIMEOUT_S)
+        self._hub.flush_queue.reads.wake()
+        silent, _ = self._hub.sweep(self._ping, self._activity_timeout_s, PONG_TIMEOUT_S)
         for connection in silent:
             self._end(connection, CloseCode.PONG_TIMEOUT, "Pong reply not received in time")
-        for connection in stuck:
-            connection.abort()
+        self._closings.sweep()
         if self._unauthorized:
             self._close_unauthorized()
 

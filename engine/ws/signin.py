@@ -40,6 +40,7 @@ class Signin:
             self._subscriptions.go_live(joining, answer.version, [succeeded])
             if app.watchlist_events and data.watchlist:
                 self._watch(connection, data.watchlist)
+            self._subscriptions.end_if_overflowed(joining)
 
         self._subscriptions.join(connection, name, None, on_live)
 

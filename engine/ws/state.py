@@ -27,7 +27,7 @@ class Stage(Enum):
     ADMITTED = auto()
     #: It was accepted only to be told why not (C-6).
     REFUSED = auto()
-    #: Its socket is gone.
+    #: It was left: it is in no channel and gets nothing any more; its socket may still be there.
     CLOSED = auto()
 
 

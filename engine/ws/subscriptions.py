@@ -200,6 +200,7 @@ class Subscriptions:
         self._metrics.subscribed.add(1, channel.app_id, kind)
         if channel.count == 1:
             self._metrics.active.add(1, channel.app_id, kind)
+        self.end_if_overflowed(joining)
 
     def go_live(
         self,
@@ -209,15 +210,22 @@ class Subscriptions:
         cached: bytes | None = None,
         provisional: bool = False,
     ) -> None:
-        """The acknowledgement, what belongs to it, what was held meanwhile; then the connection is subscribed."""
+        """The acknowledgement, what belongs to it, what was held meanwhile; then the connection is subscribed.
+
+        `end_if_overflowed` is the caller's to call when all is done.
+        """
         pending = joining.pending
         connection = pending.connection
         connection.state.pop_joining(pending.channel.name)
         if joining.member is not None:
             connection.state.remember_member(pending.channel.name, joining.member)
         pending.activate(version, frames, cached, provisional)
-        if pending.overflowed:
-            connection.close(CloseCode.RECONNECT, "Subscribing took too long on a busy channel")
+
+    @staticmethod
+    def end_if_overflowed(joining: Joining) -> None:
+        """Not all that was published meanwhile could be held: to be called last, since the connection leaves all."""
+        if joining.pending.overflowed:
+            joining.pending.connection.close(CloseCode.RECONNECT, "Subscribing took too long on a busy channel")
 
     # --- the ways out
 

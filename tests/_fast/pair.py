@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from engine._fast.connection import Connection, FlushQueue
+from engine._fast.connection import Connection
 from engine._fast.hub import Hub
+from engine._fast.queues import FlushQueue
 from engine.metrics.metrics import Metrics
 from engine.ws.upgrade import Upgrade
 from tests.support.waiting import until
@@ -79,6 +80,15 @@ class Raw:
         head = await reader.readuntil(b"\r\n\r\n")
         return cls(reader, writer, int(head.split()[1]))
 
+    async def frames(self) -> list[tuple[int, bytes]]:
+        """All that comes until the server has no more to say: (first byte, payload)."""
+        data, found = await self.reader.read(), []
+        while data:
+            size, skip = (int.from_bytes(data[2:4]), 4) if data[1] == 126 else (data[1], 2)
+            found.append((data[0], data[skip : skip + size]))
+            data = data[skip + size :]
+        return found
+
     async def end(self) -> None:
         """Close, and read what is left."""
         self.writer.close()
@@ -92,6 +102,7 @@ class Recorder:
     def __init__(self) -> None:
         self.opened_: list[Connection] = []
         self.messages: list[bytes] = []
+        self.left: list[Connection] = []
         self.closed_: list[tuple[str, int, str]] = []
 
     def opened(self, connection: Connection) -> None:
@@ -99,6 +110,9 @@ class Recorder:
 
     def message(self, connection: Connection, payload: bytes) -> None:
         self.messages.append(payload)
+
+    def leaving(self, connection: Connection) -> None:
+        self.left.append(connection)
 
     def closed(self, connection: Connection, code: int, reason: str) -> None:
         self.closed_.append((connection.socket_id, code, reason))
@@ -123,8 +137,8 @@ class Door(asyncio.Protocol):
 class HubServer:
     """A hub with a server in front of it."""
 
-    def __init__(self, max_waiting_bytes: int = 1024 * 1024) -> None:
-        self.hub = Hub(FlushQueue(asyncio.get_running_loop().call_soon, max_waiting_bytes))
+    def __init__(self, max_waiting_bytes: int, max_frames_per_second: int) -> None:
+        self.hub = Hub(FlushQueue(asyncio.get_running_loop().call_soon, max_waiting_bytes, max_frames_per_second))
         self.recorder = Recorder()
         self.port = 0
         self._next = 0
@@ -171,8 +185,8 @@ class HubServer:
 
 
 @contextlib.asynccontextmanager
-async def hub_server(max_waiting_bytes: int = 1024 * 1024) -> AsyncIterator[HubServer]:
-    made = HubServer(max_waiting_bytes)
+async def hub_server(max_waiting_bytes: int = 1024 * 1024, max_frames_per_second: int = 0) -> AsyncIterator[HubServer]:
+    made = HubServer(max_waiting_bytes, max_frames_per_second)
     upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics())
     server = await asyncio.get_running_loop().create_server(lambda: Door(upgrade), "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine._fast.connection import FlushQueue
 from engine._fast.envelope import deliver_event, pack_event, pack_terminate, parse_member_change, parse_terminate
 from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub
+from engine._fast.queues import FlushQueue
 from engine._fast.traffic import Traffic
 from tests._fast.pair import hub_server
 from tests.support.waiting import until

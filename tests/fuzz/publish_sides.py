@@ -12,11 +12,12 @@ from aiohttp import HttpVersion11
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 
-from engine._fast.connection import Connection, FlushQueue
+from engine._fast.connection import Connection
 from engine._fast.http_publish import PublishServer
 from engine._fast.hub import Hub, Pending
 from engine._fast.parser import Parsers
 from engine._fast.plain_publish import PlainPublisher
+from engine._fast.queues import FlushQueue
 from engine.adapter.local import LocalAdapter
 from engine.apps.registry import MemoryAppManager
 from engine.config.server import CorsConfig

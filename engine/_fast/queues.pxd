@@ -1,0 +1,35 @@
+# The loop turn's lists: of what has something to write, and of what has more to read than one turn may take.
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint32_t
+
+
+cdef class Queued:
+    # The base of a connection.
+    cdef bint _dirty                        # in the list of a FlushQueue
+    cdef int flush(self) except -1          # runs for each subscriber of a publication
+    cdef int go_on(self) except -1          # reads what was put off
+
+
+cdef class FlushQueue:
+    # The connections touched since the last flush (owned references), flushed once at the end of the loop turn.
+    cdef PyObject** _dirty
+    cdef Py_ssize_t _count, _capacity
+    cdef object _call_soon
+    cdef object _flush_callback
+    cdef bint _scheduled
+    cdef readonly long long slow_consumers
+    cdef readonly size_t max_waiting_bytes
+    cdef readonly uint32_t max_frames_per_second
+    cdef readonly ReadQueue reads
+    cdef int push(self, Queued connection) except -1
+    cpdef flush(self)
+
+
+cdef class ReadQueue:
+    cdef object _call_soon, _callback
+    cdef list _waiting      # for a later turn of the loop
+    cdef list _resting      # for the next second
+    cdef bint _scheduled
+    cdef int put_off(self, Queued one) except -1
+    cdef int rest(self, Queued one) except -1

@@ -1,0 +1,139 @@
+"""What of a loop turn's work waits for its end, and what for the next turn.
+
+Connections that have something to write are flushed at the end of the turn; those that have sent more than their share
+of it wait for the next one. Knows neither bytes nor sockets: whoever waits keeps its own.
+"""
+
+cimport cython
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+
+from engine._fast.clock cimport monotonic_ns
+
+cdef enum:
+    #: A flush that has written for this long lets the loop breathe; pings, timers and the lease must not wait for
+    #: one huge channel. Checked every FLUSH_CHECK sockets.
+    FLUSH_BUDGET_NS = 4000000
+    FLUSH_CHECK = 64
+    #: What all that wait may do in one turn of the loop before everything else gets its own.
+    ALL_TURNS_NS = 4000000
+
+
+cdef class Queued:
+    cdef int go_on(self) except -1:
+        raise NotImplementedError
+
+    cdef int flush(self) except -1:
+        raise NotImplementedError
+
+
+@cython.final
+cdef class FlushQueue:
+    """Collects the connections that have something to write and flushes them once, at the end of the loop turn.
+
+    :param call_soon: the loop's `call_soon`.
+    :param max_waiting_bytes: a connection with more than this unsent in its transport is cut off (4100).
+    :param max_frames_per_second: no more are read of one connection; 0 is no limit.
+    :ivar reads: connections that have sent more than is read of them at once.
+    """
+
+    def __init__(self, call_soon, size_t max_waiting_bytes, uint32_t max_frames_per_second=0):
+        self._call_soon = call_soon
+        self._flush_callback = self.flush
+        self.max_waiting_bytes = max_waiting_bytes
+        self.max_frames_per_second = max_frames_per_second
+        self.reads = ReadQueue(call_soon)
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self._count):
+            Py_DECREF(<object>self._dirty[i])
+        PyMem_Free(self._dirty)
+
+    cdef int push(self, Queued connection) except -1:
+        cdef Py_ssize_t capacity
+        cdef PyObject** dirty
+        if self._count == self._capacity:
+            capacity = self._capacity * 2 if self._capacity else 64
+            dirty = <PyObject**>PyMem_Realloc(self._dirty, capacity * sizeof(PyObject*))
+            if dirty == NULL:
+                raise MemoryError
+            self._dirty = dirty
+            self._capacity = capacity
+        Py_INCREF(connection)
+        self._dirty[self._count] = <PyObject*>connection
+        self._count += 1
+        connection._dirty = True
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self._flush_callback)
+        return 0
+
+    cpdef flush(self):
+        """Write what is due to every touched connection; yields to the loop when that takes long."""
+        cdef long long deadline = monotonic_ns() + FLUSH_BUDGET_NS
+        cdef Py_ssize_t done = 0, rest
+        cdef Queued connection
+        while done < self._count:
+            connection = <Queued>self._dirty[done]
+            Py_DECREF(connection)
+            done += 1
+            connection._dirty = False
+            connection.flush()
+            if done % FLUSH_CHECK == 0 and done < self._count and monotonic_ns() > deadline:
+                break
+        rest = self._count - done
+        for i in range(rest):
+            self._dirty[i] = self._dirty[done + i]
+        self._count = rest
+        self._scheduled = rest > 0
+        if rest:
+            self._call_soon(self._flush_callback)
+
+
+@cython.final
+cdef class ReadQueue:
+    """First come, first served. :param call_soon: the loop's."""
+
+    def __init__(self, call_soon):
+        self._call_soon = call_soon
+        self._callback = self._all_go_on
+        self._waiting, self._resting = [], []
+
+    cdef int put_off(self, Queued one) except -1:
+        """Let the others have their turn before this one goes on."""
+        self._waiting.append(one)
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self._callback)
+        return 0
+
+    cdef int rest(self, Queued one) except -1:
+        """It has had its share of this second."""
+        self._resting.append(one)
+        return 0
+
+    def wake(self):
+        """A second has passed: those that rest go on. To be called once a second."""
+        resting, self._resting = self._resting, []
+        for one in resting:
+            self.put_off(<Queued>one)
+
+    def _all_go_on(self):
+        cdef long long deadline = monotonic_ns() + ALL_TURNS_NS
+        cdef list waiting = self._waiting
+        cdef Py_ssize_t done = 0
+        self._waiting = []
+        try:
+            while done < len(waiting):
+                done += 1
+                (<Queued>waiting[done - 1]).go_on()
+                if monotonic_ns() > deadline:
+                    break
+        finally:
+            # Who had no turn comes first in the next one.
+            self._waiting = waiting[done:] + self._waiting
+            self._scheduled = bool(self._waiting)
+            if self._scheduled:
+                self._call_soon(self._callback)
