@@ -1,5 +1,6 @@
 # Publishes that need nothing but to be checked, sent and answered with "{}".
 
+from engine._fast.counting cimport AllSizes, Sizes
 from engine._fast.hub cimport Hub
 from engine._fast.llhttp cimport Head, Span
 from engine._fast.publish_body cimport Body, Event
@@ -16,6 +17,7 @@ cdef class PlainApp:
     cdef bytes prefix                   # "id/", as the hub's names of its channels begin
     cdef Signer signer, previous        # previous: None where there is none
     cdef Traffic traffic
+    cdef Sizes durations
     cdef bint usable                    # nothing of it needs Python
     cdef Py_ssize_t max_name, max_channels, max_channel_name, max_data, max_batch
 
@@ -23,6 +25,7 @@ cdef class PlainApp:
 cdef class PlainPublisher:
     cdef object _registry               # by_id(str) -> App or None; stale
     cdef Hub _hub
+    cdef AllSizes _durations            # of requests in seconds, by application
     cdef object _now_s                  # () -> seconds since the epoch
     cdef double _window_s
     cdef bytes _path                    # of all publishes, up to the application's id

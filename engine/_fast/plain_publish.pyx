@@ -9,6 +9,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memchr, memcmp, memcpy
 
+from engine._fast.clock cimport monotonic_ns
+from engine._fast.counting cimport AllSizes, Sizes
 from engine._fast.frame cimport event_frame
 from engine._fast.hub cimport Channel
 from engine._fast.publish_body cimport read_body
@@ -33,12 +35,12 @@ for _allowed in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_
 
 @cython.final
 cdef class PlainApp:
-    def __init__(self, app not None, Traffic traffic not None):
+    def __init__(self, app not None, Traffic traffic not None, Sizes durations not None):
         self.app = app
         self.key = app.key.encode()
         self.prefix = f"{app.id}/".encode()
         self.signer, self.previous = app.signer, app.previous_signer
-        self.traffic = traffic
+        self.traffic, self.durations = traffic, durations
         # The answer to a limited application tells what is left.
         self.usable = app.enabled and app.max_backend_events_per_second == 0
         self.max_name, self.max_channels = app.max_event_name_length, app.max_event_channels
@@ -53,19 +55,23 @@ cdef class PlainPublisher:
     :param registry: the applications: `by_id` and `stale`.
     :param path_prefix: before ``/apps/``.
     :param now_s: seconds since the epoch; :param window_s: how far a request's timestamp may be from it.
+    :param durations: of requests in seconds, by application.
     """
 
-    def __init__(self, registry, Hub hub not None, str path_prefix not None, now_s, double window_s):
+    def __init__(self, registry, Hub hub not None, str path_prefix not None, now_s, double window_s,
+                 AllSizes durations not None):
         self._registry = registry
         self._hub = hub
         self._path = f"{path_prefix}/apps/".encode()
         self._now_s = now_s
         self._window_s = window_s
+        self._durations = durations
         self._apps = {}
 
     cdef bint publish(self, const Head* head, const char* body) except -1:
         cdef Target target
         cdef PlainApp app
+        cdef long long began_ns = monotonic_ns()
         cdef int i
         if not read_target(head.target, self._path, &target):
             return False
@@ -79,6 +85,7 @@ cdef class PlainPublisher:
         app.traffic.publishes += 1
         app.traffic.publish_received_bytes += head.body_bytes
         app.traffic.publish_sent_bytes += 2
+        app.durations.note((monotonic_ns() - began_ns) / 1e9)
         return True
 
     cdef PlainApp _app(self, Span name):
@@ -94,7 +101,7 @@ cdef class PlainPublisher:
         if known is None or known.app is not app:
             if len(self._apps) >= MAX_APPS:
                 self._apps.clear()
-            known = self._apps[app_id] = PlainApp(app, self._hub.traffic(app_id))
+            known = self._apps[app_id] = PlainApp(app, self._hub.traffic(app_id), self._durations.of(app_id))
         return known
 
     cdef bint _is_signed(self, PlainApp app, const Target* target, const char* body, Py_ssize_t body_bytes) except -1:

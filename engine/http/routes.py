@@ -6,6 +6,7 @@ Called by whoever has read a request: `application.py` for aiohttp, the publish 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -81,10 +82,12 @@ class Api:
         """
         path, _, query = target.decode("utf-8", "replace").partition("?")
         request = ApiRequest(method, path, query, body, idempotency_key)
+        began_s = time.perf_counter()
         try:
             response = await self._route(request, address)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is answered)
             response = _refusal(request, error)
+        self._metrics.http.duration_s.observe(time.perf_counter() - began_s, request.app_id)
         return self._counted(request, len(body), response)
 
     def refuse(self, method: str, target: bytes, body_bytes: int) -> ApiResponse | None:

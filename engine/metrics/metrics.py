@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from engine.metrics.cluster import AdapterMetrics, AppMetrics, OccupancyMetrics, SupervisorMetrics
 from engine.metrics.families import Family
+from engine.metrics.process import ProcessMetrics
 from engine.metrics.registry import Registry
 from engine.metrics.traffic import ChannelMetrics, ConnectionMetrics, EventMetrics, HttpMetrics, LimitMetrics
 from engine.metrics.values import MemoryValues, Values
@@ -33,6 +34,7 @@ class Metrics:
         self.occupancy = OccupancyMetrics(registry)
         self.apps = AppMetrics(registry)
         self.supervisor = SupervisorMetrics(registry)
+        self.process = ProcessMetrics(registry)
         self.webhooks = WebhookMetrics(registry)
         #: What is declared, in order, for the page.
         self.families: Sequence[Family] = registry.families

@@ -18,6 +18,8 @@ CHANNEL_TYPES = (
     "presence_cache",
     "user",
 )
+#: A publish that waits for nothing takes microseconds.
+_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _KINDS = {"channel_type": CHANNEL_TYPES}
 
 
@@ -46,6 +48,9 @@ class ChannelMetrics:
         self.subscribed = counter("channel_subscriptions_total", "Subscriptions.", _KIND, _KINDS)
         self.unsubscribed = counter("channel_unsubscriptions_total", "Subscriptions that ended.", _KIND, _KINDS)
         self.active = declare.gauge("active_channels", "Channels with subscribers, once for each worker.", _KIND)
+        self.present = declare.gauge(
+            "presence_members", "Members of presence channels, once in each channel and for each worker.", APP
+        )
         self.cache_hits = counter("cache_hits_total", "Cache channel subscriptions that got an event.", APP)
         self.cache_misses = counter("cache_misses_total", "Cache channel subscriptions that got none.", APP)
 
@@ -69,6 +74,9 @@ class HttpMetrics:
         self.received_bytes = counter("http_received_bytes", "Bytes of request bodies.", APP)
         self.sent_bytes = counter("http_transmitted_bytes", "Bytes of response bodies.", APP)
         self.calls = counter("http_calls_received_total", "HTTP API requests.", APP)
+        self.duration_s = declare.histogram(
+            "http_request_duration_seconds", "From the whole request to its answer, by application.", APP, _SECONDS
+        )
         self.errors = counter("http_errors_total", "HTTP API answers from 400 on.", (*APP, "status"))
 
 

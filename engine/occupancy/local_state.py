@@ -5,6 +5,7 @@ Pure: no task, no clock, no store. The reporter takes reports out, and says what
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,12 +26,15 @@ class Taken(NamedTuple):
 
 
 class LocalState:
-    """:ivar unannounced: of all that was held at the last `announce`, what no report has taken to the store since."""
+    """:ivar unannounced: of all that was held at the last `announce`, what no report has taken to the store since.
+    :ivar present: app id -> members of its presence channels, each once in each channel.
+    """
 
     def __init__(self) -> None:
         self._channels: dict[tuple[str, str], LocalChannel] = {}
         self._dirty: dict[tuple[str, str], LocalChannel] = {}
         self.unannounced: set[tuple[str, str]] = set()
+        self.present: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -47,6 +51,7 @@ class LocalState:
         local.limit = limit
         if member is not None:
             local.roster = True
+            self.present[app_id] += member.user_id not in local.members
             local.members.setdefault(member.user_id, []).append(member)
             local.changed[member.user_id] = member
         if done is not None:
@@ -64,7 +69,7 @@ class LocalState:
             if member in connections:
                 connections.remove(member)
             if not connections:
-                local.members.pop(member.user_id, None)
+                self.present[app_id] -= local.members.pop(member.user_id, None) is not None
             local.changed[member.user_id] = member
         if done is not None:
             local.waiting = [entry for entry in local.waiting if entry[1] is not done]

@@ -124,6 +124,10 @@ class Reporter:
 
     # --- facts
 
+    def present(self, app_id: str) -> int:
+        """Members of the application's presence channels here, each once in each channel."""
+        return self._local.present[app_id]
+
     def add(self, app_id: str, channel: str, member: Member | None, done: Done | None, limit: int = 0) -> None:
         """One more subscription here. `done` is called once it is counted, or refused and to be taken back by `remove`.
 

@@ -37,6 +37,7 @@ from engine.worker.cluster_events import cluster_events
 from engine.worker.drivers import Drivers
 from engine.worker.listener import Listener
 from engine.worker.outages import Outages
+from engine.worker.process_metrics import ProcessWatch
 from engine.worker.publish_path import fast_path
 from engine.worker.tls import server_context
 from engine.worker.traffic_metrics import TrafficMetrics
@@ -84,8 +85,10 @@ class Parts:
         self._webhooks()
         self._websocket()
         self._http(listening)
+        self.process_watch = ProcessWatch(self.metrics.process, slot)
         self.traffic_metrics = TrafficMetrics(self.hub, self.reporter, self.metrics)
         self.in_order: list[Part] = [
+            self.process_watch,
             self._drivers.client,
             self._senders,
             self._app_updates,
@@ -270,6 +273,7 @@ class Parts:
                 api,
                 self.apps,
                 self.hub,
+                self.metrics,
                 alone=self._resolved.adapter == "local",
                 waits=self._resolved.redis_needed,
             ),

@@ -15,13 +15,16 @@ from engine.config.root import Config
 from engine.http.fast_path import FastPath
 from engine.http.routes import Api
 from engine.interfaces import AppManager
+from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
 from engine.tasks import serve, serve_eagerly
 
 _log = logging.getLogger(__name__)
 
 
-def fast_path(config: Config, api: Api, apps: AppManager, hub: Hub, *, alone: bool, waits: bool) -> FastPath | None:
+def fast_path(
+    config: Config, api: Api, apps: AppManager, hub: Hub, metrics: Metrics, *, alone: bool, waits: bool
+) -> FastPath | None:
     """None where aiohttp must read all requests.
 
     :param alone: no other worker has to hear of what is published. :param waits: a publish may have to wait for Redis.
@@ -31,10 +34,14 @@ def fast_path(config: Config, api: Api, apps: AppManager, hub: Hub, *, alone: bo
     if not llhttp.available():
         _log.warning("this aiohttp has no llhttp of its own: publishes are read by it alone, at several times the cost")
         return None
+    plain = None
+    if alone:
+        durations = metrics.http.duration_s
+        plain = PlainPublisher(apps, hub, config.path_prefix, time.time, TIMESTAMP_WINDOW_S, durations)
     return FastPath(
         api,
         config.cors,
-        PlainPublisher(apps, hub, config.path_prefix, time.time, TIMESTAMP_WINDOW_S) if alone else None,
+        plain,
         serve if waits else serve_eagerly,
         config.path_prefix,
         config.http_api.request_limit_bytes,

@@ -42,6 +42,7 @@ class TrafficMetrics:
             for counter, a, b in zip(self._counters, now, before, strict=True):
                 counter.add(a - b, traffic.app_id)
             self._metrics.connections.open.set(traffic.connections, traffic.app_id)
+            self._metrics.channels.present.set(self._reporter.present(traffic.app_id), traffic.app_id)
         slow, drift = self._hub.flush_queue.slow_consumers, self._reporter.drift
         self._metrics.connections.slow.add(slow - self._told_slow)
         self._metrics.occupancy.mended.add(drift - self._told_drift)

@@ -98,6 +98,7 @@ class Worker:
         """Tell the supervisor from this loop that it turns, and who we are in the cluster."""
         while True:
             self._tell(parts)
+            parts.process_watch.sync()
             parts.traffic_metrics.sync()
             await asyncio.sleep(HEARTBEAT_S)
 

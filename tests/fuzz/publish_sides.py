@@ -22,6 +22,7 @@ from engine.adapter.local import LocalAdapter
 from engine.apps.registry import MemoryAppManager
 from engine.config.server import CorsConfig
 from engine.http.fast_path import FastPath
+from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
 from engine.tasks import serve_eagerly
 from tests.http.serving import NOW_S, Serving, make_app
@@ -94,7 +95,10 @@ class Side:
         apps = MemoryAppManager(APPS)
         serving.api._access._apps = apps  # type: ignore[assignment]
         serving.publisher._adapter = LocalAdapter(self._hub, lambda *_: None)
-        publisher = PlainPublisher(apps, self._hub, "", lambda: float(NOW_S), TIMESTAMP_WINDOW_S) if plain else None
+        durations = Metrics().http.duration_s
+        publisher = (
+            PlainPublisher(apps, self._hub, "", lambda: float(NOW_S), TIMESTAMP_WINDOW_S, durations) if plain else None
+        )
         path = FastPath(serving.api, CorsConfig(), publisher, serve_eagerly, "", MAX_BODY_BYTES)
         self._server: PublishServer = path.start(self._take_over)
         self._handed_over: bytes | None = None

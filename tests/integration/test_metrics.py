@@ -75,6 +75,7 @@ def test_every_family_has_a_sample_and_what_goes_between_workers_is_counted(
         assert total(engine, "horizontal_adapter_uncomplete_promises") == 0
         # They have gone: what they were in is no channel any more.
         wait_until(lambda: total(engine, "active_channels") == 0, 10, engine.metrics)
+        assert total(engine, "http_request_duration_seconds_count") == total(engine, "http_calls_received_total") > 0
         assert total(engine, "channel_subscriptions_total") == total(engine, "channel_unsubscriptions_total") == 4
         shown = samples(engine)
         missing = {

@@ -272,3 +272,16 @@ async def test_stopping_gives_up_what_is_held() -> None:
     await worker.added("room")
     await worker.reporter.stop()
     assert await worker.store.expired(60_000) == [worker.reporter.incarnation]
+
+
+async def test_a_member_is_counted_once_in_each_channel() -> None:
+    async with reporting() as worker:
+        second = Member("ann", "", "1.9", "", 2)
+        for channel, member in (("one", ANN), ("one", second), ("one", BOB), ("two", ANN), ("three", None)):
+            await worker.added(channel, member)
+        assert worker.reporter.present("app") == 3
+        worker.reporter.remove("app", "one", ANN)
+        assert worker.reporter.present("app") == 3
+        worker.reporter.remove("app", "one", second)
+        worker.reporter.remove("app", "one", BOB)
+        assert worker.reporter.present("app") == 1
