@@ -16,7 +16,8 @@ from engine.config.root import Config
 from engine.errors import ConfigError
 
 EXIT_MISUSE = 2
-DEFAULT_CONFIG = Path("config.json")
+#: The first of them that there is.
+DEFAULT_CONFIGS = tuple(Path(f"config.{ending}") for ending in ("json", "toml", "yaml", "yml"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +40,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Environment variables (PORT, REDIS_URL, …) win over the file, and options given here over both.",
     )
     parser.set_defaults(run=_serve)
-    parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file (default: config.json, if any)")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="configuration file: JSON, TOML or YAML, by its ending (default: config.json, if any)",
+    )
     parser.add_argument("--workers", metavar="N", type=_count, default=1, help="worker processes (default: 1)")
     parser.add_argument("--host", metavar="H", help="address to listen on")
     parser.add_argument("--port", metavar="P", type=_port, help="port for WebSocket and HTTP")
@@ -185,7 +191,7 @@ def _config_and_apps(args: argparse.Namespace) -> tuple[Config, Sequence[App]]:
 
 def _load(args: argparse.Namespace) -> Loaded:
     flags = {"host": args.host, "port": args.port, "debug": args.debug or None}
-    path = args.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    path = args.config or next(filter(Path.exists, DEFAULT_CONFIGS), None)
     return load(path, os.environ, args.workers, {name: value for name, value in flags.items() if value is not None})
 
 

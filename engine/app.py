@@ -6,6 +6,7 @@ new `App`, and two that are equal do the same.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -77,6 +78,8 @@ class Filter:
     channel_prefix: str | None = None
     channel_suffix: str | None = None
     channel_pattern: re.Pattern[str] | None = None
+    #: The channel's namespace is one of these.
+    channel_namespaces: frozenset[str] | None = None
     event_prefix: str | None = None
 
 
@@ -85,6 +88,8 @@ class RetryPolicy:
     """Delays in seconds before each further attempt; their number is the number of retries (D-3)."""
 
     delays_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
+    #: No retry begins later than this after the first failure.
+    max_elapsed_s: float = math.inf
     #: Each delay is multiplied by a random factor within 1 ± jitter.
     jitter: float = 0.1
 

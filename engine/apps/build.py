@@ -6,6 +6,7 @@ the server-wide one.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from hashlib import sha1
@@ -19,6 +20,9 @@ from engine.config.webhooks import Retry, WebhooksConfig
 
 #: The region that a function's ARN names wins over the configured one: it is the only one where the function is.
 _FUNCTION_ARN = re.compile(r"arn:[^:]+:lambda:([a-z0-9-]+):")
+
+#: Retries where only the time bounds them.
+MOST_ATTEMPTS = 100
 
 
 def build_apps(config: Config) -> tuple[App, ...]:
@@ -115,8 +119,17 @@ def _filter(config: FilterConfig | None) -> Filter:
         channel_prefix=config.channel_prefix,
         channel_suffix=config.channel_suffix,
         channel_pattern=None if config.channel_pattern is None else re.compile(config.channel_pattern),
+        channel_namespaces=_namespaces(config),
         event_prefix=config.event_prefix,
     )
+
+
+def _namespaces(config: FilterConfig) -> frozenset[str] | None:
+    """Those that both ways of naming them allow; None where neither is used."""
+    one, several = config.channel_namespace, config.channel_namespaces
+    if one is None:
+        return None if several is None else frozenset(several)
+    return frozenset({one}) if several is None or one in several else frozenset()
 
 
 def _retry(own: RetryOverrides, defaults: Retry) -> RetryPolicy:
@@ -124,8 +137,14 @@ def _retry(own: RetryOverrides, defaults: Retry) -> RetryPolicy:
         return RetryPolicy(delays_s=())
     initial = _own(own.initial_backoff_ms, defaults.initial_backoff_ms)
     longest = _own(own.max_backoff_ms, defaults.max_backoff_ms)
-    attempts = _own(own.max_attempts, defaults.max_attempts)
-    return RetryPolicy(delays_s=tuple(min(initial * 2**step, longest) / 1000 for step in range(attempts)))
+    elapsed_ms = _own(own.max_elapsed_time_ms, defaults.max_elapsed_time_ms)
+    attempts = defaults.max_attempts if own.max_attempts is None else own.max_attempts
+    if attempts is None:
+        attempts = MOST_ATTEMPTS if elapsed_ms else Retry().max_attempts or 0
+    delays_s: list[float] = []
+    while len(delays_s) < attempts and (not elapsed_ms or sum(delays_s) * 1000 <= elapsed_ms):
+        delays_s.append(min(initial * 2 ** len(delays_s), longest) / 1000)
+    return RetryPolicy(tuple(delays_s), max_elapsed_s=elapsed_ms / 1000 if elapsed_ms else math.inf)
 
 
 def _own(value: int | None, default: int) -> int:

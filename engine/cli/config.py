@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.cli.text import complain, one_line, say
-from engine.config.loading.document import read
+from engine.config.loading.config_file import read
 from engine.config.loading.load import load
 from engine.config.soketi.convert import convert
 from engine.errors import ConfigError

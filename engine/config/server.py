@@ -70,7 +70,8 @@ class IdempotencyConfig(Section):
 
 
 class CorsConfig(Section):
-    """Cross-origin headers of the HTTP API (H-53). An origin is text such as `https://a.example`, or `*`."""
+    """Cross-origin headers of the HTTP API (H-53). An origin is text such as `https://a.example`,
+    `*.example` or `*`, read as an application's `allowed_origins` (C-33)."""
 
     credentials: Flag = True
     origin: Texts = ("*",)

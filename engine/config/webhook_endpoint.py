@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from engine.config.base import Flag, OptionalText, Region, Section, http_url, text, word
 from engine.config.event_types import EVENT_TYPES
-from engine.config.webhooks import Attempts, BackoffMs, RequestTimeoutMs, SignatureFormat
+from engine.config.webhooks import Attempts, BackoffMs, ElapsedMs, RequestTimeoutMs, SignatureFormat
 
 #: The engine writes these itself (W-1, D-8), or they would break the request's framing.
 RESERVED_HEADERS = frozenset(
@@ -62,6 +62,14 @@ def _empty_object(value: Any) -> Any:
     return {} if value is None else value
 
 
+def _not_empty(value: Any) -> Any:
+    if value == []:
+        raise ValueError("is empty; name at least one namespace")
+    return value
+
+
+#: What stands between a channel's type and its first colon: `chat` of `private-chat:7`.
+Namespace = Annotated[str, text(r"[^:]+", "the part of a channel's name between its type and the first colon")]
 EventType = Annotated[str, word(*EVENT_TYPES)]
 ChannelType = Annotated[
     Literal["public", "private", "presence", "encrypted", "cache"],
@@ -87,12 +95,17 @@ class LambdaConfig(Section):
 
 
 class FilterConfig(Section):
-    """Which channels (and, by `event_prefix`, client events) are wanted; every given part must pass (W-22, D-2)."""
+    """Which channels (and, by `event_prefix`, client events) are wanted; every given part must pass (W-22, D-2).
+
+    :param channel_namespaces: the channel is in one of these.
+    """
 
     channel_type: ChannelType | None = None
     channel_prefix: OptionalText = None
     channel_suffix: OptionalText = None
     channel_pattern: Annotated[str, AfterValidator(_pattern)] | None = None
+    channel_namespace: Namespace | None = None
+    channel_namespaces: Annotated[tuple[Namespace, ...], BeforeValidator(_not_empty)] | None = None
     event_prefix: OptionalText = None
 
 
@@ -101,6 +114,7 @@ class RetryOverrides(Section):
 
     enabled: Flag | None = None
     max_attempts: Attempts | None = None
+    max_elapsed_time_ms: ElapsedMs | None = None
     initial_backoff_ms: BackoffMs | None = None
     max_backoff_ms: BackoffMs | None = None
 

@@ -14,6 +14,7 @@ SignatureFormat = Annotated[Literal["prefixed", "hex"], word("prefixed", "hex")]
 RequestTimeoutMs = Annotated[int, whole(1, 600_000)]
 Attempts = Annotated[int, whole(0, 100)]
 BackoffMs = Annotated[int, whole(1, 86_400_000)]
+ElapsedMs = Annotated[int, whole(1, 604_800_000, unlimited=True)]
 
 
 class Batching(Section):
@@ -30,11 +31,14 @@ class Batching(Section):
 class Retry(Section):
     """Attempts after the first one: the wait doubles from the initial one up to the maximum (D-3).
 
-    :param max_attempts: retries, the first attempt not counted; then the job is a dead letter.
+    :param max_attempts: retries, the first attempt not counted; then the job is a dead letter. Null is as many as
+        `max_elapsed_time_ms` leaves room for.
+    :param max_elapsed_time_ms: no retry begins later than this after the first failure; 0 sets no such bound.
     """
 
     enabled: Flag = True
-    max_attempts: Attempts = 5
+    max_attempts: Attempts | None = 5
+    max_elapsed_time_ms: ElapsedMs = 0
     initial_backoff_ms: BackoffMs = 1_000
     max_backoff_ms: BackoffMs = 60_000
 

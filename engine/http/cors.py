@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.config.server import CorsConfig
 from engine.http.request import Headers
+from engine.protocol.origin import origin_allowed
 
 #: How long a browser may remember a preflight's answer.
 MAX_AGE_S = 600
@@ -14,7 +15,7 @@ class Cors:
 
     def __init__(self, config: CorsConfig) -> None:
         self._everyone = "*" in config.origin
-        self._origins = frozenset(origin.lower().rstrip("/") for origin in config.origin)
+        self._origins = config.origin
         self._credentials: Headers = (("Access-Control-Allow-Credentials", "true"),) if config.credentials else ()
         self._preflight: Headers = (
             ("Access-Control-Allow-Methods", ", ".join(config.methods)),
@@ -28,6 +29,7 @@ class Cors:
         if self._everyone:
             # Browsers refuse `*` together with credentials, so they are allowed to listed origins only.
             return (("Access-Control-Allow-Origin", "*"), *preflight)
-        if origin is None or origin.lower() not in self._origins:
+        if origin is None or not self._origins or not origin_allowed(self._origins, origin):
+            # No list is nobody here, and everybody there.
             return (("Vary", "Origin"),)
         return (("Access-Control-Allow-Origin", origin), ("Vary", "Origin"), *self._credentials, *preflight)

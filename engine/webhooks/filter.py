@@ -81,6 +81,8 @@ def _passes(rule: Filter, channel: str) -> bool:
         return False
     if rule.channel_suffix is not None and not channel.endswith(rule.channel_suffix):
         return False
+    if rule.channel_namespaces is not None and _namespace(channel) not in rule.channel_namespaces:
+        return False
     return rule.channel_pattern is None or (channel != "" and rule.channel_pattern.search(channel) is not None)
 
 
@@ -89,6 +91,12 @@ def _typed_prefix(rule: Filter, channel: str, kind_prefix: str) -> bool:
     assert rule.channel_prefix is not None and rule.channel_type is not None
     type_prefix = _TYPE_PREFIX.get(rule.channel_type, kind_prefix)
     return any(channel.startswith(rule.channel_prefix, start) for start in (0, len(type_prefix), len(kind_prefix)))
+
+
+def _namespace(channel: str) -> str:
+    """What stands between the channel's type and the first colon; "", which is none, without a colon."""
+    namespace, colon, _ = channel[len(_kind(channel)[0]) :].partition(":")
+    return namespace if colon else ""
 
 
 def _kind(channel: str) -> tuple[str, frozenset[str]]:

@@ -114,6 +114,27 @@ def test_retries_are_those_the_documentation_names() -> None:
     assert len(many) == 100 and max(many) == 60.0
 
 
+def test_a_time_bounds_retries_whatever_their_number() -> None:
+    """As Sockudo's own defaults have it: no number, 300 s."""
+    policy = endpoint(hooks(HOOK) | {"webhooks": {"retry": {"max_attempts": None, "max_elapsed_time_ms": 300_000}}})
+    assert policy.retry.max_elapsed_s == 300
+    assert sum(policy.retry.delays_s[:-1]) <= 300 < sum(policy.retry.delays_s)
+    own = endpoint(hooks(HOOK | {"retry": {"max_elapsed_time_ms": 2_000}}))
+    assert (own.retry.delays_s, own.retry.max_elapsed_s) == ((1.0, 2.0), 2.0)
+    assert endpoint(hooks(HOOK) | {"webhooks": {"retry": {"max_attempts": None}}}).retry.delays_s[-1] == 16.0
+
+
+def test_namespaces_of_a_filter() -> None:
+    def namespaces(**given: Any) -> Any:
+        return endpoint(hooks(HOOK | {"filter": given})).filter.channel_namespaces
+
+    assert namespaces(channel_namespace="a") == {"a"}
+    assert namespaces(channel_namespaces=["a", "b"]) == {"a", "b"}
+    assert namespaces(channel_namespace="a", channel_namespaces=["a", "b"]) == {"a"}
+    assert namespaces(channel_namespace="a", channel_namespaces=["b"]) == set()
+    assert namespaces(channel_prefix="a") is None
+
+
 def test_filter_headers_and_events() -> None:
     built = endpoint(
         hooks(

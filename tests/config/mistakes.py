@@ -17,7 +17,10 @@ LIMIT = "allowed: 1 to 2147483647, or 0, -1 or null for no limit"
 TABLE = "letters, digits or _ $ -, up to 64, after the schema's name and a dot where it has one"
 NODE_FORMS = 'forms: "host:port", {"host": ..., "port": ...}, redis://[user:password@]host[:port], rediss://... for TLS'
 NODES_MISSING = "needs the cluster's nodes in database.redis.cluster_nodes"
-ONE_REDIS = "is not supported by this engine; every part uses the one Redis of database.redis"
+ONE_REDIS = (
+    "is not supported by this engine; every part uses the one Redis of database.redis: "
+    "write its address into database.redis.url"
+)
 REDIS_FORMS = "forms: redis://[user:password@]host[:port][/db], rediss://... for TLS, unix:///path/to/socket[?db=n]"
 
 
@@ -223,8 +226,13 @@ CASES: list[tuple[Any, str]] = [
         f"{W}.filter.channel_prefix: is given twice, also as channel_name_starts_with",
     ),
     (
-        hook(filter={"channel_namespace": "chat"}),
-        f'{W}.filter.channel_namespace: "chat" is not supported by this engine (yet); use channel_prefix',
+        hook(filter={"channel_namespace": "a:b"}),
+        f'{W}.filter.channel_namespace: "a:b" is not valid; '
+        "the part of a channel's name between its type and the first colon",
+    ),
+    (
+        hook(filter={"channel_namespaces": []}),
+        f"{W}.filter.channel_namespaces: an empty list is empty; name at least one namespace",
     ),
     (
         hook(headers={"X-Pusher-Key": "a"}),

@@ -34,6 +34,13 @@ def test_other_origins_get_nothing(origin: str | None) -> None:
     assert dict(Cors(LISTED).headers(origin, "OPTIONS")) == {"Vary": "Origin"}
 
 
+def test_a_wildcard_covers_sub_domains_as_in_an_application() -> None:
+    cors = Cors(CorsConfig(origin=("*.a.example",)))
+    assert dict(cors.headers("https://b.a.example", "GET"))["Access-Control-Allow-Origin"] == "https://b.a.example"
+    assert "Access-Control-Allow-Origin" not in dict(cors.headers("https://ba.example", "GET"))
+    assert "Access-Control-Allow-Origin" not in dict(Cors(CorsConfig(origin=())).headers("https://a.example", "GET"))
+
+
 def test_credentials_can_be_switched_off() -> None:
     cors = Cors(CorsConfig(origin=("https://a.example",), credentials=False))
     assert "Access-Control-Allow-Credentials" not in dict(cors.headers("https://a.example", "GET"))

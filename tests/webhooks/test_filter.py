@@ -76,6 +76,13 @@ def test_channel_types_agree_with_the_rest_of_the_engine(channel: str) -> None:
         (Filter(channel_pattern=re.compile(r"\d{2}")), ["room-42-x"], ["room-4", ""]),
         (Filter(channel_pattern=re.compile("")), ["room"], [""]),
         (
+            # The part before the first colon, behind the type's prefix; without a colon there is none.
+            Filter(channel_namespaces=frozenset({"chat", "news"})),
+            ["chat:1", "private-chat:1", "presence-cache-chat:1:2", "private-encrypted-news:"],
+            ["chat", "private-chat", "chat-1:x", "x:chat:1", ":chat", "", "presence-x"],
+        ),
+        (Filter(channel_namespaces=frozenset()), [], ["room", ":x", "a:b", ""]),
+        (
             Filter(channel_prefix="a", channel_suffix="z", channel_pattern=re.compile("m")),
             ["amz"],
             ["am", "mz", "az"],

@@ -11,12 +11,17 @@ from engine.config.apps import AppConfig
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, objects
 from engine.config.loading.mistakes import Mistakes
+from engine.config.loading.unsupported import IGNORED
 from engine.config.option_path import Path
 
 #: A hump: `maxConnections`, `MaxConnections`.
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _FILTER = {"channel_name_starts_with": "channel_prefix", "channel_name_ends_with": "channel_suffix"}
 _POLICY_PARTS = ("limits", "features", "channels")
+#: What an entry may say here, and what the table of other servers' options knows of it.
+_KNOWN = frozenset(AppConfig.model_fields) | {
+    option.rpartition(".")[2] for option in IGNORED if option.startswith("app_manager.array.apps[].")
+} - {"policy"}
 
 
 def normalize(document: Document, mistakes: Mistakes) -> None:
@@ -36,22 +41,25 @@ def normalize(document: Document, mistakes: Mistakes) -> None:
 
 
 def _flatten_policy(app: Document, path: Path, mistakes: Mistakes) -> None:
-    """`policy.limits.max_connections` is `max_connections` (sockudo 5); what is left of `policy` stays."""
+    """`policy.limits.max_connections` is `max_connections` (sockudo 5); what nobody knows stays in `policy`."""
     policy = app.get("policy")
     if not isinstance(policy, dict):
         return
     for part in _POLICY_PARTS:
         group = policy.get(part)
         if isinstance(group, dict):
-            for key in list(group):
-                if key in AppConfig.model_fields:
-                    _move(group, key, app, key, path, mistakes, f"policy.{part}.{key}")
+            _lift(group, app, path, f"policy.{part}", mistakes)
             if not group:
                 del policy[part]
-    if "webhooks" in policy:
-        _move(policy, "webhooks", app, "webhooks", path, mistakes, "policy.webhooks")
+    _lift(policy, app, path, "policy", mistakes)
     if not policy:
         del app["policy"]
+
+
+def _lift(group: Document, app: Document, path: Path, written: str, mistakes: Mistakes) -> None:
+    for key in list(group):
+        if key in _KNOWN:
+            _move(group, key, app, key, path, mistakes, f"{written}.{key}")
 
 
 def _move(

@@ -20,11 +20,40 @@ _WORD = "redis-cluster"
 
 def normalize(document: Document, mistakes: Mistakes) -> None:
     """One list of nodes; a driver `redis-cluster` and a flag `cluster_mode` become `redis` with that list."""
+    _credentials(document, mistakes)
     for path in _ELSEWHERE:
         _move(document, path, mistakes)
+    if get(document, ("queue", "driver")) == _WORD:
+        _queue(document, mistakes)
     wishes = {path: value for part in _PARTS for path, value in _wishes(document, part, mistakes)}
     if wishes and not get(document, NODES):
         _from_single(document, wishes, mistakes)
+
+
+def _credentials(document: Document, mistakes: Mistakes) -> None:
+    """What Sockudo gives the nodes of `database.redis.cluster` in common is what `database.redis` says here."""
+    redis, cluster = get(document, NODES[:-1]), get(document, (*NODES[:-1], "cluster"))
+    if not isinstance(cluster, dict):
+        return
+    for theirs, ours in (("username", "username"), ("password", "password"), ("use_tls", "tls"), ("useTLS", "tls")):
+        value = cluster.pop(theirs, None)
+        if cluster.get("nodes") and value not in (None, ""):
+            redis[ours] = value
+            mistakes.written[*NODES[:-1], ours] = f"database.redis.cluster.{theirs}"
+    if not cluster:
+        del redis["cluster"]
+
+
+def _queue(document: Document, mistakes: Mistakes) -> None:
+    """The cluster that `queue.redis_cluster` names, and how its queue is used."""
+    _move(document, ("queue", "redis_cluster", "nodes"), mistakes)
+    section = get(document, ("queue", "redis_cluster"))
+    for key in ("concurrency", "prefix") if isinstance(section, dict) else ():
+        path: Path = ("queue", "redis", key)
+        if key in section and put(document, path, section.pop(key)):
+            mistakes.written[path] = f"queue.redis_cluster.{key}"
+    if section == {}:
+        del document["queue"]["redis_cluster"]
 
 
 def _move(document: Document, path: Path, mistakes: Mistakes) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.config.apps import AppConfig
-from engine.config.loading import aliases, checks, unsupported, validation_errors
+from engine.config.loading import aliases, checks, server_aliases, unsupported, validation_errors
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, put
 from engine.config.loading.mistakes import Mistakes
@@ -28,6 +28,7 @@ def check_entry(entry: dict[str, Any], config: Config) -> AppConfig:
     document: Document = {"ssl": {"trust_forwarded_proto": config.ssl.enabled or config.ssl.trust_forwarded_proto}}
     put(document, APPS, [deepcopy(entry)])
     mistakes.written[(*APPS, 0)] = ""
+    server_aliases.normalize(document, mistakes)
     aliases.normalize(document, mistakes)
     unsupported.drop(document, mistakes)
     found = None

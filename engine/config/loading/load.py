@@ -18,14 +18,38 @@ from engine.config.loading import (
     cluster_aliases,
     default_app,
     environment,
+    server_aliases,
     unsupported,
     validation_errors,
 )
-from engine.config.loading.document import put, read
+from engine.config.loading.config_file import read
+from engine.config.loading.document import Document, get, objects, put
 from engine.config.loading.mistakes import Mistakes
 from engine.config.loading.substitution import substitute
 from engine.config.resolve import Resolved, resolve
 from engine.config.root import Config
+from engine.errors import ConfigError
+
+#: Sections whose names only soketi's configuration has.
+SOKETI_SECTIONS = frozenset(
+    {
+        "appManager",
+        "channelLimits",
+        "databasePooling",
+        "eventLimits",
+        "httpApi",
+        "pathPrefix",
+        "rateLimiter",
+        "shutdownGracePeriod",
+        "userAuthenticationTimeout",
+    }
+)
+#: For whoever comes from Sockudo, whose documentation says one thing and whose code does another (D-1).
+SIGNATURE_UNSAID = (
+    "webhooks.signature_format is not given: X-Pusher-Signature is sent as sha256=<hex>, as Sockudo documents it. "
+    "Sockudo itself sends the bare <hex>, which the official libraries verify: "
+    'write "hex" if your receivers do, or "prefixed" if they expect sha256='
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +78,26 @@ def load(
     Raises ConfigError with one line for every mistake.
     """
     mistakes = Mistakes()
-    document = substitute({} if path is None else read(path), environ, mistakes)
+    document = {} if path is None else read(path)
+    _refuse_soketi(path, document)
+    document = substitute(document, environ, mistakes)
     environment.apply(document, environ, mistakes)
     for option, value in (flags or {}).items():
         where = tuple(option.split("."))
         if put(document, where, value):
             mistakes.written[where] = f"{option} (command line)"
     default_app.apply(document, environ, mistakes)
+    server_aliases.normalize(document, mistakes)
     aliases.normalize(document, mistakes)
     cluster_aliases.normalize(document, mistakes)
-    warnings = [unsupported.drop(document, mistakes), default_app.fall_back(document)]
+    passed_over = unsupported.drop(document, mistakes)
+    warnings = [*passed_over, default_app.fall_back(document)]
+    if theirs := sorted(name for name in environ if name.startswith("SOKETI_")):
+        warnings.append(
+            f"environment variables of soketi are not read, write what they say into the file: {', '.join(theirs)}"
+        )
+    if passed_over and _signature_unsaid(document):
+        warnings.append(SIGNATURE_UNSAID)
     if workers < 1:
         mistakes.add(("--workers",), "is out of range; allowed: 1 or more", workers)
     config = None
@@ -79,6 +113,23 @@ def load(
     if config.app_manager.driver != "memory" and config.app_manager.array.apps:
         warnings.append(f"app_manager.array.apps is not used: applications come from {config.app_manager.driver}")
     return Loaded(config, resolved, tuple(line for line in warnings if line is not None))
+
+
+def _refuse_soketi(path: FilePath | None, document: Document) -> None:
+    found = next((key for key in document if key.partition(".")[0] in SOKETI_SECTIONS), None)
+    if found is not None:
+        raise ConfigError(
+            f"config file {path}: {found}: this is a configuration of soketi; "
+            f"turn it into one of this engine: python -m engine config convert {path} -o config.json"
+        )
+
+
+def _signature_unsaid(document: Document) -> bool:
+    """Whether the file leaves open in which form webhooks are signed, for one of them or for all that may come."""
+    if get(document, ("webhooks", "signature_format")) is not None:
+        return False
+    hooks = [hook for _, app in objects(document, default_app.APPS) for _, hook in objects(app, ("webhooks",))]
+    return not hooks or any(hook.get("signature_format") is None for hook in hooks)
 
 
 def _doubtful(resolved: Resolved, workers: int) -> list[str]:

@@ -1,92 +1,155 @@
 """Options of other servers that this engine does not have, and what becomes of each (D-13).
 
-The one table of them, applied by `load.py`. An option that only tunes their inside is ignored and named in a warning.
-One that would silently change what is delivered, where, or to whom, stops the start instead.
+The one table of them, applied by `load.py`. An option that only tunes their inside is passed over, with a warning that
+says why. One that would silently change what is delivered, where, or to whom, stops the start and says what to write
+instead.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from engine.config.loading.document import Document, get
+from engine.config.base import to_flag
+from engine.config.loading.default_app import APPS
+from engine.config.loading.document import Document, get, objects
 from engine.config.loading.mistakes import Mistakes
 from engine.config.option_path import Path, dotted
 
 _APP = "app_manager.array.apps[]"
-_ONE_REDIS = "is not supported by this engine; every part uses the one Redis of database.redis"
+_HOOK = f"{_APP}.webhooks[]"
+_NAMESPACE = f"{_APP}.channel_namespaces[]"
+_ONE_REDIS = (
+    "is not supported by this engine; every part uses the one Redis of database.redis: "
+    "write its address into database.redis.url"
+)
+_DENIAL = (
+    "would be passed over and let clients in; use private channels, whose subscriptions your server signs, and "
+    "enable_client_messages"
+)
+_FILTER = "is looked for inside filter only; write it there"
 
-#: Option -> what to use instead ("" for nothing). Everything below it is ignored with it.
-IGNORED: dict[str, str] = {
-    "mode": "",
-    "instance": "",
-    "health_check_timeout_ms": "",
-    "adapter.enable_socket_counting": "",
-    "adapter.buffer_multiplier_per_cpu": "",
-    "adapter.redis.requests_timeout": "",
-    "adapter.cluster": "adapter.redis.prefix",
-    "adapter.nats": "",
-    "adapter.pulsar": "",
-    "adapter.rabbitmq": "",
-    "adapter.google_pubsub": "",
-    "adapter.kafka": "",
-    "adapter.iggy": "",
-    "adapter.cluster_health.enabled": "",
-    "adapter.cluster_health.cleanup_interval_ms": "",
-    "cache.memory.ttl": "channel_limits.cache_ttl",
-    "cache.memory.cleanup_interval": "",
-    "database.mysql.connection_pool_size": "",
-    "database.mysql.pool_min": "",
-    "database.mysql.pool_max": "",
-    "database.mysql.cache_ttl": "",
-    "database.mysql.cache_cleanup_interval": "",
-    "database.mysql.cache_max_capacity": "",
-    "database.postgres.connection_pool_size": "",
-    "database.postgres.pool_min": "",
-    "database.postgres.pool_max": "",
-    "database.postgres.cache_ttl": "",
-    "database.postgres.cache_cleanup_interval": "",
-    "database.postgres.cache_max_capacity": "",
-    "database.scylladb": "",
-    "database.surrealdb": "",
-    "database_pooling": "",
-    "queue.redis_cluster": "",
-    "queue.iggy": "",
-    "rate_limiter.api_rate_limit.identifier": "",
-    "rate_limiter.websocket_rate_limit.identifier": "",
-    "ssl.redirect_http": "",
-    "ssl.http_port": "",
-    "websocket.max_messages": "websocket.max_backpressure",
-    "websocket.max_bytes": "websocket.max_backpressure",
-    "websocket.disconnect_on_buffer_full": "",
-    "websocket.max_message_size": "websocket_max_payload_kb",
-    "websocket.max_frame_size": "websocket_max_payload_kb",
-    "websocket.write_buffer_size": "",
-    "websocket.auto_ping": "activity_timeout",
-    "websocket.ping_interval": "activity_timeout",
-    "websocket.idle_timeout": "activity_timeout",
-    "websocket.compression": "",
-    "webhooks.retry.max_elapsed_time_ms": "webhooks.retry.max_attempts",
-    "cleanup": "",
-    "delta_compression": "",
-    "tag_filtering": "",
-    "versioned_messages": "",
-    "annotations": "",
-    "ephemeral": "",
-    "echo_control": "",
-    "event_name_filtering": "",
-    "connection_recovery": "",
-    "history": "",
-    "presence_history": "",
-    "push": "",
-    f"{_APP}.policy": "",
-    f"{_APP}.decay_seconds": "",
-    f"{_APP}.terminate_on_limit": "",
-    f"{_APP}.idempotency": "",
-    f"{_APP}.connection_recovery": "",
-    f"{_APP}.channel_delta_compression": "",
-    f"{_APP}.webhooks[].retry.max_elapsed_time_ms": "max_attempts",
-    f"{_APP}.webhooks[].lambda.client_options": "endpoint_url",
+#: Why -> the options that are passed over for that reason. Everything below an option goes with it.
+_PASSED_OVER: dict[str, tuple[str, ...]] = {
+    "workers and nodes find and count each other by themselves": (
+        "instance",
+        "cleanup",
+        "cluster_health",
+        "adapter.enable_socket_counting",
+        "adapter.aggregate_counts",
+        "adapter.fast_presence_transitions",
+        "adapter.buffer_multiplier_per_cpu",
+        "adapter.redis.requests_timeout",
+        "adapter.cluster_health.enabled",
+        "adapter.cluster_health.cleanup_interval_ms",
+    ),
+    "a Redis Cluster is one of the forms of database.redis, and has adapter.redis.prefix": (
+        "adapter.cluster",
+        "queue.redis_cluster",
+    ),
+    "only redis connects workers and nodes": tuple(
+        f"adapter.{name}" for name in ("nats", "pulsar", "rabbitmq", "google_pubsub", "kafka", "iggy", "omq")
+    ),
+    "webhooks wait in memory, Redis or SQS only": tuple(
+        f"queue.{name}" for name in ("nats", "pulsar", "rabbitmq", "google_pubsub", "kafka", "iggy", "sns")
+    ),
+    "no application is kept there": (
+        "app_manager.scylladb",
+        "database.scylladb",
+        "database.surrealdb",
+    ),
+    "applications are read every app_manager.refresh_ms, over one connection": (
+        "database_pooling",
+        *(
+            f"database.{driver}.{name}"
+            for driver in ("mysql", "postgres")
+            for name in (
+                "connection_pool_size",
+                "pool_min",
+                "pool_max",
+                "cache_ttl",
+                "cache_cleanup_interval",
+                "cache_max_capacity",
+            )
+        ),
+    ),
+    "the last event of a cache channel is kept for channel_limits.cache_ttl": (
+        "cache.memory.ttl",
+        "cache.memory.cleanup_interval",
+    ),
+    "leases, time-outs and the memory of webhook queues are fixed; webhooks.retry says how often is tried": (
+        "queue.reliability",
+        "queue.redis.response_timeout_ms",
+    ),
+    "what waits for one client is bounded by websocket.max_backpressure, and whoever does not read is cut off": (
+        "websocket.max_messages",
+        "websocket.max_bytes",
+        "websocket.disconnect_on_buffer_full",
+        "websocket.write_buffer_size",
+    ),
+    "incoming messages are bounded by websocket_max_payload_kb": (
+        "websocket.max_message_size",
+        "websocket.max_frame_size",
+    ),
+    "silent clients are found by activity_timeout": (
+        "websocket.auto_ping",
+        "websocket.ping_interval",
+        "websocket.idle_timeout",
+    ),
+    "no Pusher client asks for compression": ("websocket.compression",),
+    "health checks have a time-out of their own": ("health_check_timeout_ms",),
+    "it names an environment and does nothing": ("mode",),
+    "the metrics of all workers are read over HTTP at metrics.port": ("metrics.tcp_exporter",),
+    "/accept-traffic asks the machine each time; the proxy in front decides": (
+        "http_api.accept_traffic.enabled",
+        "http_api.accept_traffic.memory_limit_bytes",
+        "http_api.accept_traffic.sample_interval_ms",
+    ),
+    "a proxy in front redirects from http": ("ssl.redirect_http", "ssl.http_port"),
+    "requests are counted by address": (
+        "rate_limiter.api_rate_limit.identifier",
+        "rate_limiter.websocket_rate_limit.identifier",
+    ),
+    "webhooks.settle_ms is how long the webhooks of a member wait for its return": (
+        "presence.ungraceful_timeout_seconds",
+    ),
+    "no traces are exported": ("opentelemetry", "telemetry"),
+    "it belongs to Sockudo's own protocol 2, which no Pusher client speaks": (
+        "ably_compat",
+        "ai_transport",
+        "annotations",
+        "connection_recovery",
+        "delta_compression",
+        "echo_control",
+        "ephemeral",
+        "event_name_filtering",
+        "history",
+        "mcp",
+        "presence_history",
+        "push",
+        "push_rules",
+        "tag_filtering",
+        "versioned_messages",
+        "presence.update_rate_limit_per_member_per_second",
+        "presence.v2_ungraceful_timeout_seconds",
+        f"{_APP}.annotations_enabled",
+        f"{_APP}.channel_delta_compression",
+        f"{_APP}.connection_recovery",
+        f"{_APP}.history",
+        f"{_APP}.presence_history",
+    ),
+    "names of channels are not checked by namespace; private channels are those that your server allows": (
+        f"{_APP}.channel_namespaces",
+    ),
+    "client events are counted by the second, and too many are refused; message_rate_limit can close": (
+        f"{_APP}.decay_seconds",
+        f"{_APP}.terminate_on_limit",
+    ),
+    "idempotency is the same for every application": (f"{_APP}.idempotency",),
+    "no such part of an application is known here": (f"{_APP}.policy",),
+    "functions are reached by the usual AWS environment and endpoint_url": (f"{_HOOK}.lambda.client_options",),
 }
+#: Option -> why it is passed over.
+IGNORED: dict[str, str] = {option: why for why, options in _PASSED_OVER.items() for option in options}
 #: Option -> why it cannot be used. Where it says nothing (null, false, empty), or only names the one Redis again, it is
 #: dropped without a word.
 REFUSED: dict[str, str] = {
@@ -96,13 +159,22 @@ REFUSED: dict[str, str] = {
     "queue.redis.url_override": _ONE_REDIS,
     "rate_limiter.redis.url_override": _ONE_REDIS,
     "ssl.ca_path": "is not supported by this engine (yet); put the chain into ssl.cert_path",
-    f"{_APP}.webhooks[].filter.channel_namespace": "is not supported by this engine (yet); use channel_prefix",
-    f"{_APP}.webhooks[].filter.channel_namespaces": "is not supported by this engine (yet); use channel_pattern",
+    f"{_HOOK}.channel_prefix": _FILTER,
+    f"{_HOOK}.channel_suffix": _FILTER,
+    f"{_HOOK}.channel_pattern": _FILTER,
 }
+#: Refused where they say no, and otherwise passed over.
+DENIALS: dict[str, str] = dict.fromkeys(
+    (
+        f"{_NAMESPACE}.allow_subscribe_for_client",
+        f"{_NAMESPACE}.allow_publish_for_client",
+        f"{_NAMESPACE}.allow_presence_for_client",
+    ),
+    _DENIAL,
+)
 #: Names that users are known to try -> where the option is.
 MOVED: dict[str, str] = {
     "app_manager.apps": "app_manager.array.apps",
-    "appManager": "app_manager",
     "apps": "app_manager.array.apps",
     "redis": "database.redis",
     "log": "logging",
@@ -110,15 +182,27 @@ MOVED: dict[str, str] = {
 }
 
 
-def drop(document: Document, mistakes: Mistakes) -> str | None:
-    """Take all of these out of the document; the one warning about what was ignored, if anything was."""
-    ignored: list[str] = []
+def drop(document: Document, mistakes: Mistakes) -> list[str]:
+    """Take all of these out of the document; a warning for each reason to pass something over."""
+    _refuse_denials(document, mistakes)
+    ignored: dict[str, list[str]] = {}
     one_redis = get(document, ("database", "redis", "url"))
     _walk(document, (), "", mistakes, ignored, one_redis)
-    return f"ignored, this engine has no such option: {', '.join(ignored)}" if ignored else None
+    return [f"passed over, {why}: {', '.join(options)}" for why, options in ignored.items()]
 
 
-def _walk(value: Any, path: Path, pattern: str, mistakes: Mistakes, ignored: list[str], one_redis: Any) -> None:
+def _refuse_denials(document: Document, mistakes: Mistakes) -> None:
+    for path, app in objects(document, APPS):
+        for inner, namespace in objects(app, ("channel_namespaces",)):
+            for option, why in DENIALS.items():
+                name = option.rpartition(".")[2]
+                if name in namespace and to_flag(namespace[name]) is not True and namespace[name] is not None:
+                    mistakes.add((*path, *inner, name), why, namespace[name])
+
+
+def _walk(
+    value: Any, path: Path, pattern: str, mistakes: Mistakes, ignored: dict[str, list[str]], one_redis: Any
+) -> None:
     if isinstance(value, list):
         for index, item in enumerate(value):
             _walk(item, (*path, index), f"{pattern}[]", mistakes, ignored, one_redis)
@@ -126,8 +210,7 @@ def _walk(value: Any, path: Path, pattern: str, mistakes: Mistakes, ignored: lis
         for key in list(value):
             here, name = (*path, key), f"{pattern}.{key}".removeprefix(".")
             if name in IGNORED:
-                instead = f" (see {IGNORED[name]})" if IGNORED[name] else ""
-                ignored += [written + instead for written in _as_written(value.pop(key), here, mistakes)]
+                ignored.setdefault(IGNORED[name], []).extend(dict.fromkeys(_as_written(value.pop(key), here, mistakes)))
             elif name in REFUSED:
                 found = value.pop(key)
                 if not _says_nothing(found) and found not in (one_redis, {"url": one_redis}):

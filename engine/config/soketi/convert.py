@@ -114,7 +114,6 @@ _NO_COUNTERPART: dict[str, str] = {
     "queue.redis.redisOptions": _ONE_REDIS,
     "queue.sqs": "",
     "rateLimiter.redis": _ONE_REDIS,
-    "appManager.cache": "",
     "ssl.caPath": "put the chain into the file of ssl.cert_path",
 }
 
@@ -124,6 +123,8 @@ def convert(soketi: Document) -> tuple[Document, list[str]]:
     source, ours, notes = _unfolded(soketi), deepcopy(_DEFAULTS), list[str]()
     if str(source.pop("mode", "full")) != "full":
         notes.append("mode: every worker does everything here")
+    if not _says_nothing(_take(source, "appManager.cache")):
+        notes.append("appManager.cache: has no counterpart; applications in a database are read again all the time")
     if not convert_database(source, ours, notes):
         convert_apps(source.pop("appManager", None), ours, notes)
     _sqs(source, ours, notes)

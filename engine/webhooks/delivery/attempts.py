@@ -98,9 +98,12 @@ class Attempts:
         if job.attempt > len(endpoint.retry.delays_s):
             await self.bury(job, reason)
             return False
-        job.errors.append(_dated(reason))
         jitter = endpoint.retry.jitter
         delay_s = endpoint.retry.delays_s[job.attempt - 1] * random.uniform(1 - jitter, 1 + jitter)
+        if _failing_s(job) + delay_s > endpoint.retry.max_elapsed_s:
+            await self.bury(job, reason)
+            return False
+        job.errors.append(_dated(reason))
         await _insist(lambda: self._queue.retry(job, delay_s))
         self._metrics.retried.add(1, app.id, endpoint.id)
         return True
@@ -152,6 +155,16 @@ async def _insist(call: Callable[[], Awaitable[None]]) -> None:
         except StoreUnavailable:
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+
+def _failing_s(job: Job) -> float:
+    """Seconds since its first failure, by the clock of whoever saw that."""
+    try:
+        first = datetime.fromisoformat(job.errors[0].partition(" ")[0])
+        return max((datetime.now(UTC) - first).total_seconds(), 0.0)
+    except (IndexError, ValueError, TypeError):
+        # Nothing has failed before, or the entry was written by hand.
+        return 0.0
 
 
 def _dated(reason: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.config.loading import default_app, environment
-from engine.config.loading.load import load
+from engine.config.loading.load import SIGNATURE_UNSAID, load
 from engine.config.loading.unsupported import IGNORED, REFUSED
 from engine.config.root import Config
 from engine.errors import ConfigError
@@ -74,7 +74,8 @@ def test_every_variable_reaches_its_option(name: str) -> None:
     """A variable sets an option of ours, or one that the table of other servers' options knows."""
     option = environment.VARIABLES[name]
     if any(option == known or option.startswith(f"{known}.") for known in IGNORED):
-        (warning,) = loaded({}, {name: "1"}).warnings
+        warning, signature = loaded({}, {name: "1"}).warnings
+        assert signature == SIGNATURE_UNSAID
         assert f"(environment variable {name})" in warning
     elif option in REFUSED:
         with pytest.raises(ConfigError, match=f"^{option} .environment variable {name}.: "):

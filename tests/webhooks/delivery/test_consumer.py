@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,19 @@ async def test_what_is_given_up_is_a_dead_letter_with_its_history_and_lets_the_n
     assert await queue.dead_letters(10) == []
     assert "given up after 3 attempts: status 500" in caplog.text
     assert sum("fails: " in record.message for record in caplog.records) == 1
+
+
+async def test_no_retry_begins_after_the_time_that_an_endpoint_gives(queue: WebhookQueue) -> None:
+    sender = Sender()
+    sender.behave = fail_first(99, 1)
+    rig = DeliveringApp(queue, sender, endpoint(retry=replace(SOON, delays_s=(0.01, 0.01, 5.0), max_elapsed_s=1.0)))
+    delivery = rig.delivery()
+    await delivery.start()
+    await queue.put([numbered(1)])
+    await rig.until_empty()
+    await delivery.stop()
+    (letter,) = await queue.dead_letters(10)
+    assert (letter.attempt, len(letter.errors)) == (3, 3)
 
 
 async def test_retry_times_follow_the_policy_with_jitter() -> None:
