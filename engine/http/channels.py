@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from engine.app import App
 from engine.http.auth import Access
 from engine.http.events import SUBSCRIPTION_COUNT, USER_COUNT, attributes
@@ -75,7 +77,14 @@ class Channels:
             raise invalid("The channel must be a presence channel.")
         headers = await self._access.count_read(app)
         members = await self._occupancy.members(app.id, channel)
-        return ok({"users": [{"id": user_id} for user_id in members]}, headers)
+        with_user_info = request.query.get("with_user_info") == "1"
+        users = [
+            {"id": user_id, "user_info": orjson.Fragment(user_info)}
+            if with_user_info and user_info
+            else {"id": user_id}
+            for user_id, user_info in members.items()
+        ]
+        return ok({"users": users}, headers)
 
 
 def _kind(app: App, channel: str) -> ChannelKind:

@@ -20,6 +20,11 @@ class MemberReport:
     :param data: the subscription's channel_data, for the member_added webhook.
     :param limit: members allowed in the channel; only a user who is new to the whole channel can exceed it.
         0 is no limit.
+    :param since_us: when the subscription that `user_info` is of was authorised, by this worker's clock.
+    :param joined: a subscription was authorised since the last report: its `user_info` replaces what another worker's
+        had, whatever their clocks say. Otherwise it does so only if its `since_us` is later (N-21).
+    :param left: since the last report the member was without any connection here and has joined again; the socket that
+        it left with. Two changes, if no other worker holds the member and `user_info` is another one.
     """
 
     user_id: str
@@ -28,6 +33,9 @@ class MemberReport:
     socket_id: str = ""
     data: str = ""
     limit: int = 0
+    since_us: int = 0
+    joined: bool = False
+    left: str = ""
 
 
 class Interest(NamedTuple):
@@ -123,7 +131,9 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class MemberChange:
-    """A member joined or left a presence channel, somewhere in the cluster; announced to all workers at once."""
+    """A member joined or left a presence channel, somewhere in the cluster; announced to all workers at once.
+
+    A member who is there and joins again has another `user_info` from now on, which no subscriber is told."""
 
     app_id: str
     channel: str

@@ -5,7 +5,7 @@ Changed by `LocalState` only; knows nothing of other channels and of the store b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from engine.interfaces import Answer, InterestOf, MemberReport, Report
@@ -16,6 +16,7 @@ class Member:
     """Who a presence subscription is, with what the webhook and the other members hear.
 
     :param limit: members the channel may have.
+    :param since_us: when it was authorised, in microseconds since the epoch.
     """
 
     user_id: str
@@ -23,6 +24,25 @@ class Member:
     socket_id: str = ""
     data: str = ""
     limit: int = 0
+    since_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to one member's connections since the last report; nothing of it may be lost when they are merged.
+
+    :param member: the connection that came or went last.
+    :param joined: a connection came.
+    :param left: the socket of the one after whose end there was none here, "" when there always was one.
+    """
+
+    member: Member
+    joined: bool = False
+    left: str = ""
+
+    def then(self, later: Change) -> Change:
+        """Both, one after the other."""
+        return Change(later.member, self.joined or later.joined, later.left or self.left)
 
 
 #: Called with the store's answer, and whether the subscription was refused for a limit.
@@ -33,8 +53,9 @@ Done = Callable[[Answer, bool], None]
 class LocalChannel:
     """:ivar reported: the count that the store last took.
     :ivar refresh: asks for members and total though nobody waits for them.
-    :ivar changed: members whose connections changed since the last report; the last one to leave is kept for the
-        webhook's socket_id.
+    :ivar members: user id -> connections, the latest last.
+    :ivar newest: members whose latest subscription has ended while others go on: what it said of them still stands.
+    :ivar changed: members whose connections changed since the last report.
     """
 
     app_id: str
@@ -42,11 +63,47 @@ class LocalChannel:
     count: int = 0
     reported: int = 0
     limit: int = 0
-    roster: bool = False
+    presence: bool = False
     refresh: bool = False
     members: dict[str, list[Member]] = field(default_factory=dict)
-    changed: dict[str, Member] = field(default_factory=dict)
+    newest: dict[str, Member] = field(default_factory=dict)
+    changed: dict[str, Change] = field(default_factory=dict)
     waiting: list[tuple[str | None, Done]] = field(default_factory=list)
+
+    def add_member(self, member: Member) -> None:
+        """One more connection of a member, whose latest it is now."""
+        self.members.setdefault(member.user_id, []).append(member)
+        self.newest.pop(member.user_id, None)
+        self.note({member.user_id: Change(member, joined=True)})
+
+    def remove_member(self, member: Member) -> bool:
+        """One connection of a member less; whether it was the last one here."""
+        user_id = member.user_id
+        connections = self.members.get(user_id, [])
+        if member in connections:
+            if member == connections[-1]:
+                self.newest.setdefault(user_id, member)
+            connections.remove(member)
+        gone = not connections and self.members.pop(user_id, None) is not None
+        if not connections:
+            self.newest.pop(user_id, None)
+        self.note({user_id: Change(member, left="" if connections else member.socket_id)})
+        return gone
+
+    def note(self, changes: Mapping[str, Change]) -> None:
+        """These happened after what is to be reported already."""
+        for user_id, change in changes.items():
+            before = self.changed.get(user_id)
+            self.changed[user_id] = before.then(change) if before is not None else change
+
+    def shown(self, user_id: str) -> Member | None:
+        """The latest subscription of a member here, None if they have no connection here."""
+        connections = self.members.get(user_id)
+        return self.newest.get(user_id, connections[-1]) if connections else None
+
+    def roster(self) -> dict[str, str]:
+        """user id -> user_info, as this worker knows them."""
+        return {user_id: member.user_info for user_id in self.members if (member := self.shown(user_id))}
 
     def report(self, interest_of: InterestOf) -> Report:
         """The count, and what has changed of its members."""
@@ -58,18 +115,20 @@ class LocalChannel:
             self.count,
             self.limit if waiting else 0,
             *interest_of(self.app_id, self.channel),
-            roster=self.roster and (self.refresh or bool(waiting)),
-            members=tuple(self._member_report(member, waiting) for member in self.changed.values()),
+            roster=self.presence and (self.refresh or bool(waiting)),
+            members=tuple(self._member_report(change, waiting) for change in self.changed.values()),
         )
 
-    def _member_report(self, member: Member, waiting: Collection[str | None]) -> MemberReport:
-        connections = self.members.get(member.user_id, [])
-        shown = connections[0] if connections else member
+    def _member_report(self, change: Change, waiting: Collection[str | None]) -> MemberReport:
+        shown = self.shown(change.member.user_id) or change.member
         return MemberReport(
             user_id=shown.user_id,
-            count=len(connections),
+            count=len(self.members.get(shown.user_id, ())),
             user_info=shown.user_info,
             socket_id=shown.socket_id,
             data=shown.data,
             limit=shown.limit if shown.user_id in waiting else 0,
+            since_us=shown.since_us,
+            joined=change.joined,
+            left=change.left,
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from engine.interfaces import Answer, InterestOf, Report
-from engine.occupancy.local_channel import Done, LocalChannel, Member
+from engine.occupancy.local_channel import Change, Done, LocalChannel, Member
 
 #: (app id, channel, user id, or None for the channel's subscriptions).
 Fact = tuple[str, str, str | None]
@@ -21,7 +21,7 @@ class Taken(NamedTuple):
 
     local: LocalChannel
     report: Report
-    changed: dict[str, Member]
+    changed: dict[str, Change]
     waiting: list[tuple[str | None, Done]]
 
 
@@ -50,10 +50,9 @@ class LocalState:
         local.count += 1
         local.limit = limit
         if member is not None:
-            local.roster = True
+            local.presence = True
             self.present[app_id] += member.user_id not in local.members
-            local.members.setdefault(member.user_id, []).append(member)
-            local.changed[member.user_id] = member
+            local.add_member(member)
         if done is not None:
             local.waiting.append((member.user_id if member else None, done))
         self._touch(local)
@@ -65,20 +64,15 @@ class LocalState:
             return
         local.count -= 1
         if member is not None:
-            connections = local.members.get(member.user_id, [])
-            if member in connections:
-                connections.remove(member)
-            if not connections:
-                self.present[app_id] -= local.members.pop(member.user_id, None) is not None
-            local.changed[member.user_id] = member
+            self.present[app_id] -= local.remove_member(member)
         if done is not None:
             local.waiting = [entry for entry in local.waiting if entry[1] is not done]
         self._touch(local)
 
     def member(self, app_id: str, channel: str, user_id: str) -> Member | None:
-        """The member, by one of its connections here; None if it has none."""
+        """The member, by its latest subscription here; None if it has no connection here."""
         local = self._channels.get((app_id, channel))
-        return local.members[user_id][0] if local is not None and user_id in local.members else None
+        return local.shown(user_id) if local is not None else None
 
     # --- reports
 
@@ -93,7 +87,8 @@ class LocalState:
     def put_back(self, batch: Sequence[Taken]) -> None:
         """They did not arrive. Nothing is lost: facts are absolute, so they go under whatever happened since."""
         for local, _, changed, waiting in batch:
-            local.changed = changed | local.changed
+            since, local.changed = local.changed, changed
+            local.note(since)
             local.waiting = waiting + local.waiting
             self._dirty[local.app_id, local.channel] = local
 
@@ -117,7 +112,8 @@ class LocalState:
     def refused(self, taken: Taken, answer: Answer) -> None:
         """Over the channel's limit: the latest that are too many are refused, the others reported without them."""
         local, report, changed, waiting = taken
-        local.changed = changed | local.changed
+        since, local.changed = local.changed, changed
+        local.note(since)
         excess = answer.total - local.reported + report.count - report.limit
         keep = max(0, len(waiting) - max(1, excess))
         local.waiting = waiting[:keep] + local.waiting
@@ -129,9 +125,9 @@ class LocalState:
         """Answer whoever waits from what is held here; it is to be reported all the same."""
         for local in list(self._dirty.values()):
             waiting, local.waiting = local.waiting, []
-            roster = {user_id: members[0].user_info for user_id, members in local.members.items()}
+            roster = local.roster() if local.presence else None
             for _, done in waiting:
-                done(Answer(total=local.count, roster=roster if local.roster else None), False)
+                done(Answer(total=local.count, roster=roster), False)
 
     # --- trouble
 
@@ -140,8 +136,8 @@ class LocalState:
         for local in self._channels.values():
             local.reported = 0
             local.refresh = True
-            for user_id, connections in local.members.items():
-                local.changed.setdefault(user_id, connections[0])
+            for user_id in local.members:
+                self._report_again(local, user_id)
             self._touch(local)
         self.unannounced = set(self._dirty)
 
@@ -159,9 +155,13 @@ class LocalState:
         for app_id, channel, user_id in facts:
             local = self._open(app_id, channel)
             if user_id is not None:
-                connections = local.members.get(user_id, [])
-                local.changed[user_id] = connections[0] if connections else Member(user_id)
+                self._report_again(local, user_id)
             self._touch(local)
+
+    @staticmethod
+    def _report_again(local: LocalChannel, user_id: str) -> None:
+        if user_id not in local.changed:
+            local.changed[user_id] = Change(local.shown(user_id) or Member(user_id))
 
     def _open(self, app_id: str, channel: str) -> LocalChannel:
         local = self._channels.get((app_id, channel))

@@ -70,7 +70,7 @@ class MemoryOccupancy:
 
     async def members(self, app_id: str, channel: str) -> dict[str, str]:
         found = self._state.channel(app_id, channel)
-        return {user: info for user, (_, info) in found.members.items()} if found is not None else {}
+        return {user: held.user_info for user, held in found.members.items()} if found is not None else {}
 
     async def acquire(self, incarnation: str, ttl_ms: int) -> bool:
         return self._state.acquire(incarnation, ttl_ms)

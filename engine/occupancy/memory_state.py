@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 from engine.config.event_types import CHANNEL_OCCUPIED, CHANNEL_VACATED, MEMBER_ADDED, MEMBER_REMOVED
 from engine.errors import IncarnationGone
@@ -28,14 +29,22 @@ class Worker:
         self.members: dict[tuple[str, str, str], int] = {}
 
 
+class Holders(NamedTuple):
+    """How many workers hold a member, and what the latest subscription said of it, authorised at `since_us`."""
+
+    workers: int
+    since_us: int
+    user_info: str
+
+
 class Channel:
-    """One occupied channel: subscriptions in the cluster, and user id -> (workers holding the member, user_info)."""
+    """One occupied channel: subscriptions in the cluster, and its members by user id."""
 
     __slots__ = ("members", "total")
 
     def __init__(self) -> None:
         self.total = 0
-        self.members: dict[str, tuple[int, str]] = {}
+        self.members: dict[str, Holders] = {}
 
 
 class MemoryState:
@@ -186,7 +195,7 @@ class MemoryState:
             return Answer(after, refused_members=refused)
         channel = self.channel(*key)
         members = channel.members if channel is not None else {}
-        roster = {user: info for user, (_, info) in members.items()}
+        roster = {user: held.user_info for user, held in members.items()}
         return Answer(after, self._clock.last or self._clock.next(), roster, refused_members=refused)
 
     def _set_total(self, worker: Worker, report: Report, before: int, after: int) -> None:
@@ -234,30 +243,52 @@ class MemoryState:
         channel = self.channel(app_id, name)
         if channel is None:
             return True
-        held, info = channel.members.get(user, (0, ""))
-        if count and not held:
+        held = channel.members.get(user)
+        if count and held is None:
             if member.limit and len(channel.members) >= member.limit:
                 return False
-            channel.members[user] = (1, member.user_info)
-            seq = self._clock.next()
-            self._on_member_change(MemberChange(app_id, name, seq, True, user, member.user_info))
-            if report.members_watched and not is_server_owned(name):
-                self.log.append_come(seq, MEMBER_ADDED, app_id, name, user, member.socket_id, member.data)
-        elif count and not old:
-            channel.members[user] = (held + 1, info)
-        elif not count and old and held > 1:
-            channel.members[user] = (held - 1, info)
-        elif not count and old:
-            del channel.members[user]
-            seq = self._clock.next()
-            self._on_member_change(MemberChange(app_id, name, seq, False, user, ""))
-            if report.members_watched and not is_server_owned(name):
-                self.log.append_gone(seq, MEMBER_REMOVED, app_id, name, report.settle_ms, user, member.socket_id)
+            self._add_member(report, channel, member)
+        elif count and held is not None:
+            if held.user_info != member.user_info and member.left and old and held.workers == 1:
+                self._remove_member(report, channel, user, member.left)
+                self._add_member(report, channel, member)
+            else:
+                self._keep_member(report, channel, member, held, 0 if old else 1)
+        elif old and held is not None and held.workers > 1:
+            channel.members[user] = held._replace(workers=held.workers - 1)
+        elif old and held is not None:
+            self._remove_member(report, channel, user, member.socket_id)
         if count:
             worker.members[key] = count
         else:
             worker.members.pop(key, None)
         return True
+
+    def _add_member(self, report: Report, channel: Channel, member: MemberReport) -> None:
+        app_id, name, user = report.app_id, report.channel, member.user_id
+        channel.members[user] = Holders(1, member.since_us, member.user_info)
+        seq = self._clock.next()
+        self._on_member_change(MemberChange(app_id, name, seq, True, user, member.user_info))
+        if report.members_watched and not is_server_owned(name):
+            self.log.append_come(seq, MEMBER_ADDED, app_id, name, user, member.socket_id, member.data)
+
+    def _keep_member(self, report: Report, channel: Channel, member: MemberReport, held: Holders, more: int) -> None:
+        """The latest authorised subscription says who a member is."""
+        since_us, info = held.since_us, held.user_info
+        if member.joined or member.since_us > since_us:
+            since_us, info = max(since_us, member.since_us), member.user_info
+        channel.members[member.user_id] = Holders(held.workers + more, since_us, info)
+        if info != held.user_info:
+            change = MemberChange(report.app_id, report.channel, self._clock.next(), True, member.user_id, info)
+            self._on_member_change(change)
+
+    def _remove_member(self, report: Report, channel: Channel, user: str, socket_id: str) -> None:
+        app_id, name = report.app_id, report.channel
+        del channel.members[user]
+        seq = self._clock.next()
+        self._on_member_change(MemberChange(app_id, name, seq, False, user, ""))
+        if report.members_watched and not is_server_owned(name):
+            self.log.append_gone(seq, MEMBER_REMOVED, app_id, name, report.settle_ms, user, socket_id)
 
     def _drop_leftovers(self, worker: Worker, report: Report, channel: Channel) -> None:
         """Members of this worker that the caller forgot to report gone with its last subscription."""

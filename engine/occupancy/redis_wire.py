@@ -35,6 +35,7 @@ def encode_reports(reports: Iterable[Report]) -> list[str | int]:
         args.append(len(report.members))
         for member in report.members:
             args += (member.user_id, member.count, member.user_info, member.socket_id, member.data, member.limit)
+            args += (member.since_us, int(member.joined), member.left)
     return args
 
 
@@ -54,14 +55,14 @@ def decode_answer(raw: Any) -> Answer | None:
 
 
 def decode_members(raw: Iterable[tuple[Any, Any]]) -> dict[str, str]:
-    """user id -> user_info from a members hash, whose values begin with the number of workers and a space."""
+    """user id -> user_info from a members hash, whose values begin with two numbers and a space after each."""
     members = {}
     for user, value in raw:
         try:
-            workers, space, info = value.decode().partition(" ")
-            if space and workers.isdigit():
+            workers, since_us, info = value.decode().split(" ", 2)
+            if workers.isdigit() and since_us.isdigit():
                 members[user.decode()] = info
-        except (UnicodeDecodeError, AttributeError):
+        except (ValueError, AttributeError):
             continue
     return members
 

@@ -30,6 +30,11 @@ class _Roster:
         else:
             self.members.pop(change.user_id, None)
 
+    def learn(self, members: Mapping[str, str]) -> None:
+        """The user_info of members who are known may have changed since."""
+        for user_id in self.members.keys() & members.keys():
+            self.members[user_id] = members[user_id]
+
 
 class Rosters:
     """The members of this worker's presence channels, as its subscribers know them."""
@@ -43,11 +48,12 @@ class Rosters:
         self.resyncing = False
 
     def joined(
-        self, connection: Connection, channel: Channel, members: Mapping[str, str], version: int
+        self, connection: Connection, channel: Channel, user_id: str, members: Mapping[str, str], version: int
     ) -> tuple[Mapping[str, str], bool]:
         """The members for a new subscriber, and whether that is only what is known for now; the
         others are notified here only when the store could not announce it.
 
+        :param user_id: who the subscriber is.
         :param members: user id -> user_info, as the store has answered, or as held here when it could not (version 0).
         """
         key = (channel.app_id, channel.name)
@@ -58,13 +64,15 @@ class Rosters:
                 if change.version > known.version:
                     known.take(change)
             return members, False
+        # What is held here may be older than what other workers had reported, but for who has just come.
+        known.learn(members if version else {user_id: members[user_id]} if user_id in members else {})
         if version and not self.resyncing:
             return members, False
         self._add(channel, known, members, version, connection)
         return dict(known.members), True
 
     def changed(self, change: MemberChange) -> None:
-        """A member came or went somewhere in the cluster (N-21)."""
+        """A member came or went somewhere in the cluster (N-21). Subscribers are notified of differences only."""
         channel = self._hub.channel(change.app_id, change.channel)
         if channel is None:
             return
@@ -78,8 +86,8 @@ class Rosters:
                 return
             again = change.added and change.user_id in known.members
             known.take(change)
-            if again and self.resyncing:
-                return  # announced again by its worker; nobody was notified that it had left
+            if again:
+                return  # of somebody whom nobody was notified of having left, only the user_info can be another
         if change.added:
             _notify(channel, messages.member_added(channel.name, change.user_id, change.user_info), change.version)
         else:
@@ -94,6 +102,7 @@ class Rosters:
         known = self._known.get((app_id, name))
         if channel is None or known is None or version < known.version:
             return
+        known.learn(members)
         self._add(channel, known, members, version, None)
         if final:
             for user_id in known.members.keys() - members.keys():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable
 
 from engine._fast.connection import Connection
@@ -189,7 +190,9 @@ class Subscriptions:
         if joining.member is None:
             succeeded = messages.subscription_succeeded(channel.name)
         else:
-            members, provisional = self._rosters.joined(connection, channel, answer.roster or {}, answer.version)
+            members, provisional = self._rosters.joined(
+                connection, channel, joining.member.user_id, answer.roster or {}, answer.version
+            )
             succeeded = messages.presence_succeeded(channel.name, members)
             if provisional:
                 # Told as this worker knows it, and what was held meanwhile is part of that: told again, a departure
@@ -266,7 +269,8 @@ class Subscriptions:
         else:
             data = request.channel_data or ""
             user_id, user_info = auth.parse_channel_data(app, request.channel, request.channel_data)
-        return Member(user_id, user_info, connection.socket_id, data, app.max_presence_members)
+        now_us = time.time_ns() // 1000
+        return Member(user_id, user_info, connection.socket_id, data, app.max_presence_members, now_us)
 
     def _subscribe_to_user(self, connection: Connection, name: str, user_id: str) -> None:
         """Client libraries subscribe to their own user channel after signing in (U-9); they are in it already."""

@@ -102,8 +102,7 @@ class TestMembers:
     async def test_a_member_is_one_however_many_workers_hold_it(self, cluster: Cluster) -> None:
         store = await joined(cluster, "a", "b")
         await store.report("a", [watched(2, MemberReport("u", 2, '{"n":1}', "1.1", "data"))])
-        await store.report("b", [watched(1, MemberReport("u", 1, '{"n":2}', "2.2", "other"))])
-        # The first info stands (N-21).
+        await store.report("b", [watched(1, MemberReport("u", 1, '{"n":1}', "2.2", "other", joined=True))])
         assert await store.members("app", "presence-x") == {"u": '{"n":1}'}
         assert await store.counts("app", ["presence-x"]) == [(3, 1)]
         await store.report("a", [watched(0, MemberReport("u", 0, socket_id="1.1"))])
@@ -124,6 +123,54 @@ class TestMembers:
             await store.report(name, [watched(0, MemberReport("u", 0))])
         changes, _ = await cluster.heard()
         assert [change.added for change in changes] == [True, False]
+
+    @scenario
+    async def test_the_latest_subscription_says_who_a_member_is(self, cluster: Cluster) -> None:
+        """On whatever worker, and whatever the workers' clocks say; it is no change of members (N-21)."""
+        store = await joined(cluster, "a", "b")
+
+        async def reported(worker: str, count: int, info: str, since_us: int, **more: object) -> str:
+            member = MemberReport("u", count, info, "1.1", info, 0, since_us, **more)  # type: ignore[arg-type]
+            [answer] = await store.report(worker, [watched(count, member, roster=True)])
+            assert answer.roster == await store.members("app", "presence-x")
+            return answer.roster["u"]
+
+        assert await reported("a", 1, "first", 50, joined=True) == "first"
+        assert await reported("b", 1, "second", 40, joined=True) == "second", "its clock is behind"
+        assert await reported("a", 2, "third", 60, joined=True) == "third"
+        # What is reported again, after whatever trouble, is no news.
+        assert await reported("b", 1, "second", 40) == "third"
+        assert await reported("a", 1, "first", 50) == "third"
+        assert await reported("b", 1, "fourth", 70) == "fourth"
+        await store.report("b", [watched(0, MemberReport("u", 0))])
+        assert await store.members("app", "presence-x") == {"u": "fourth"}, "as long as the user is a member"
+        changes, _ = await cluster.heard()
+        assert [(c.added, c.user_info) for c in changes] == [
+            (True, info) for info in ("first", "second", "third", "fourth")
+        ]
+        assert sorted({c.version for c in changes}) == [c.version for c in changes]
+        assert await told(store) == [("channel_occupied", ""), ("member_added", "u")]
+
+    @scenario
+    async def test_leaving_and_returning_as_another_within_one_report(self, cluster: Cluster) -> None:
+        store = await joined(cluster, "a", "b")
+        await store.report("a", [watched(1, MemberReport("u", 1, "old", "1.1", "old data", joined=True), settle_ms=0)])
+        back = MemberReport("u", 1, "new", "1.2", "new data", joined=True, left="1.1")
+        for _ in range(2):
+            await store.report("a", [watched(1, back, settle_ms=0)])
+        assert await store.members("app", "presence-x") == {"u": "new"}
+        changes, _ = await cluster.heard()
+        assert [(c.added, c.user_info) for c in changes] == [(True, "old"), (False, ""), (True, "new")]
+        assert [(t.name, t.socket_id, t.data) for t in await take_all(store)][1:] == [
+            ("member_added", "1.1", "old data"),
+            ("member_removed", "1.1", ""),
+            ("member_added", "1.2", "new data"),
+        ]
+        # Somebody whom another worker holds has not left.
+        await store.report("b", [watched(1, MemberReport("u", 1, "new", "2.1", joined=True))])
+        await store.report("a", [watched(1, MemberReport("u", 1, "newer", "1.3", joined=True, left="1.2"))])
+        changes, _ = await cluster.heard()
+        assert [(c.added, c.user_info) for c in changes] == [(True, "newer")]
 
     @scenario
     async def test_text_survives_as_it_is(self, cluster: Cluster) -> None:

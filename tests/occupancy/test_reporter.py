@@ -110,6 +110,51 @@ async def test_everything_of_a_turn_is_one_report(worker: ReportingWorker) -> No
     assert await worker.totals() == {f"room-{n}": 10 for n in range(5)}
 
 
+async def test_the_latest_subscription_says_who_a_member_is(worker: ReportingWorker) -> None:
+    first, second = (Member("ann", info, f"1.{n}", info, 0, n) for n, info in enumerate(("old", "new"), 1))
+    await worker.added("presence-x", first)
+    answer, _ = await worker.added("presence-x", second)
+    assert answer.roster == {"ann": "new"}
+    worker.reporter.remove("app", "presence-x", second)
+    await worker.reporter.settled()
+    assert await worker.store.members("app", "presence-x") == {"ann": "new"}
+    worker.reporter.refresh()
+    await worker.reporter.settled()
+    assert await worker.store.members("app", "presence-x") == {"ann": "new"}
+    worker.store.there = False
+    await until(lambda: worker.states == [True, False])
+    answer, _ = await worker.added("presence-x", BOB)
+    assert answer.roster == {"ann": "new", "bob": ""}, "nor is it forgotten while the store is away"
+
+
+async def test_two_subscriptions_of_a_turn_are_one_member_as_the_second_says(worker: ReportingWorker) -> None:
+    for n, info in enumerate(("old", "new"), 1):
+        worker.reporter.add("app", "presence-x", Member("ann", info, f"1.{n}", info, 0, n), None)
+    await worker.reporter.settled()
+    assert [(c.added, c.user_info) for c in worker.changes] == [(True, "new")]
+    added = (await worker.store.due(10)).transitions[1]
+    assert (added.name, added.socket_id, added.data) == ("member_added", "1.2", "new")
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_leaving_and_returning_within_a_turn_loses_nothing(failing: bool) -> None:
+    async with reporting(heartbeat_s=0.05 if failing else 60) as worker:
+        old, new = (Member("ann", info, f"1.{n}", info, 0, n) for n, info in enumerate(("old", "new"), 1))
+        await worker.added("presence-x", old)
+        worker.store.there = not failing
+        worker.reporter.remove("app", "presence-x", old)
+        worker.reporter.add("app", "presence-x", new, None)
+        if failing:
+            # What was merged into the report that failed is in the next one.
+            await until(lambda: worker.states[-1] is False)
+            worker.store.there = True
+        await worker.reporter.settled()
+        changes = [(c.added, c.user_info) for c in worker.changes]
+        assert changes == [(True, "old"), (False, ""), (True, "new")]
+        names = [(t.name, t.data) for t in (await worker.store.due(10)).transitions]
+        assert names[1:] == [("member_added", "old"), ("member_removed", ""), ("member_added", "new")]
+
+
 async def test_coming_and_going_within_a_turn_tells_nothing(worker: ReportingWorker) -> None:
     worker.reporter.add("app", "room", None, None)
     worker.reporter.remove("app", "room", None)
@@ -118,7 +163,7 @@ async def test_coming_and_going_within_a_turn_tells_nothing(worker: ReportingWor
 
 
 async def test_a_member_with_two_connections_leaves_with_the_second(worker: ReportingWorker) -> None:
-    again = Member("ann", "", "1.9", "", 2)
+    again = Member("ann", ANN.user_info, "1.9", "", 2)
     answer, refused = await worker.added("presence-x", ANN)
     assert (answer.roster, refused) == ({"ann": '{"n":1}'}, False)
     await worker.added("presence-x", again)

@@ -260,7 +260,7 @@ def decode_reports(args: tuple[bytes, ...]) -> list[Report]:
             members.append(
                 MemberReport(user.decode(), int(connections), info.decode(), sock.decode(), data.decode(), int(most))
             )
-            at += 6
+            at += 9
         reports.append(
             Report(
                 app,

@@ -42,12 +42,13 @@ class Room:
         self._subscriptions.join(connection, ROOM, member, self._subscriptions._on_counted)
         return peer
 
-    def answer(self, version: int, *users: str) -> None:
+    def answer(self, version: int, *users: str, **infos: str) -> None:
         """What the state, or in its place the worker, says to the one who has waited longest."""
-        self._answers.pop(0)(Answer(total=1, version=version, roster=dict.fromkeys(users, INFO)), False)
+        roster = dict.fromkeys(users, INFO) | infos
+        self._answers.pop(0)(Answer(total=1, version=version, roster=roster), False)
 
-    def change(self, version: int, user: str, *, added: bool) -> None:
-        self.rosters.changed(MemberChange("app", ROOM, version, added, user, INFO))
+    def change(self, version: int, user: str, *, added: bool, info: str = INFO) -> None:
+        self.rosters.changed(MemberChange("app", ROOM, version, added, user, info))
 
 
 async def test_a_departure_from_before_the_answer_does_not_outlive_it() -> None:
@@ -84,6 +85,50 @@ async def test_what_the_first_one_heard_while_waiting_is_known() -> None:
         room.change(10, "zoe", added=True)
         await until(lambda: any("zoe" in text for text in first.texts))
         assert _believed(first) == {"ada", "bob", "cem", "zoe"}
+
+
+async def test_only_differences_are_told_when_the_roster_is_rebuilt_elsewhere() -> None:
+    """Another worker announces its members after a FLUSHALL before this one has noticed that anything was lost."""
+    async with hub_server() as b:
+        room = Room(b)
+        peer = await room.ask("ada")
+        room.answer(5, "ada", "bob")
+        room.change(7, "bob", added=True)
+        room.rosters.resyncing = True
+        room.change(8, "ada", added=True)
+        room.rosters.resync("app", ROOM, dict.fromkeys(("ada", "bob"), INFO), 9, True)
+        room.rosters.resyncing = False
+        room.change(10, "zoe", added=True)
+        await until(lambda: any("zoe" in text for text in peer.texts))
+        assert _added(peer) == ["zoe"]
+
+
+async def test_who_is_known_is_known_by_the_latest_user_info() -> None:
+    """Nobody is told of it, and whoever comes while the state is away is shown it."""
+    async with hub_server() as b:
+        room = Room(b)
+        first = await room.ask("ada")
+        room.answer(5, "ada", "bob", "cem", "dan")
+        room.change(6, "bob", added=True, info='{"n":"from another worker"}')
+        await room.ask("cem")
+        room.answer(7, "ada", "bob", "dan", cem='{"n":"from here"}', bob='{"n":"from another worker"}')
+        room.rosters.resyncing = True
+        late = await room.ask("dan")
+        room.answer(0, "ada", "bob", cem='{"n":"from here"}', dan='{"n":"just now"}')
+        await until(lambda: bool(late.texts))
+        shown = json.loads(json.loads(late.texts[0])["data"])["presence"]["hash"]
+        assert {user: info.get("n") for user, info in shown.items()} == {
+            "ada": None,
+            "bob": "from another worker",
+            "cem": "from here",
+            "dan": "just now",
+        }
+        assert _added(first) == []
+
+
+def _added(peer: Peer) -> list[str]:
+    frames = [json.loads(text) for text in peer.texts]
+    return [json.loads(f["data"])["user_id"] for f in frames if f["event"] == "pusher_internal:member_added"]
 
 
 def _believed(peer: Peer) -> set[str]:

@@ -17,7 +17,7 @@ local function audit_member(r, user)
   for _, who in ipairs(workers) do
     if count(call('HGET', key .. who, field)) > 0 then holding[#holding + 1] = who end
   end
-  local held, info = holders(r, user)
+  local held, since, info = holders(r, user)
   if held == 0 then
     local garbage = call('HDEL', r.members_key, user)
     for _, who in ipairs(holding) do call('HDEL', key .. who, field) end
@@ -27,7 +27,7 @@ local function audit_member(r, user)
   if #holding == 0 then
     remove_member(r, user, '')
   else
-    call('HSET', r.members_key, user, fmt('%d ', #holding) .. info)
+    hold(r, user, #holding, since, info)
   end
   return 1
 end

@@ -8,7 +8,8 @@
 --   worker-members:<incarnation>  hash    P/user -> its connections of that member
 --   channels:<app>                hash    channel -> subscriptions in the whole cluster
 --   internal:<app>                hash    the same for server-owned channels (#...), which no list shows
---   members:<P>                   hash    user -> "<workers that hold the member> <user_info>"
+--   members:<P>                   hash    user -> "<workers that hold the member> <microsecond of its latest subscription>
+--                                         <user_info>"
 --   transitions                   zset    sequence number and JSON, scored by the microsecond it may be emitted
 --   pending                       hash    P or P/user -> its vacated or member_removed entry that still settles
 --   after_transitions             zset    sequence number, length of a list's name, the name, and a job that is queued once
@@ -148,10 +149,14 @@ local function publish(kind, r, version, user, info)
   redis.call(PUBLISH, topic .. r.field, struct.pack('>BI8I2', kind, version, #user) .. user .. info)
 end
 
--- (workers that hold the member, user_info)
+-- (workers that hold the member, since when its user_info stands, user_info)
 local function holders(r, user)
-  local n, info = string.match(call('HGET', r.members_key, user) or '', '^(%d+) (.*)$')
-  return count(n), info
+  local n, since, info = string.match(call('HGET', r.members_key, user) or '', '^(%d+) (%d+) (.*)$')
+  return count(n), count(since), info
+end
+
+local function hold(r, user, n, since, info)
+  call('HSET', r.members_key, user, fmt('%d %.0f ', n, since) .. info)
 end
 
 local function remove_member(r, user, socket)
@@ -161,22 +166,38 @@ local function remove_member(r, user, socket)
   if r.members_watched then append_gone(seq, r.field .. '/' .. user, 'member_removed', r, user, socket) end
 end
 
--- m: user, count, info, socket, data, limit. False when the member limit refuses a user new to the channel.
+local function add_member(r, m)
+  hold(r, m.user, 1, m.since, m.info)
+  local seq = next_seq()
+  publish(ADDED, r, seq, m.user, m.info)
+  if r.members_watched then append_come(seq, r.field .. '/' .. m.user, 'member_added', r, m.user, m.socket, m.data) end
+end
+
+-- The latest authorised subscription says who a member is; workers hear of it, subscribers do not.
+local function keep_member(r, m, held, since, info, more)
+  local newer = m.joined or m.since > since
+  if newer or more > 0 then
+    hold(r, m.user, held + more, newer and math.max(since, m.since) or since, newer and m.info or info)
+  end
+  if newer and info ~= m.info then publish(ADDED, r, next_seq(), m.user, m.info) end
+end
+
+-- m: see read_report. False when the member limit refuses a user new to the channel.
 local function set_member(who, r, m)
   local key, field = base .. 'worker-members:' .. who, r.field .. '/' .. m.user
   local raw = call('HGET', key, field)
   local old = count(raw)
-  local held, info = holders(r, m.user)
+  local held, since, info = holders(r, m.user)
   if m.count > 0 and held == 0 then
     if m.limit > 0 and call('HLEN', r.members_key) >= m.limit then return false end
-    call('HSET', r.members_key, m.user, '1 ' .. m.info)
-    local seq = next_seq()
-    publish(ADDED, r, seq, m.user, m.info)
-    if r.members_watched then append_come(seq, field, 'member_added', r, m.user, m.socket, m.data) end
-  elseif m.count > 0 and old == 0 then
-    call('HSET', r.members_key, m.user, fmt('%d ', held + 1) .. info)
+    add_member(r, m)
+  elseif m.count > 0 and old > 0 and held == 1 and m.left ~= '' and info ~= m.info then
+    remove_member(r, m.user, m.left)
+    add_member(r, m)
+  elseif m.count > 0 then
+    keep_member(r, m, held, since, info, old == 0 and 1 or 0)
   elseif m.count == 0 and old > 0 and held > 1 then
-    call('HSET', r.members_key, m.user, fmt('%d ', held - 1) .. info)
+    hold(r, m.user, held - 1, since, info)
   elseif m.count == 0 and old > 0 and held == 1 then
     remove_member(r, m.user, m.socket)
   end
@@ -198,7 +219,8 @@ end
 
 -- Reports --------------------------------------------------------------------------------------------------------
 -- A report in ARGV: app, channel, subscriptions (-1: as they are), limit, flags (1 watched, 2 members watched,
--- 4 roster, 8 announced, 16 counted), settle ms, number of members, then for each: user, connections, user_info, socket, data, limit.
+-- 4 roster, 8 announced, 16 counted), settle ms, number of members, then for each: user, connections, user_info, socket,
+-- data, limit, since when (microseconds), whether a subscription is new ("1"), the socket it left with before.
 
 local function read_report(at)
   local app, channel, flags = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 4])
@@ -231,8 +253,11 @@ local function read_report(at)
       socket = ARGV[at + 3],
       data = ARGV[at + 4],
       limit = tonumber(ARGV[at + 5]),
+      since = tonumber(ARGV[at + 6]),
+      joined = ARGV[at + 7] == '1',
+      left = ARGV[at + 8],
     }
-    at = at + 6
+    at = at + 9
   end
   return r, at
 end

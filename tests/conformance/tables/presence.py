@@ -7,6 +7,7 @@ from typing import Any
 from tests.conformance.match import ANY, AnyOrder, JsonText
 from tests.conformance.rule import (
     LIMITED,
+    Call,
     Gets,
     Leave,
     Next,
@@ -31,6 +32,7 @@ ROOM = "presence-~"
 ADDED, REMOVED = "pusher_internal:member_added", "pusher_internal:member_removed"
 ALICE: dict[str, Any] = {"user_id": "u1", "user_info": {"name": "Alice"}}
 BOB: dict[str, Any] = {"user_id": "u2", "user_info": {"name": "Bob"}}
+ROBERT: dict[str, Any] = {"user_id": "u2", "user_info": {"name": "Robert"}}
 SIGN_IN = "user sign-in"
 
 
@@ -48,6 +50,10 @@ def removed(who: str, user: str) -> Gets:
 
 def ids(*users: str) -> Step:
     return get(f"/channels/{ROOM}/users", {"users": AnyOrder(tuple({"id": user} for user in users))}, eventually=True)
+
+
+def shown(of: dict[str, Any]) -> dict[str, Any]:
+    return {"id": of["user_id"], "user_info": of["user_info"]}
 
 
 def bad_data(words: str, data: str | None) -> Rule:
@@ -182,6 +188,41 @@ RULES = (
         joins("c", ROOM, BOB, roster(2, ANY)),
         Silent("a"),
         ids("u1", "u2"),
+    ),
+    rule(
+        "N-21",
+        "its user_info is what newcomers see, and those present are told nothing",
+        connect("a", "b", "c", "d"),
+        member("a", ALICE),
+        member("b", BOB),
+        added("a", **BOB),
+        joins("c", ROOM, ROBERT, roster(2, {"u1": ANY, "u2": ROBERT["user_info"]})),
+        Silent("a"),
+        Silent("b"),
+        joins("d", ROOM, {"user_id": "u4"}, roster(3, {"u1": ANY, "u2": ROBERT["user_info"], "u4": ANY})),
+        Call(
+            "GET",
+            f"/channels/{ROOM}/users",
+            answer={"users": AnyOrder((shown(ALICE), shown(ROBERT), {"id": "u4"}))},
+            params={"with_user_info": "1"},
+        ),
+        free=True,
+    ),
+    rule(
+        "N-21",
+        "leaving and rejoining with another user_info is told, however fast",
+        connect("a", "b", "c"),
+        member("a", ALICE),
+        member("b", BOB),
+        added("a", **BOB),
+        send("b", "pusher:unsubscribe", {"channel": ROOM}),
+        Subscribe("b", ROOM, ROBERT),
+        Gets("b", succeeded(ROOM, roster(2, {"u1": ANY, "u2": ROBERT["user_info"]}))),
+        removed("a", "u2"),
+        added("a", **ROBERT),
+        Silent("a"),
+        Silent("b"),
+        joins("c", ROOM, {"user_id": "u4"}, roster(3, {"u1": ANY, "u2": ROBERT["user_info"], "u4": ANY})),
     ),
     rule(
         "N-21",

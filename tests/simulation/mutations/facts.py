@@ -38,8 +38,15 @@ FACTS = (
         "if r.settle_us > 0 then call('HSET', base .. 'pending', field, entry) end",
     ),
     Mutation("departures never settle", COMMON, "fmt('%.0f', seq + settle_us)", "fmt('%.0f', seq)"),
-    Mutation("a second worker of a member is not counted", COMMON, "fmt('%d ', held + 1)", "fmt('%d ', held)"),
-    Mutation("a member's last worker but one is not uncounted", COMMON, "fmt('%d ', held - 1)", "fmt('%d ', held)"),
+    Mutation(
+        "a second worker of a member is not counted",
+        COMMON,
+        "held, since, info, old == 0 and 1 or 0)",
+        "held, since, info, 0)",
+    ),
+    Mutation(
+        "a member's last worker but one is not uncounted", COMMON, "hold(r, m.user, held - 1", "hold(r, m.user, held"
+    ),
     Mutation(
         "a member is removed with one of its connections",
         COMMON,
@@ -84,7 +91,7 @@ FACTS = (
         COMMON,
         "    if raw then call('HDEL', key, field) end\n",
     ),
-    Mutation("workers do not hear who comes", COMMON, "    publish(ADDED, r, seq, m.user, m.info)\n"),
+    Mutation("workers do not hear who comes", COMMON, "  publish(ADDED, r, seq, m.user, m.info)\n"),
     Mutation("workers do not hear who goes", COMMON, "  publish(REMOVED, r, seq, user, '')\n"),
     Mutation(
         "a roster is given at an older version",
