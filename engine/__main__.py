@@ -14,6 +14,7 @@ from engine.cli.text import complain
 from engine.config.loading.load import Loaded, load
 from engine.config.root import Config
 from engine.errors import ConfigError
+from engine.machine.cpus import usable_cpus
 
 EXIT_MISUSE = 2
 #: The first of them that there is.
@@ -46,7 +47,13 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="configuration file: JSON, TOML or YAML, by its ending (default: config.json, if any)",
     )
-    parser.add_argument("--workers", metavar="N", type=_count, default=1, help="worker processes (default: 1)")
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=_workers,
+        default=1,
+        help="worker processes; auto: one for each processor that a container or the machine has (default: 1)",
+    )
     parser.add_argument("--host", metavar="H", help="address to listen on")
     parser.add_argument("--port", metavar="P", type=_port, help="port for WebSocket and HTTP")
     parser.add_argument("--debug", action="store_true", help="write a detailed log")
@@ -193,6 +200,10 @@ def _load(args: argparse.Namespace) -> Loaded:
     flags = {"host": args.host, "port": args.port, "debug": args.debug or None}
     path = args.config or next(filter(Path.exists, DEFAULT_CONFIGS), None)
     return load(path, os.environ, args.workers, {name: value for name, value in flags.items() if value is not None})
+
+
+def _workers(text: str) -> int:
+    return usable_cpus() if text == "auto" else _count(text)
 
 
 def _count(text: str) -> int:

@@ -16,9 +16,14 @@ Texts = Annotated[tuple[str, ...], listed(split=True)]
 
 class WebSocketConfig(Section):
     """:param max_backpressure: outgoing bytes that may wait for one socket; past it the client is cut off with 4100
-    (D-10, D-11)."""
+    (D-10, D-11).
+
+    :param memory_threshold: fraction of the container's or the machine's memory in use from which new connections are
+        refused with 4100; 1 is never.
+    """
 
     max_backpressure: Annotated[int, whole(4096, 2**31 - 1)] = 1024 * 1024
+    memory_threshold: Annotated[float, number(0, 1)] = 1
 
 
 class SslConfig(Section):

@@ -6,9 +6,9 @@ from http import HTTPStatus
 
 from engine.config.server import HttpApiConfig
 from engine.errors import ApiError
-from engine.http.machine_memory import memory
 from engine.http.request import ApiRequest, ApiResponse, ok, text
 from engine.interfaces import AppManager
+from engine.machine.memory import memory
 
 #: The reason that `Health.ready` gives while the worker goes away.
 DRAINING = "draining"

@@ -25,6 +25,10 @@ class ProcessMetrics:
         self.open_fds = gauge("process_open_fds", "Descriptors that a worker has open.", _WORKER)
         self.max_fds = gauge("process_max_fds", "Descriptors that it may have open.", _WORKER)
         self.started_s = gauge("process_start_time_seconds", "When a worker started, in Unix time.", _WORKER)
+        self.memory_used_bytes = gauge(
+            "memory_used_bytes", "Memory in use in the container, or the machine, that is fullest.", (), "max"
+        )
+        self.memory_limit_bytes = gauge("memory_limit_bytes", "Memory that it has.", (), "max")
         self.loop_lag_s = histogram(
             "event_loop_lag_seconds", "How late a worker's event loop is for a timer.", _WORKER, _PAUSES_S
         )

@@ -36,6 +36,7 @@ from engine.worker.catch_up import CatchUp
 from engine.worker.cluster_events import cluster_events
 from engine.worker.drivers import Drivers
 from engine.worker.listener import Listener
+from engine.worker.memory_guard import MemoryGuard
 from engine.worker.outages import Outages
 from engine.worker.process_metrics import ProcessWatch
 from engine.worker.publish_path import fast_path
@@ -86,6 +87,7 @@ class Parts:
         self._websocket()
         self._http(listening)
         self.process_watch = ProcessWatch(self.metrics.process, slot)
+        self.memory_guard = MemoryGuard(config.websocket.memory_threshold, self._on_memory, self.metrics.process)
         self.traffic_metrics = TrafficMetrics(self.hub, self.reporter, self.metrics)
         self.in_order: list[Part] = [
             self.process_watch,
@@ -113,6 +115,9 @@ class Parts:
         else:
             self._poll.reconfigure(config)
             await self._poll.refresh()
+
+    def _on_memory(self, refusing: bool) -> None:
+        self.acceptor.full = refusing
 
     # --- builders, in the order of the constructor; a lambda names a part that is built later than its caller
 

@@ -99,6 +99,7 @@ class Worker:
         while True:
             self._tell(parts)
             parts.process_watch.sync()
+            parts.memory_guard.look()
             parts.traffic_metrics.sync()
             await asyncio.sleep(HEARTBEAT_S)
 

@@ -67,6 +67,8 @@ class Acceptor:
         self._trust_hops = trust_hops
         #: While draining, newcomers are sent to another worker (C-8).
         self.draining = False
+        #: While there is no memory for more.
+        self.full = False
 
     def accept(self, request: WSUpgradeRequest, transport: asyncio.Transport) -> Connection | None:
         """A connection that is not open yet, or None where the path is no WebSocket endpoint."""
@@ -108,7 +110,7 @@ class Acceptor:
                 return PusherError(CloseCode.UNSUPPORTED_VERSION, "Unsupported protocol version")
         if app.allowed_origins and not origin_allowed(app.allowed_origins, request.headers.get("Origin")):
             return PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed")
-        if self._max_connections and len(self._hub) >= self._max_connections:
+        if self.full or (self._max_connections and len(self._hub) >= self._max_connections):
             return PusherError(CloseCode.OVER_CAPACITY, "The server is over capacity")
         return None
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from engine.__main__ import main
+from engine.__main__ import _parser, main
+from engine.machine.cpus import usable_cpus
 from tests.support.engine import ROOT
 
 
@@ -109,3 +110,7 @@ def test_config_json_is_read_where_it_is(capsys: pytest.CaptureFixture[str]) -> 
     Path(write(app_manager={"array": {"apps": [{"id": "77", "key": "k77", "secret": "hush"}]}})).rename("config.json")
     assert main(["apps"]) == 0
     assert "k77" in capsys.readouterr().out
+
+
+def test_workers_may_be_left_to_the_machine() -> None:
+    assert _parser().parse_args(["--workers", "auto"]).workers == usable_cpus()

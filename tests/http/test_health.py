@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from engine.config.server import AcceptTrafficConfig, HttpApiConfig
-from engine.http.machine_memory import memory
 from tests.http.serving import Serving
 
 READY, DRAINING, ILL = (True, ""), (False, "draining"), (False, "Redis cannot be reached")
@@ -67,25 +65,3 @@ def test_accept_traffic(threshold: float, state: tuple[bool, str], status: int) 
     answer = serving.call("GET", "/accept-traffic")
     assert answer.status == status
     assert json.loads(answer.body)["memory"].keys() == {"usedSize", "totalSize", "percentUsage"}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("MemTotal: 1000 kB\nMemFree: 100 kB\nMemAvailable: 250 kB\n", (1_024_000, 256_000, 768_000, 75.0)),
-        ("MemTotal: 1000 kB\nMemFree: 100 kB\n", (1_024_000, 102_400, 921_600, 90.0)),
-    ],
-)
-def test_memory_of_linux(tmp_path: Path, text: str, expected: tuple[int, int, int, float]) -> None:
-    file = tmp_path / "meminfo"
-    file.write_text(text)
-    found = memory(file)
-    assert (found.total, found.free, found.used, found.percent) == expected
-
-
-@pytest.mark.parametrize("text", [None, "", "MemTotal\n", "MemTotal: x kB\n", "\xff"])
-def test_memory_elsewhere(tmp_path: Path, text: str | None) -> None:
-    file = tmp_path / "meminfo"
-    if text is not None:
-        file.write_text(text, "latin-1")
-    assert 0 < memory(file).used <= memory(file).total

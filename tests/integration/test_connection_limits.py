@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.client import PusherClient, connected
 from tests.support.engine import APP, Engine, running
+from tests.support.waiting import wait_until
 
 APPS: list[dict[str, Any]] = [
     APP | {"max_channels_per_connection": 3},
@@ -156,3 +157,14 @@ async def test_who_leaves_before_the_answer_leaves_nothing(limited: Engine) -> N
         await client.subscribe("room")
     usage = limited.request("GET", "/channels", params={"filter_by_prefix": "ro"})
     assert usage.status == 200
+
+
+def test_newcomers_are_refused_while_memory_is_short() -> None:
+    async def scenario(engine: Engine) -> None:
+        async with connected(engine.ws_url, wait=False) as client:
+            assert await refused(client) == 4100
+
+    # Any machine uses more than that.
+    with running({"websocket": {"memory_threshold": 0.0001}}, 1) as engine:
+        wait_until(lambda: "new connections are refused" in engine.log())
+        asyncio.run(scenario(engine))

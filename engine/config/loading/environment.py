@@ -122,6 +122,7 @@ VARIABLES: dict[str, str] = {
     "UNIX_SOCKET_PATH": "unix_socket.path",
     "UNIX_SOCKET_PERMISSION_MODE": "unix_socket.permission_mode",
     "WEBSOCKET_MAX_BACKPRESSURE": "websocket.max_backpressure",
+    "WEBSOCKET_MEMORY_THRESHOLD": "websocket.memory_threshold",
     "WEBSOCKET_MAX_MESSAGES": "websocket.max_messages",
     "WEBSOCKET_MAX_BYTES": "websocket.max_bytes",
     "WEBSOCKET_DISCONNECT_ON_BUFFER_FULL": "websocket.disconnect_on_buffer_full",

@@ -16,6 +16,7 @@ from tests.config.support import HOOK, apps, hooks, loaded
 #: A sample for each variable whose text is not simply kept.
 SAMPLES = {
     "REDIS_URL": "redis://h",
+    "WEBSOCKET_MEMORY_THRESHOLD": "0.5",
     "DATABASE_REDIS_DB": "3",
     "UNIX_SOCKET_PATH": "/a/b",
     "LOG_OUTPUT_FORMAT": "json",
