@@ -1,7 +1,8 @@
 """What a supervisor and its worker say to each other, over a SOCK_SEQPACKET pair: each message is one datagram.
 
-A worker tells how it is, as a small JSON object. The supervisor sends what the worker is to be from now on: a number
-and a length, beside which travels a sealed file in memory, so that no size is too large and no message is ever torn.
+A worker tells how it is, as a small JSON object. The supervisor sends orders, as another, and what the worker is to be
+from now on: a number and a length, beside which travels a sealed file in memory, so that no size is too large and no
+message is ever torn.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import os
 import pickle
 import socket
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from enum import IntEnum
+from typing import TypeVar
 
 from engine.adapter.shared_memory_files import LogFiles
 from engine.config.loading.load import Loaded
@@ -23,6 +26,7 @@ from engine.config.redis import RedisOptions
 EXIT_NO_APPS = 78
 #: Longest message of a worker; one that is longer is not ours.
 MAX_BEAT_BYTES = 4096
+MAX_ORDER_BYTES = 1024
 _HEAD = struct.Struct("!IQ")
 #: Nobody, not even the sender, can change a file after this.
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -48,13 +52,59 @@ class WorkerSpec:
     log: LogFiles | None = None
 
 
+class Phase(IntEnum):
+    """How far a worker has gone on its way out; it never goes back.
+
+    :cvar LEAVING: `/ready` says no, and newcomers are served as ever until balancers have noticed.
+    :cvar CLOSED: it accepts no more connections; those it has are served.
+    :cvar GONE: its clients are sent away, and it ends.
+    """
+
+    SERVING = 0
+    LEAVING = 1
+    CLOSED = 2
+    GONE = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """How a worker is. :param incarnation: its name in the cluster. :param spec: number of the newest that it is."""
+    """How a worker is.
+
+    :param ready: its parts have started. :param incarnation: its name in the cluster.
+    :param spec: number of the newest that it is. :param phase: the last that it has come to the end of.
+    :param trouble: why `/ready` says no; empty when it says yes.
+    :param asked: somebody else than the supervisor asked it to end.
+    """
 
     ready: bool
     incarnation: str
     spec: int
+    phase: int = Phase.SERVING
+    connections: int = 0
+    trouble: str = ""
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is to do next.
+
+    :param phase: the one to go on to. :param ends_at_s: when all is to be over, by CLOCK_MONOTONIC; 0 is not said.
+    :param code: the close code for its clients. :param pace_per_second: of its clients; 0 is all at once.
+    :param shed: so many of its clients are to be sent elsewhere while it goes on serving.
+    :param node: why the node as a whole is not ready; empty when it is.
+    """
+
+    phase: int = Phase.SERVING
+    ends_at_s: float = 0.0
+    code: int = 0
+    pace_per_second: float = 0.0
+    shed: int = 0
+    node: str = ""
+
+
+_Said = TypeVar("_Said", Beat, Order)
+_TYPES: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (float, int), "str": (str,)}
 
 
 def send_beat(control: socket.socket, beat: Beat) -> None:
@@ -69,16 +119,16 @@ def receive_beat(control: socket.socket) -> Beat | None:
         message = control.recv(MAX_BEAT_BYTES + 1)
     except (BlockingIOError, ConnectionResetError):
         return None
-    if not message:
-        return None
+    return _read(Beat, message, MAX_BEAT_BYTES, "a worker") if message else None
+
+
+def send_order(control: socket.socket, order: Order) -> bool:
+    """Whether the worker will get it; False when it does not listen now."""
     try:
-        said = json.loads(message[: MAX_BEAT_BYTES + 1])
-        beat = Beat(said["ready"], said["incarnation"], said["spec"])
-    except (ValueError, TypeError, LookupError) as error:
-        raise ControlError(f"a message of {len(message)} bytes cannot be read") from error
-    if len(message) > MAX_BEAT_BYTES or (type(beat.ready), type(beat.incarnation), type(beat.spec)) != (bool, str, int):
-        raise ControlError("a message is not what a worker says")
-    return beat
+        control.send(json.dumps(asdict(order)).encode())
+    except OSError:
+        return False
+    return True
 
 
 def seal(spec: WorkerSpec) -> int:
@@ -113,16 +163,18 @@ def send_spec(control: socket.socket, number: int, fd: int) -> bool:
     return True
 
 
-def receive_spec(control: socket.socket) -> tuple[int, int] | None:
-    """(number, descriptor for `unseal`) of the next spec; None when there is none now.
+def receive_word(control: socket.socket) -> Order | tuple[int, int] | None:
+    """The next order, or (number, descriptor for `unseal`) of the next spec; None when there is nothing now.
 
     Raises ConnectionResetError when the supervisor is gone, and ControlError."""
     try:
-        message, fds, flags, _ = socket.recv_fds(control, _HEAD.size + 1, 1)
+        message, fds, flags, _ = socket.recv_fds(control, MAX_ORDER_BYTES + 1, 1)
     except BlockingIOError:
         return None
     if not message and not fds:
         raise ConnectionResetError
+    if message.startswith(b"{") and not fds:
+        return _read(Order, message, MAX_ORDER_BYTES, "a supervisor")
     try:
         if len(message) != _HEAD.size or len(fds) != 1 or flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             raise ControlError("a message is not what a supervisor says")
@@ -135,3 +187,18 @@ def receive_spec(control: socket.socket) -> tuple[int, int] | None:
         raise error if isinstance(error, ControlError) else ControlError("a message carries no sealed file") from error
     os.set_inheritable(fds[0], False)
     return number, fds[0]
+
+
+def _read(kind: type[_Said], message: bytes, max_bytes: int, who: str) -> _Said:
+    """Members that we do not know are passed over, and those that are missing have their defaults: during a restart in
+    place the two sides may be of neighbouring versions."""
+    try:
+        said = json.loads(message[:max_bytes])
+        known = {field.name: said[field.name] for field in fields(kind) if field.name in said}
+        found = kind(**known)
+    except (ValueError, TypeError, LookupError) as error:
+        raise ControlError(f"a message of {len(message)} bytes cannot be read") from error
+    types = {field.name: _TYPES[str(field.type)] for field in fields(kind)}
+    if len(message) > max_bytes or any(type(value) not in types[name] for name, value in known.items()):
+        raise ControlError(f"a message is not what {who} says")
+    return found

@@ -16,11 +16,14 @@ from engine.control import (
     MAX_BEAT_BYTES,
     Beat,
     ControlError,
+    Order,
+    Phase,
     WorkerSpec,
     receive_beat,
-    receive_spec,
+    receive_word,
     seal,
     send_beat,
+    send_order,
     send_spec,
     unseal,
 )
@@ -88,7 +91,7 @@ def test_what_no_worker_says(pair: Pair, message: bytes) -> None:
 
 def test_specs_of_any_size_arrive_whole(pair: Pair) -> None:
     supervisor, worker = pair
-    assert receive_spec(worker) is None
+    assert receive_word(worker) is None
     sent = spec(3000)
     fd = seal(sent)
     try:
@@ -97,16 +100,39 @@ def test_specs_of_any_size_arrive_whole(pair: Pair) -> None:
     finally:
         os.close(fd)
     for expected in (7, 8):
-        received = receive_spec(worker)
+        received = receive_word(worker)
         assert received is not None
+        assert not isinstance(received, Order)
         number, theirs = received
         assert not os.get_inheritable(theirs)
         assert number == expected
         assert unseal(theirs) == sent
-    assert receive_spec(worker) is None
+    assert receive_word(worker) is None
     supervisor.close()
     with pytest.raises(ConnectionResetError):
-        receive_spec(worker)
+        receive_word(worker)
+
+
+def test_orders_and_specs_come_in_the_order_in_which_they_were_sent(pair: Pair, sealed: int) -> None:
+    supervisor, worker = pair
+    order = Order(Phase.GONE, ends_at_s=12.5, code=4200, pace_per_second=100.0)
+    assert send_order(supervisor, order)
+    assert send_spec(supervisor, 2, sealed)
+    assert send_order(supervisor, Order(node="worker 1 is stuck"))
+    assert receive_word(worker) == order
+    received = receive_word(worker)
+    assert not isinstance(received, Order) and received is not None
+    os.close(received[1])
+    assert receive_word(worker) == Order(node="worker 1 is stuck")
+    assert receive_word(worker) is None
+
+
+def test_a_neighbouring_version_is_understood(pair: Pair) -> None:
+    supervisor, worker = pair
+    worker.send(b'{"ready": true, "incarnation": "a", "spec": 1, "mood": "new"}')
+    assert receive_beat(supervisor) == Beat(True, "a", 1)
+    supervisor.send(b'{"phase": 1, "why": "new"}')
+    assert receive_word(worker) == Order(Phase.LEAVING)
 
 
 def test_a_sealed_file_cannot_be_changed(sealed: int) -> None:
@@ -121,7 +147,7 @@ def test_a_worker_that_does_not_listen_is_tried_again(pair: Pair, sealed: int) -
     sent = 0
     while send_spec(supervisor, sent, sealed):
         sent += 1
-    assert receive_spec(worker) is not None
+    assert receive_word(worker) is not None
     assert send_spec(supervisor, sent, sealed)
 
 
@@ -131,15 +157,22 @@ def said(*, number: int = 1, size: int | None = None, tail: bytes = b"") -> Any:
 
 @pytest.mark.parametrize(
     ("message", "files"),
-    [(said(size=5), 1), (said(tail=b"x"), 1), (lambda _: b"x", 1), (said(), 0), (said(), 2)],
-    ids=["another length", "a longer message", "a shorter message", "no file", "two files"],
+    [
+        (said(size=5), 1),
+        (said(tail=b"x"), 1),
+        (lambda _: b"x", 1),
+        (said(), 0),
+        (said(), 2),
+        (lambda _: b'{"phase": "1"}', 0),
+    ],
+    ids=["another length", "a longer message", "a shorter message", "no file", "two files", "another kind"],
 )
 def test_what_no_supervisor_says(pair: Pair, sealed: int, message: Any, files: int) -> None:
     supervisor, worker = pair
     before = os.listdir("/proc/self/fd")
     socket.send_fds(supervisor, [message(sealed)], [sealed] * files)
     with pytest.raises(ControlError):
-        receive_spec(worker)
+        receive_word(worker)
     assert os.listdir("/proc/self/fd") == before
 
 
@@ -151,4 +184,4 @@ def test_a_file_without_seals_is_refused(pair: Pair) -> None:
         file.flush()
         socket.send_fds(supervisor, [struct.pack("!IQ", 1, 5)], [fd])
         with pytest.raises(ControlError):
-            receive_spec(worker)
+            receive_word(worker)

@@ -22,6 +22,7 @@ from engine.config.server import (
     UnixSocketConfig,
     WebSocketConfig,
 )
+from engine.config.shutdown import ShutdownConfig
 from engine.config.webhooks import WebhooksConfig
 
 
@@ -30,7 +31,7 @@ class Config(Section):
 
     :param activity_timeout: seconds of silence after which a client is expected to ping (C-15).
     :param user_authentication_timeout: seconds that a connection may stay unauthorised (U-7).
-    :param shutdown_grace_period: seconds that a drain may take.
+    :param shutdown_grace_period: seconds that a stop may take, everything included.
     :param max_connections: of one worker; over it a client is sent away with 4100. 0 is no limit.
     :param websocket_max_payload_kb: largest incoming message.
     """
@@ -42,6 +43,7 @@ class Config(Section):
     activity_timeout: Annotated[int, whole(1, 86_400)] = 120
     user_authentication_timeout: Annotated[float, number(0, 31_536_000)] = 3600.0
     shutdown_grace_period: Annotated[float, number(0, 3600)] = 10.0
+    shutdown: ShutdownConfig = ShutdownConfig()
     max_connections: Limit = 0
     websocket_max_payload_kb: Annotated[float, number(0, 1024 * 1024)] = 64.0
     app_manager: AppManagerConfig = AppManagerConfig()

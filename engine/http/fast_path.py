@@ -51,6 +51,9 @@ class FastPath:
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed)
         self._date = ""
         self._date_s = 0
+        #: Every answer asks the client to end its connection (RFC 9112, 9.6), which would otherwise be cut off soon,
+        #: perhaps with a request under way.
+        self.last_answers = False
 
     def start(self, elsewhere: Callable[[Any, bytes], None]) -> PublishServer:
         """:param elsewhere: takes connections over on which something else is asked for."""
@@ -85,6 +88,8 @@ class FastPath:
         if now_s != self._date_s:
             self._date_s, self._date = now_s, formatdate(now_s, usegmt=True)
         extra = "".join([f"{name}: {value}\r\n" for name, value in response.headers]) if response.headers else ""
+        if self.last_answers:
+            extra += "Connection: close\r\n"
         head = (
             f"{_PHRASES[response.status]}Content-Type: {response.content_type}\r\n{self._fixed}{extra}"
             f"Content-Length: {len(response.body)}\r\nDate: {self._date}\r\n\r\n"

@@ -26,43 +26,31 @@ from engine.apps.build import build_apps
 from engine.config.addresses import server_url
 from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
-from engine.control import EXIT_NO_APPS, WorkerSpec
-from engine.errors import EngineError
+from engine.control import WorkerSpec
+from engine.errors import EngineError, StoreUnavailable
 from engine.log import set_up_logging
 from engine.metrics.metrics import Metrics
 from engine.metrics.server import MetricsServer
 from engine.metrics.values import MappedValues
 from engine.occupancy.declare_dead import DeadWorkers
+from engine.occupancy.other_nodes import others_live
 from engine.redis.embedded import EmbeddedValkey
 from engine.supervisor import banner, sockets
+from engine.supervisor.crew import Crew
+from engine.supervisor.departure import NodeDeparture
 from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.worker_process import WorkerProcess
 
 #: Nothing happens for longer than this without the loop looking around.
 TICK_S = 0.25
-#: A worker that was ready and then says nothing for so long is stuck, and killed; clients reconnect to another.
-STUCK_S = 10.0
-START_TIMEOUT_S = 60.0
-RESPAWN_MIN_S, RESPAWN_MAX_S = 0.1, 10.0
-#: A worker that has lived so long has not failed at start; the next respawn is at once again.
-STEADY_S = 10.0
+#: The same while the node stops: clients wait.
+STOP_TICK_S = 0.02
+#: For each step of asking Redis whether there are other nodes.
+ASK_TIMEOUT_S = 0.5
 #: A second signal so long after the first ends everything at once.
 IMPATIENCE_S = 1.0
-#: Beyond the grace period, for what comes after the connections are closed.
-DRAIN_EXTRA_S = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-class Slot:
-    """One place for a worker: its listening sockets outlive the processes that serve them."""
-
-    def __init__(self, number: int, listening: list[socket.socket]) -> None:
-        self.number = number
-        self.listening = listening
-        self.process: WorkerProcess | None = None
-        self.respawn_at = 0.0
-        self.delay_s = RESPAWN_MIN_S
 
 
 class Supervisor:
@@ -80,13 +68,13 @@ class Supervisor:
         self._workers = workers
         self._stopping = 0
         self._stopped_at = -IMPATIENCE_S
-        self._slots: list[Slot] = []
         self._valkey: EmbeddedValkey | None = None
         self._dead_workers: DeadWorkers | None = None
         self._metrics = Metrics()
         self._page: MetricsServer | None = None
         self._selector = selectors.DefaultSelector()
         self._announced = False
+        self._unlinked = False
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError for what cannot be had on this machine."""
@@ -103,17 +91,15 @@ class Supervisor:
                 WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir, log), self._metrics
             )
             stack.callback(self._rollout.close)
-            self._slots = [Slot(number, mine) for number, mine in enumerate(listening)]
+            self._crew = Crew(listening, self._rollout, self._selector, self._metrics, self._dead_workers, self._forget)
             try:
                 self._serve()
-                return self._drain()
+                return self._stop()
             except EngineError as error:
                 _log.critical("%s", error)
                 return 1
             finally:
-                for slot in self._slots:
-                    if slot.process is not None:
-                        slot.process.kill()
+                self._crew.kill()
 
     # --- start
 
@@ -121,7 +107,7 @@ class Supervisor:
         config = self._config
         if config.unix_socket.enabled:
             shared = stack.enter_context(sockets.open_unix(config.unix_socket))
-            stack.callback(_unlink, config.unix_socket.path)
+            stack.callback(self._unlink)
             self._where = f"unix:{config.unix_socket.path}"
             return [[shared] for _ in range(self._workers)]
         opened = sockets.open_tcp(config.host, config.port, self._workers)
@@ -202,20 +188,16 @@ class Supervisor:
 
     def _serve(self) -> None:
         while not self._stopping:
-            now = time.monotonic()
             if self._valkey is not None and not self._valkey.alive:
                 _log.error("the embedded Valkey ended; starting it again on the same data")
                 self._valkey.restart()
             if self._hung_up:
                 self._hung_up = False
-                self._rollout.read_again(self._load, [slot.process for slot in self._slots])
+                self._rollout.read_again(self._load, [slot.process for slot in self._crew.slots])
                 # It may have taken a while, in which nobody was heard.
                 self._wait(0)
-                now = time.monotonic()
-            for slot in self._slots:
-                self._look_after(slot, now)
-            self._rollout.hand_out([slot.process for slot in self._slots])
-            if not self._announced and all(slot.process is not None and slot.process.ready for slot in self._slots):
+            self._crew.look_after()
+            if not self._announced and self._crew.complete:
                 self._announced = True
                 banner.show(self._config, self._apps(), self._where, self._workers, sys.stdout)
             self._wait()
@@ -225,47 +207,9 @@ class Supervisor:
         config = self._rollout.newest.loaded.config
         return build_apps(config) if config.app_manager.from_file else ()
 
-    def _look_after(self, slot: Slot, now: float) -> None:
-        process = slot.process
-        if process is None:
-            if now >= slot.respawn_at:
-                slot.process = process = WorkerProcess(
-                    self._rollout.newest, self._rollout.number, slot.number, slot.listening
-                )
-                self._selector.register(process.control, selectors.EVENT_READ, process)
-            return
-        status = process.poll()
-        if status is None:
-            silent_s = now - process.heard_at
-            if silent_s > (STUCK_S if process.ready else START_TIMEOUT_S):
-                _log.error("worker %d (pid %d) is stuck for %.0f s; killed", slot.number, process.pid, silent_s)
-                process.kill()
-            return
-        self._reap(slot, process)
-        if status == EXIT_NO_APPS and not self._announced:
-            raise EngineError("the applications could not be read; see above")
-        self._metrics.supervisor.restarts.add(1)
-        lived_s = now - process.started_at
-        slot.delay_s = RESPAWN_MIN_S if lived_s > STEADY_S else min(slot.delay_s * 2, RESPAWN_MAX_S)
-        slot.respawn_at = now + slot.delay_s
-        _log.warning(
-            "worker %d (pid %d) %s; starting another in %.1f s",
-            slot.number,
-            process.pid,
-            _how(status),
-            slot.delay_s,
-        )
-
-    def _reap(self, slot: Slot, process: WorkerProcess) -> None:
-        """Tell the cluster at once that it died: what it held is given up by the leader now, not after a time-out."""
-        process.read()
-        self._selector.unregister(process.control)
-        process.close()
-        slot.process = None
-        if self._dead_workers is not None and process.incarnation:
-            self._dead_workers.declare(process.incarnation)
+    def _forget(self, place: int) -> None:
         if self._page is not None:
-            self._page.forget(slot.number)
+            self._page.forget(place)
 
     def _wait(self, timeout_s: float = TICK_S) -> None:
         self._metrics.flush()
@@ -278,39 +222,33 @@ class Supervisor:
 
     # --- stop
 
-    def _drain(self) -> int:
-        """Close our listening sockets, ask the workers to drain, and wait for them within the grace period."""
-        grace_s = self._config.shutdown_grace_period
-        _log.info("stopping; clients are told to reconnect, within %.0f s", grace_s)
-        for slot in self._slots:
-            for sock in slot.listening:
-                sock.close()
-            if slot.process is not None:
-                slot.process.terminate()
-        deadline = time.monotonic() + grace_s + DRAIN_EXTRA_S
-        status = 0
-        while living := [slot for slot in self._slots if slot.process is not None]:
-            for slot in living:
-                process = slot.process
-                assert process is not None
-                ended = process.poll()
-                if ended is not None:
-                    self._reap(slot, process)
-                    # SIGTERM ends a worker that had not yet come to its own handler.
-                    status = status or (0 if ended in (0, -signal.SIGTERM) else 1)
-                elif self._stopping > 1 or time.monotonic() > deadline:
-                    _log.warning("worker %d did not end in time; killed", slot.number)
-                    process.kill()
-            self._wait()
-        return status
+    def _stop(self) -> int:
+        departure = NodeDeparture(
+            self._crew,
+            self._config,
+            others=self._others_live(),
+            kept=False,
+            wait=lambda: self._wait(STOP_TICK_S),
+            impatient=lambda: self._stopping > 1,
+            on_closing=self._unlink,
+        )
+        return departure.run()
 
+    def _others_live(self) -> bool:
+        """Whether clients have another node to go to; when nobody can say, they may have."""
+        redis = self._rollout.newest.redis
+        if redis is None or self._valkey is not None or self._loaded.resolved.adapter == "local":
+            return False
+        ours = {process.incarnation for process in self._crew.processes}
+        try:
+            return others_live(redis, self._config.database.redis.key_prefix, ours, ASK_TIMEOUT_S)
+        except StoreUnavailable as error:
+            _log.warning("%s; taking it that there are some", error)
+            return True
 
-def _how(status: int) -> str:
-    if status >= 0:
-        return f"ended with status {status}"
-    return f"was ended by {signal.Signals(-status).name}"
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+    def _unlink(self) -> None:
+        """Once only: the next process may listen there before this one has ended."""
+        if self._config.unix_socket.enabled and not self._unlinked:
+            self._unlinked = True
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._config.unix_socket.path)

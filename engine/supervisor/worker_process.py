@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from engine.control import ControlError, WorkerSpec, receive_beat, seal, send_spec
+from engine.control import ControlError, Order, Phase, WorkerSpec, receive_beat, seal, send_order, send_spec
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,9 @@ class WorkerProcess:
     :param number: of the spec, by which the worker will name it.
     :ivar spec: number of the spec that it says it follows; 0 before it has said anything.
     :ivar incarnation: the worker's name in the cluster, as last heard.
-    :ivar ready: it has said that it serves.
+    :ivar ready: it has said that it serves. :ivar trouble: why it would rather not get new work.
+    :ivar phase: the last one that it has come to the end of. :ivar connections: of its clients, as last heard.
+    :ivar asked: somebody else asked it to end.
     """
 
     def __init__(self, spec: WorkerSpec, number: int, slot: int, listening: list[socket.socket]) -> None:
@@ -32,6 +34,12 @@ class WorkerProcess:
         self.ready = False
         self.incarnation = ""
         self.spec = 0
+        self.phase: int = Phase.SERVING
+        self.connections = 0
+        self.trouble = ""
+        self.asked = False
+        #: Orders that it has not been sent yet.
+        self._orders: list[Order] = []
         self._sent = number
         spec_fd = seal(spec)
         # The child inherits this: a SIGHUP for all processes of a service must not end one that is still starting.
@@ -66,6 +74,8 @@ class WorkerProcess:
             while (beat := receive_beat(self.control)) is not None:
                 self.heard_at = time.monotonic()
                 self.ready, self.incarnation, self.spec = beat.ready, beat.incarnation, beat.spec
+                self.phase, self.connections = beat.phase, beat.connections
+                self.trouble, self.asked = beat.trouble, beat.asked
         except ControlError as error:
             _log.error("worker with pid %d: %s; killed", self.pid, error)
             self._signal(signal.SIGKILL)
@@ -75,9 +85,15 @@ class WorkerProcess:
         if self._sent < number and send_spec(self.control, number, fd):
             self._sent = number
 
-    def terminate(self) -> None:
-        """Ask it to drain."""
-        self._signal(signal.SIGTERM)
+    def order(self, order: Order) -> None:
+        """Have it done, once it listens."""
+        self._orders.append(order)
+        self.resend()
+
+    def resend(self) -> None:
+        """Send what it did not listen to before; to be called until it has ended."""
+        while self._orders and send_order(self.control, self._orders[0]):
+            del self._orders[0]
 
     def kill(self) -> None:
         """End it now and reap it."""

@@ -8,6 +8,7 @@ connection of aiohttp's is handed over by `take_over`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
@@ -26,6 +27,12 @@ from engine.ws.upgrade import MAX_HEAD_BYTES, Upgrade
 HEAD_TIMEOUT_S = 10
 BACKLOG = 4096
 
+#: What newcomers get to end their handshakes once no more are accepted.
+NEWCOMERS_TIMEOUT_S = 1.0
+#: A handshake of TLS cannot be seen before it is done.
+TLS_HANDSHAKE_S = 0.5
+#: Connections of publishes get so long to end by themselves, after an answer that asks for it.
+LAST_ANSWERS_S = 0.5
 #: What a drain gives the publishes under way.
 PUBLISH_TIMEOUT_S = 5.0
 
@@ -35,7 +42,7 @@ _log = logging.getLogger(__name__)
 class Listener:
     """Serves one worker's sockets.
 
-    :param sockets: bound, listening sockets; closed by `finish_requests`.
+    :param sockets: bound, listening sockets; closed by `close`.
     :param upgrade: makes connections of upgrade requests.
     :param fast_path: serves publishes; None sends all requests to aiohttp.
     :param runner: of the HTTP API; the upgrade route is added to its application here.
@@ -61,6 +68,7 @@ class Listener:
         runner.app.router.add_get(f"{path_prefix}/app/{{key:.*}}", self.take_over)
         self._servers: list[asyncio.AbstractServer] = []
         self._undecided: dict[Gate, int] = {}
+        self._all_decided = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -75,11 +83,26 @@ class Listener:
             self._servers.append(server)
         self._task = spawn(self._sweep(), "listener-sweep")
 
-    async def finish_requests(self) -> None:
-        """Close the listening sockets and finish the HTTP requests under way; WebSockets stay."""
+    async def close(self) -> None:
+        """Accept no more; returns when those who were accepted have had the time to say what they want.
+
+        Who connected before has been accepted if the sockets' queues are empty, which the supervisor looks after."""
+        had_tls = bool(self._servers) and self._tls is not None
         for server in self._servers:
             server.close()
         self._servers.clear()
+        if self._fast_path is not None:
+            self._fast_path.last_answers = True
+        if had_tls:
+            await asyncio.sleep(TLS_HANDSHAKE_S)
+        if self._undecided:
+            with contextlib.suppress(TimeoutError):
+                self._all_decided.clear()
+                await asyncio.wait_for(self._all_decided.wait(), NEWCOMERS_TIMEOUT_S)
+
+    async def finish_requests(self) -> None:
+        """Accept no more and finish the HTTP requests under way; WebSockets stay."""
+        await self.close()
         for gate in list(self._undecided):
             gate.abort()
         if self._publishes is not None:
@@ -97,6 +120,8 @@ class Listener:
 
     def decided(self, gate: Gate) -> None:
         self._undecided.pop(gate, None)
+        if not self._undecided:
+            self._all_decided.set()
 
     def to_http(self, transport: asyncio.Transport, data: bytes) -> None:
         protocol = self._http()
@@ -130,6 +155,9 @@ class Listener:
         """Close the connections of publishes, after the answers that are under way; bounded."""
         gone = asyncio.Event()
         publishes.on_empty = gone.set
+        if publishes.connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), LAST_ANSWERS_S)
         for connection in list(publishes.connections):
             connection.close()
         if publishes.connections:

@@ -202,7 +202,13 @@ class Parts:
         self._batcher = Batcher(self.leader.relay, config.webhooks.batching, self.metrics)
         self._emitter = Emitter(self._batcher)
         self.webhook_drain = WebhookDrain(
-            self._store, self._queue, self.reporter, self._batcher, self.leader, self._resolved.adapter == "local"
+            self._store,
+            self._queue,
+            self.reporter,
+            self._batcher,
+            self.leader,
+            wait_for_settling=self._resolved.adapter == "local",
+            lasting=self._resolved.adapter != "local" and self._resolved.queue != "memory",
         )
 
     def _websocket(self) -> None:

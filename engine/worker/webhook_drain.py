@@ -1,6 +1,6 @@
-"""The last thing before a worker goes: what is to be told is told, as far as the grace period allows.
+"""What is to be told before a worker goes, as far as the grace period allows.
 
-Called by the drain. With a queue in Redis whatever is left stays there for the next leader; with one in memory it
+Called by the departure. With a queue in Redis whatever is left stays there for the next leader; with one in memory it
 would be lost, so this waits for settling times too.
 """
 
@@ -23,7 +23,9 @@ _log = logging.getLogger(__name__)
 
 
 class WebhookDrain:
-    """:param wait_for_settling: the state ends with this process, so departures are told even if that takes a while."""
+    """:param wait_for_settling: the state ends with this process, so departures are told even if that takes a while.
+    :param lasting: the queue outlives this process.
+    """
 
     def __init__(
         self,
@@ -32,7 +34,9 @@ class WebhookDrain:
         reporter: Reporter,
         batcher: Batcher,
         leader: Leader,
+        *,
         wait_for_settling: bool,
+        lasting: bool,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -40,17 +44,26 @@ class WebhookDrain:
         self._batcher = batcher
         self._leader = leader
         self._wait_for_settling = wait_for_settling
+        self._lasting = lasting
+
+    async def flush(self, timeout_s: float) -> None:
+        """Deliver what has happened so far, wherever the queue is; clients may still be here."""
+        if self._lasting:
+            await self._within(timeout_s, deliver=True)
 
     async def run(self, timeout_s: float) -> None:
-        """Return when all is told, or after the time."""
+        """The clients have gone. Return when nothing is left that only this process knows, or after the time."""
+        await self._within(timeout_s, deliver=not self._lasting)
+
+    async def _within(self, timeout_s: float, *, deliver: bool) -> None:
         try:
             async with asyncio.timeout(max(0.0, timeout_s)):
                 await self._reporter.settled()
                 await self._batcher.flush(timeout_s)
-                if self._leader.leading:
+                if deliver and self._leader.leading:
                     await self._until_quiet()
         except TimeoutError:
-            _log.warning("the grace period ended before all webhooks were delivered")
+            _log.warning("not all webhooks were delivered in the time there was")
         except StoreUnavailable as error:
             _log.warning("webhooks are left to the next leader: %s", error)
 

@@ -14,18 +14,31 @@ import socket
 import time
 from typing import Any
 
-from engine.control import EXIT_NO_APPS, Beat, ControlError, WorkerSpec, receive_spec, send_beat, unseal
+from engine.control import (
+    EXIT_NO_APPS,
+    Beat,
+    ControlError,
+    Order,
+    Phase,
+    WorkerSpec,
+    receive_word,
+    send_beat,
+    unseal,
+)
 from engine.errors import CloseCode, ConfigError, SourceUnavailable, StoreUnavailable
 from engine.log import set_up_logging
 from engine.tasks import FATAL, cancel, spawn
+from engine.worker.departure import Departure
 from engine.worker.faults import Faults
 from engine.worker.loop import Loop
 from engine.worker.parts import Part, Parts
 
 HEARTBEAT_S = 1.0
-#: Connections told to reconnect at once, and the pause before the next ones: clients must not all return together.
-CLOSE_SLICE = 200
-CLOSE_PAUSE_S = 0.02
+#: Characters of the reasons that the supervisor is told.
+MAX_TROUBLE = 500
+#: Who is asked to end by somebody else waits so long for the supervisor to say how: a service manager asks all
+#: processes at once.
+ASK_TIMEOUT_S = 2.0
 #: Exit status after a fault of our own: the supervisor starts another worker.
 EXIT_FAULT = 70
 
@@ -49,7 +62,10 @@ class Worker:
         self._listening = listening
         self._config = spec.loaded.config
         self._status = 0
-        self._stopping = asyncio.Event()
+        self._asked = False
+        self._departure: Departure | None = None
+        #: What was ordered before there was anything that could depart.
+        self._early: Order | None = None
         self._faults: Faults | None = None
         #: The newest spec that was not followed yet: its number and descriptor.
         self._newer: tuple[int, int] | None = None
@@ -60,7 +76,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_loop_exception)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+            loop.add_signal_handler(number, self._on_signal)
         self._control.setblocking(False)
         loop.add_reader(self._control, self._on_control)
         parts = Parts(self._spec, self._slot, self._listening)
@@ -78,8 +94,7 @@ class Worker:
             parts.health.clear("worker")
             beat = spawn(self._beat(parts), "heartbeat")
             follow = spawn(self._follow(parts), "follow")
-            await self._stopping.wait()
-            await self._drain(parts)
+            await self._depart(parts)
         except (StoreUnavailable, ConfigError) as error:
             _log.error("cannot serve: %s", error)
             self._status = EXIT_FAULT
@@ -104,7 +119,18 @@ class Worker:
             await asyncio.sleep(HEARTBEAT_S)
 
     def _tell(self, parts: Parts) -> None:
-        send_beat(self._control, Beat(True, parts.reporter.incarnation, self._number))
+        ready, trouble = parts.health.ready()
+        reached = self._departure.reached if self._departure is not None else Phase.SERVING
+        beat = Beat(
+            True,
+            parts.reporter.incarnation,
+            self._number,
+            reached,
+            len(parts.hub),
+            "" if ready else trouble[:MAX_TROUBLE],
+            self._asked,
+        )
+        send_beat(self._control, beat)
 
     async def _follow(self, parts: Parts) -> None:
         """Become what newer specs say; one that is overtaken by the next is passed over."""
@@ -119,26 +145,16 @@ class Worker:
                 self._number = number
                 self._tell(parts)
 
-    async def _drain(self, parts: Parts) -> None:
-        """Stop accepting, finish requests, and send clients elsewhere (4200), spread over the grace period."""
-        _log.info("draining %d connections", len(parts.hub))
-        parts.health.draining = True
-        parts.acceptor.draining = True
-        await parts.listener.finish_requests()
-        await parts.adapter.settle()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._config.shutdown_grace_period
-        connections = parts.hub.connections()
-        for at in range(0, len(connections), CLOSE_SLICE):
-            for connection in connections[at : at + CLOSE_SLICE]:
-                connection.close(CloseCode.RECONNECT, "Server is going away")
-            if loop.time() < deadline:
-                await asyncio.sleep(CLOSE_PAUSE_S)
-        await parts.handlers.all_gone(deadline - loop.time())
-        for connection in parts.hub.connections():
-            connection.abort()
-        await asyncio.sleep(0)
-        await parts.webhook_drain.run(deadline - loop.time())
+    async def _depart(self, parts: Parts) -> None:
+        """Serve until every phase of the departure is over."""
+        self._departure = Departure(parts, self._config.shutdown_grace_period, lambda: self._tell(parts))
+        if self._early is not None:
+            self._departure.order(self._early)
+        await self._departure.run()
+
+    def _end(self) -> None:
+        """Go through all phases at once, without the supervisor."""
+        self._on_order(Order(Phase.GONE, code=CloseCode.RECONNECT))
 
     async def _stop(self, part: Part) -> None:
         try:
@@ -147,14 +163,21 @@ class Worker:
             _log.exception("%s did not stop cleanly", type(part).__name__)
             self._status = EXIT_FAULT
 
+    def _on_signal(self) -> None:
+        """The supervisor says what to do, so that no worker goes before there is somewhere to go."""
+        if not self._asked:
+            self._asked = True
+            asyncio.get_running_loop().call_later(ASK_TIMEOUT_S, self._on_nothing_said)
+
+    def _on_nothing_said(self) -> None:
+        if self._departure is None or self._departure.reached is Phase.SERVING:
+            self._end()
+
     def _on_control(self) -> None:
-        """A newer spec, or the end of the supervisor."""
+        """A newer spec, an order, or the end of the supervisor."""
         try:
-            while (newer := receive_spec(self._control)) is not None:
-                if self._newer is not None:
-                    os.close(self._newer[1])
-                self._newer = newer
-                self._some_newer.set()
+            while (word := receive_word(self._control)) is not None:
+                self._on_order(word) if isinstance(word, Order) else self._on_spec(word)
             return
         except ConnectionResetError:
             _log.error("the supervisor is gone; stopping")
@@ -162,13 +185,25 @@ class Worker:
             _log.error("%s; stopping", error)
             self._status = EXIT_FAULT
         asyncio.get_running_loop().remove_reader(self._control)
-        self._stopping.set()
+        self._end()
+
+    def _on_spec(self, newer: tuple[int, int]) -> None:
+        if self._newer is not None:
+            os.close(self._newer[1])
+        self._newer = newer
+        self._some_newer.set()
+
+    def _on_order(self, order: Order) -> None:
+        if self._departure is None:
+            self._early = order
+        else:
+            self._departure.order(order)
 
     def _on_loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if context.get(FATAL):
             _log.critical("%s", context["message"], exc_info=context["exception"])
             self._status = EXIT_FAULT
-            self._stopping.set()
+            self._end()
         elif self._faults is not None:
             self._faults.note(context)
         else:

@@ -39,7 +39,7 @@ def test_clients_are_told_and_webhooks_are_flushed(
                 status = await asyncio.to_thread(engine.terminate, how)
                 assert status == 0, engine.log()
                 assert time.monotonic() - started < 10
-                assert {await client.wait_closed() for client in clients} == {4200}
+                assert {await client.wait_closed() for client in clients} == {4100}
                 for client in clients[1:]:
                     await client.next("client-last-words")
 

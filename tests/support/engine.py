@@ -206,6 +206,7 @@ def basic_config() -> dict[str, Any]:
         "port": free_port(),
         "metrics": {"enabled": True, "host": "127.0.0.1", "port": free_port()},
         "webhooks": {"settle_ms": 0, "batching": {"enabled": False}},
+        "shutdown": {"delay_ms": 0},
         "app_manager": {"driver": "memory", "array": {"apps": [deepcopy(APP)]}},
     }
 

@@ -20,6 +20,8 @@ VARIABLES: dict[str, str] = {
     "PATH_PREFIX": "path_prefix",
     "ACTIVITY_TIMEOUT": "activity_timeout",
     "SHUTDOWN_GRACE_PERIOD": "shutdown_grace_period",
+    "SHUTDOWN_DELAY_MS": "shutdown.delay_ms",
+    "SHUTDOWN_PACE_PER_SECOND": "shutdown.pace_per_second",
     "USER_AUTHENTICATION_TIMEOUT": "user_authentication_timeout",
     "WEBSOCKET_MAX_PAYLOAD_KB": "websocket_max_payload_kb",
     "SOCKUDO_MAX_CONNECTIONS": "max_connections",

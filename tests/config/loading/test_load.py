@@ -15,6 +15,7 @@ from tests.config.support import HOOK, apps, hooks, loaded
 
 #: A sample for each variable whose text is not simply kept.
 SAMPLES = {
+    "SHUTDOWN_DELAY_MS": "250",
     "REDIS_URL": "redis://h",
     "WEBSOCKET_MEMORY_THRESHOLD": "0.5",
     "DATABASE_REDIS_DB": "3",

@@ -1,0 +1,136 @@
+"""The node goes: all its workers pass each phase together, so that nobody is sent away before there is a place to go.
+
+Called by the supervisor once it is told to stop. `control.Phase` says what each phase is for a worker;
+docs/operations.md what an operator sees of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+
+from engine.config.root import Config
+from engine.control import Order, Phase
+from engine.errors import CloseCode
+from engine.supervisor.closing import HANDSHAKE_S, refuse_silently, waiting
+from engine.supervisor.crew import Crew, how
+
+#: While another node lives: what a balancer needs that asks every 2 s and believes the second refusal.
+DELAY_S = 5.0
+#: No more of the grace period than this part is spent on balancers.
+DELAY_SHARE = 0.5
+#: For the workers to come to the end of a phase.
+PHASE_TIMEOUT_S = 2.5
+#: Of the grace period, what is kept for the parts of a worker to stop, with peers that do not answer.
+STOP_SHARE, STOP_MAX_S = 0.4, 6.0
+#: Beyond the grace period; then what is left is killed.
+EXTRA_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class NodeDeparture:
+    """:param others: whether another node of the cluster lives, where clients can go.
+    :param kept: the sockets are somebody else's, who goes on listening.
+    :param wait: lets workers be heard for a moment. :param impatient: whether all is to end at once.
+    :param on_closing: called when nobody is to find the sockets any more.
+    """
+
+    def __init__(
+        self,
+        crew: Crew,
+        config: Config,
+        *,
+        others: bool,
+        kept: bool,
+        wait: Callable[[], None],
+        impatient: Callable[[], bool],
+        on_closing: Callable[[], None],
+    ) -> None:
+        self._crew = crew
+        self._others = others
+        self._kept = kept
+        self._wait = wait
+        self._impatient = impatient
+        self._on_closing = on_closing
+        self._began = time.monotonic()
+        self._grace_s = config.shutdown_grace_period
+        self._pace = config.shutdown.pace_per_second
+        delay_ms = config.shutdown.delay_ms
+        chosen_s = (DELAY_S if others else 0.0) if delay_ms is None else delay_ms / 1000
+        self.delay_s = min(chosen_s, self._grace_s * DELAY_SHARE)
+
+    def run(self) -> int:
+        """The exit status."""
+        clients = sum(process.connections for process in self._crew.processes)
+        where = "another node" if self._others else "nobody, so they are asked to come back in a second"
+        _log.info(
+            "stopping within %.0f s; newcomers are served for %.1f s more; some %d clients are sent to %s",
+            self._grace_s,
+            self.delay_s,
+            clients,
+            where,
+        )
+        for slot in self._crew.slots:
+            if slot.process is not None and not slot.process.ready:
+                # It has nothing yet, and does not listen to orders.
+                slot.process.kill()
+        self._leave()
+        self._close()
+        return self._go()
+
+    def _leave(self) -> None:
+        self._crew.order(Order(Phase.LEAVING))
+        self._until(lambda: time.monotonic() - self._began >= self.delay_s, self._grace_s)
+
+    def _close(self) -> None:
+        """Refuse newcomers silently, have those accepted that wait, then close the sockets in the workers and here."""
+        sockets = list(self._crew.sockets)
+        self._on_closing()
+        if not self._kept:
+            for sock in sockets:
+                refuse_silently(sock)
+            quiet_at = time.monotonic() + HANDSHAKE_S
+            self._until(lambda: time.monotonic() >= quiet_at and not any(map(waiting, sockets)), PHASE_TIMEOUT_S)
+        self._crew.order(Order(Phase.CLOSED))
+        self._until(lambda: all(process.phase >= Phase.CLOSED for process in self._crew.processes), PHASE_TIMEOUT_S)
+        for sock in sockets:
+            sock.close()
+
+    def _go(self) -> int:
+        ends_at = self._began + self._grace_s
+        stop_s = min(self._grace_s * STOP_SHARE, STOP_MAX_S)
+        code = CloseCode.RECONNECT if self._others else CloseCode.OVER_CAPACITY
+        # With nobody to go to they come back a second later: all together, so that none of them comes back too early.
+        pace = self._pace / len(self._crew.slots) if self._others else 0.0
+        self._crew.order(Order(Phase.GONE, ends_at - stop_s, code, pace))
+        status = 0
+        while living := [(slot, slot.process) for slot in self._crew.slots if slot.process is not None]:
+            late = self._impatient() or time.monotonic() > ends_at + EXTRA_S
+            for slot, process in living:
+                process.resend()
+                ended = process.poll()
+                if ended is not None:
+                    self._crew.reap(slot, process, ended)
+                    if ended not in (0, -signal.SIGTERM) and process.ready:
+                        _log.warning("worker %d %s", slot.number, how(ended))
+                        status = 1
+                elif late:
+                    _log.warning("worker %d did not end in time; killed", slot.number)
+                    process.kill()
+            self._wait()
+        return status
+
+    def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Wait for a condition, a time-out, an impatient operator, or the end of every worker."""
+        end = time.monotonic() + timeout_s
+        while not condition() and time.monotonic() < end and not self._impatient():
+            living = False
+            for process in self._crew.processes:
+                process.resend()
+                living |= process.poll() is None
+            if not living:
+                return
+            self._wait()

@@ -1,0 +1,89 @@
+"""How a worker goes: not ready, closed to newcomers, its clients sent away, what is to be told told.
+
+The supervisor says when each phase begins, so that all workers of the node go through them together. Nothing here knows
+of the control socket, nor why the worker goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from engine.control import Order, Phase
+from engine.errors import CloseCode
+from engine.worker.parts import Parts
+from engine.worker.sending_away import send_away
+
+#: Of what is left until all has to be over, so much belongs to what comes after the clients.
+FOR_THE_END = 0.3
+#: For the answers to the close frames.
+ANSWERS_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Departure:
+    """:param grace_s: for everything, when nobody says when it is to be over. :param said: called after each phase.
+    :ivar reached: the last phase that it has come to the end of.
+    """
+
+    def __init__(self, parts: Parts, grace_s: float, said: Callable[[], None]) -> None:
+        self._parts = parts
+        self._grace_s = grace_s
+        self._said = said
+        self._ordered = Order()
+        self._more = asyncio.Event()
+        self.reached = Phase.SERVING
+
+    def order(self, order: Order) -> None:
+        """Go on to a later phase, by way of those between."""
+        if order.phase > self._ordered.phase:
+            self._ordered = order
+            self._more.set()
+
+    async def run(self) -> None:
+        """Return when the worker has nothing left but to stop its parts."""
+        while self.reached < Phase.GONE:
+            if self.reached >= self._ordered.phase:
+                self._more.clear()
+                await self._more.wait()
+            step = _STEPS[Phase(self.reached + 1)]
+            await step(self)
+            self.reached = Phase(self.reached + 1)
+            self._said()
+
+    async def _leave(self) -> None:
+        self._parts.health.draining = True
+
+    async def _close(self) -> None:
+        await self._parts.listener.close()
+        self._parts.acceptor.draining = True
+
+    async def _go(self) -> None:
+        parts, order = self._parts, self._ordered
+        ends_at = order.ends_at_s or time.monotonic() + self._grace_s
+        code = CloseCode(order.code or CloseCode.RECONNECT)
+        _log.info("sending %d clients away", len(parts.hub))
+        await parts.listener.finish_requests()
+        await parts.adapter.settle()
+        if code is not CloseCode.RECONNECT:
+            # Nobody else is there, and the clients come back in a moment to whoever starts next: what is to be
+            # delivered is delivered while they are still here.
+            await parts.webhook_drain.flush((ends_at - time.monotonic()) * FOR_THE_END)
+        must_be_away_s = max(0.0, (ends_at - time.monotonic()) * (1 - FOR_THE_END))
+        connections = parts.hub.connections()
+        await send_away(connections, code, order.pace_per_second, must_be_away_s)
+        await parts.handlers.all_gone(min(ANSWERS_S, must_be_away_s))
+        for connection in parts.hub.connections():
+            connection.abort()
+        await asyncio.sleep(0)
+        await parts.webhook_drain.run(ends_at - time.monotonic())
+
+
+_STEPS: dict[Phase, Callable[[Departure], Awaitable[None]]] = {
+    Phase.LEAVING: Departure._leave,
+    Phase.CLOSED: Departure._close,
+    Phase.GONE: Departure._go,
+}
