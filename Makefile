@@ -8,7 +8,8 @@ WORKERS ?= 2
 CONFIG ?= config.json
 # Processes for pytest; more than eight only get in each other's way.
 JOBS ?= auto
-PYTEST := $(BIN)/python -m pytest -rs -n $(JOBS) --maxprocesses 8
+# A file stays in one process, so that what its tests share is started once.
+PYTEST := $(BIN)/python -m pytest -rs -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed

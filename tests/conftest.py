@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
-import uvloop
 from hypothesis import HealthCheck, settings
 
+from engine.worker.loop import Loop
 from tests.support.aws import MotoAws, moto_aws
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
@@ -20,12 +21,14 @@ from tests.support.valkey_cluster import ValkeyCluster
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+# A shell ignores SIGINT for what it starts in the background, and so would the programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.Runner]:
     """The loop of the workers, which an asynchronous test shares with its fixtures and nobody else."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=Loop) as runner:
         yield runner
 
 

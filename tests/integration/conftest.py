@@ -8,10 +8,13 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import pytest
 
+from tests.integration.shared_apps import further_apps
 from tests.support.engine import APP, Engine, running
 from tests.support.node import NodeJs, missing
 from tests.support.receiver import WebhookReceiver
@@ -24,16 +27,27 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def hooks() -> Iterator[WebhookReceiver]:
-    """The webhook endpoint of the shared engines: ``/hook`` for app 1, ``/hex`` for app 2. It always answers 200."""
+    """The webhook endpoint of the shared engines: ``/hook`` for app 1, ``/hex`` for app 2, and those of `shared_apps`.
+
+    It always answers 200.
+    """
     with WebhookReceiver() as receiver:
         yield receiver
 
 
-@pytest.fixture(scope="session", params=[1, 2], ids=["1-worker", "2-workers"])
-def engine(request: pytest.FixtureRequest, hooks: WebhookReceiver) -> Iterator[Engine]:
+@pytest.fixture(scope="session")
+def shared_engine(hooks: WebhookReceiver) -> Iterator[Callable[[int], Engine]]:
+    """Gives the engine with so many workers; whoever asks first waits for its start, and it runs to the end."""
+    config = shared_config(hooks) | {"ssl": {"trust_forwarded_proto": True}}
+    config["app_manager"]["array"]["apps"] += further_apps(hooks.url)
+    with ExitStack() as stack:
+        yield cache(lambda workers: stack.enter_context(running(config, workers)))
+
+
+@pytest.fixture(params=[1, 2], ids=["1-worker", "2-workers"])
+def engine(request: pytest.FixtureRequest, shared_engine: Callable[[int], Engine]) -> Engine:
     """A running engine that other tests use too. Kill nothing in it."""
-    with running(shared_config(hooks), request.param) as started:
-        yield started
+    return shared_engine(request.param)
 
 
 @pytest.fixture
@@ -46,7 +60,7 @@ def unique() -> Callable[[str], str]:
     return name
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def node() -> Iterator[NodeJs]:
     """The official JavaScript clients; the test is skipped where they cannot run."""
     if reason := missing():

@@ -6,24 +6,30 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import pytest
 
 from tests.support.client import connected
 from tests.support.databases import DatabaseServer, PostgresServer, database_server
-from tests.support.engine import PYTHON, Engine, environment, running
+from tests.support.engine import PYTHON, Engine, environment, prepare, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import wait_until
 
-TABLE = """CREATE TABLE applications (id VARCHAR(255) PRIMARY KEY, "key" VARCHAR(255), secret VARCHAR(255),
+TABLE = """CREATE TABLE IF NOT EXISTS applications (
+    id VARCHAR(255) PRIMARY KEY, "key" VARCHAR(255), secret VARCHAR(255),
     enabled BOOLEAN, max_connections INTEGER, enable_client_messages BOOLEAN, webhooks JSONB)"""
 ROW = "INSERT INTO applications (id, \"key\", secret) VALUES ('{0}', 'key-{0}', 'secret-{0}')"
 WITHIN_S = 10.0
+#: A row that cannot be used and a server that does not answer are told as errors.
+NOISE = re.compile(r"Traceback|CRITICAL|ERROR +supervisor")
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +40,32 @@ def server() -> Iterator[DatabaseServer]:
 
 @pytest.fixture
 def database(server: DatabaseServer) -> DatabaseServer:
-    server.execute("DROP TABLE IF EXISTS applications", TABLE, ROW.format("steady"))
+    """With the application ``steady`` and no other."""
+    server.execute(TABLE, f"BEGIN; DELETE FROM applications; {ROW.format('steady')}; COMMIT")
     return server
+
+
+@pytest.fixture(scope="module")
+def shared_engine(server: DatabaseServer) -> Iterator[Callable[[int], Engine]]:
+    """Gives the engine with so many workers, which reads the applications here as often as it does by default."""
+    server.execute(TABLE)
+    with ExitStack() as stack:
+        yield cache(lambda workers: stack.enter_context(running(config(server), workers, noise=NOISE)))
+
+
+@pytest.fixture
+def engine(database: DatabaseServer, shared_engine: Callable[[int], Engine], request: pytest.FixtureRequest) -> Engine:
+    """The shared engine with as many workers as the test says, when it knows ``steady`` and no other."""
+    started = shared_engine(request.param)
+    everywhere(started, "steady", 200)
+    for app_id in ("2", "3", "4"):
+        everywhere(started, app_id, 404)
+    started.turn_page()
+    return started
+
+
+def workers(*numbers: int) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("engine", numbers, indirect=True)
 
 
 def config(database: DatabaseServer, **app_manager: Any) -> dict[str, Any]:
@@ -54,11 +84,13 @@ def everywhere(engine: Engine, app_id: str, status: int) -> None:
     wait_until(lambda: {publish(engine, app_id) for _ in range(12)} == {status}, WITHIN_S, engine.log)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_changes_are_served_within_a_second(database: DatabaseServer, receiver: WebhookReceiver, workers: int) -> None:
+@workers(1, 2)
+def test_changes_are_served_within_a_second(
+    engine: Engine, database: DatabaseServer, receiver: WebhookReceiver
+) -> None:
     hook = json.dumps([{"url": f"{receiver.url}/hook", "event_types": ["channel_occupied", "channel_vacated"]}])
 
-    async def scenario(engine: Engine) -> None:
+    async def scenario() -> None:
         async with connected(engine.ws_url, "key-steady", "secret-steady") as steady:
             await steady.subscribe("room")
             took_s = []
@@ -70,7 +102,9 @@ def test_changes_are_served_within_a_second(database: DatabaseServer, receiver: 
             assert min(took_s) < 1.0, "the best of three, for a busy machine"
             async with connected(engine.ws_url, "key-2", "secret-2") as client:
                 await database.run(f"UPDATE applications SET webhooks = '{hook}' WHERE id = '2'")
-                await asyncio.to_thread(wait_until, lambda: engine.log().count("changed 2") == workers, WITHIN_S)
+                await asyncio.to_thread(
+                    wait_until, lambda: engine.log().count("changed 2") == len(engine.workers()), WITHIN_S
+                )
                 await client.subscribe("private-room")
                 await client.unsubscribe("private-room")
                 await asyncio.to_thread(receiver.wait_for_names, ["channel_occupied", "channel_vacated"], "/hook")
@@ -82,8 +116,7 @@ def test_changes_are_served_within_a_second(database: DatabaseServer, receiver: 
             assert await asyncio.to_thread(publish, engine, "steady") == 200
             await steady.next("e")
 
-    with running(config(database), workers) as engine:
-        asyncio.run(scenario(engine))
+    asyncio.run(scenario())
 
 
 def test_sighup_reads_at_once(database: DatabaseServer) -> None:
@@ -97,13 +130,14 @@ def test_sighup_reads_at_once(database: DatabaseServer) -> None:
         everywhere(engine, "2", 200)
 
 
+@workers(2)
 def test_a_webhook_is_told_though_the_leader_has_not_heard_of_its_app(
-    database: DatabaseServer, receiver: WebhookReceiver
+    engine: Engine, database: DatabaseServer, receiver: WebhookReceiver
 ) -> None:
     """Workers read at moments of their own: one may serve an application that the leader hears of later."""
     hook = json.dumps([{"url": f"{receiver.url}/hook", "event_types": ["channel_occupied", "client_event"]}])
 
-    async def scenario(engine: Engine) -> None:
+    async def scenario() -> None:
         for number in range(10):
             await database.run(
                 'INSERT INTO applications (id, "key", secret, enable_client_messages, webhooks) '
@@ -128,32 +162,27 @@ def test_a_webhook_is_told_though_the_leader_has_not_heard_of_its_app(
                     lambda name=name: f"{receiver.names('/hook', name)}\n{engine.log()}",
                 )
 
-    with running(config(database), 2) as engine:
-        asyncio.run(scenario(engine))
-        assert "given up" not in engine.log()
-        assert "dropped" not in engine.log()
+    asyncio.run(scenario())
+    assert "given up" not in engine.log()
+    assert "dropped" not in engine.log()
 
 
-def test_a_bad_row_harms_nobody(database: DatabaseServer) -> None:
-    noise = re.compile(r"Traceback|CRITICAL|ERROR +supervisor")
-    with running(config(database), 1, noise=noise) as engine:
-        database.execute("UPDATE applications SET max_connections = -7", ROW.format("2"))
-        everywhere(engine, "2", 200)
-        assert publish(engine, "steady") == 200
-        assert "app steady refused; it stays as it was: max_connections: -7 is out of range" in engine.log()
-        assert "secret-steady" not in engine.log()
-        wait_until(
-            lambda: re.search(r"^sockudo_apps_refused\{.*\} 1$", engine.metrics(), re.M), WITHIN_S, engine.metrics
-        )
+@workers(1)
+def test_a_bad_row_harms_nobody(engine: Engine, database: DatabaseServer) -> None:
+    database.execute("UPDATE applications SET max_connections = -7", ROW.format("2"))
+    everywhere(engine, "2", 200)
+    assert publish(engine, "steady") == 200
+    assert "app steady refused; it stays as it was: max_connections: -7 is out of range" in engine.log()
+    assert "secret-steady" not in engine.log()
+    wait_until(lambda: re.search(r"^sockudo_apps_refused\{.*\} 1$", engine.metrics(), re.M), WITHIN_S, engine.metrics)
 
 
 @pytest.mark.parametrize("ttl", [0, 1])
 def test_without_the_database_the_copy_serves(ttl: int) -> None:
     """For ever, or for as long as is configured; connections stay in any case."""
-    noise = re.compile(r"Traceback|CRITICAL|ERROR +supervisor")
     with database_server(PostgresServer) as own:
         own.execute(TABLE, ROW.format("steady"))
-        with running(config(own, cache={"ttl": ttl}), 1, noise=noise) as engine:
+        with running(config(own, cache={"ttl": ttl}), 1, noise=NOISE) as engine:
 
             async def scenario() -> None:
                 async with connected(engine.ws_url, "key-steady", "secret-steady") as client:
@@ -181,12 +210,16 @@ def test_without_the_database_the_copy_serves(ttl: int) -> None:
 
 
 def test_the_command_line_knows_them_too(database: DatabaseServer) -> None:
-    with running(config(database), 1) as engine:
-        command = [PYTHON, "-m", "engine", "apps", "--config", str(engine.config_path)]
-        told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment(), timeout=30)
+    folder, settings = prepare(config(database))
+    try:
+        file = folder / "config.json"
+        command = [PYTHON, "-m", "engine", "apps", "--config", str(file)]
+        told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment(), timeout=60)
         assert re.search("^steady +key-steady", told.stdout, re.MULTILINE)
         assert "secret-steady" not in told.stdout + told.stderr
-        engine.config_path.write_text(json.dumps(engine.config).replace(str(database.port), "1"))
-        failed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), timeout=30)
+        file.write_text(json.dumps(settings).replace(str(database.port), "1"))
+        failed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), timeout=60)
         assert failed.returncode == 2
         assert failed.stderr.startswith("engine: app_manager.driver: the applications cannot be read: postgres at ")
+    finally:
+        shutil.rmtree(folder)

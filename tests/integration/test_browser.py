@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlencode
@@ -18,7 +18,6 @@ import pusher
 import pytest
 from aiohttp import web
 
-from tests.integration.conftest import HEX_APP
 from tests.support import browser, node
 from tests.support.engine import APP, ROOT, Engine, running
 from tests.support.node import CLIENTS
@@ -53,7 +52,7 @@ async def _survive(engine: Engine) -> None:
             await asyncio.to_thread(trigger, name, "greeting", {"text": f"Zoë ☃ in {name}"})
             await page.wait(f'{_last(name)}.data?.text == "Zoë ☃ in {name}"')
 
-        victim = _worker_with_a_connection(engine)
+        victim = _worker_of_the_page(engine)
         os.kill(victim, signal.SIGKILL)
         await page.wait(f"page.subscribed.length == {2 * len(CHANNELS)}")
         # The cached event comes once more to whoever subscribes once more.
@@ -69,10 +68,9 @@ async def _survive(engine: Engine) -> None:
         await page.screenshot(SCREENSHOTS / "pusher-js.png")
 
 
-def test_the_page_of_the_readme_shows_an_event() -> None:
+def test_the_page_of_the_readme_shows_an_event(shared_engine: Callable[[int], Engine]) -> None:
     """As it is, but for the script, which comes from here, and the port."""
-    with running({"app_manager": {"array": {"apps": [APP, HEX_APP]}}}) as engine:
-        asyncio.run(_first_steps(engine))
+    asyncio.run(_first_steps(shared_engine(1)))
 
 
 async def _first_steps(engine: Engine) -> None:
@@ -140,12 +138,13 @@ def _last(channel: str) -> str:
     return f"page.received.findLast((each) => each.channel == {json.dumps(channel)})"
 
 
-def _worker_with_a_connection(engine: Engine) -> int:
-    """The worker that holds the page's connection, the only one that is open."""
+def _worker_of_the_page(engine: Engine) -> int:
+    """The worker that holds the page's connection: its other end is not in this process."""
+    ours = {os.stat(entry.path).st_ino for entry in os.scandir("/proc/self/fd") if os.path.exists(entry.path)}
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ports = [
-        int(row[2].rpartition(":")[2], 16)
+    (port,) = (
+        int(row[1].rpartition(":")[2], 16)
         for row in rows
-        if int(row[1].rpartition(":")[2], 16) == engine.port and row[3] == ESTABLISHED
-    ]
-    return next(pid for port in ports if (pid := engine.worker_of(port)) in engine.workers())
+        if int(row[2].rpartition(":")[2], 16) == engine.port and row[3] == ESTABLISHED and int(row[9]) not in ours
+    )
+    return engine.worker_of(port)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.engine import APP, PYTHON, Engine, environment
 from tests.support.receiver import WebhookReceiver
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import PATIENCE_S, free_port, wait_until
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_listen_trigger_and_a_signed_webhook(
     for channel in channels:
         data = r'{"text": "Zoë\n"}'
         sent = command("trigger", channel, "greeting", data)
-        assert sent.communicate(timeout=20) == (f"sent greeting to {channel}\n", "")
+        assert sent.communicate(timeout=PATIENCE_S) == (f"sent greeting to {channel}\n", "")
         assert sent.returncode == 0
         line = listener.stdout.readline()
         assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}  " + re.escape(f"{channel}  greeting  {data}\n"), line), line
@@ -61,28 +61,28 @@ def test_listen_trigger_and_a_signed_webhook(
     assert {request.headers["x-pusher-key"] for request in mine} == {APP["key"]}
 
     listener.send_signal(signal.SIGINT)
-    assert listener.wait(10) == 0
+    assert listener.wait(PATIENCE_S) == 0
     assert "Traceback" not in listener.stderr.read()
     for channel in channels:
         wait_until(lambda channel=channel: "channel_vacated" in hooks.names("/hook", channel))
 
 
 def test_apps(command: Callable[..., subprocess.Popen[str]]) -> None:
-    out, err = command("apps").communicate(timeout=20)
+    out, err = command("apps").communicate(timeout=PATIENCE_S)
     assert (APP["key"] in out, APP["secret"] in out, err) == (True, False, "")
 
 
 def test_wrong_app_and_unreachable_server(command: Callable[..., subprocess.Popen[str]]) -> None:
     wrong = command("trigger", "a", "b", "c", "--app", "nobody")
-    assert "--app: nobody is not an application; there are 1, 2" in wrong.communicate(timeout=20)[1]
+    assert "--app: nobody is not an application; there are 1, 2" in wrong.communicate(timeout=PATIENCE_S)[1]
     assert wrong.returncode == 2
     alone = command("trigger", "a", "b", "c", "--url", f"http://127.0.0.1:{free_port()}")
-    assert "is the server running?" in alone.communicate(timeout=20)[1]
+    assert "is the server running?" in alone.communicate(timeout=PATIENCE_S)[1]
     assert alone.returncode == 1
 
 
 def test_listener_is_told_what_it_may_not_hear(command: Callable[..., subprocess.Popen[str]]) -> None:
     listener = command("listen", "not a channel name")
-    out, err = listener.communicate(timeout=20)
+    out, err = listener.communicate(timeout=PATIENCE_S)
     assert (out, listener.returncode) == ("", 1)
     assert "not allowed to subscribe to not a channel name" in err

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
-from typing import Any
 
 import pytest
 
@@ -14,28 +13,7 @@ from tests.support.client import PusherClient, connected
 from tests.support.engine import APP, Engine, running
 from tests.support.waiting import wait_until
 
-APPS: list[dict[str, Any]] = [
-    APP | {"max_channels_per_connection": 3},
-    APP | {"id": "tls", "key": "tls-key", "tls_only": True},
-    APP
-    | {"id": "few", "key": "few-key", "message_rate_limit": {"enabled": True, "max_attempts": 5, "decay_seconds": 60}},
-    APP
-    | {
-        "id": "cut",
-        "key": "cut-key",
-        "message_rate_limit": {"enabled": True, "max_attempts": 5, "decay_seconds": 60, "terminate_on_limit": True},
-    },
-    APP | {"id": "off", "key": "off-key", "enabled": False},
-    APP | {"id": "origin", "key": "origin-key", "allowed_origins": ["https://a.example", "*.b.example"]},
-]
 LIMIT = {"max_requests": 3, "window_seconds": 60, "trust_hops": 1}
-
-
-@pytest.fixture(scope="module", params=[1, 2], ids=["1-worker", "2-workers"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    config = {"app_manager": {"array": {"apps": APPS}}, "ssl": {"trust_forwarded_proto": True}}
-    with running(config, request.param) as started:
-        yield started
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["1-worker", "2-workers"])
@@ -58,13 +36,13 @@ async def refused(client: PusherClient) -> int:
 @pytest.mark.parametrize(
     ("key", "headers", "code"),
     [
-        ("off-key", {}, 4003),
-        ("origin-key", {}, 4009),
-        ("origin-key", {"Origin": "http://a.example"}, 4009),
-        ("origin-key", {"Origin": "https://a.example.evil"}, 4009),
-        ("tls-key", {}, 4000),
-        ("tls-key", {"X-Forwarded-Proto": "http"}, 4000),
-        ("tls-key", {"X-Forwarded-Proto": "https, http"}, 4000),
+        ("off", {}, 4003),
+        ("origin", {}, 4009),
+        ("origin", {"Origin": "http://a.example"}, 4009),
+        ("origin", {"Origin": "https://a.example.evil"}, 4009),
+        ("tls", {}, 4000),
+        ("tls", {"X-Forwarded-Proto": "http"}, 4000),
+        ("tls", {"X-Forwarded-Proto": "https, http"}, 4000),
     ],
 )
 async def test_refused(engine: Engine, key: str, headers: dict[str, str], code: int) -> None:
@@ -75,11 +53,11 @@ async def test_refused(engine: Engine, key: str, headers: dict[str, str], code: 
 @pytest.mark.parametrize(
     ("key", "headers"),
     [
-        ("origin-key", {"Origin": "https://A.example"}),
-        ("origin-key", {"Origin": "http://deep.sub.b.example"}),
-        ("tls-key", {"X-Forwarded-Proto": "https"}),
-        ("tls-key", {"X-Forwarded-Proto": "http, HTTPS"}),
-        ("tls-key", {"X-Forwarded-Proto": "wss"}),
+        ("origin", {"Origin": "https://A.example"}),
+        ("origin", {"Origin": "http://deep.sub.b.example"}),
+        ("tls", {"X-Forwarded-Proto": "https"}),
+        ("tls", {"X-Forwarded-Proto": "http, HTTPS"}),
+        ("tls", {"X-Forwarded-Proto": "wss"}),
     ],
 )
 async def test_accepted(engine: Engine, key: str, headers: dict[str, str]) -> None:
@@ -89,7 +67,7 @@ async def test_accepted(engine: Engine, key: str, headers: dict[str, str]) -> No
 
 async def test_channels_of_a_connection(engine: Engine, unique: Callable[[str], str]) -> None:
     names = [unique("room") for _ in range(5)]
-    async with connected(engine.ws_url) as client:
+    async with connected(engine.ws_url, "few-channels") as client:
         await client.signin(unique("user"), watchlist=[unique("friend") for _ in range(9)])
         await client.next("pusher_internal:watchlist_events")
         # All at once: those on their way count too.
@@ -110,7 +88,7 @@ async def test_channels_of_a_connection(engine: Engine, unique: Callable[[str], 
 
 async def test_messages_of_a_connection(engine: Engine, unique: Callable[[str], str]) -> None:
     channel = unique("room")
-    async with connected(engine.ws_url, "few-key") as client, connected(engine.ws_url, "few-key") as other:
+    async with connected(engine.ws_url, "few-messages") as client, connected(engine.ws_url, "few-messages") as other:
         for _ in range(5):
             await client.send("pusher:ping", {})
         for n in range(20):
@@ -120,7 +98,7 @@ async def test_messages_of_a_connection(engine: Engine, unique: Callable[[str], 
         await other.subscribe(channel)
         assert [frame["event"] for frame in client.frames] == ["pusher:pong"] * 5
         assert client.close_code is None
-    async with connected(engine.ws_url, "cut-key") as client:
+    async with connected(engine.ws_url, "cut-off") as client:
         for _ in range(8):
             await client.send("pusher:ping", {})
         assert await refused(client) == 4100

@@ -21,7 +21,7 @@ class Browser:
     def __init__(self, node: NodeJs, name: str, engine: Engine, **options: Any) -> None:
         self._node, self.name = node, name
         self.open = True
-        self.socket_id = node("pusher.connect", client=name, app=JS_APP, port=engine.port, **options)
+        self.socket_id = node("pusher.connect", client=name, **{"app": JS_APP, "port": engine.port} | options)
 
     def __call__(self, call: str, **args: Any) -> Any:
         return self._node(f"pusher.{call}", client=self.name, **args)

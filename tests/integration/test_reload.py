@@ -27,10 +27,18 @@ FOLLOWED = "every worker follows it"
 REFUSED = "nothing has changed"
 
 
-@pytest.fixture(params=[1, 2], ids=["1-worker", "2-workers"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+@pytest.fixture(scope="module", params=[1, 2], ids=["1-worker", "2-workers"])
+def shared(request: pytest.FixtureRequest) -> Iterator[Engine]:
     with running(with_apps(APP), request.param) as started:
         yield started
+
+
+@pytest.fixture
+def engine(shared: Engine) -> Iterator[Engine]:
+    """One that serves the applications it was started with, and has logged nothing yet."""
+    shared.turn_page()
+    yield shared
+    hang_up(shared, json.dumps(shared.config), FOLLOWED)
 
 
 def with_apps(*apps: dict[str, Any]) -> dict[str, Any]:
@@ -244,9 +252,10 @@ def test_what_needs_a_restart_is_named(engine: Engine) -> None:
 def test_a_worker_that_starts_later_has_the_newest(engine: Engine) -> None:
     reload(engine, APP, APP | {"id": "2", "key": "key-2"})
     engine.config_path.write_text("{")
-    for pid in engine.workers():
+    killed = engine.workers()
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: _answers(engine, "/up/2"))
+    wait_until(lambda: len({*engine.workers()} - {*killed}) == len(killed) and _answers(engine, "/up/2"))
     assert engine.request("GET", "/channels", app_id="2", key="key-2").status == 200
 
 

@@ -3,45 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable
 
-import pytest
-
+from tests.integration.shared_apps import NEW_SECRET, OLD_SECRET
 from tests.support.client import connected
-from tests.support.engine import APP, Engine, running
+from tests.support.engine import Engine
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import wait_until
 
-NEW, OLD, WRONG = "new-secret", "old-secret", "wrong-secret"
+KEY, WRONG = "rotating", "wrong-secret"
+BOTH = (NEW_SECRET, OLD_SECRET)
 
 
-@pytest.fixture
-def engine(receiver: WebhookReceiver) -> Iterator[Engine]:
-    webhook = {"url": f"{receiver.url}/hook", "event_types": ["channel_occupied"]}
-    app = APP | {"secret": NEW, "previous_secret": OLD, "webhooks": [webhook]}
-    with running({"app_manager": {"array": {"apps": [app]}}}) as started:
-        yield started
+def test_both_secrets_are_good(engine: Engine, hooks: WebhookReceiver, unique: Callable[[str], str]) -> None:
+    rooms = {unique(f"{kind}-{secret}"): secret for kind in ("private", "presence") for secret in BOTH}
 
-
-def test_both_secrets_are_good(engine: Engine, receiver: WebhookReceiver) -> None:
     async def join(secret: str) -> None:
-        async with connected(engine.ws_url, secret=secret) as client:
-            await client.subscribe(f"private-{secret}")
-            await client.subscribe(f"presence-{secret}", user_id="ada")
+        async with connected(engine.ws_url, KEY, secret) as client:
+            for room in (room for room, its in rooms.items() if its == secret):
+                await client.subscribe(room, user_id="ada" if room.startswith("presence") else None)
             await client.signin("ada")
 
-    for secret in (NEW, OLD):
+    for secret in BOTH:
         asyncio.run(join(secret))
         event = {"name": "e", "channels": ["room"], "data": "{}"}
-        assert engine.request("POST", "/events", event, secret=secret).status == 200
-        assert engine.request("GET", "/channels", secret=secret).status == 200
-    wait_until(lambda: len(receiver.events("/hook")) == 4)
-    assert all(request.signed_with(NEW) for request in receiver.to("/hook"))
+        as_app = {"app_id": KEY, "key": KEY, "secret": secret}
+        assert engine.request("POST", "/events", event, **as_app).status == 200
+        assert engine.request("GET", "/channels", **as_app).status == 200
+    for room in rooms:
+        wait_until(lambda room=room: hooks.names("/rotating", room) == ["channel_occupied"])
+    assert all(request.signed_with(NEW_SECRET) for request in hooks.to("/rotating"))
 
 
 async def test_any_other_is_not(engine: Engine) -> None:
-    async with connected(engine.ws_url, secret=WRONG) as client:
+    async with connected(engine.ws_url, KEY, WRONG) as client:
         await client.send("pusher:subscribe", client.subscription("private-room"))
         error = await client.next("pusher:subscription_error")
         assert error["data"]["status"] == 401
-    assert engine.request("GET", "/channels", secret=WRONG).status == 401
+    assert engine.request("GET", "/channels", app_id=KEY, key=KEY, secret=WRONG).status == 401

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -20,6 +21,20 @@ from tests.support.waiting import until, wait_until
 PUBLISHERS, EACH = 6, 20
 #: Bytes of an event of which a few hundred fill the memory.
 LONG = 30_000
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Engine]:
+    with running(workers=2) as started:
+        yield started
+
+
+@pytest.fixture
+def engine(shared: Engine) -> Engine:
+    """One of which tests kill and stop workers; both are there at the beginning."""
+    shared.turn_page()
+    wait_until(lambda: len(shared.workers()) == 2, what="two workers")
+    return shared
 
 
 async def on_each_worker(stack: AsyncExitStack, engine: Engine) -> dict[int, PusherClient]:
@@ -67,49 +82,42 @@ def test_all_subscribers_see_one_order_and_redis_sees_no_event() -> None:
             assert "cmdstat_publish" not in client.info("commandstats")
 
 
-def test_a_stopped_worker_holds_nobody_up_and_catches_up() -> None:
-    async def scenario(engine: Engine) -> None:
-        async with AsyncExitStack() as stack:
-            found = await on_each_worker(stack, engine)
-            (stopped, behind), (_, ahead) = found.items()
-            for client in found.values():
-                await client.subscribe("private-room")
-            os.kill(stopped, signal.SIGSTOP)
-            try:
-                for n in range(50):
-                    await ahead.send(f"client-{n}", {}, "private-room")
-                # Its answer to a ping comes after all of that was taken.
-                await ahead.settle()
-            finally:
-                os.kill(stopped, signal.SIGCONT)
-            assert await events(behind, "client-", 50) == [f"client-{n}" for n in range(50)]
-
-    with running(workers=2) as engine:
-        asyncio.run(scenario(engine))
+async def test_a_stopped_worker_holds_nobody_up_and_catches_up(engine: Engine) -> None:
+    async with AsyncExitStack() as stack:
+        found = await on_each_worker(stack, engine)
+        (stopped, behind), (_, ahead) = found.items()
+        for client in found.values():
+            await client.subscribe("private-room")
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            for n in range(50):
+                await ahead.send(f"client-{n}", {}, "private-room")
+            # Its answer to a ping comes after all of that was taken.
+            await ahead.settle()
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        assert await events(behind, "client-", 50) == [f"client-{n}" for n in range(50)]
 
 
-def test_a_worker_that_was_stopped_for_too_long_counts_what_it_missed_and_serves_on() -> None:
-    async def scenario(engine: Engine) -> None:
-        async with AsyncExitStack() as stack:
-            found = await on_each_worker(stack, engine)
-            (stopped, behind), (_, ahead) = found.items()
-            for client in found.values():
-                await client.subscribe("private-room")
-            # One that would be cut off for not reading is not what this is about.
-            await ahead.subscribe("private-long")
-            os.kill(stopped, signal.SIGSTOP)
-            try:
-                for _ in range(ARENA_BYTES // LONG + 10):
-                    await ahead.send("client-old", "x" * LONG, "private-long")
-                await ahead.settle()
-            finally:
-                os.kill(stopped, signal.SIGCONT)
-            await ahead.send("client-new", {}, "private-room")
-            await behind.next("client-new")
-            await until(lambda: missed(engine) >= 10)
-
-    with running(workers=2) as engine:
-        asyncio.run(scenario(engine))
+async def test_a_worker_that_was_stopped_for_too_long_counts_what_it_missed_and_serves_on(engine: Engine) -> None:
+    before = missed(engine)
+    async with AsyncExitStack() as stack:
+        found = await on_each_worker(stack, engine)
+        (stopped, behind), (_, ahead) = found.items()
+        for client in found.values():
+            await client.subscribe("private-room")
+        # One that would be cut off for not reading is not what this is about.
+        await ahead.subscribe("private-long")
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            for _ in range(ARENA_BYTES // LONG + 10):
+                await ahead.send("client-old", "x" * LONG, "private-long")
+            await ahead.settle()
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        await ahead.send("client-new", {}, "private-room")
+        await behind.next("client-new")
+        await until(lambda: missed(engine) >= before + 10)
 
 
 def missed(engine: Engine) -> float:
@@ -119,27 +127,23 @@ def missed(engine: Engine) -> float:
 
 
 @pytest.mark.parametrize("reloaded", [False, True], ids=["", "after-a-reload"])
-def test_the_successor_of_a_killed_worker_hears_and_is_heard(reloaded: bool) -> None:
-    async def scenario(engine: Engine) -> None:
-        async with AsyncExitStack() as stack:
-            if reloaded:
-                engine.process.send_signal(signal.SIGHUP)
-                await until(lambda: "every worker follows it" in engine.log())
-            before = await on_each_worker(stack, engine)
-            victim, survivor = before
-            await before[survivor].subscribe("private-room")
-            os.kill(victim, signal.SIGKILL)
-            await until(lambda: victim not in engine.workers() and len(engine.workers()) == 2)
-            after = await on_each_worker(stack, engine)
-            (successor,) = after.keys() - {survivor}
-            await after[successor].subscribe("private-room")
-            await before[survivor].send("client-hello", {}, "private-room")
-            await after[successor].next("client-hello")
-            await after[successor].send("client-answer", {}, "private-room")
-            await before[survivor].next("client-answer")
-
-    with running(workers=2) as engine:
-        asyncio.run(scenario(engine))
+async def test_the_successor_of_a_killed_worker_hears_and_is_heard(engine: Engine, reloaded: bool) -> None:
+    async with AsyncExitStack() as stack:
+        if reloaded:
+            engine.process.send_signal(signal.SIGHUP)
+            await until(lambda: "every worker follows it" in engine.log())
+        before = await on_each_worker(stack, engine)
+        victim, survivor = before
+        await before[survivor].subscribe("private-room")
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: victim not in engine.workers() and len(engine.workers()) == 2)
+        after = await on_each_worker(stack, engine)
+        (successor,) = after.keys() - {survivor}
+        await after[successor].subscribe("private-room")
+        await before[survivor].send("client-hello", {}, "private-room")
+        await after[successor].next("client-hello")
+        await after[successor].send("client-answer", {}, "private-room")
+        await before[survivor].next("client-answer")
 
 
 def test_without_shared_memory_events_go_through_the_embedded_server() -> None:

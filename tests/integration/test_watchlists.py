@@ -15,7 +15,7 @@ import pytest
 from tests.integration.test_presence import crowd
 from tests.integration.test_pusher_js import browser  # noqa: F401 (a fixture)
 from tests.support.client import PusherClient, connected
-from tests.support.engine import APP, Engine, running
+from tests.support.engine import Engine, running
 from tests.support.signing import compact, user_auth
 from tests.support.waiting import wait_until
 
@@ -120,6 +120,12 @@ def test_pusher_js_understands(
     assert page.take(kind="watchlist", name="offline")["users"] == [ada]
 
 
+async def test_without_the_flag_nobody_watches(engine: Engine) -> None:
+    async with connected(engine.ws_url, "watches-nobody") as client:
+        await client.signin("ada", watchlist=[f"user-{n}" for n in range(200)])
+        assert await client.settle() == []
+
+
 # --- engines of their own
 
 
@@ -148,18 +154,6 @@ def test_the_users_of_a_dead_worker_are_offline(pair: Engine) -> None:
 
     asyncio.run(scenario())
     wait_until(lambda: len(pair.workers()) == 2, what="two workers again")
-
-
-def test_without_the_flag_nobody_watches() -> None:
-    app = APP | {"enable_watchlist_events": False}
-    with running({"app_manager": {"array": {"apps": [app]}}}) as engine:
-
-        async def scenario() -> None:
-            async with connected(engine.ws_url) as client:
-                await client.signin("ada", watchlist=[f"user-{n}" for n in range(200)])
-                assert await client.settle() == []
-
-        asyncio.run(scenario())
 
 
 async def _sign_in(client: PusherClient, user_id: str, watchlist: list[str]) -> None:

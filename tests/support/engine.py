@@ -72,6 +72,7 @@ class Engine:
         self.folder = folder
         self.config = config
         self.config_path = folder / "config.json"
+        self._page = 0
         self.port: int = config["port"]
         self.metrics_port: int = config["metrics"]["port"]
         tls = bool(config.get("ssl", {}).get("enabled"))
@@ -80,8 +81,12 @@ class Engine:
         self._tls = ssl.create_default_context(cafile=cafile) if tls else None
 
     def log(self) -> str:
-        """Everything it has written so far, stdout and stderr of all its processes."""
-        return (self.folder / "log").read_text(errors="replace")
+        """What it has written since `turn_page`, or since its start: stdout and stderr of all its processes."""
+        return (self.folder / "log").read_bytes()[self._page :].decode(errors="replace")
+
+    def turn_page(self) -> None:
+        """Its log begins here for whoever reads it from now on; the end is judged by all of it."""
+        self._page = (self.folder / "log").stat().st_size
 
     def processes(self) -> dict[int, str]:
         """pid -> command line of every living process of this engine: supervisor, workers, Valkey."""
@@ -164,6 +169,7 @@ def running(
     try:
         wait_until(lambda: is_ready(engine), START_TIMEOUT_S, lambda: f"the engine is ready\n{engine.log()}")
         yield engine
+        engine._page = 0
         _end_cleanly(engine, noise)
     except BaseException:
         sys.stderr.write(f"--- log of the engine ---\n{engine.log()}\n--- end of log ---\n")

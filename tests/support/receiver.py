@@ -18,7 +18,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from tests.support.signing import sign
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 #: A status code; or keep the sender waiting; or close the connection without an answer. Or take the request, and then
 #: close without an answer, or in the middle of a 200.
@@ -107,7 +107,7 @@ class WebhookReceiver:
         return [event["name"] for event in events if channel is None or event["channel"] == channel]
 
     def wait_for_names(
-        self, expected: Sequence[str], path: str = "/", channel: str | None = None, timeout_s: float = 10.0
+        self, expected: Sequence[str], path: str = "/", channel: str | None = None, timeout_s: float = PATIENCE_S
     ) -> list[dict[str, Any]]:
         """Wait until exactly these events have come, in this order; returns them."""
         wait_until(

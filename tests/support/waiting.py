@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-POLL_S = 0.005
+#: Pause between two looks: short at first, then in proportion to the time already waited, so that what takes long is
+#: not asked for all the time by those who keep it from happening.
+POLL_S, POLL_MAX_S, POLL_SHARE = 0.002, 0.05, 0.1
 #: How long to wait for what must come. Only a test that fails waits so long, so a busy machine may take its time.
 PATIENCE_S = 30.0
 #: Below the range from which the kernel takes ports of outgoing connections, so that none of those takes ours.
@@ -28,7 +30,8 @@ async def until(
     :param what: what is waited for, or a function that describes the state at the end.
     :raises AssertionError: after `timeout_s`. A shorter one than usual is a promise that is tested.
     """
-    end = time.monotonic() + timeout_s
+    began = time.monotonic()
+    end = began + timeout_s
     while True:
         value = condition()
         if inspect.isawaitable(value):
@@ -37,16 +40,17 @@ async def until(
             return value
         if time.monotonic() >= end:
             raise AssertionError(_late(timeout_s, what))
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(_pause_s(began))
 
 
 def wait_until(condition: Callable[[], T], timeout_s: float = PATIENCE_S, what: str | Callable[[], object] = "") -> T:
     """The same where no event loop runs."""
-    end = time.monotonic() + timeout_s
+    began = time.monotonic()
+    end = began + timeout_s
     while not (value := condition()):
         if time.monotonic() >= end:
             raise AssertionError(_late(timeout_s, what))
-        time.sleep(POLL_S)
+        time.sleep(_pause_s(began))
     return value
 
 
@@ -60,6 +64,10 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def _pause_s(began: float) -> float:
+    return min(max(POLL_S, (time.monotonic() - began) * POLL_SHARE), POLL_MAX_S)
 
 
 def _late(timeout_s: float, what: str | Callable[[], object]) -> str:

@@ -18,13 +18,13 @@ from typing import Any
 
 import pusher
 import pytest
-import uvloop
 
 from engine.app import Endpoint
 from engine.errors import DeliveryError
 from engine.interfaces import Job
 from engine.webhooks.job import make_job
 from engine.webhooks.senders.http import MAX_BODY_BYTES, HttpSender
+from engine.worker.loop import Loop
 from tests.support.databases import CERTIFICATE
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import until
@@ -49,7 +49,7 @@ def send(url: str, *jobs: Job, private: bool = True, **fields: Any) -> None:
             await sender.stop()
 
     # The loop of the workers, whose errors are worded differently.
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(run())
 
 
