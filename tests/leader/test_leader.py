@@ -185,7 +185,7 @@ async def test_a_lost_store_is_logged_once_and_deposes_when_the_lease_is_over(ca
     caplog.set_level(logging.INFO)
     cluster, _ = in_memory()
     store = Failing(cluster.cluster)
-    async with led(LeaderAndItsParts(store, look_every_s=0.01, lease_ms=100)) as made:
+    async with led(LeaderAndItsParts(store, look_every_s=0.01, lease_ms=1_000)) as made:
         await until(lambda: made.leader.leading)
         store.broken, asked = True, store.asked
         await until(lambda: store.asked > asked + 1)
