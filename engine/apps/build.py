@@ -43,7 +43,7 @@ def build_app(entry: AppConfig, config: Config) -> App:
         enabled=entry.enabled,
         tls_only=entry.tls_only,
         max_connections=entry.max_connections,
-        max_channels=entry.max_channels_per_connection,
+        max_channels=_own(entry.max_channels_per_connection, config.channel_limits.max_per_connection),
         client_messages=entry.enable_client_messages,
         max_client_events_per_second=entry.max_client_events_per_second,
         max_backend_events_per_second=entry.max_backend_events_per_second,

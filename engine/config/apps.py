@@ -36,7 +36,7 @@ class AppConfig(Section):
     enabled: Flag = True
     tls_only: Flag = False
     max_connections: Limit = 0
-    max_channels_per_connection: Limit = 0
+    max_channels_per_connection: Limit | None = None
     enable_client_messages: Flag = False
     max_client_events_per_second: Limit = 0
     max_backend_events_per_second: Limit = 0

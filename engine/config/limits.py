@@ -15,9 +15,14 @@ Kilobytes = Annotated[float, number(0, 1024 * 1024)]
 
 class ChannelLimits(Section):
     """:param max_name_length: characters, prefix included (N-4).
+    :param max_per_connection: channels that one connection may be in.
+    :param max_joins_per_second: of one connection, after as many at once as it may be in; more wait for the next
+        second.
     :param cache_ttl: seconds that a cache channel remembers its last event (N-29)."""
 
     max_name_length: NameLength = 200
+    max_per_connection: Limit = 1000
+    max_joins_per_second: Limit = 100
     cache_ttl: Annotated[int, whole(1, 31_536_000)] = 3600
 
 

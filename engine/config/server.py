@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from engine.config.base import Flag, Host, OptionalText, Port, Section, listed, number, text, whole, word
+from engine.config.base import Flag, Host, Limit, OptionalText, Port, Section, listed, number, text, whole, word
 
 Texts = Annotated[tuple[str, ...], listed(split=True)]
 
@@ -17,12 +17,16 @@ Texts = Annotated[tuple[str, ...], listed(split=True)]
 class WebSocketConfig(Section):
     """:param max_backpressure: outgoing bytes that may wait for one socket; past it the client is cut off with 4100
     (D-10, D-11).
-
+    :param max_frames_per_second: of one connection; what it sends beyond waits for the next second. 0 is no limit.
+    :param max_connections_per_address: on one worker; over it a client is sent away with 4100. 0 is no limit, null is
+        `AUTOMATIC_PER_ADDRESS` for addresses of the Internet and none for others, which are proxies as a rule.
     :param memory_threshold: fraction of the container's or the machine's memory in use from which new connections are
         refused with 4100; 1 is never.
     """
 
     max_backpressure: Annotated[int, whole(4096, 2**31 - 1)] = 1024 * 1024
+    max_frames_per_second: Limit = 1000
+    max_connections_per_address: Limit | None = None
     memory_threshold: Annotated[float, number(0, 1)] = 1
 
 

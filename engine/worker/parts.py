@@ -44,6 +44,7 @@ from engine.worker.tls import server_context
 from engine.worker.traffic_metrics import TrafficMetrics
 from engine.worker.webhook_drain import WebhookDrain
 from engine.ws.accept import Acceptor
+from engine.ws.address_quota import AddressQuota
 from engine.ws.admission import AddressLimit, Admission
 from engine.ws.client_events import ClientEvents
 from engine.ws.handlers import Handlers
@@ -81,7 +82,10 @@ class Parts:
         self.health = Health()
         self.apps = MemoryAppManager(build_apps(config) if config.app_manager.from_file else ())
         self.metrics.apps.serve(self.apps.all())
-        self.hub = Hub(FlushQueue(asyncio.get_running_loop().call_soon, config.websocket.max_backpressure))
+        limits = config.websocket
+        self.hub = Hub(
+            FlushQueue(asyncio.get_running_loop().call_soon, limits.max_backpressure, limits.max_frames_per_second)
+        )
         self._shared_state()
         self._webhooks()
         self._websocket()
@@ -228,9 +232,12 @@ class Parts:
         self._keepalive = Keepalive(self.hub, config.activity_timeout)
         refusal = Refusal(self.metrics)
         addresses = AddressLimit(self._limiter, per_address, self.metrics)
+        quota = AddressQuota(config.websocket.max_connections_per_address)
         self.handlers = Handlers(
             self.hub,
-            Admission(addresses, self.reporter, self._keepalive, self._emitter, refusal, config.activity_timeout),
+            Admission(
+                addresses, quota, self.reporter, self._keepalive, self._emitter, refusal, config.activity_timeout
+            ),
             subscriptions,
             Signin(subscriptions, self._watchlists),
             self._watchlists,
@@ -238,6 +245,7 @@ class Parts:
             self._keepalive,
             self._emitter,
             refusal,
+            config.channel_limits.max_joins_per_second,
         )
         self._app_updates = AppUpdates(
             self.apps, self._senders, self.hub, self.handlers, self._watchlists, self._catch_up
@@ -253,7 +261,9 @@ class Parts:
             config.max_connections,
             tls=config.ssl.enabled,
             trust_proto=config.ssl.trust_forwarded_proto,
-            trust_hops=per_address.trust_hops if limits_addresses else None,
+            trust_hops=per_address.trust_hops,
+            limits_addresses=limits_addresses,
+            quota=quota,
         )
 
     def _http(self, listening: list[socket.socket]) -> None:

@@ -20,6 +20,7 @@ from engine.errors import CloseCode, PusherError
 from engine.interfaces import AppManager
 from engine.protocol.address import caller_address
 from engine.protocol.origin import origin_allowed
+from engine.ws.address_quota import AddressQuota
 from engine.ws.handlers import Handlers
 from engine.ws.state import ConnectionState
 
@@ -39,8 +40,8 @@ class Acceptor:
     :param path_prefix: before ``/app/{key}``; "" or "/prefix".
     :param max_connections: of this worker; 0 is no limit. More are told to come later (4100).
     :param tls: whether this worker's own sockets speak TLS. :param trust_proto: whether X-Forwarded-Proto is believed.
-    :param trust_hops: how many entries of X-Forwarded-For are, when connections of an address are limited; None when
-        they are not.
+    :param trust_hops: how many entries of X-Forwarded-For are. :param limits_addresses: whether it is limited how often
+        an address may connect. :param quota: how many connections it may hold.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Acceptor:
         *,
         tls: bool,
         trust_proto: bool,
-        trust_hops: int | None,
+        trust_hops: int,
+        limits_addresses: bool,
+        quota: AddressQuota,
     ) -> None:
         self._apps = apps
         self._hub = hub
@@ -65,6 +68,8 @@ class Acceptor:
         self._tls = tls
         self._trust_proto = trust_proto
         self._trust_hops = trust_hops
+        self._limits_addresses = limits_addresses
+        self._quota = quota
         #: While draining, newcomers are sent to another worker (C-8).
         self.draining = False
         #: While there is no memory for more.
@@ -86,11 +91,18 @@ class Acceptor:
             self._hub.flush_queue,
             self._max_message_bytes,
         )
-        address = _address(request, transport, self._trust_hops) or None if self._trust_hops is not None else None
-        connection.state = ConnectionState(self._refusal(app, key, query, request), address)
+        address = ""
+        if self._limits_addresses or self._quota.counts:
+            address = _address(request, transport, self._trust_hops)
+        state = ConnectionState(self._refusal(app, key, query, request, address))
+        state.address = address or None if self._limits_addresses else None
+        state.held_by = address or None if self._quota.counts and state.refusal is None else None
+        connection.state = state
         return connection
 
-    def _refusal(self, app: App | None, key: str, query: str, request: WSUpgradeRequest) -> PusherError | None:
+    def _refusal(
+        self, app: App | None, key: str, query: str, request: WSUpgradeRequest, address: str
+    ) -> PusherError | None:
         if self._apps.stale:
             # Never 4001, after which no client comes back.
             return PusherError(CloseCode.OVER_CAPACITY, "The app cannot be looked up now")
@@ -112,6 +124,8 @@ class Acceptor:
             return PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed")
         if self.full or (self._max_connections and len(self._hub) >= self._max_connections):
             return PusherError(CloseCode.OVER_CAPACITY, "The server is over capacity")
+        if self._quota.full(address):
+            return PusherError(CloseCode.OVER_CAPACITY, "Too many connections from this address")
         return None
 
     def _secure(self, request: WSUpgradeRequest) -> bool:

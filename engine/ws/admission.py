@@ -20,6 +20,7 @@ from engine.protocol import messages
 from engine.protocol.channel import CONNECTIONS
 from engine.tasks import serve
 from engine.webhooks.emitter import Emitter
+from engine.ws.address_quota import AddressQuota
 from engine.ws.keepalive import Keepalive
 from engine.ws.refusal import Refusal
 from engine.ws.state import ADMITTED, CHECKING_ADDRESS, COUNTING, REFUSED
@@ -37,6 +38,7 @@ class Admission:
     def __init__(
         self,
         addresses: AddressLimit,
+        quota: AddressQuota,
         reporter: Reporter,
         keepalive: Keepalive,
         emitter: Emitter,
@@ -44,6 +46,7 @@ class Admission:
         activity_timeout_s: int,
     ) -> None:
         self._addresses = addresses
+        self._quota = quota
         self._reporter = reporter
         self._keepalive = keepalive
         self._emitter = emitter
@@ -55,6 +58,8 @@ class Admission:
         state = connection.state
         refusal, state.refusal = state.refusal, None
         address, state.address = state.address, None
+        if state.held_by is not None:
+            self._quota.enter(state.held_by)
         if refusal is not None:
             self._refusal.tell(connection, refusal)
         elif address is None:
@@ -77,8 +82,11 @@ class Admission:
             self._reporter.add(app.id, CONNECTIONS, None, None, app.max_connections)
 
     def take_back(self, connection: Connection) -> None:
-        """The connection is gone: it is one of the app's no more."""
+        """The connection was left: it is one of the app's and of its address's no more."""
         state = connection.state
+        if state.held_by is not None:
+            self._quota.leave(state.held_by)
+            state.held_by = None
         if state.counted:
             self._reporter.remove(connection.app.id, CONNECTIONS, None, state.on_counted)
             state.on_counted, state.counted = None, False

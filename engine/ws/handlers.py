@@ -19,7 +19,7 @@ from engine.webhooks.emitter import Emitter
 from engine.ws.admission import Admission
 from engine.ws.client_events import ClientEvents
 from engine.ws.keepalive import Keepalive
-from engine.ws.limits import count_message
+from engine.ws.limits import count_error, count_join, count_message
 from engine.ws.refusal import Refusal
 from engine.ws.signin import Signin
 from engine.ws.state import ADMITTED, CHECKING_ADDRESS, CLOSED, COUNTING, REFUSED
@@ -28,7 +28,10 @@ from engine.ws.watchlists import Watchlists
 
 
 class Handlers:
-    """Takes what `_fast.connection` passes up: opened, message, leaving, closed."""
+    """Takes what `_fast.connection` passes up: opened, message, leaving, closed.
+
+    :param max_joins_per_second: of one connection (`limits.count_join`).
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Handlers:
         keepalive: Keepalive,
         emitter: Emitter,
         refusal: Refusal,
+        max_joins_per_second: int,
     ) -> None:
         self._hub = hub
         self._admission = admission
@@ -51,6 +55,7 @@ class Handlers:
         self._keepalive = keepalive
         self._emitter = emitter
         self._refusal = refusal
+        self._max_joins_per_second = max_joins_per_second
         self._empty = asyncio.Event()
         self._empty.set()
         self._pong = text_frame(messages.PONG)
@@ -89,6 +94,7 @@ class Handlers:
                 raise PusherError(CloseCode.GENERIC, "Unknown event")
         except PusherError as error:
             self._refusal.tell(connection, error)
+            count_error(connection)
 
     def leaving(self, connection: Connection) -> None:
         """Its end is decided: it is in no channel and counts no more, however long its client keeps the socket."""
@@ -154,6 +160,7 @@ class Handlers:
         """Every frame counts as life already (C-22)."""
 
     def _on_subscribe(self, connection: Connection, message: ClientMessage) -> None:
+        count_join(connection, self._max_joins_per_second)
         self._subscriptions.subscribe(connection, messages.subscribe_request(message))
 
     def _on_unsubscribe(self, connection: Connection, message: ClientMessage) -> None:

@@ -1,16 +1,23 @@
-"""How much one connection may send and join.
+"""How much one connection may send, join, and get wrong.
 
-Costs nothing where the limit is off, as all of them are unless configured (D-10).
+What is only too fast waits, by the connection's reading being paused; an error is for what would not come right by
+waiting. Numbers that are no option say here what they were chosen from.
 """
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 
 from engine._fast.connection import Connection
 from engine._fast.hub import Hub
 from engine.errors import CloseCode, PusherError, SubscriptionError
 from engine.protocol.channel import is_server_owned
+
+#: Joins at once where channels of a connection are not limited: a page that comes back joins all it was in.
+JOINS_AT_ONCE = 1000
+#: Messages of one connection in so many seconds that may be answered with an error. A page whose authorisation has run
+#: out gets one for each of its channels; nobody's program gets thousands and goes on.
+MAX_ERRORS, ERRORS_WINDOW_S = 1000, 10
 
 
 def count_message(connection: Connection) -> bool:
@@ -19,7 +26,7 @@ def count_message(connection: Connection) -> bool:
     Raises PusherError for the first one of a window that does not; an answer to each would only add to the flood.
     """
     app, state = connection.app, connection.state
-    window = int(time.monotonic() / app.message_window_s)
+    window = int(monotonic() / app.message_window_s)
     if state.messages is None or state.messages[0] != window:
         state.messages = [window, 0]
     state.messages[1] += 1
@@ -31,10 +38,36 @@ def count_message(connection: Connection) -> bool:
     return excess <= 0
 
 
+def count_error(connection: Connection) -> None:
+    """One of its messages was answered with an error. Ends the connection (4100) when there are too many."""
+    state = connection.state
+    window = int(monotonic() / ERRORS_WINDOW_S)
+    if state.errors is None or state.errors[0] != window:
+        state.errors = [window, 0]
+    state.errors[1] += 1
+    if state.errors[1] > MAX_ERRORS:
+        connection.close(CloseCode.OVER_CAPACITY, "Too many messages that cannot be handled")
+
+
+def count_join(connection: Connection, per_second: int) -> None:
+    """One channel more is asked for; when that is too fast, the connection is read on in the next second.
+
+    :param per_second: what is allowed for long (`channel_limits.max_joins_per_second`); 0 is no limit. At once, as many
+        are as the connection may be in.
+    """
+    if not per_second:
+        return
+    state, now_s = connection.state, monotonic()
+    state.joins_until_s = max(state.joins_until_s, now_s) + 1 / per_second
+    if state.joins_until_s - now_s > (connection.app.max_channels or JOINS_AT_ONCE) / per_second:
+        connection.rest()
+
+
 def check_channels(hub: Hub, connection: Connection, name: str) -> None:
     """Raises SubscriptionError when the connection is in as many channels as the app allows, or on its way."""
     limit = connection.app.max_channels
-    if not limit:
+    # Those that are the server's own are few, and looked for only where the others might be too many.
+    if not limit or connection.channel_count + connection.state.joining_count < limit:
         return
     taken = sum(not is_server_owned(channel.name) for channel in hub.channels_of(connection))
     if taken + sum(not is_server_owned(joined) for joined in connection.state.joining()) >= limit:

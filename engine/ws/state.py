@@ -62,7 +62,6 @@ class ConnectionState:
     """Mutable state of one connection.
 
     :param refusal: why it is refused, when that is known from its request.
-    :param address: where it comes from, when the connections of that address are limited.
     """
 
     __slots__ = (
@@ -71,8 +70,11 @@ class ConnectionState:
         "_members",
         "address",
         "counted",
+        "errors",
         "event_count",
         "event_window_s",
+        "held_by",
+        "joins_until_s",
         "messages",
         "on_counted",
         "refusal",
@@ -80,10 +82,13 @@ class ConnectionState:
         "user",
     )
 
-    def __init__(self, refusal: PusherError | None = None, address: str | None = None) -> None:
+    def __init__(self, refusal: PusherError | None = None) -> None:
         self.stage: Stage = CHECKING_ADDRESS if refusal is None else REFUSED
         self.refusal = refusal
-        self.address = address
+        #: Where it comes from, when it is limited how often that address may connect.
+        self.address: str | None = None
+        #: The same when it is limited how many connections it may hold.
+        self.held_by: str | None = None
         #: By what it is admitted, while it is COUNTING.
         self.on_counted: Callable[[Answer, bool], None] | None = None
         #: It is one of the app's connections that the cluster has counted, or is about to.
@@ -94,6 +99,10 @@ class ConnectionState:
         self.event_count = 0
         #: The window of the app's limit of messages, and how many there were in it.
         self.messages: list[int] | None = None
+        #: The same of its messages that were answered with an error.
+        self.errors: list[int] | None = None
+        #: Until when its joins would have taken had each come as late as it may (monotonic).
+        self.joins_until_s = 0.0
         self._early: list[bytes] | None = None
         self._members: dict[str, Member] | None = None
         self._joining: dict[str, Joining] | None = None
@@ -118,6 +127,10 @@ class ConnectionState:
     def joining(self) -> Iterable[str]:
         """Channels that were asked for and not acknowledged yet."""
         return self._joining or ()
+
+    @property
+    def joining_count(self) -> int:
+        return len(self._joining) if self._joining is not None else 0
 
     def is_joining(self, channel: str) -> bool:
         return self._joining is not None and channel in self._joining

@@ -71,7 +71,8 @@ CASES: list[tuple[Any, str]] = [
     ({"prot": 1}, 'prot: unknown key; did you mean "port"?'),
     (
         {"websocket": {"zzz": 1}},
-        "websocket.zzz: unknown key; known here: max_backpressure, memory_threshold",
+        "websocket.zzz: unknown key; known here: max_backpressure, max_frames_per_second, max_connections_per_address, "
+        "memory_threshold",
     ),
     ({"websocket": {"max_backpresure": 1}}, 'websocket.max_backpresure: unknown key; did you mean "max_backpressure"?'),
     (apps({"enabel": True}), f'{A}.enabel: unknown key; did you mean "enabled"?'),

@@ -25,6 +25,12 @@ def limited(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def held() -> Iterator[Engine]:
+    with running({"websocket": {"max_connections_per_address": 2}}) as started:
+        yield started
+
+
 async def refused(client: PusherClient) -> int:
     error = await client.next("pusher:error")
     assert error["data"]["message"]
@@ -102,6 +108,26 @@ async def test_messages_of_a_connection(engine: Engine, unique: Callable[[str], 
         for _ in range(8):
             await client.send("pusher:ping", {})
         assert await refused(client) == 4100
+
+
+async def test_messages_without_sense_end_the_connection_that_sends_them(engine: Engine) -> None:
+    async with connected(engine.ws_url) as client, connected(engine.ws_url) as other:
+        for _ in range(1100):
+            await client.send_text("x")
+        assert await client.wait_closed() == 4100
+        await other.subscribe("room")
+
+
+def test_connections_that_an_address_holds(held: Engine) -> None:
+    async def scenario() -> None:
+        async with connected(held.ws_url) as first, connected(held.ws_url):
+            async with connected(held.ws_url, wait=False) as third:
+                assert await refused(third) == 4100
+            await first.subscribe("room")
+        async with connected(held.ws_url) as again:
+            await again.subscribe("room")
+
+    asyncio.run(scenario())
 
 
 def test_connections_of_an_address(limited: Engine) -> None:
