@@ -146,7 +146,7 @@ def _check_keys(world: World) -> None:
         kind = "internal" if channel.startswith("#") else "channels"
         expected.setdefault(f"{kind}:{APP}", {})[channel.encode()] = str(n).encode()
     for channel, users in holders.items():
-        expected[f"members:{APP}/{channel}"] = {user.encode(): b'%d {"n":1}' % n for user, n in users.items()}
+        expected[f"members:{APP}/{channel}"] = {user.encode(): b'%d 0 {"n":1}' % n for user, n in users.items()}
     names = {node.reporter.incarnation.encode() for node in world.nodes}
     found.pop("workers")
     if strangers := found.pop("turns", {}).keys() - names:

@@ -80,7 +80,7 @@ LOSING = (
     Mutation(
         "members are not announced again",
         "occupancy.local_state:LocalState.announce",
-        "local.changed.setdefault(user_id, connections[0])",
+        "self._report_again(local, user_id)",
         "pass",
         loses=True,
     ),

@@ -14,8 +14,8 @@ WORKERS = (
     Mutation(
         "members are forgotten when a report fails",
         "occupancy.local_state:LocalState.put_back",
-        "local.changed = changed | local.changed",
-        "pass",
+        "since, local.changed = local.changed, changed",
+        "since = {}",
     ),
     Mutation(
         "a worker that was given up keeps its name",
@@ -37,8 +37,8 @@ WORKERS = (
     ),
     Mutation(
         "the last connection of a member is not told to be gone",
-        "occupancy.local_state:LocalState.remove",
-        "local.changed[member.user_id] = member",
+        "occupancy.local_channel:LocalChannel.remove_member",
+        'self.note({user_id: Change(member, left="" if connections else member.socket_id)})',
         "pass",
     ),
     Mutation(
