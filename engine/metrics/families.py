@@ -75,16 +75,24 @@ class Gauge:
     def __init__(self, family: Family, levels: dict[str, float]) -> None:
         self._family = family
         self._levels = levels
-        self._now: dict[tuple[str, ...], float] = {}
+        self._keys: dict[tuple[str, ...], str] = {}
+        self._now: dict[str, float] = {}
 
     def set(self, level: float, *labels: str) -> None:
-        if labels not in self._now and len(self._now) >= MAX_SERIES:
-            labels = _others(self._family)
-        self._now[labels] = self._levels[make_key(self._family.name, labels)] = level
+        key = self._keys.get(labels) or self._make(labels)
+        self._now[key] = self._levels[key] = level
 
     def add(self, change: float, *labels: str) -> None:
         """Up or down from where it is, at first 0."""
-        self.set(self._now.get(labels, 0.0) + change, *labels)
+        key = self._keys.get(labels) or self._make(labels)
+        self._now[key] = self._levels[key] = self._now.get(key, 0.0) + change
+
+    def _make(self, labels: tuple[str, ...]) -> str:
+        """The stored key of label values that were not met before."""
+        if len(self._keys) >= MAX_SERIES:
+            return make_key(self._family.name, _others(self._family))
+        made = self._keys[labels] = make_key(self._family.name, labels)
+        return made
 
 
 class Histogram(AllSizes):

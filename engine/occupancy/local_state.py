@@ -46,7 +46,10 @@ class LocalState:
 
     def add(self, app_id: str, channel: str, member: Member | None, done: Done | None, limit: int) -> None:
         """One more subscription; see `Reporter.add`."""
-        local = self._open(app_id, channel)
+        key = app_id, channel
+        local = self._channels.get(key)
+        if local is None:
+            local = self._channels[key] = LocalChannel(app_id, channel)
         local.count += 1
         local.limit = limit
         if member is not None:
@@ -55,7 +58,7 @@ class LocalState:
             local.add_member(member)
         if done is not None:
             local.waiting.append((member.user_id if member else None, done))
-        self._touch(local)
+        self._dirty[key] = local
 
     def remove(self, app_id: str, channel: str, member: Member | None, done: Done | None) -> None:
         """One subscription less; see `Reporter.remove`."""

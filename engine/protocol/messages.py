@@ -112,7 +112,10 @@ def channel_event(event: str, channel: str, data: str) -> bytes:
 
 def channel_event_parts(event: str, data: str) -> tuple[bytes, bytes]:
     """What stands before and after the channel's `json_string`, for one event that goes to many channels."""
-    return spelled_event_parts(json_string(event), json_string(data))
+    try:
+        return b'{"event":' + orjson.dumps(event) + b',"channel":', b',"data":' + orjson.dumps(data) + b"}"
+    except TypeError:
+        return spelled_event_parts(json_string(event), json_string(data))
 
 
 def spelled_event_parts(event_json: bytes, data_json: bytes) -> tuple[bytes, bytes]:

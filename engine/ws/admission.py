@@ -56,15 +56,16 @@ class Admission:
     def begin(self, connection: Connection, replay: Replay) -> None:
         """The socket is open. :param replay: gets what has come before the connection is admitted."""
         state = connection.state
-        refusal, state.refusal = state.refusal, None
-        address, state.address = state.address, None
+        refusal, address = state.refusal, state.address
         if state.held_by is not None:
             self._quota.enter(state.held_by)
         if refusal is not None:
+            state.refusal = None
             self._refusal.tell(connection, refusal)
         elif address is None:
             self._count(connection, replay)
         else:
+            state.address = None
             decide = functools.partial(self._on_address, connection, replay)
             self._addresses.check(address, decide, connection.abort)
 
@@ -129,12 +130,14 @@ class Admission:
         if app.user_authentication:
             self._keepalive.expect_authorization(connection, app.user_authentication_timeout_s)
         self._emitter.connection_established(app, connection.socket_id)
-        for payload in state.take_early():
-            replay(connection, payload)
+        if state.early is not None:
+            early, state.early = state.early, None
+            for payload in early:
+                replay(connection, payload)
 
     def _refuse(self, connection: Connection, refusal: PusherError) -> None:
         connection.state.stage = REFUSED
-        connection.state.take_early()
+        connection.state.early = None
         self._refusal.tell(connection, refusal)
 
 

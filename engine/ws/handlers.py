@@ -71,8 +71,9 @@ class Handlers:
 
     def opened(self, connection: Connection) -> None:
         if connection.state.stage is not REFUSED:
+            if not len(self._hub):
+                self._empty.clear()
             self._hub.add(connection)
-            self._empty.clear()
         self._admission.begin(connection, self.message)
 
     def message(self, connection: Connection, payload: bytes) -> None:

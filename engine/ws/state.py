@@ -65,11 +65,11 @@ class ConnectionState:
     """
 
     __slots__ = (
-        "_early",
         "_joining",
         "_members",
         "address",
         "counted",
+        "early",
         "errors",
         "event_count",
         "event_window_s",
@@ -103,24 +103,19 @@ class ConnectionState:
         self.errors: list[int] | None = None
         #: Until when its joins would have taken had each come as late as it may (monotonic).
         self.joins_until_s = 0.0
-        self._early: list[bytes] | None = None
+        #: Messages that came before the connection was admitted, in order (C-13).
+        self.early: list[bytes] | None = None
         self._members: dict[str, Member] | None = None
         self._joining: dict[str, Joining] | None = None
 
-    # --- messages that came before the connection was admitted, in order (C-13)
-
     def keep_early(self, payload: bytes, limit: int) -> bool:
         """Whether there was room for it."""
-        if self._early is None:
-            self._early = []
-        if len(self._early) >= limit:
+        if self.early is None:
+            self.early = []
+        if len(self.early) >= limit:
             return False
-        self._early.append(payload)
+        self.early.append(payload)
         return True
-
-    def take_early(self) -> Iterable[bytes]:
-        early, self._early = self._early, None
-        return early or ()
 
     # --- subscriptions on their way
 
