@@ -10,22 +10,28 @@ from pathlib import Path
 
 #: Runs before counting begins: caches, free lists and lazily made objects belong to nobody's cost.
 WARM_UP = 20
-#: Counts taken of each case, of which the least is the function's own: a timer of the loop may fall into some of them.
+#: Counts taken of each case, of which the least is the function's own: a table that grows may fall into some of them.
 ROUNDS = 5
 
 
 class Marks:
-    """:param library: the compiled marks.c."""
+    """Needs the clock of clock.c to be preloaded. :param library: the compiled marks.c."""
 
     def __init__(self, library: Path) -> None:
+        self._preloaded = ctypes.CDLL(None)
         self._marks = ctypes.CDLL(str(library))
         self._marks.marks_store.argtypes = [ctypes.c_char_p]
 
     def begin(self) -> None:
-        """From here on valgrind is slow."""
+        """From here on valgrind is slow, and no timer falls due."""
         gc.collect()
         gc.disable()
+        self._preloaded.clock_stop()
         self._marks.marks_begin()
+
+    def end(self) -> None:
+        """Timers run again; a worker may need them to stop."""
+        self._preloaded.clock_go_on()
 
     def count(
         self, name: str, times: int, work: Callable[[], object], between: Callable[[], object] | None = None

@@ -56,6 +56,7 @@ def main(library: Path) -> None:
         subscribe(made.parts.hub, "bench-0", 1)
         requests = publish_request("bench-0") * PIPELINED
         marks.count("publish_from_gate_x16", 20, lambda: made.serve(requests, PIPELINED))
+        marks.end()
 
 
 def count_connects(marks: Marks, made: Worker) -> None:
