@@ -114,6 +114,29 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of one channel is kept: the newest events within all three bounds, and always the very newest."""
+
+    count: int
+    window_ms: int
+    bytes: int
+
+    @property
+    def forget_ms(self) -> int:
+        """A channel in which nothing was published for so long is as one in which nothing ever was."""
+        return max(2 * self.window_ms, 60_000)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRule:
+    """What is kept of the channels whose whole name the pattern matches."""
+
+    channels: re.Pattern[str]
+    retention: Retention
+    client_events: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """One application. Every limit is resolved: 0 means unlimited where a limit can be switched off.
 
@@ -154,6 +177,15 @@ class App:
     message_window_s: int = 1
     close_on_message_limit: bool = False
     endpoints: tuple[Endpoint, ...] = ()
+    #: Empty: nothing is kept of any channel.
+    history: tuple[HistoryRule, ...] = ()
+
+    def history_rule(self, channel: str) -> HistoryRule | None:
+        """The rule by which this channel's events are kept; None where they are not."""
+        for rule in self.history:
+            if rule.channels.fullmatch(channel):
+                return rule
+        return None
 
     def signed(self, data: bytes, signature: str) -> bool:
         """Whether this is the signature of `data` by a secret of the application."""

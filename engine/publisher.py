@@ -51,7 +51,7 @@ class Publisher:
         """Check all, then send all, in order; returns when every live worker will get them (D-16).
 
         Raises ApiError with nothing sent when one of them breaks a limit (H-40 to H-45), and StoreUnavailable when
-        the workers cannot be reached.
+        the workers cannot be reached, or when what is to be kept cannot be.
         """
         for publication in publications:
             _check(app, publication)
@@ -68,7 +68,10 @@ class Publisher:
                     # As it will be spelled when it comes out of the cache: a subscriber gets it once, not twice.
                     prefix, suffix = messages.channel_event_parts(event, data)
                 frame = spliced_frame(prefix, messages.json_string(channel), suffix)
-                out.append(Message(app.id, channel, frame, publication.except_socket_id))
+                message = Message(app.id, channel, frame, publication.except_socket_id)
+                if app.history and (rule := app.history_rule(channel)) is not None:
+                    message = message._replace(retention=rule.retention)
+                out.append(message)
         if cached:
             await self._remember(app, cached)
         await self._adapter.publish(out)
@@ -82,7 +85,9 @@ class Publisher:
         :param user_id: the sender's, on presence channels only (E-9).
         """
         frame = text_frame(messages.client_event(event, channel, data_json, user_id))
-        self._adapter.send(Message(app.id, channel, frame, except_socket_id))
+        rule = app.history_rule(channel)
+        retention = rule.retention if rule is not None and rule.client_events else None
+        self._adapter.send(Message(app.id, channel, frame, except_socket_id, retention))
         self._metrics.by_clients.add(1, app.id)
 
     async def _remember(self, app: App, cached: dict[str, Publication]) -> None:

@@ -31,7 +31,7 @@ class Recorder:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         self.log += [
-            ("publish", channel, excluded, json.loads(payload_of(frame))) for _, channel, frame, excluded in messages
+            ("publish", channel, excluded, json.loads(payload_of(frame))) for _, channel, frame, excluded, _ in messages
         ]
 
     def send(self, message: Message) -> None:

@@ -25,6 +25,7 @@ from engine.apps.build import build_apps
 from engine.apps.registry import MemoryAppManager
 from engine.config.loading.load import load
 from engine.control import WorkerSpec
+from engine.history.memory import MemoryHistory
 from engine.http.application import build_api
 from engine.http.health import Health
 from engine.http.routes import Api
@@ -186,13 +187,15 @@ def local_api(hub: Hub) -> Api:
     """The HTTP API alone, before a hub without other workers."""
     config = load(None, {}, 1, {"app_manager.array.apps": _APPS}).config
     metrics, cache = Metrics(), NoCache()
-    adapter = LocalAdapter(hub, lambda app_id, user_id, reconnect: None)
+    history = MemoryHistory()
+    adapter = LocalAdapter(hub, lambda app_id, user_id, reconnect: None, history)
     return build_api(
         apps=MemoryAppManager(build_apps(config)),
         publisher=Publisher(adapter, cache, metrics),
         occupancy=MemoryOccupancy(MemoryState(lambda change: None, lambda: None)),
         adapter=adapter,
         cache=cache,
+        history=history,
         limiter=MemoryRateLimiter(),
         answers=MemoryAnswers(),
         health=Health(),

@@ -5,12 +5,13 @@
     0x03  member removed  u64 version · u16 length, user id
     0x04  terminate       u8: 1 when its clients shall come back at once, else 0; the topic names the user
     0x05  total           u64 version · u32 subscriptions of the topic's channel, or of the user that it watches
+    0x06  kept event      u32 stream · u64 serial · what follows the first byte of an event
 
 All integers are big-endian. Bytes from Redis are not trusted: whatever does not fit is dropped and counted.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from engine._fast.hub cimport Channel, Hub
@@ -21,6 +22,9 @@ cdef enum:
     MEMBER_REMOVED = 3
     TERMINATE = 4
     TOTAL = 5
+    KEPT_EVENT = 6
+    #: Bytes that a kept event has before those of an event.
+    MARK = 12
 
 
 def pack_event(bytes except_socket_id not None, bytes frame not None) -> bytes:
@@ -49,7 +53,7 @@ def deliver_event(Hub hub not None, Channel channel not None, bytes envelope not
     cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope), skip
     cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(envelope)
     if size < 1 or data[0] != EVENT:
-        return False
+        return _deliver_kept(hub, channel, envelope)
     if size < 2 or size < 2 + data[1]:
         raise ValueError("event envelope cut short")
     skip = 2 + data[1]
@@ -59,6 +63,30 @@ def deliver_event(Hub hub not None, Channel channel not None, bytes envelope not
     excluded = hub.get(envelope[2:skip].decode("ascii", "replace")) if skip > 2 else None
     channel.traffic.delivered += 1
     channel.broadcast(frame, excluded, 0)
+    return True
+
+
+cdef bint _deliver_kept(Hub hub, Channel channel, bytes envelope) except -1:
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope), skip
+    cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(envelope)
+    cdef uint32_t stream = 0
+    cdef uint64_t serial = 0
+    cdef int i
+    if size < 1 or data[0] != KEPT_EVENT:
+        return False
+    if size < MARK + 2 or size < MARK + 2 + data[MARK + 1]:
+        raise ValueError("event envelope cut short")
+    for i in range(1, 5):
+        stream = (stream << 8) | data[i]
+    for i in range(5, 13):
+        serial = (serial << 8) | data[i]
+    skip = MARK + 2 + data[MARK + 1]
+    frame = envelope[skip:]
+    if not _is_text_frame(<const unsigned char*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame)):
+        raise ValueError("event envelope without a whole text frame")
+    excluded = hub.get(envelope[MARK + 2:skip].decode("ascii", "replace")) if skip > MARK + 2 else None
+    channel.traffic.delivered += 1
+    channel.deliver_kept(frame, excluded, stream, serial)
     return True
 
 

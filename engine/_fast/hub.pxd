@@ -21,12 +21,19 @@ cdef class Channel:
     cdef readonly Py_ssize_t count
     cdef Py_ssize_t capacity
     cdef list _pending     # Pending subscriptions; None when there are none, as nearly always
+    cdef dict _ahead       # Connection -> (stream, serial) that it was replayed and this worker has not heard of; or None
+    cdef uint32_t _seen_stream
+    cdef uint64_t _seen_serial
 
     cdef int add(self, Connection connection, uint64_t since) except -1
     cdef int remove(self, Connection connection, uint32_t slot) except -1
 
     # Runs for each publication; its loop runs for each subscriber: a pointer comparison and an outbox_put.
     cpdef Py_ssize_t broadcast(self, bytes frame, Connection excluded=*, uint64_t version=*) except -1
+    # The same for an event that is kept. Channels whose events are not kept never come here.
+    cpdef Py_ssize_t deliver_kept(self, bytes frame, Connection excluded, uint32_t stream, uint64_t serial) except -1
+    cdef Py_ssize_t _broadcast_behind(self, bytes frame, Connection excluded, uint32_t stream, uint64_t serial) except -1
+    cdef int _note_ahead(self, Connection connection, uint32_t stream, uint64_t serial) except -1
 
 
 cdef class Pending:
@@ -34,8 +41,10 @@ cdef class Pending:
     cdef readonly Connection connection
     cdef readonly Channel channel
     cdef list _held        # (version, frame)
+    cdef dict _marks       # place in _held -> (stream, serial) of what the history keeps; None when there is none
     cdef readonly bint cancelled, overflowed
     cdef int hold(self, bytes frame, Connection excluded, uint64_t version) except -1
+    cdef int hold_kept(self, bytes frame, Connection excluded, uint32_t stream, uint64_t serial) except -1
     cpdef cancel(self)
 
 

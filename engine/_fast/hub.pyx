@@ -98,6 +98,55 @@ cdef class Channel:
                 (<Pending>pending).hold(frame, excluded, version)
         return count
 
+    cpdef Py_ssize_t deliver_kept(
+        self, bytes frame, Connection excluded, uint32_t stream, uint64_t serial
+    ) except -1:
+        """Broadcast an event that the channel's history keeps, to those who were not given it as replayed.
+
+        :param stream: tells streams of the channel apart; :param serial: grows by one with each event of a stream.
+        """
+        cdef list pending = self._pending
+        cdef Py_ssize_t count
+        self._seen_stream, self._seen_serial = stream, serial
+        if self._ahead is None:
+            self._pending = None
+            try:
+                count = self.broadcast(frame, excluded, 0)
+            finally:
+                self._pending = pending
+        else:
+            count = self._broadcast_behind(frame, excluded, stream, serial)
+        if pending is not None:
+            for each in pending:
+                (<Pending>each).hold_kept(frame, excluded, stream, serial)
+        return count
+
+    cdef Py_ssize_t _broadcast_behind(
+        self, bytes frame, Connection excluded, uint32_t stream, uint64_t serial
+    ) except -1:
+        """Pass over whoever is ahead of this event; who is not ahead any more is forgotten."""
+        cdef dict ahead = {
+            connection: mark for connection, mark in self._ahead.items() if mark[0] == stream and mark[1] >= serial
+        }
+        cdef Py_ssize_t i, count = self.count
+        for i in range(count):
+            connection = <object>self.entries[i].connection
+            if connection is not excluded and connection not in ahead:
+                (<Connection>connection).put(<PyObject*>frame)
+        self._ahead = {
+            connection: mark for connection, mark in ahead.items() if mark[1] > serial
+        } or None
+        return count
+
+    cdef int _note_ahead(self, Connection connection, uint32_t stream, uint64_t serial) except -1:
+        """The connection was given everything up to this event, of which this worker may not have heard yet."""
+        if self._seen_stream == stream and self._seen_serial >= serial:
+            return 0
+        if self._ahead is None:
+            self._ahead = {}
+        self._ahead[connection] = (stream, serial)
+        return 0
+
     def connections(self) -> list:
         """The acknowledged subscribers now."""
         return [<object>self.entries[i].connection for i in range(self.count)]
@@ -125,13 +174,24 @@ cdef class Pending:
         self._held.append((version, frame))
         return 0
 
+    cdef int hold_kept(self, bytes frame, Connection excluded, uint32_t stream, uint64_t serial) except -1:
+        cdef Py_ssize_t before = 0 if self._held is None else len(self._held)
+        self.hold(frame, excluded, 0)
+        if self._held is not None and len(self._held) > before:
+            if self._marks is None:
+                self._marks = {}
+            self._marks[before] = (stream, serial)
+        return 0
+
     cpdef cancel(self):
         """Forget it: the client left, asked to leave, or was refused."""
         if not self.cancelled:
             self.cancelled = True
             self._detach()
 
-    def activate(self, uint64_t since, list frames not None, bytes first=None, bint provisional=False):
+    def activate(
+        self, uint64_t since, list frames not None, bytes first=None, bint provisional=False, tuple replayed=None
+    ):
         """Make the subscription live.
 
         Queues `frames` (the acknowledgement and what belongs to it), then what was held meanwhile, then goes live,
@@ -140,6 +200,8 @@ cdef class Pending:
         :param since: the roster's version; held member changes up to it are dropped.
         :param provisional: the roster may be wrong; no later correction is passed over, whatever its version.
         :param first: the cached event among `frames`, if any; a held copy of it is dropped.
+        :param replayed: stream and serial of the newest event that the history had; all up to it are among `frames`
+            or were not asked for, and do not come again.
         """
         if self.cancelled:
             return
@@ -147,12 +209,21 @@ cdef class Pending:
         self.cancelled = True
         for frame in frames:
             self.connection.send(frame)
+        if replayed is not None:
+            self._drop_replayed(replayed)
+            self.channel._note_ahead(self.connection, replayed[0], replayed[1])
         for version, frame in self._held or ():
             if version == 0 and first is not None and frame == first:
                 first = None
             elif version == 0 or version > since:
                 self.connection.send(frame)
         self.channel.add(self.connection, 0 if provisional else since)
+
+    def _drop_replayed(self, tuple replayed):
+        marks = self._marks or {}
+        dropped = {at for at, mark in marks.items() if mark[0] == replayed[0] and mark[1] <= replayed[1]}
+        if dropped:
+            self._held = [each for at, each in enumerate(self._held) if at not in dropped]
 
     def _detach(self):
         self.channel._pending.remove(self)
@@ -231,6 +302,8 @@ cdef class Hub:
         if slot < 0:
             return False
         channel.remove(connection, <uint32_t>slot)
+        if channel._ahead is not None:
+            channel._ahead.pop(connection, None)
         return True
 
     def channels_of(self, Connection connection not None) -> list:

@@ -44,7 +44,9 @@ cdef class PlainApp:
         # The answer to a limited application tells what is left.
         self.usable = app.enabled and app.max_backend_events_per_second == 0
         self.max_name, self.max_channels = app.max_event_name_length, app.max_event_channels
-        self.max_channel_name, self.max_data = app.max_channel_name_length, app.max_event_bytes
+        # Of an application that keeps the events of some channels, each name needs a closer look.
+        self.max_channel_name = 0 if app.history else app.max_channel_name_length
+        self.max_data = app.max_event_bytes
         self.max_batch = app.max_event_batch_size
 
 
@@ -134,7 +136,7 @@ cdef class PlainPublisher:
                 return False
             for j in range(event.first_channel, event.first_channel + event.channels):
                 name = &self._body.channels[j]
-                if not _is_plain_channel(name, app.max_channel_name):
+                if not _is_plain_channel(name, app.max_channel_name) and not _is_kept_nowhere(app, name):
                     return False
                 if PyBytes_GET_SIZE(app.prefix) + name.size > MAX_KEY:
                     return False
@@ -190,6 +192,13 @@ cdef bint _is_plain_channel(const Text* name, Py_ssize_t longest) except -1:
             if _begins(name, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)):
                 return False
     return True
+
+
+cdef bint _is_kept_nowhere(PlainApp app, const Text* name) except -1:
+    """A plain channel none of whose events the application's rules keep; asked where it has any."""
+    if app.max_channel_name or not _is_plain_channel(name, app.app.max_channel_name_length):
+        return False
+    return app.app.history_rule(name.at[:name.size].decode("ascii")) is None
 
 
 cdef bint _is_socket_id(Span text) noexcept:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine._fast.hub import Hub
+from engine.history.memory import MemoryHistory
 from engine.interfaces import Message
 
 
@@ -12,12 +13,14 @@ class LocalAdapter:
     """interfaces.Adapter without any other worker.
 
     :param on_terminate: called with (app id, user id, whether its clients shall come back at once).
+    :param history: keeps what is to be kept.
     """
 
     connected = True
 
-    def __init__(self, hub: Hub, on_terminate: Callable[[str, str, bool], None]) -> None:
+    def __init__(self, hub: Hub, on_terminate: Callable[[str, str, bool], None], history: MemoryHistory) -> None:
         self._hub = hub
+        self._history = history
         self._on_terminate = on_terminate
 
     async def start(self) -> None:
@@ -41,7 +44,11 @@ class LocalAdapter:
 
     def send(self, message: Message) -> None:
         found = self._hub.channel(message.app_id, message.channel)
-        if found is not None:
+        if message.retention is not None:
+            mark = self._history.keep(message.app_id, message.channel, message.retention, message.frame)
+            if found is not None:
+                found.deliver_kept(message.frame, self._hub.get(message.except_socket_id), *mark)
+        elif found is not None:
             found.broadcast(message.frame, self._hub.get(message.except_socket_id))
 
     async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from engine._fast.envelope import (
     deliver_event,
@@ -22,6 +23,7 @@ from engine._fast.envelope import (
 from engine._fast.hub import Channel, Hub
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
+from engine.history.redis import KEEP, keep_arguments
 from engine.interfaces import ClusterEvents, MemberChange, Message, TotalChange
 from engine.metrics.cluster import AdapterMetrics
 from engine.protocol.channel import user_channel, user_of
@@ -44,7 +46,11 @@ class RedisAdapter:
     :param metrics: counts what is sent here; what is received is counted by the hub (`Traffic.delivered`).
     :param topic_prefix: put before ``app/channel``.
     :param fallback_to_local: with Redis gone, deliver to this worker's own subscribers instead of refusing.
+    :param key_prefix: start of the keys of what is kept.
     """
+
+    #: With what a script publishes.
+    _publish_word = "PUBLISH"
 
     def __init__(
         self,
@@ -54,8 +60,10 @@ class RedisAdapter:
         fallback_to_local: bool,
         events: ClusterEvents,
         metrics: AdapterMetrics,
+        key_prefix: str,
     ) -> None:
         self._hub = hub
+        self._key_prefix = key_prefix
         self._prefix = topic_prefix.encode()
         self._fallback = fallback_to_local
         self._events = events
@@ -100,7 +108,8 @@ class RedisAdapter:
                 await future
             except StoreUnavailable as error:
                 self._metrics.failed.add(1, message.app_id)
-                if self._fallback:
+                # What has to be kept is not told to some and forgotten: its sender hears of it and sends it again.
+                if self._fallback and message.retention is None:
                     self._deliver_here(message)
                 else:
                     refused = error
@@ -125,7 +134,7 @@ class RedisAdapter:
                 return
             self._metrics.failed.add(1, message.app_id)
             self._metrics.lost.add(1, message.app_id)
-            if self._fallback:
+            if self._fallback and message.retention is None:
                 self._deliver_here(message)
 
         self._publish(message).add_done_callback(on_done)
@@ -145,9 +154,13 @@ class RedisAdapter:
 
     def _links(self, options: RedisOptions) -> tuple[PublishLink | ShardPublisher, SubscribeLink | ShardSubscriber]:
         return (
-            PublishLink(options, "publisher", PUBLISH_TIMEOUT_S, self._changed),
+            PublishLink(options, "publisher", PUBLISH_TIMEOUT_S, self._changed, KEEP),
             SubscribeLink(options, "subscriber", self._on_message, self._changed),
         )
+
+    def life_of(self, topic: str) -> str:
+        """The life of the data that the server has on which this topic is, "" when it is not known now."""
+        return self._publisher.life_of(topic.encode())
 
     def _topic(self, app_id: str, channel: str) -> bytes:
         return self._prefix + f"{app_id}/{channel}".encode()
@@ -155,7 +168,11 @@ class RedisAdapter:
     def _publish(self, message: Message) -> asyncio.Future[int]:
         topic = self._topic(message.app_id, message.channel)
         self._metrics.sent.add(1, message.app_id)
-        return self._publisher.publish(topic, pack_event(message.except_socket_id.encode(), message.frame))
+        envelope = pack_event(message.except_socket_id.encode(), message.frame)
+        if message.retention is None:
+            return self._publisher.publish(topic, envelope)
+        given = (self._key_prefix, topic.decode(), message.retention, envelope, self._publish_word)
+        return self._publisher.run(topic, partial(keep_arguments, *given))
 
     def _note_taken(self, app_id: str, began_s: float) -> None:
         self._metrics.resolved.add(1, app_id)

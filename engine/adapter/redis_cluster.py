@@ -11,6 +11,7 @@ from collections.abc import Callable
 from engine._fast.hub import Hub
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
+from engine.history.redis import KEEP
 from engine.interfaces import ClusterEvents
 from engine.metrics.cluster import AdapterMetrics
 from engine.protocol.channel import WATCH_PREFIX, channel_kind, is_server_owned
@@ -22,6 +23,8 @@ from engine.redis.pubsub.topology import Topology
 class RedisClusterAdapter(RedisAdapter):
     """:param announced: whether workers are told of the totals of a channel, given by app id and name."""
 
+    _publish_word = "SPUBLISH"
+
     def __init__(
         self,
         hub: Hub,
@@ -30,10 +33,11 @@ class RedisClusterAdapter(RedisAdapter):
         fallback_to_local: bool,
         events: ClusterEvents,
         metrics: AdapterMetrics,
+        key_prefix: str,
         announced: Callable[[str, str], bool],
     ) -> None:
         self._topology = Topology(options, self._follow)
-        super().__init__(hub, options, topic_prefix, fallback_to_local, events, metrics)
+        super().__init__(hub, options, topic_prefix, fallback_to_local, events, metrics, key_prefix)
         self._announced = announced
         self._told_prefix = options.beside_occupancy(topic_prefix).encode()
         self._wake_topic = self._told_prefix + b"wake"
@@ -80,7 +84,7 @@ class RedisClusterAdapter(RedisAdapter):
 
     def _links(self, options: RedisOptions) -> tuple[ShardPublisher, ShardSubscriber]:
         return (
-            ShardPublisher(options, self._topology, self._changed),
+            ShardPublisher(options, self._topology, self._changed, KEEP),
             ShardSubscriber(options, self._topology, self._on_message, self._changed),
         )
 

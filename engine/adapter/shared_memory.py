@@ -31,7 +31,8 @@ class SharedMemoryAdapter(RedisAdapter):
     """interfaces.Adapter over a shared log for events and terminations, and Redis for what its scripts tell.
 
     An event that is too long for the log, as one may be whose application was allowed longer ones after the start, goes
-    through Redis; its place among the others is then not the same for all.
+    through Redis; its place among the others is then not the same for all. So does what is kept: there the order is
+    made where it is kept, and all events of such a channel that are kept come in that order (`history/redis.py`).
 
     :param log: not yet joined.
     :param waker: this worker's eventfd.
@@ -45,10 +46,11 @@ class SharedMemoryAdapter(RedisAdapter):
         fallback_to_local: bool,
         events: ClusterEvents,
         metrics: AdapterMetrics,
+        key_prefix: str,
         log: SharedLog,
         waker: int,
     ) -> None:
-        super().__init__(hub, options, topic_prefix, fallback_to_local, events, metrics)
+        super().__init__(hub, options, topic_prefix, fallback_to_local, events, metrics, key_prefix)
         self._shared = log
         self._waker = waker
         self._again = False
@@ -84,10 +86,10 @@ class SharedMemoryAdapter(RedisAdapter):
         super().unsubscribe(app_id, channel)
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        too_long = [message for message in messages if not self._append(message)]
+        others = [message for message in messages if not self._append(message)]
         self._read()
-        if too_long:
-            await super().publish(too_long)
+        if others:
+            await super().publish(others)
 
     def send(self, message: Message) -> None:
         if self._append(message):
@@ -103,7 +105,9 @@ class SharedMemoryAdapter(RedisAdapter):
         self._read()
 
     def _append(self, message: Message) -> bool:
-        """Whether it was short enough."""
+        """Whether it was short enough, and is not to be kept."""
+        if message.retention is not None:
+            return False
         began_s = time.monotonic()
         topic = self._topic(message.app_id, message.channel)
         taken = self._shared.append(topic, pack_event(message.except_socket_id.encode(), message.frame))

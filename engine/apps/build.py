@@ -12,8 +12,19 @@ from collections import Counter
 from hashlib import sha1
 
 from engine._fast.signature import Signer
-from engine.app import App, Endpoint, Filter, HttpTarget, LambdaTarget, RetryPolicy, Target
+from engine.app import (
+    App,
+    Endpoint,
+    Filter,
+    HistoryRule,
+    HttpTarget,
+    LambdaTarget,
+    Retention,
+    RetryPolicy,
+    Target,
+)
 from engine.config.apps import AppConfig
+from engine.config.history import HistoryRuleConfig
 from engine.config.root import Config
 from engine.config.webhook_endpoint import FilterConfig, LambdaConfig, RetryOverrides, WebhookConfig
 from engine.config.webhooks import Retry, WebhooksConfig
@@ -65,6 +76,17 @@ def build_app(entry: AppConfig, config: Config) -> App:
         message_window_s=entry.message_rate_limit.decay_seconds,
         close_on_message_limit=entry.message_rate_limit.terminate_on_limit,
         endpoints=_endpoints(entry.webhooks, config.webhooks),
+        history=tuple(map(_history_rule, entry.history)),
+    )
+
+
+def _history_rule(config: HistoryRuleConfig) -> HistoryRule:
+    pattern = ".*".join(map(re.escape, config.channels.split("*")))
+    # A user's own channel has no history: nobody subscribes to it.
+    return HistoryRule(
+        re.compile(f"(?!#){pattern}"),
+        Retention(config.count, config.seconds * 1000, config.bytes),
+        client_events=config.client_events,
     )
 
 

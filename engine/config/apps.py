@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.config.base import Flag, Limit, Section, listed, text, whole, word
+from engine.config.history import HistoryRuleConfig
 from engine.config.limits import Kilobytes, MessageRateLimit, NameLength
 from engine.config.webhook_endpoint import WebhookConfig
 
@@ -53,6 +54,7 @@ class AppConfig(Section):
     enable_subscription_count: Flag = False
     allowed_origins: Annotated[tuple[Origin, ...], listed(split=True)] = ()
     message_rate_limit: MessageRateLimit = MessageRateLimit()
+    history: Annotated[tuple[HistoryRuleConfig, ...], listed()] = ()
     webhooks: Annotated[tuple[WebhookConfig, ...], listed()] = ()
 
 

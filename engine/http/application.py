@@ -23,11 +23,20 @@ from engine.http.channels import Channels
 from engine.http.cors import Cors
 from engine.http.events import Events
 from engine.http.health import Health, HealthPages
+from engine.http.history import History
 from engine.http.idempotency import Idempotency
 from engine.http.request import ApiResponse, failed, invalid
 from engine.http.routes import Api
 from engine.http.users import UserConnections
-from engine.interfaces import Adapter, AppManager, CacheStore, IdempotencyStore, OccupancyStore, RateLimiter
+from engine.interfaces import (
+    Adapter,
+    AppManager,
+    CacheStore,
+    HistoryStore,
+    IdempotencyStore,
+    OccupancyStore,
+    RateLimiter,
+)
 from engine.metrics.metrics import Metrics
 from engine.protocol.address import caller_address
 from engine.publisher import Publisher
@@ -51,6 +60,7 @@ def build_api(
     occupancy: OccupancyStore,
     adapter: Adapter,
     cache: CacheStore,
+    history: HistoryStore,
     limiter: RateLimiter,
     answers: IdempotencyStore,
     health: Health,
@@ -67,6 +77,7 @@ def build_api(
         access,
         Events(access, publisher, occupancy, Idempotency(answers, idempotency, metrics)),
         Channels(access, occupancy, cache),
+        History(access, history),
         UserConnections(access, adapter),
         HealthPages(apps, health, config),
         limiter,

@@ -17,6 +17,7 @@ from engine.http.auth import Access, checked
 from engine.http.channels import Channels
 from engine.http.events import Events
 from engine.http.health import HealthPages
+from engine.http.history import History
 from engine.http.request import ApiRequest, ApiResponse, failed
 from engine.http.users import UserConnections
 from engine.interfaces import RateLimiter
@@ -39,6 +40,7 @@ class Api:
         access: Access,
         events: Events,
         channels: Channels,
+        history: History,
         users: UserConnections,
         health: HealthPages,
         limiter: RateLimiter,
@@ -58,6 +60,10 @@ class Api:
             ("GET", "/apps/{}/channels", channels.list),
             ("GET", "/apps/{}/channels/{}", channels.show),
             ("GET", "/apps/{}/channels/{}/users", channels.users),
+            ("GET", "/apps/{}/channels/{}/history", history.page),
+            ("GET", "/apps/{}/channels/{}/history/state", history.state),
+            ("POST", "/apps/{}/channels/{}/history/reset", history.reset),
+            ("POST", "/apps/{}/channels/{}/history/purge", history.purge),
             ("POST", "/apps/{}/users/{}/terminate_connections", users.terminate),
             ("POST", "/apps/{}/users/{}/force_reconnect", users.force_reconnect),
             ("POST", "/users/{}/terminate_connections", users.terminate_by_key),

@@ -9,6 +9,15 @@ from engine.interfaces.adapter import ClusterEvents as ClusterEvents
 from engine.interfaces.adapter import Message as Message
 from engine.interfaces.apps import AppManager as AppManager
 from engine.interfaces.apps import AppSource as AppSource
+from engine.interfaces.history import Bounds as Bounds
+from engine.interfaces.history import HistoryStore as HistoryStore
+from engine.interfaces.history import Kept as Kept
+from engine.interfaces.history import Page as Page
+from engine.interfaces.history import PageQuery as PageQuery
+from engine.interfaces.history import Purged as Purged
+from engine.interfaces.history import Replayed as Replayed
+from engine.interfaces.history import ReplayQuery as ReplayQuery
+from engine.interfaces.history import Stream as Stream
 from engine.interfaces.occupancy import Answer as Answer
 from engine.interfaces.occupancy import Due as Due
 from engine.interfaces.occupancy import Interest as Interest

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from engine.app import Retention
 from engine.interfaces.occupancy import MemberChange, TotalChange
 
 
@@ -13,12 +14,14 @@ class Message(NamedTuple):
     """A finished frame for the subscribers of one channel.
 
     :param except_socket_id: the connection that gets nothing, or "".
+    :param retention: it is kept in the channel's history, within these bounds, or not delivered to anybody.
     """
 
     app_id: str
     channel: str
     frame: bytes
     except_socket_id: str = ""
+    retention: Retention | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ class Adapter(Protocol):
     async def publish(self, messages: Sequence[Message]) -> None:
         """Send messages in order; returns when every live worker will get them.
 
-        Raises StoreUnavailable where that cannot be promised and the configuration forbids local delivery."""
+        Raises StoreUnavailable where that cannot be promised and the configuration forbids local delivery; always for
+        a message that should have been kept and may not be."""
 
     def send(self, message: Message) -> None:
         """The same for one message whose sender waits for nothing (client events). Order with `publish` is kept."""

@@ -17,11 +17,14 @@ from engine.adapter.redis_cluster import RedisClusterAdapter
 from engine.adapter.shared_memory import SharedMemoryAdapter
 from engine.config.redis import RedisOptions
 from engine.control import WorkerSpec
+from engine.history.memory import MemoryHistory
+from engine.history.redis import RedisHistory
 from engine.interfaces import (
     Adapter,
     AppSource,
     CacheStore,
     ClusterEvents,
+    HistoryStore,
     IdempotencyStore,
     OccupancyStore,
     RateLimiter,
@@ -65,8 +68,8 @@ class Drivers:
     def occupancy(self, events: ClusterEvents) -> OccupancyStore:
         return _OCCUPANCY[self._words.adapter](self, events)
 
-    def adapter(self, hub: Hub, events: ClusterEvents, announced: Announced) -> Adapter:
-        """:param announced: whether workers are told of the totals of a channel."""
+    def adapter(self, hub: Hub, events: ClusterEvents, announced: Announced) -> tuple[Adapter, HistoryStore]:
+        """The adapter, and what it keeps. :param announced: whether workers are told of the totals of a channel."""
         return _ADAPTERS[self._words.adapter](self, hub, events, announced)
 
     def cache(self) -> CacheStore:
@@ -116,26 +119,30 @@ def _memory_occupancy(on: Drivers, events: ClusterEvents) -> OccupancyStore:
     return MemoryOccupancy(MemoryState(*told, on_total_change=events.on_total_change, metrics=on.metrics))
 
 
-def _redis_adapter(on: Drivers, hub: Hub, events: ClusterEvents, announced: Announced) -> Adapter:
+def _redis_adapter(on: Drivers, hub: Hub, events: ClusterEvents, announced: Announced) -> tuple[Adapter, HistoryStore]:
     """One server, a cluster, or the log of one host."""
-    config = on.config.adapter
-    given = (hub, on.options, config.redis.prefix, config.fallback_to_local, events, on.metrics.adapter)
+    config, key_prefix = on.config.adapter, on.config.database.redis.key_prefix
+    given = (hub, on.options, config.redis.prefix, config.fallback_to_local, events, on.metrics.adapter, key_prefix)
+    adapter: RedisAdapter
     if on.options.nodes:
-        return RedisClusterAdapter(*given, announced)
-    if on.log is not None:
-        return SharedMemoryAdapter(*given, *on.log)
-    return RedisAdapter(*given)
+        adapter = RedisClusterAdapter(*given, announced)
+    elif on.log is not None:
+        adapter = SharedMemoryAdapter(*given, *on.log)
+    else:
+        adapter = RedisAdapter(*given)
+    return adapter, RedisHistory(on.redis, key_prefix, config.redis.prefix, adapter.life_of)
 
 
-def _local_adapter(_: Drivers, hub: Hub, events: ClusterEvents, __: Announced) -> Adapter:
-    return LocalAdapter(hub, events.on_terminate)
+def _local_adapter(_: Drivers, hub: Hub, events: ClusterEvents, __: Announced) -> tuple[Adapter, HistoryStore]:
+    history = MemoryHistory()
+    return LocalAdapter(hub, events.on_terminate, history), history
 
 
 _OCCUPANCY: dict[str, Callable[[Drivers, ClusterEvents], OccupancyStore]] = {
     "local": _memory_occupancy,
     "redis": _redis_occupancy,
 }
-_ADAPTERS: dict[str, Callable[[Drivers, Hub, ClusterEvents, Announced], Adapter]] = {
+_ADAPTERS: dict[str, Callable[[Drivers, Hub, ClusterEvents, Announced], tuple[Adapter, HistoryStore]]] = {
     "local": _local_adapter,
     "redis": _redis_adapter,
 }

@@ -155,7 +155,7 @@ class Parts:
         self.reporter = Reporter(
             self._store, self._interest_of, outages.on_store, outages.on_resyncing, outages.on_roster, heartbeat_s
         )
-        self.adapter = self._drivers.adapter(
+        self.adapter, self._history = self._drivers.adapter(
             hub, events, lambda app_id, channel: self._interest_of(app_id, channel).announced
         )
         self._watchlists = Watchlists(hub, self.adapter, self._store)
@@ -275,6 +275,7 @@ class Parts:
             occupancy=self._store,
             adapter=self.adapter,
             cache=self._cache,
+            history=self._history,
             limiter=self._limiter,
             answers=self._drivers.answers(),
             health=self.health,

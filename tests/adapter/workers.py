@@ -53,7 +53,7 @@ class AdapterWorker:
             on_connected=self.states.append,
             on_missed=self.missed.append,
         )
-        given = (server.hub, options, prefix, fallback, events, self.metrics.adapter)
+        given = (server.hub, options, prefix, fallback, events, self.metrics.adapter, prefix)
         self.adapter: RedisAdapter
         if log is not None:
             self.adapter = SharedMemoryAdapter(*given, log.open(number), log.wakers[number])

@@ -180,6 +180,25 @@ CASES: list[tuple[Any, str]] = [
         apps({"allowed_origins": ["a b"]}),
         f'{A}.allowed_origins[0]: "a b" is not valid; an origin such as https://a.example',
     ),
+    # history
+    (apps(APP | {"history": [{"count": 5}]}), f"{A}.history[0].channels: is missing"),
+    (
+        apps(APP | {"history": [{"channels": "#server-to-user-*"}]}),
+        f'{A}.history[0].channels: "#server-to-user-*" is not valid; a channel\'s name, in which * stands for any '
+        "characters, such as private-orders-*",
+    ),
+    (
+        apps(APP | {"history": [{"channels": "a", "count": 10_001}]}),
+        f"{A}.history[0].count: 10001 is out of range; allowed: 1 to 10000",
+    ),
+    (
+        apps(APP | {"history": [{"channels": "a", "bytes": 1023}]}),
+        f"{A}.history[0].bytes: 1023 is out of range; allowed: 1024 to 67108864",
+    ),
+    (
+        apps(APP | {"history": [{"channels": "a", "second": 5}]}),
+        f'{A}.history[0].second: unknown key; did you mean "seconds"?',
+    ),
     # webhooks
     (hook(url=None), f"{W}: has no target; allowed: one of url, lambda, lambda_function"),
     (

@@ -12,7 +12,7 @@ from typing import Any
 from tests.conformance.match import ANY, JsonText
 
 #: Applications that rules are played on; `topologies.py` configures them, another server has ``main`` only.
-MAIN, LIMITED, QUIET, DISABLED, ORIGINS, COUNTED, FULL, PAUSED, SECURE = (
+MAIN, LIMITED, QUIET, DISABLED, ORIGINS, COUNTED, FULL, PAUSED, SECURE, KEPT = (
     "main",
     "limited",
     "quiet",
@@ -22,6 +22,7 @@ MAIN, LIMITED, QUIET, DISABLED, ORIGINS, COUNTED, FULL, PAUSED, SECURE = (
     "full",
     "paused",
     "secure",
+    "kept",
 )
 NO_DATA = object()
 
@@ -242,7 +243,7 @@ def publish(channels: Any, event: str = "e", data: Any = "{}", **more: Any) -> C
 
 def get(path: str, answer: Any = ANY, status: int = 200, **more: Any) -> Call:
     info = {name: str(more.pop(name)) for name in ("info", "filter_by_prefix") if name in more}
-    return Call("GET", path, None, (status,), answer, info, **more)
+    return Call("GET", path, None, (status,), answer, more.pop("params", {}) | info, **more)
 
 
 def post(path: str, body: Any, status: int = 200, answer: Any = ANY, **more: Any) -> Call:

@@ -8,6 +8,7 @@ from tests.conformance.tables import (
     connecting,
     delivering,
     frames,
+    history,
     libraries,
     names,
     presence,
@@ -30,6 +31,7 @@ SECTIONS: dict[str, tuple[Rule, ...]] = {
     "users": users.RULES,
     "publishing": publishing.RULES,
     "reading": reading.RULES,
+    "history": history.RULES,
     "signing": signing.RULES,
     "refusing": refusing.RULES,
     "libraries": libraries.RULES,
@@ -39,7 +41,7 @@ RULES: tuple[Rule, ...] = tuple(each for rules in SECTIONS.values() for each in 
 _PROSE = "says what others do, or where text comes from; nothing to ask a server"
 _CLIENT = "is about a client library"
 #: The last number of each letter in docs/protocol.md 1 to 5.
-NUMBERED = {"C": 34, "N": 40, "E": 10, "U": 16, "H": 66}
+NUMBERED = {"C": 34, "N": 40, "E": 10, "U": 16, "H": 74}
 ELSEWHERE: dict[str, str] = {
     "C-8": "needs a server that drains: tests/integration/test_shutdown.py",
     "C-9": _CLIENT,
@@ -65,4 +67,5 @@ ELSEWHERE: dict[str, str] = {
     "H-63": "is on another port: tests/metrics",
     "H-64": _PROSE,
     "H-65": _PROSE,
+    "H-74": "needs a server without its Redis: tests/integration/test_history.py",
 }

@@ -35,6 +35,14 @@ APPS: dict[str, dict[str, Any]] = {
     rule.COUNTED: _USUAL | {"enable_subscription_count": True},
     rule.FULL: {"max_connections": 1},
     rule.SECURE: {"tls_only": True},
+    rule.KEPT: _USUAL
+    | {
+        "history": [
+            {"channels": "little-*", "count": 2},
+            {"channels": "private-talk-*", "client_events": True},
+            {"channels": "*-kept-*"},
+        ]
+    },
     rule.PAUSED: {"max_backend_events_per_second": 2, "max_read_requests_per_second": 2},
 }
 

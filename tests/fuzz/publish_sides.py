@@ -21,6 +21,7 @@ from engine._fast.queues import FlushQueue
 from engine.adapter.local import LocalAdapter
 from engine.apps.registry import MemoryAppManager
 from engine.config.server import CorsConfig
+from engine.history.memory import MemoryHistory
 from engine.http.fast_path import FastPath
 from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
@@ -94,7 +95,7 @@ class Side:
         self._serving = serving = Serving(*APPS)
         apps = MemoryAppManager(APPS)
         serving.api._access._apps = apps  # type: ignore[assignment]
-        serving.publisher._adapter = LocalAdapter(self._hub, lambda *_: None)
+        serving.publisher._adapter = LocalAdapter(self._hub, lambda *_: None, MemoryHistory())
         durations = Metrics().http.duration_s
         publisher = (
             PlainPublisher(apps, self._hub, "", lambda: float(NOW_S), TIMESTAMP_WINDOW_S, durations) if plain else None

@@ -18,6 +18,7 @@ from engine.apps.registry import MemoryAppManager
 from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import StoreUnavailable
+from engine.history.memory import MemoryHistory
 from engine.http.application import build_api, build_application, build_runner
 from engine.http.request import ApiResponse
 from engine.interfaces import MemberReport, Message, RateDecision, Report
@@ -47,7 +48,8 @@ class Reply(NamedTuple):
 class Adapter:
     """Remembers what was sent: (channel, event, data, excluded socket id)."""
 
-    def __init__(self) -> None:
+    def __init__(self, history: MemoryHistory) -> None:
+        self.history = history
         self.sent: list[tuple[str, str, str, str]] = []
         self.terminated: list[tuple[str, ...]] = []
         self.gone = False
@@ -58,7 +60,9 @@ class Adapter:
             raise RuntimeError("a mistake of ours")
         if self.gone:
             raise StoreUnavailable("gone")
-        for _, channel, frame, except_socket_id in messages:
+        for app_id, channel, frame, except_socket_id, retention in messages:
+            if retention is not None:
+                self.history.keep(app_id, channel, retention, frame)
             event = json.loads(payload_of(frame))
             assert event["channel"] == channel
             self.sent.append((channel, event["event"], event["data"], except_socket_id))
@@ -125,7 +129,8 @@ class Serving:
         self.cors = cors or CorsConfig()
         self.limit = limit or RateLimit()
         self.metrics = Metrics()
-        self.adapter = Adapter()
+        self.history = MemoryHistory()
+        self.adapter = Adapter(self.history)
         self.cache = MemoryCache(100)
         self.occupancy = Occupancy(MemoryState(lambda change: None, lambda: None))
         self.answers = MemoryAnswers()
@@ -139,6 +144,7 @@ class Serving:
             occupancy=self.occupancy,
             adapter=self.adapter,  # type: ignore[arg-type]
             cache=self.cache,
+            history=self.history,
             limiter=self.limiter,
             answers=self.answers,
             health=self.health,

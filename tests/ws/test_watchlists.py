@@ -11,6 +11,7 @@ import pytest
 from engine._fast.connection import Connection
 from engine.adapter.local import LocalAdapter
 from engine.errors import StoreUnavailable
+from engine.history.memory import MemoryHistory
 from engine.interfaces import Report, TotalChange
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryState
@@ -51,7 +52,7 @@ class WatchingWorker:
         self.deaf = False
         self.cluster = MemoryState(lambda _: None, lambda: None, on_total_change=self._changed)
         self.store = FailingStore(self.cluster)
-        self.watchlists = Watchlists(made.hub, LocalAdapter(made.hub, lambda *_: None), self.store)
+        self.watchlists = Watchlists(made.hub, LocalAdapter(made.hub, lambda *_: None, MemoryHistory()), self.store)
 
     async def sign_in(self, user: str, there: bool = True) -> None:
         """Somewhere else in the cluster, or the end of it."""

@@ -150,6 +150,8 @@ _PASSED_OVER: dict[str, tuple[str, ...]] = {
 }
 #: Option -> why it is passed over.
 IGNORED: dict[str, str] = {option: why for why, options in _PASSED_OVER.items() for option in options}
+#: Objects in Sockudo's files, lists here: those are options of ours.
+LISTS_OF_OURS = {f"{_APP}.history"}
 #: Option -> why it cannot be used. Where it says nothing (null, false, empty), or only names the one Redis again, it is
 #: dropped without a word.
 REFUSED: dict[str, str] = {
@@ -209,7 +211,9 @@ def _walk(
     elif isinstance(value, dict):
         for key in list(value):
             here, name = (*path, key), f"{pattern}.{key}".removeprefix(".")
-            if name in IGNORED:
+            if name in LISTS_OF_OURS and isinstance(value[key], list):
+                _walk(value[key], here, name, mistakes, ignored, one_redis)
+            elif name in IGNORED:
                 ignored.setdefault(IGNORED[name], []).extend(dict.fromkeys(_as_written(value.pop(key), here, mistakes)))
             elif name in REFUSED:
                 found = value.pop(key)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import Callable
 from typing import Any, cast
@@ -16,6 +17,7 @@ import hiredis
 
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
+from engine.redis.scripts import Script
 from engine.redis.sentinel import MasterFinder
 from engine.tasks import cancel, spawn
 
@@ -28,6 +30,9 @@ RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
 #: With Sentinel, how often it is asked whether the master is still the same: one that was cut off does not know.
 ASK_EVERY_S = 2.0
 
+#: In INFO. It changes with every start and every fail-over, which may each lose what was written last.
+_LIFE = re.compile(rb"^master_replid:([0-9a-f]{40})\r?$", re.MULTILINE)
+
 _log = logging.getLogger(__name__)
 
 
@@ -36,14 +41,26 @@ class RedisLink(asyncio.Protocol):
 
     :param name: for logs and CLIENT LIST.
     :param on_change: called with True and False as the connection comes and goes.
+    :param script: loaded with each connection, so that EVALSHA finds it.
+    :ivar life: of that server's data, with a script only: another one when it was started again or has become the
+        master; "" where it does not say.
     """
 
-    def __init__(self, options: RedisOptions, name: str, on_change: Callable[[bool], None] | None = None) -> None:
+    life = ""
+
+    def __init__(
+        self,
+        options: RedisOptions,
+        name: str,
+        on_change: Callable[[bool], None] | None = None,
+        script: Script | None = None,
+    ) -> None:
         self._options = options
         self._finder = MasterFinder(options) if options.sentinels else None
         self._asked_at = 0.0
         self._name = name
         self._on_change = on_change
+        self._script = script
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader()
         self._out: list[bytes] = []
@@ -186,6 +203,8 @@ class RedisLink(asyncio.Protocol):
             commands.append(("SELECT", options.db))
         # Sentinel may not know yet, or not any more.
         commands.append(("PING",) if self._finder is None else ("ROLE",))
+        if self._script is not None:
+            commands += [("SCRIPT", "LOAD", self._script.source), ("INFO", "replication")]
         self._greeting = len(commands)
         for command in commands:
             self.send(*command)
@@ -225,12 +244,19 @@ class RedisLink(asyncio.Protocol):
         assert self._ready is not None
         if self._ready.done():
             return
-        if isinstance(reply, hiredis.ReplyError):
+        # What a script needs comes last, and a server that refuses that serves all else.
+        behind = 0 if self._script is None else 2
+        if self._greeting < behind:
+            if self._greeting == 0:
+                found = _LIFE.search(reply) if isinstance(reply, bytes) else None
+                self.life = found[1].decode() if found else ""
+                self._ready.set_result(None)
+        elif isinstance(reply, hiredis.ReplyError):
             self._ready.set_exception(StoreUnavailable(str(reply)))
-        elif self._greeting == 0:
+        elif self._greeting == behind:
             if isinstance(reply, list) and reply[:1] != [b"master"]:
                 self._ready.set_exception(StoreUnavailable("it is not the master"))
-            else:
+            elif not behind:
                 self._ready.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,4 +1,5 @@
-"""PUBLISH commands of a loop turn in one write, each with its answer to wait for."""
+"""PUBLISH commands of a loop turn in one write, each with its answer to wait for; and what a script publishes, in line
+with them."""
 
 from __future__ import annotations
 
@@ -10,22 +11,34 @@ from typing import Any
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.redis.pubsub.link import RedisLink
+from engine.redis.scripts import Script
+
+#: Makes a script's arguments, number of keys first, for the life of the server that it will run on.
+Arguments = Callable[[str], tuple[bytes | str | int, ...]]
 
 
 class PublishLink(RedisLink):
     """PUBLISH, with one future for each command, resolved in order.
 
     :param timeout_s: how long a publish waits for its reply before it counts as not taken, give or take a ping.
+    :param script: what `run` runs.
     """
 
     def __init__(
-        self, options: RedisOptions, name: str, timeout_s: float, on_change: Callable[[bool], None] | None = None
+        self,
+        options: RedisOptions,
+        name: str,
+        timeout_s: float,
+        on_change: Callable[[bool], None] | None = None,
+        script: Script | None = None,
     ) -> None:
-        super().__init__(options, name, on_change)
+        super().__init__(options, name, on_change, script)
         self._timeout_s = timeout_s
         #: Future (None: nobody asks for that reply) and when it was sent. One look at the oldest with every ping costs
         #: less than a timer for each publish.
         self._waiting: deque[tuple[asyncio.Future[int] | None, float]] = deque()
+        #: Scripts that were not answered yet.
+        self._running: dict[asyncio.Future[int], Arguments] = {}
 
     def publish(self, topic: bytes, message: bytes) -> asyncio.Future[int]:
         """The future gives how many connections got it, or raises StoreUnavailable."""
@@ -36,6 +49,24 @@ class PublishLink(RedisLink):
         else:
             future.set_exception(StoreUnavailable("no connection to Redis"))
         return future
+
+    def run(self, topic: bytes, arguments: Arguments) -> asyncio.Future[int]:
+        """Run the script in line with what is published; the future as with `publish`.
+
+        :param topic: whose server it runs on, where there are several."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        if self.connected and self._script is not None:
+            self._running[future] = arguments
+            future.add_done_callback(self._running.pop)
+            self._waiting.append((future, self._loop.time()))
+            super().send(b"EVALSHA", self._script.sha, *arguments(self.life))
+        else:
+            future.set_exception(StoreUnavailable("no connection to Redis"))
+        return future
+
+    def life_of(self, topic: bytes) -> str:
+        """The life of the server that has the topic, "" when that is not known now."""
+        return self.life if self.connected else ""
 
     def send(self, *command: bytes | str | int) -> None:
         if not self._greeting:
@@ -48,6 +79,10 @@ class PublishLink(RedisLink):
             return
         if isinstance(reply, int):
             future.set_result(reply)
+        elif future in self._running and str(reply).startswith("NOSCRIPT") and self._script is not None:
+            # Somebody has emptied the server's scripts since the connection was made.
+            self._waiting.append((future, self._loop.time()))
+            super().send(b"EVAL", self._script.source, *self._running[future](self.life))
         else:
             future.set_exception(StoreUnavailable(str(reply)))
 

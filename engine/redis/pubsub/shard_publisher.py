@@ -18,7 +18,9 @@ from redis.crc import key_slot
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
 from engine.redis.pubsub.link import RedisLink
+from engine.redis.pubsub.publisher import Arguments
 from engine.redis.pubsub.topology import Topology
+from engine.redis.scripts import Script
 
 #: How long all that is published to a slot waits after it got another master. Subscribers learn of that within
 #: milliseconds from the node that lost the slot, or from their broken connection to it, and subscribe at the new one.
@@ -41,6 +43,8 @@ class Parcel:
     slot: int
     future: asyncio.Future[int]
     give_up_at: float
+    #: Of the script that publishes it, if one does.
+    arguments: Arguments | None = None
     number: int = field(default_factory=lambda: next(_numbers))
 
     def fail(self, reason: str) -> None:
@@ -52,10 +56,18 @@ class ShardPublisher:
     """The cluster's `PublishLink`.
 
     :param topology: started before this and stopped after it; whoever owns it calls `follow` after each refresh.
+    :param script: what `run` runs.
     """
 
-    def __init__(self, options: RedisOptions, topology: Topology, on_change: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        options: RedisOptions,
+        topology: Topology,
+        on_change: Callable[[bool], None],
+        script: Script | None = None,
+    ) -> None:
         self._options = options
+        self._script = script
         self._topology = topology
         self._on_change = on_change
         self._links: dict[Node, _Link] = {}
@@ -85,13 +97,17 @@ class ShardPublisher:
 
     def publish(self, topic: bytes, message: bytes) -> asyncio.Future[int]:
         """The future gives how many connections to that node got it, or raises StoreUnavailable."""
-        future: asyncio.Future[int] = self._loop.create_future()
-        parcel = Parcel(topic, message, key_slot(topic), future, self._loop.time() + PATIENCE_S)
-        if parcel.slot in self._held:
-            self._hold(parcel)
-        else:
-            self._send(parcel)
-        return future
+        return self._take(topic, message, None)
+
+    def run(self, topic: bytes, arguments: Arguments) -> asyncio.Future[int]:
+        """The same as `PublishLink.run`."""
+        return self._take(topic, b"", arguments)
+
+    def life_of(self, topic: bytes) -> str:
+        """The same as `PublishLink.life_of`."""
+        node = self._topology.master(key_slot(topic))
+        link = None if node is None else self._links.get(node)
+        return link.life if link is not None and link.connected else ""
 
     def follow(self, moved: Iterable[int]) -> None:
         """The topology is fresh."""
@@ -109,9 +125,18 @@ class ShardPublisher:
 
     # --- inside
 
+    def _take(self, topic: bytes, message: bytes, arguments: Arguments | None) -> asyncio.Future[int]:
+        future: asyncio.Future[int] = self._loop.create_future()
+        parcel = Parcel(topic, message, key_slot(topic), future, self._loop.time() + PATIENCE_S, arguments)
+        if parcel.slot in self._held:
+            self._hold(parcel)
+        else:
+            self._send(parcel)
+        return future
+
     def _link(self, node: Node) -> _Link:
         options = replace(self._options, host=node.host, port=node.port, nodes=())
-        return _Link(options, f"publisher {node}", self._on_link, self._on_moved)
+        return _Link(options, f"publisher {node}", self._on_link, self._on_moved, self._script)
 
     def _send(self, parcel: Parcel) -> None:
         node = self._topology.master(parcel.slot)
@@ -170,14 +195,19 @@ class _Link(RedisLink):
         name: str,
         on_change: Callable[[bool], None],
         on_moved: Callable[[Parcel], None],
+        script: Script | None,
     ) -> None:
-        super().__init__(options, name, on_change)
+        super().__init__(options, name, on_change, script)
         self._on_moved = on_moved
         self._waiting: deque[Parcel | None] = deque()
 
     def carry(self, parcel: Parcel) -> None:
         self._waiting.append(parcel)
-        super().send(b"SPUBLISH", parcel.topic, parcel.message)
+        if parcel.arguments is None:
+            super().send(b"SPUBLISH", parcel.topic, parcel.message)
+        else:
+            assert self._script is not None
+            super().send(b"EVALSHA", self._script.sha, *parcel.arguments(self.life))
 
     def send(self, *command: bytes | str | int) -> None:
         if not self._greeting:
@@ -191,8 +221,11 @@ class _Link(RedisLink):
         if isinstance(reply, int):
             if not parcel.future.done():
                 parcel.future.set_result(reply)
-        elif str(reply).startswith("MOVED "):
+        elif str(reply).startswith("MOVED ") or (parcel.arguments is not None and _is_moving(str(reply))):
             self._on_moved(parcel)
+        elif parcel.arguments is not None and self._script is not None and str(reply).startswith("NOSCRIPT"):
+            self._waiting.append(parcel)
+            super().send(b"EVAL", self._script.source, *parcel.arguments(self.life))
         else:
             parcel.fail(str(reply))
 
@@ -212,6 +245,11 @@ class _Link(RedisLink):
         for parcel in waiting:
             if parcel is not None:
                 parcel.fail("connection to Redis lost")
+
+
+def _is_moving(error: str) -> bool:
+    """The keys of a script are on their way to another node: it is run when they have arrived, or given up."""
+    return error.startswith(("ASK ", "TRYAGAIN"))
 
 
 async def start_or_begin(link: RedisLink) -> None:

@@ -154,3 +154,12 @@ def test_a_nested_policy_is_flattened() -> None:
     assert (app.max_connections, app.enable_client_messages, app.allowed_origins) == (9, True, ("*",))
     assert len(app.webhooks) == 1
     assert found.warnings[0].endswith(": app_manager.array.apps[0].policy.channels.channel_namespaces")
+
+
+def test_an_application_has_history_of_ours_or_of_sockudos() -> None:
+    ours = loaded(apps({"history": [{"channels": "a"}]}))
+    assert [rule.channels for rule in ours.config.app_manager.array.apps[0].history] == ["a"]
+    assert ours.warnings == ()
+    theirs = loaded(apps({"history": {"enabled": True}}))
+    assert theirs.config.app_manager.array.apps[0].history == ()
+    assert len(theirs.warnings) == 1
