@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Environment variables (PORT, REDIS_URL, …) win over the file, and options given here over both.",
     )
     parser.set_defaults(run=_serve)
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -79,7 +80,22 @@ def _parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=_convert)
     convert.add_argument("file", metavar="FILE", type=Path)
     convert.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to (default: standard output)")
+    _command(commands, "restart", _tell, "replace the running engine by what is installed now, in place", url=False)
+    rebalance = _command(commands, "rebalance", _tell, "send some of its clients to other nodes", url=False)
+    rebalance.add_argument("--percent", metavar="N", type=_percent, required=True, help="so many of its clients")
     return parser
+
+
+class _Version(argparse.Action):
+    """Asked for only when somebody wants to know: looking it up takes a while."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
+        try:
+            parser.exit(0, f"engine {metadata.version('engine')}\n")
+        except metadata.PackageNotFoundError:
+            parser.exit(0, "engine, from its source and not installed\n")
 
 
 def _add_webhooks(command: argparse.ArgumentParser) -> None:
@@ -108,7 +124,7 @@ def _command(
     url: bool,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, command=name)
     # Suppressed defaults: an absent option must not undo the same option in front of the command.
     command.add_argument(
         "--config", metavar="FILE", type=Path, default=argparse.SUPPRESS, help="the server's configuration"
@@ -123,6 +139,10 @@ def _serve(args: argparse.Namespace) -> int:
     # Before the file is read: a SIGHUP that comes too early must not end what has not begun.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loaded = _load(args)
+    from engine.supervisor.handover import tried
+
+    if tried(loaded, args.workers):
+        return 0
     from engine.supervisor.supervisor import Supervisor
 
     return Supervisor(loaded, args.workers, lambda: _load(args)).run()
@@ -177,6 +197,13 @@ def _test(args: argparse.Namespace) -> int:
     return try_out(config, choose_app(apps, args.app))
 
 
+def _tell(args: argparse.Namespace) -> int:
+    from engine.cli.running import tell
+
+    words = [args.command, *([str(args.percent)] if args.command == "rebalance" else [])]
+    return tell(_load(args).config, words)
+
+
 def _check(args: argparse.Namespace) -> int:
     from engine.cli.config import check_config
 
@@ -208,6 +235,10 @@ def _workers(text: str) -> int:
 
 def _count(text: str) -> int:
     return _whole(text, 1, 1024)
+
+
+def _percent(text: str) -> int:
+    return _whole(text, 1, 100)
 
 
 def _port(text: str) -> int:

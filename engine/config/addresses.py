@@ -22,3 +22,10 @@ def metrics_url(config: Config) -> str:
 def authority(host: str, port: int) -> str:
     """``host:port``, an IPv6 address in brackets (RFC 3986, 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def command_address(config: Config) -> str:
+    """Where the supervisor listens to its operator: a name in the abstract name space of Unix sockets."""
+    if config.unix_socket.enabled:
+        return f"\0engine/{config.unix_socket.path}"[:100]
+    return f"\0engine/{config.host}/{config.port}"

@@ -13,7 +13,7 @@ from engine.config.redis import Node, RedisOptions
 from engine.config.root import Config
 
 #: As many as the log in shared memory can keep apart (`engine/_fast/shared_log.pyx`).
-SHARED_MEMORY_WORKERS = 64
+SHARED_MEMORY_WORKERS = 63
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from engine.machine.memory import memory
 
 #: The reason that `Health.ready` gives while the worker goes away.
 DRAINING = "draining"
+#: The part under which a worker is told what is the matter with its node.
+NODE = "node"
 
 
 class Health:
@@ -29,6 +31,10 @@ class Health:
     def clear(self, part: str) -> None:
         """The part can work again."""
         self._reasons.pop(part, None)
+
+    def own(self) -> str:
+        """This worker's reasons, without what it was told of its node; "" when there is none."""
+        return "; ".join(reason for part, reason in self._reasons.items() if part != NODE)
 
     def ready(self) -> tuple[bool, str]:
         """(whether it should get new work, if not why: `DRAINING` or a few words for the operator)."""

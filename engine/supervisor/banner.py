@@ -12,9 +12,10 @@ from engine.config.resolve import redis_options
 from engine.config.root import Config
 
 
-def show(config: Config, apps: Sequence[App], where: str, workers: int, out: TextIO) -> None:
+def show(config: Config, apps: Sequence[App], where: str, workers: int, files: int, out: TextIO) -> None:
     """Three commands that show it working, ready to be pasted."""
     out.write(f"engine listens on {where} with {workers} worker{'s' if workers != 1 else ''}\n")
+    out.write(f"each worker may have {files} files open, one for each connection\n")
     redis = redis_options(config.database.redis)
     if redis is not None and redis.nodes and config.queue.driver in (None, "redis"):
         prefix = redis.beside_occupancy(config.queue.redis.prefix)

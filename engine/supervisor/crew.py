@@ -1,10 +1,11 @@
 """The workers of a node: one for each slot, started, heard, restarted after a death, told of to the cluster.
 
-Owned by the supervisor, whose loop calls it. It never decides that the node stops.
+Owned by the supervisor, whose loop calls it. It never decides that the node stops, nor when a worker is replaced.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 import signal
@@ -12,16 +13,19 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from engine.control import EXIT_NO_APPS, Order
-from engine.errors import EngineError
+from engine.control import EXIT_NO_APPS, Order, Phase
+from engine.errors import CloseCode, EngineError
 from engine.metrics.metrics import Metrics
 from engine.occupancy.declare_dead import DeadWorkers
 from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.worker_process import WorkerProcess
 
-#: A worker that was ready and then says nothing for so long is stuck, and killed; clients reconnect to another.
+#: A worker that was ready and then says nothing for so long is told to be stuck (it speaks once a second) ...
+SILENT_S = 2.5
+#: ... and after so long it is killed; clients reconnect to another.
 STUCK_S = 10.0
-START_TIMEOUT_S = 60.0
+#: So long a slot's port stays open without a worker that serves: what waits in it is served by the next one.
+PATIENCE_S = 3.0
 RESPAWN_MIN_S, RESPAWN_MAX_S = 0.1, 10.0
 #: A worker that has lived so long has not failed at start; the next respawn is at once again.
 STEADY_S = 10.0
@@ -30,22 +34,31 @@ _log = logging.getLogger(__name__)
 
 
 class Slot:
-    """One place for a worker: its listening sockets outlive the processes that serve them."""
+    """One share of the port: its listening sockets outlive the processes that serve them."""
 
     def __init__(self, number: int, listening: list[socket.socket]) -> None:
         self.number = number
         self.listening = listening
         self.process: WorkerProcess | None = None
+        self.newcomer: WorkerProcess | None = None
         self.respawn_at = 0.0
         self.delay_s = RESPAWN_MIN_S
+        self.served_at = time.monotonic()
+        #: Whether its sockets are in the port.
+        self.open = True
 
 
 class Crew:
-    """:param forget: drops the gauges of a place whose worker has ended."""
+    """:param listening: sockets of each slot. :param shared: they are the same for all slots.
+    :param pace_per_second: at which a worker's clients are sent to its successor.
+    :param forget: drops the gauges of a place whose worker has ended.
+    :ivar leaving: workers that have a successor.
+    """
 
     def __init__(
         self,
         listening: list[list[socket.socket]],
+        shared: bool,
         rollout: ConfigRollout,
         selector: selectors.BaseSelector,
         metrics: Metrics,
@@ -53,68 +66,155 @@ class Crew:
         forget: Callable[[int], None],
     ) -> None:
         self.slots = [Slot(number, mine) for number, mine in enumerate(listening)]
+        self.leaving: list[WorkerProcess] = []
+        self._shared = shared
         self._rollout = rollout
         self._selector = selector
         self._metrics = metrics.supervisor
         self._dead_workers = dead_workers
         self._forget = forget
+        #: One more than slots, for a worker's successor.
+        self._free = set(range(len(listening) + 1))
         #: Every slot has had a worker that served.
         self.complete = False
 
     @property
     def processes(self) -> list[WorkerProcess]:
-        return [slot.process for slot in self.slots if slot.process is not None]
+        """All, those that come and those that go among them."""
+        of_slots = [process for slot in self.slots for process in (slot.process, slot.newcomer)]
+        return [process for process in of_slots if process is not None] + self.leaving
 
     @property
     def sockets(self) -> Iterator[socket.socket]:
         for slot in self.slots:
             yield from slot.listening
 
+    def trouble(self) -> str:
+        """Why the node is not ready; "" when it is."""
+        now = time.monotonic()
+        serving = [slot.process for slot in self.slots if slot.process is not None and slot.process.ready]
+        if not serving:
+            return "no worker serves"
+        reasons = [f"worker {process.slot} does not answer" for process in serving if now - process.heard_at > SILENT_S]
+        reasons += [process.trouble for process in serving if process.trouble]
+        return "; ".join(dict.fromkeys(reasons))
+
+    def summary(self) -> str:
+        """For people: who is served, by how many."""
+        clients = sum(process.connections for process in self.processes)
+        return f"serving {clients} clients with {len(self.slots)} workers"
+
+    def tell_trouble(self, trouble: str) -> None:
+        """Have the workers say on their port what is the matter with the node."""
+        for process in self.processes:
+            if process.ready and process.node != trouble:
+                process.node = trouble
+                process.order(Order(node=trouble))
+
     def order(self, order: Order) -> None:
         """To every worker, now or as soon as it listens."""
         for process in self.processes:
             process.order(order)
 
+    def shed(self, percent: int, pace_per_second: float) -> int:
+        """Send so many of each worker's clients elsewhere, at the pace for all of them; how many that is."""
+        total = 0
+        for process in self.processes:
+            number = round(process.connections * percent / 100)
+            if number and process not in self.leaving:
+                process.order(Order(shed=number, pace_per_second=pace_per_second / len(self.slots)))
+                total += number
+        return total
+
+    def adopt(self, process: WorkerProcess) -> None:
+        """Go on with one of an earlier program."""
+        self.slots[process.slot].process = process
+        self._watch(process)
+        self.complete = all(slot.process is not None for slot in self.slots)
+
+    def begin(self, slot: Slot) -> WorkerProcess:
+        """Start a successor of the slot's worker, which goes on."""
+        slot.newcomer = self._start(slot)
+        return slot.newcomer
+
+    def take_over(self, slot: Slot, newcomer: WorkerProcess, grace_s: float, pace_per_second: float) -> None:
+        """The newcomer serves: what was there sends its clients to it and ends."""
+        old, slot.process, slot.newcomer = slot.process, newcomer, None
+        if old is not None and old is not newcomer:
+            self.leaving.append(old)
+            ends_at = time.monotonic() + grace_s
+            old.order(Order(Phase.GONE, ends_at, CloseCode.RECONNECT, pace_per_second))
+            old.ends_at = ends_at
+
     def look_after(self) -> None:
         """Start what is missing, reap what has ended, kill what is stuck."""
         now = time.monotonic()
+        for process in list(self.leaving):
+            process.resend()
+            status = process.poll()
+            if status is not None:
+                self.reap(process, status)
+            elif now > process.ends_at + STUCK_S:
+                _log.warning("the former worker %d (pid %d) did not end in time; killed", process.slot, process.pid)
+                process.kill()
         for slot in self.slots:
             self._look_after(slot, now)
         self._rollout.hand_out([slot.process for slot in self.slots])
         self.complete |= all(slot.process is not None and slot.process.ready for slot in self.slots)
 
-    def reap(self, slot: Slot, process: WorkerProcess, status: int) -> None:
+    def reap(self, process: WorkerProcess, status: int) -> None:
         """Tell the cluster at once that it died: what it held is given up by the leader now, not after a time-out."""
         process.read()
         self._selector.unregister(process.control)
         process.close()
-        slot.process = None
+        self._free.add(process.place)
+        slot = self.slots[process.slot]
+        if slot.process is process:
+            slot.process, slot.newcomer = slot.newcomer, None
+        elif slot.newcomer is process:
+            slot.newcomer = None
+        elif process in self.leaving:
+            self.leaving.remove(process)
         if self._dead_workers is not None and process.incarnation and status != 0:
             self._dead_workers.declare(process.incarnation)
-        self._forget(slot.number)
+        self._forget(process.place)
 
     def kill(self) -> None:
         for process in self.processes:
             process.kill()
 
+    def _start(self, slot: Slot) -> WorkerProcess:
+        place = min(self._free)
+        self._free.remove(place)
+        process = WorkerProcess.start(self._rollout.newest, self._rollout.number, slot.number, place, slot.listening)
+        self._watch(process)
+        return process
+
+    def _watch(self, process: WorkerProcess) -> None:
+        self._free.discard(process.place)
+        self._selector.register(process.control, selectors.EVENT_READ, process.read)
+
     def _look_after(self, slot: Slot, now: float) -> None:
         process = slot.process
+        if process is not None and process.ready:
+            slot.served_at, slot.open = now, True
+        elif slot.open and now - slot.served_at > PATIENCE_S:
+            self._leave_port(slot)
         if process is None:
             if now >= slot.respawn_at:
-                slot.process = process = WorkerProcess(
-                    self._rollout.newest, self._rollout.number, slot.number, slot.listening
-                )
-                self._selector.register(process.control, selectors.EVENT_READ, process)
+                slot.process = self._start(slot)
             return
         process.resend()
         status = process.poll()
         if status is None:
             silent_s = now - process.heard_at
-            if silent_s > (STUCK_S if process.ready else START_TIMEOUT_S):
+            if process.overdue or (process.ready and silent_s > STUCK_S):
                 _log.error("worker %d (pid %d) is stuck for %.0f s; killed", slot.number, process.pid, silent_s)
                 process.kill()
             return
-        self.reap(slot, process, status)
+        self.reap(process, status)
+        if not process.ready:
+            self._leave_port(slot)
         if status == EXIT_NO_APPS and not self.complete:
             raise EngineError("the applications could not be read; see above")
         self._metrics.restarts.add(1)
@@ -124,6 +224,20 @@ class Crew:
         _log.warning(
             "worker %d (pid %d) %s; starting another in %.1f s", slot.number, process.pid, how(status), slot.delay_s
         )
+
+    def _leave_port(self, slot: Slot) -> None:
+        """Connections must not go to where nobody answers. Its next worker listens again on the same sockets."""
+        serving = any(other.process is not None and other.process.ready for other in self.slots)
+        if not slot.open or (self._shared and serving):
+            return
+        slot.open = False
+        for sock in slot.listening:
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                # For every process that has it; closing it here would leave it open in a worker that is starting.
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RD)
+        level = logging.WARNING if self.complete else logging.INFO
+        _log.log(level, "worker %d does not serve; its share of the port is closed until it does", slot.number)
 
 
 def how(status: int) -> str:

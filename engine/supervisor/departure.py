@@ -73,10 +73,10 @@ class NodeDeparture:
             clients,
             where,
         )
-        for slot in self._crew.slots:
-            if slot.process is not None and not slot.process.ready:
+        for process in self._crew.processes:
+            if not process.ready:
                 # It has nothing yet, and does not listen to orders.
-                slot.process.kill()
+                process.kill()
         self._leave()
         self._close()
         return self._go()
@@ -107,18 +107,18 @@ class NodeDeparture:
         pace = self._pace / len(self._crew.slots) if self._others else 0.0
         self._crew.order(Order(Phase.GONE, ends_at - stop_s, code, pace))
         status = 0
-        while living := [(slot, slot.process) for slot in self._crew.slots if slot.process is not None]:
+        while living := self._crew.processes:
             late = self._impatient() or time.monotonic() > ends_at + EXTRA_S
-            for slot, process in living:
+            for process in living:
                 process.resend()
                 ended = process.poll()
                 if ended is not None:
-                    self._crew.reap(slot, process, ended)
+                    self._crew.reap(process, ended)
                     if ended not in (0, -signal.SIGTERM) and process.ready:
-                        _log.warning("worker %d %s", slot.number, how(ended))
+                        _log.warning("worker %d %s", process.slot, how(ended))
                         status = 1
                 elif late:
-                    _log.warning("worker %d did not end in time; killed", slot.number)
+                    _log.warning("worker %d did not end in time; killed", process.slot)
                     process.kill()
             self._wait()
         return status

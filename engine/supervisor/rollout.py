@@ -26,10 +26,10 @@ _log = logging.getLogger(__name__)
 class ConfigRollout:
     """:ivar newest: what a worker that is started now is given. :ivar number: it grows with each newer one."""
 
-    def __init__(self, first: WorkerSpec, metrics: Metrics) -> None:
+    def __init__(self, first: WorkerSpec, metrics: Metrics, number: int = 1) -> None:
         self.newest = first
         self._metrics = metrics.supervisor
-        self.number = 1
+        self.number = number
         self._read_at = 0.0
         #: The newest as a file for workers that run already; -1 when all of them follow it.
         self._fd = -1

@@ -13,6 +13,7 @@ from engine.config.server import UnixSocketConfig
 from engine.errors import ConfigError
 
 BACKLOG = 4096
+_FIRST_FD = 3
 
 
 def open_tcp(host: str, port: int, slots: int) -> list[socket.socket]:
@@ -37,6 +38,18 @@ def open_tcp(host: str, port: int, slots: int) -> list[socket.socket]:
             sock.close()
         raise ConfigError(f"port: {port} on {host} cannot be used: {os.strerror(error.errno or 0)}") from error
     return sockets
+
+
+def from_service_manager() -> list[socket.socket]:
+    """The listening sockets that systemd has opened for this process (sd_listen_fds(3)); none without it."""
+    number, pid = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_PID", "")
+    os.environ.pop("LISTEN_FDNAMES", None)
+    if pid != str(os.getpid()) or not number.isdecimal():
+        return []
+    found = [socket.socket(fileno=fd) for fd in range(_FIRST_FD, _FIRST_FD + int(number))]
+    for sock in found:
+        sock.set_inheritable(False)
+    return found
 
 
 def open_unix(config: UnixSocketConfig) -> socket.socket:

@@ -8,9 +8,13 @@ event loops, so a worker whose loop is stuck is noticed, not only one that is go
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import logging
 import os
+import resource
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -19,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from engine.adapter.shared_memory_files import LogFiles
 from engine.app import App
@@ -28,6 +33,7 @@ from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
 from engine.control import WorkerSpec
 from engine.errors import EngineError, StoreUnavailable
+from engine.http.health import DRAINING
 from engine.log import set_up_logging
 from engine.metrics.metrics import Metrics
 from engine.metrics.server import MetricsServer
@@ -36,9 +42,15 @@ from engine.occupancy.declare_dead import DeadWorkers
 from engine.occupancy.other_nodes import others_live
 from engine.redis.embedded import EmbeddedValkey
 from engine.supervisor import banner, sockets
+from engine.supervisor.adopted import AdoptedChild
+from engine.supervisor.commands import CommandSocket
 from engine.supervisor.crew import Crew
-from engine.supervisor.departure import NodeDeparture
+from engine.supervisor.departure import EXTRA_S, NodeDeparture
+from engine.supervisor.handover import Handover, state_of, taken_over, unblock_signals
+from engine.supervisor.open_files import FEW, raise_limit
+from engine.supervisor.restart import Restart
 from engine.supervisor.rollout import ConfigRollout
+from engine.supervisor.service_manager import ServiceManager
 from engine.supervisor.worker_process import WorkerProcess
 
 #: Nothing happens for longer than this without the loop looking around.
@@ -74,6 +86,11 @@ class Supervisor:
         self._page: MetricsServer | None = None
         self._selector = selectors.DefaultSelector()
         self._announced = False
+        self._shared = self._kept = False
+        self._commands: CommandSocket | None = None
+        self._trouble = "starting"
+        self._restart_asked = False
+        self._service = ServiceManager()
         self._unlinked = False
 
     def run(self) -> int:
@@ -81,18 +98,45 @@ class Supervisor:
         set_up_logging(self._config.logging, debug=self._config.debug, slot=None)
         for line in self._loaded.warnings:
             _log.warning("%s", line)
+        given = taken_over()
+        files = raise_limit()
+        if files < FEW and given is None:
+            _log.warning("each process may open %d files only, and a connection is one: see ulimit -n", files)
         with contextlib.ExitStack() as stack, self._signals():
-            self._metrics_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="engine-metrics-"))
-            listening = self._listen(stack)
-            redis = self._start_redis(stack)
-            self._start_metrics(stack)
-            log = self._make_log(stack)
-            self._rollout = ConfigRollout(
-                WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir, log), self._metrics
-            )
+            unblock_signals()
+            self._stack = stack
+            self._metrics_dir = tempfile.mkdtemp(prefix="engine-metrics-") if given is None else given.metrics_dir
+            stack.callback(shutil.rmtree, self._metrics_dir, ignore_errors=True)
+            listening = self._listen(stack) if given is None else self._take_sockets(stack, given)
+            redis = self._start_redis(stack, given)
+            self._start_metrics(stack, given)
+            self._log = self._make_log() if given is None else given.log_files
+            if self._log is not None:
+                stack.callback(self._log.close)
+            spec = WorkerSpec(self._loaded, redis, self._workers, self._metrics_dir, self._log)
+            self._rollout = ConfigRollout(spec, self._metrics, 1 if given is None else given.spec + 1)
             stack.callback(self._rollout.close)
-            self._crew = Crew(listening, self._rollout, self._selector, self._metrics, self._dead_workers, self._forget)
+            self._crew = Crew(
+                listening,
+                self._shared,
+                self._rollout,
+                self._selector,
+                self._metrics,
+                self._dead_workers,
+                self._forget,
+            )
+            self._restart = Restart(
+                self._crew,
+                self._config,
+                self._hand_over,
+                self._replace_program,
+                self._service,
+                shared_state=self._loaded.resolved.adapter != "local",
+            )
+            self._listen_to_commands(stack)
             try:
+                if given is not None:
+                    self._adopt(given)
                 self._serve()
                 return self._stop()
             except EngineError as error:
@@ -105,7 +149,15 @@ class Supervisor:
 
     def _listen(self, stack: contextlib.ExitStack) -> list[list[socket.socket]]:
         config = self._config
+        inherited = sockets.from_service_manager()
+        if inherited:
+            self._shared = self._kept = True
+            self._where = server_url(config, config.port)
+            for sock in inherited:
+                stack.callback(sock.close)
+            return [inherited for _ in range(self._workers)]
         if config.unix_socket.enabled:
+            self._shared = True
             shared = stack.enter_context(sockets.open_unix(config.unix_socket))
             stack.callback(self._unlink)
             self._where = f"unix:{config.unix_socket.path}"
@@ -116,37 +168,62 @@ class Supervisor:
         self._where = server_url(config, opened[0].getsockname()[1])
         return [[sock] for sock in opened]
 
-    def _start_redis(self, stack: contextlib.ExitStack) -> RedisOptions | None:
+    def _take_sockets(self, stack: contextlib.ExitStack, given: Handover) -> list[list[socket.socket]]:
+        known = {fd: socket.socket(fileno=fd) for slot in given.listening for fd in slot}
+        for sock in known.values():
+            stack.callback(sock.close)
+        self._where, self._kept = given.where, given.kept
+        self._shared = len(known) < sum(map(len, given.listening))
+        if self._config.unix_socket.enabled:
+            stack.callback(self._unlink)
+        return [[known[fd] for fd in slot] for slot in given.listening]
+
+    def _start_redis(self, stack: contextlib.ExitStack, given: Handover | None) -> RedisOptions | None:
         resolved = self._loaded.resolved
         redis = resolved.redis
         if resolved.redis_embedded:
             self._valkey = EmbeddedValkey(Path(self._config.database.redis.embedded.data_dir))
             stack.callback(self._valkey.stop)
-            self._valkey.start()
+            if given is None or given.valkey is None:
+                self._valkey.start()
+            else:
+                self._valkey.take_over(given.valkey, AdoptedChild(given.valkey["pid"]))
             redis = self._valkey.options
         if redis is not None and resolved.adapter == "redis":
             self._dead_workers = DeadWorkers(redis, self._config)
         return redis if resolved.redis_needed else None
 
-    def _make_log(self, stack: contextlib.ExitStack) -> LogFiles | None:
+    def _listen_to_commands(self, stack: contextlib.ExitStack) -> None:
+        try:
+            self._commands = CommandSocket(self._config)
+        except OSError as error:
+            _log.warning("the commands restart and rebalance are not heard: %s", error.strerror)
+            return
+        stack.callback(self._commands.close)
+        self._selector.register(self._commands.listening, selectors.EVENT_READ, self._on_command)
+
+    def _make_log(self) -> LogFiles | None:
         if not self._loaded.resolved.shared_memory:
             return None
         apps = build_apps(self._config) if self._config.app_manager.from_file else ()
         longest_kb = max(self._config.websocket_max_payload_kb, self._config.event_limits.max_payload_in_kb)
         longest = max([int(longest_kb * 1024), *(app.max_event_bytes for app in apps)])
-        files = LogFiles.create(self._workers, longest)
-        stack.callback(files.close)
-        return files
+        # One place more, for the successor of a worker that still goes on.
+        return LogFiles.create(self._workers + 1, longest)
 
-    def _start_metrics(self, stack: contextlib.ExitStack) -> None:
+    def _start_metrics(self, stack: contextlib.ExitStack, given: Handover | None) -> None:
         values = MappedValues(Path(self._metrics_dir), "supervisor")
         stack.callback(values.close)
         self._metrics = Metrics(values)
         if self._config.metrics.enabled:
             self._page = MetricsServer(
-                self._metrics.families, self._config.metrics, self._config.port, self._metrics_dir
+                self._metrics.families,
+                self._config.metrics,
+                self._config.port,
+                self._metrics_dir,
+                lambda: self._trouble,
             )
-            self._page.start()
+            self._page.start(-1 if given is None else given.page)
             stack.callback(self._page.stop)
 
     @contextlib.contextmanager
@@ -165,15 +242,19 @@ class Supervisor:
         def on_hang_up(number: int, frame: FrameType | None) -> None:
             self._hung_up = True
 
+        def on_restart(number: int, frame: FrameType | None) -> None:
+            self._restart_asked = True
+
         handled: list[tuple[int, Callable[[int, FrameType | None], None]]] = [
             (signal.SIGTERM, on_stop),
             (signal.SIGINT, on_stop),
             (signal.SIGHUP, on_hang_up),
+            (signal.SIGUSR2, on_restart),
             (signal.SIGCHLD, lambda number, frame: None),
         ]
         before = {number: signal.signal(number, handler) for number, handler in handled}
         wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        self._selector.register(reader, selectors.EVENT_READ)
+        self._selector.register(reader, selectors.EVENT_READ, functools.partial(_empty, reader))
         try:
             yield
         finally:
@@ -193,14 +274,77 @@ class Supervisor:
                 self._valkey.restart()
             if self._hung_up:
                 self._hung_up = False
+                self._service.reloading()
                 self._rollout.read_again(self._load, [slot.process for slot in self._crew.slots])
+                self._service.ready()
                 # It may have taken a while, in which nobody was heard.
                 self._wait(0)
+            if self._restart_asked and not self._restart.busy:
+                self._restart_asked = False
+                self._restart.begin(None)
             self._crew.look_after()
+            self._restart.step()
+            self._note_trouble(self._crew.trouble())
             if not self._announced and self._crew.complete:
                 self._announced = True
-                banner.show(self._config, self._apps(), self._where, self._workers, sys.stdout)
-            self._wait()
+                self._service.ready()
+                files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+                banner.show(self._config, self._apps(), self._where, self._workers, files, sys.stdout)
+            self._service.tick(self._trouble or self._crew.summary(), starting=not self._announced)
+            self._wait(STOP_TICK_S if self._restart.busy else TICK_S)
+
+    def _note_trouble(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if self._announced:
+                _log.warning("the node is not ready: %s", trouble) if trouble else _log.info("the node is ready again")
+        self._crew.tell_trouble(trouble)
+
+    def _on_command(self) -> None:
+        assert self._commands is not None
+        request = self._commands.accept()
+        if request is None:
+            return
+        if request.words[0] == "restart":
+            self._restart.begin(request)
+        elif request.words[0] == "rebalance" and len(request.words) == 2 and request.words[1].isdecimal():
+            number = self._crew.shed(int(request.words[1]), self._config.shutdown.pace_per_second)
+            request.say(f"{number} clients are sent elsewhere")
+            request.end(0)
+        else:
+            request.say(f"{request.words[0]} is no command")
+            request.end(2)
+
+    def _adopt(self, given: Handover) -> None:
+        """Go on as the program before: its workers serve until each has its successor."""
+        self._announced = True
+        for worker in given.workers:
+            self._crew.adopt(WorkerProcess.adopt(worker))
+        self._restart.go_on(given.asker)
+
+    def _hand_over(self) -> Handover:
+        """What the next program of this process needs."""
+        return Handover(
+            listening=[[sock.fileno() for sock in slot.listening] for slot in self._crew.slots],
+            kept=self._kept,
+            where=self._where,
+            metrics_dir=self._metrics_dir,
+            page=-1,
+            log=None if self._log is None else dataclasses.asdict(self._log),
+            valkey=None if self._valkey is None else self._valkey.give(),
+            state=state_of(self._rollout.newest.loaded),
+            workers=[slot.process.give() for slot in self._crew.slots if slot.process is not None],
+            spec=self._rollout.number,
+        )
+
+    def _replace_program(self, handover: Handover) -> NoReturn:
+        if self._page is not None:
+            handover.page = self._page.give()
+            self._page.stop()
+        if self._commands is not None:
+            self._commands.close()
+        self._metrics.flush()
+        handover.become()
 
     def _apps(self) -> Sequence[App]:
         """Those that the supervisor knows of; it asks no database."""
@@ -214,20 +358,19 @@ class Supervisor:
     def _wait(self, timeout_s: float = TICK_S) -> None:
         self._metrics.flush()
         for key, _ in self._selector.select(timeout_s):
-            if isinstance(key.data, WorkerProcess):
-                key.data.read()
-            elif isinstance(key.fileobj, socket.socket):
-                with contextlib.suppress(BlockingIOError):
-                    key.fileobj.recv(4096)
+            key.data()
 
     # --- stop
 
     def _stop(self) -> int:
+        self._restart.give_up("the node stops")
+        self._service.stopping(self._config.shutdown_grace_period + EXTRA_S)
+        self._trouble = DRAINING
         departure = NodeDeparture(
             self._crew,
             self._config,
             others=self._others_live(),
-            kept=False,
+            kept=self._kept,
             wait=lambda: self._wait(STOP_TICK_S),
             impatient=lambda: self._stopping > 1,
             on_closing=self._unlink,
@@ -252,3 +395,8 @@ class Supervisor:
             self._unlinked = True
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._config.unix_socket.path)
+
+
+def _empty(reader: socket.socket) -> None:
+    with contextlib.suppress(BlockingIOError):
+        reader.recv(4096)

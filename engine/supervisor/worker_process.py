@@ -10,16 +10,23 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 from engine.control import ControlError, Order, Phase, WorkerSpec, receive_beat, seal, send_order, send_spec
+from engine.supervisor.adopted import AdoptedChild, Child
 
 _log = logging.getLogger(__name__)
 
 
-class WorkerProcess:
-    """Starts on construction.
+START_TIMEOUT_S = 60.0
 
-    :param number: of the spec, by which the worker will name it.
+
+class WorkerProcess:
+    """Made by `start`, or by `adopt` of one that an earlier program of this process has started.
+
+    :param spec: number of the newest that it was sent.
+    :param follows: whether it understands newer specs; one of an earlier program may not.
+    :ivar slot: whose sockets it has. :ivar place: its own among the node's workers, old and new.
     :ivar spec: number of the spec that it says it follows; 0 before it has said anything.
     :ivar incarnation: the worker's name in the cluster, as last heard.
     :ivar ready: it has said that it serves. :ivar trouble: why it would rather not get new work.
@@ -27,9 +34,13 @@ class WorkerProcess:
     :ivar asked: somebody else asked it to end.
     """
 
-    def __init__(self, spec: WorkerSpec, number: int, slot: int, listening: list[socket.socket]) -> None:
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(
+        self, process: Child, control: socket.socket, slot: int, place: int, spec: int, *, follows: bool = True
+    ) -> None:
+        self.control = control
         self.control.setblocking(False)
+        self.slot = slot
+        self.place = place
         self.started_at = self.heard_at = time.monotonic()
         self.ready = False
         self.incarnation = ""
@@ -38,20 +49,33 @@ class WorkerProcess:
         self.connections = 0
         self.trouble = ""
         self.asked = False
+        #: What it was told of the node.
+        self.node = ""
+        #: When it is to have ended, once it goes.
+        self.ends_at = 0.0
         #: Orders that it has not been sent yet.
         self._orders: list[Order] = []
-        self._sent = number
+        self._sent = spec
+        self._follows = follows
+        self._process = process
+
+    @classmethod
+    def start(
+        cls, spec: WorkerSpec, number: int, slot: int, place: int, listening: list[socket.socket]
+    ) -> WorkerProcess:
+        """:param number: of the spec, by which the worker will name it."""
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         spec_fd = seal(spec)
         # The child inherits this: a SIGHUP for all processes of a service must not end one that is still starting.
         signals = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
         try:
             listening_fds = [sock.fileno() for sock in listening]
-            arguments = [slot, number, spec_fd, theirs.fileno(), *listening_fds]
+            arguments = [slot, place, number, spec_fd, theirs.fileno(), *listening_fds]
             log_fds = spec.log.all if spec.log is not None else ()
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "engine.worker", *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[*arguments[2:], *log_fds],
+                pass_fds=[*arguments[3:], *log_fds],
                 # Not in our process group: Ctrl-C reaches the supervisor, which drains.
                 start_new_session=True,
             )
@@ -59,6 +83,31 @@ class WorkerProcess:
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)
             os.close(spec_fd)
             theirs.close()
+        return cls(process, control, slot, place, number)
+
+    @classmethod
+    def adopt(cls, given: dict[str, Any]) -> WorkerProcess:
+        """:param given: by `give`."""
+        control = socket.socket(fileno=given["control"])
+        process = cls(AdoptedChild(given["pid"]), control, given["slot"], given["place"], given["spec"], follows=False)
+        process.ready, process.incarnation, process.spec = True, given["incarnation"], given["spec"]
+        return process
+
+    def give(self) -> dict[str, Any]:
+        """What the next program of this process needs to go on with it."""
+        return {
+            "slot": self.slot,
+            "place": self.place,
+            "pid": self.pid,
+            "control": self.control.fileno(),
+            "incarnation": self.incarnation,
+            "spec": self.spec,
+        }
+
+    @property
+    def overdue(self) -> bool:
+        """It should have served long ago."""
+        return not self.ready and time.monotonic() - self.started_at > START_TIMEOUT_S
 
     @property
     def pid(self) -> int:
@@ -82,7 +131,7 @@ class WorkerProcess:
 
     def follow(self, number: int, fd: int) -> None:
         """Send it a newer spec, unless it has been sent already; to be called again until it says that it follows."""
-        if self._sent < number and send_spec(self.control, number, fd):
+        if self._follows and self._sent < number and send_spec(self.control, number, fd):
             self._sent = number
 
     def order(self, order: Order) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 
 from engine.control import Order, Phase
 from engine.errors import CloseCode
+from engine.http.health import NODE
+from engine.tasks import spawn
 from engine.worker.parts import Parts
 from engine.worker.sending_away import send_away
 
@@ -36,12 +39,24 @@ class Departure:
         self._ordered = Order()
         self._more = asyncio.Event()
         self.reached = Phase.SERVING
+        #: Kept so that it is not collected.
+        self._shedding: asyncio.Task[None] | None = None
 
     def order(self, order: Order) -> None:
         """Go on to a later phase, by way of those between."""
         if order.phase > self._ordered.phase:
             self._ordered = order
             self._more.set()
+
+    def note(self, order: Order) -> None:
+        """What is to be done while it serves: say how the node is, or send some of the clients elsewhere."""
+        if order.shed:
+            some = random.sample(connections := self._parts.hub.connections(), min(order.shed, len(connections)))
+            self._shedding = spawn(send_away(some, CloseCode.RECONNECT, order.pace_per_second), "shedding")
+        elif order.node:
+            self._parts.health.set(NODE, order.node)
+        else:
+            self._parts.health.clear(NODE)
 
     async def run(self) -> None:
         """Return when the worker has nothing left but to stop its parts."""

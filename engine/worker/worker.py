@@ -37,8 +37,8 @@ HEARTBEAT_S = 1.0
 #: Characters of the reasons that the supervisor is told.
 MAX_TROUBLE = 500
 #: Who is asked to end by somebody else waits so long for the supervisor to say how: a service manager asks all
-#: processes at once.
-ASK_TIMEOUT_S = 2.0
+#: processes at once, and one that is to go on starts another worker first.
+ASK_TIMEOUT_S = 30.0
 #: Exit status after a fault of our own: the supervisor starts another worker.
 EXIT_FAULT = 70
 
@@ -48,16 +48,16 @@ _log = logging.getLogger(__name__)
 class Worker:
     """One worker process.
 
-    :param number: of the spec.
+    :param number: of the spec. :param place: whose metrics, and whose part of the log that workers share, it has.
     :param control: brings newer specs; the supervisor's end of it is closed when the supervisor is gone.
     """
 
     def __init__(
-        self, spec: WorkerSpec, number: int, slot: int, control: socket.socket, listening: list[socket.socket]
+        self, spec: WorkerSpec, number: int, place: int, control: socket.socket, listening: list[socket.socket]
     ) -> None:
         self._spec = spec
         self._number = number
-        self._slot = slot
+        self._place = place
         self._control = control
         self._listening = listening
         self._config = spec.loaded.config
@@ -79,7 +79,7 @@ class Worker:
             loop.add_signal_handler(number, self._on_signal)
         self._control.setblocking(False)
         loop.add_reader(self._control, self._on_control)
-        parts = Parts(self._spec, self._slot, self._listening)
+        parts = Parts(self._spec, self._place, self._listening)
         self._faults = Faults(parts.metrics, time.monotonic)
         started: list[Part] = []
         beat: asyncio.Task[None] | None = None
@@ -96,10 +96,10 @@ class Worker:
             follow = spawn(self._follow(parts), "follow")
             await self._depart(parts)
         except (StoreUnavailable, ConfigError) as error:
-            _log.error("cannot serve: %s", error)
+            self._cannot_serve(error)
             self._status = EXIT_FAULT
         except SourceUnavailable as error:
-            _log.error("cannot serve: %s", error)
+            self._cannot_serve(error)
             self._status = EXIT_NO_APPS
         finally:
             await cancel(follow)
@@ -108,6 +108,10 @@ class Worker:
             await cancel(beat)
             parts.traffic_metrics.sync()
         return self._status
+
+    def _cannot_serve(self, error: Exception) -> None:
+        _log.error("cannot serve: %s", error)
+        send_beat(self._control, Beat(False, "", self._number, trouble=str(error)[:MAX_TROUBLE]))
 
     async def _beat(self, parts: Parts) -> None:
         """Tell the supervisor from this loop that it turns, and who we are in the cluster."""
@@ -119,7 +123,6 @@ class Worker:
             await asyncio.sleep(HEARTBEAT_S)
 
     def _tell(self, parts: Parts) -> None:
-        ready, trouble = parts.health.ready()
         reached = self._departure.reached if self._departure is not None else Phase.SERVING
         beat = Beat(
             True,
@@ -127,7 +130,7 @@ class Worker:
             self._number,
             reached,
             len(parts.hub),
-            "" if ready else trouble[:MAX_TROUBLE],
+            parts.health.own()[:MAX_TROUBLE],
             self._asked,
         )
         send_beat(self._control, beat)
@@ -194,6 +197,10 @@ class Worker:
         self._some_newer.set()
 
     def _on_order(self, order: Order) -> None:
+        if order.phase == Phase.SERVING:
+            if self._departure is not None:
+                self._departure.note(order)
+            return
         if self._departure is None:
             self._early = order
         else:
@@ -211,10 +218,10 @@ class Worker:
 
 
 def main(arguments: list[str]) -> int:
-    """:param arguments: slot, the spec's number, then descriptors: spec, control socket, listening sockets."""
+    """:param arguments: slot, place, the spec's number, then descriptors: spec, control socket, listening sockets."""
     # One for all processes of a service is meant for the supervisor.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    slot, number, spec_fd, control_fd, *listening_fds = map(int, arguments)
+    slot, place, number, spec_fd, control_fd, *listening_fds = map(int, arguments)
     spec = unseal(spec_fd)
     config = spec.loaded.config
     set_up_logging(config.logging, debug=config.debug, slot=slot)
@@ -222,7 +229,7 @@ def main(arguments: list[str]) -> int:
     listening = [socket.socket(fileno=fd) for fd in listening_fds]
 
     async def run() -> int:
-        return await Worker(spec, number, slot, control, listening).run()
+        return await Worker(spec, number, place, control, listening).run()
 
     with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(run())

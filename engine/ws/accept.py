@@ -21,6 +21,7 @@ from engine.interfaces import AppManager
 from engine.protocol.address import caller_address
 from engine.protocol.origin import origin_allowed
 from engine.ws.address_quota import AddressQuota
+from engine.ws.descriptors import of_this_process
 from engine.ws.handlers import Handlers
 from engine.ws.state import ConnectionState
 
@@ -70,6 +71,7 @@ class Acceptor:
         self._trust_hops = trust_hops
         self._limits_addresses = limits_addresses
         self._quota = quota
+        self._descriptors = of_this_process()
         #: While draining, newcomers are sent to another worker (C-8).
         self.draining = False
         #: While there is no memory for more.
@@ -94,7 +96,8 @@ class Acceptor:
         address = ""
         if self._limits_addresses or self._quota.counts:
             address = _address(request, transport, self._trust_hops)
-        state = ConnectionState(self._refusal(app, key, query, request, address))
+        refusal = self._descriptors.refusal(transport) or self._refusal(app, key, query, request, address)
+        state = ConnectionState(refusal)
         state.address = address or None if self._limits_addresses else None
         state.held_by = address or None if self._quota.counts and state.refusal is None else None
         connection.state = state

@@ -157,15 +157,17 @@ def running(
     args: Sequence[str] = (),
     noise: re.Pattern[str] | None = NOISE,
     cafile: Path | None = None,
+    files: int | None = None,
 ) -> Iterator[Engine]:
     """Start an engine and stop it at the end, checking that it leaves nothing behind.
 
     :param config: merged over `basic_config()`; ``app_manager.array.apps`` is replaced as a whole.
     :param cafile: the certificate by which a TLS engine is known.
+    :param files: how many each of its processes may have open; None leaves that as it is.
     :param noise: what must not stand in its log at the end; None for tests that provoke it.
     """
     folder, merged = prepare(config)
-    engine = Engine(launch(folder, workers, env=env, args=args), folder, merged, cafile)
+    engine = Engine(launch(folder, workers, env=env, args=args, files=files), folder, merged, cafile)
     try:
         wait_until(lambda: is_ready(engine), START_TIMEOUT_S, lambda: f"the engine is ready\n{engine.log()}")
         yield engine
@@ -191,12 +193,18 @@ def prepare(config: Mapping[str, Any] | None = None) -> tuple[Path, dict[str, An
 
 
 def launch(
-    folder: Path, workers: int, *, env: Mapping[str, str] | None = None, args: Sequence[str] = ()
+    folder: Path,
+    workers: int,
+    *,
+    env: Mapping[str, str] | None = None,
+    args: Sequence[str] = (),
+    files: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the supervisor in a prepared folder. It goes on with the log that is there."""
+    limit = [] if files is None else ["prlimit", f"--nofile={files // 2}:{files}"]
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
-            [PYTHON, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
+            [*limit, PYTHON, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
             cwd=folder,
             env=environment() | {"TMPDIR": str(folder / "tmp")} | dict(env or {}),
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,38 @@
+"""`restart` and `rebalance`: a command for the engine that runs with this configuration on this machine."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import TextIO
+
+from engine.cli.text import complain
+from engine.config.addresses import command_address
+from engine.config.root import Config
+
+#: Between two lines of the answer: a worker may take a while to start and its clients to go.
+TIMEOUT_S = 600.0
+EXIT_NOT_RUNNING = 1
+
+
+def tell(config: Config, words: list[str], out: TextIO = sys.stdout) -> int:
+    """Print what it answers; returns the status that it gives."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(TIMEOUT_S)
+        try:
+            connection.connect(command_address(config))
+            connection.sendall(" ".join(words).encode())
+            with connection.makefile("r") as lines:
+                for line in lines:
+                    if not line.startswith(" "):
+                        return int(line)
+                    out.write(line[1:])
+                    out.flush()
+        except ConnectionRefusedError:
+            complain(f"engine: nobody serves port {config.port} with this configuration here, as this user")
+            return EXIT_NOT_RUNNING
+        except OSError as error:
+            complain(f"engine: {error}")
+            return EXIT_NOT_RUNNING
+    complain("engine: the engine went away before it was done; its log says why")
+    return EXIT_NOT_RUNNING

@@ -1,0 +1,79 @@
+"""Commands that the operator gives to a running supervisor: `restart`, `rebalance`.
+
+They come over a Unix socket in the abstract name space, so that no file is left behind; only the user who runs the
+engine, and root, are listened to. One line of words comes, lines for people go back, and last the status.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import struct
+
+from engine.config.addresses import command_address
+from engine.config.root import Config
+
+#: For the words of a command, which are sent with the connection.
+READ_TIMEOUT_S = 0.5
+SEND_TIMEOUT_S = 0.5
+MAX_WORDS_BYTES = 1024
+
+_log = logging.getLogger(__name__)
+
+
+class Request:
+    """One command. :ivar words: what was said."""
+
+    def __init__(self, connection: socket.socket, words: list[str]) -> None:
+        self._connection = connection
+        self.words = words
+        connection.settimeout(SEND_TIMEOUT_S)
+
+    @property
+    def fd(self) -> int:
+        return self._connection.fileno()
+
+    def say(self, text: str) -> None:
+        """Lines for whoever asked, if he still listens."""
+        with contextlib.suppress(OSError):
+            self._connection.sendall("".join(f" {line}\n" for line in text.splitlines()).encode())
+
+    def end(self, status: int) -> None:
+        """The last word. :param status: for the command to exit with."""
+        with contextlib.suppress(OSError):
+            self._connection.sendall(f"{status}\n".encode())
+        self._connection.close()
+
+
+class CommandSocket:
+    """Listens from its construction on. Raises OSError when another engine has the name."""
+
+    def __init__(self, config: Config) -> None:
+        self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.listening.bind(command_address(config))
+            self.listening.listen(8)
+        except OSError:
+            self.listening.close()
+            raise
+
+    def accept(self) -> Request | None:
+        """The next command; None when whoever came has nothing to say, or no right to."""
+        connection, _ = self.listening.accept()
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _, uid, _ = struct.unpack("3i", credentials)
+        if uid in (0, os.getuid()):
+            connection.settimeout(READ_TIMEOUT_S)
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                words = connection.recv(MAX_WORDS_BYTES).decode().split()
+                if words:
+                    return Request(connection, words)
+        else:
+            _log.warning("user %d may not give commands", uid)
+        connection.close()
+        return None
+
+    def close(self) -> None:
+        self.listening.close()

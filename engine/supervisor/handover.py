@@ -1,0 +1,140 @@
+"""What a supervisor leaves to the next program of its own process: exec keeps pid, children and descriptors.
+
+Written to a file in memory that the next program is told of by an environment variable. Both may be of different
+versions, so it is JSON with a number for its form, and a trial in another process reads it before anything is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn
+
+from engine.adapter.shared_memory_files import ARENA_BYTES, PLACES, LogFiles
+from engine.config.loading.load import Loaded
+from engine.errors import ConfigError
+
+#: Of this file and of what workers share; another one cannot be taken over.
+FORM = f"1/{PLACES}/{ARENA_BYTES}"
+#: The descriptor of the file, for the program that takes over, and for one that only tries whether it could.
+VARIABLE, TRIAL = "ENGINE_HANDOVER", "ENGINE_HANDOVER_TRIAL"
+#: They must not end a program that has no handlers yet.
+SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+
+
+@dataclass(slots=True)
+class Handover:
+    """:param listening: descriptors for each slot. :param kept: they are somebody else's, who goes on listening.
+    :param page: of the metrics page, or -1. :param log: of the log that workers share.
+    :param valkey: `EmbeddedValkey.give`. :param state: what the state is kept in, as `state_of` has it.
+    :param workers: slot, place, pid, control, incarnation and spec of each. :param asker: who is to be answered, or -1.
+    """
+
+    listening: list[list[int]]
+    kept: bool
+    where: str
+    metrics_dir: str
+    page: int
+    log: dict[str, Any] | None
+    valkey: dict[str, Any] | None
+    state: list[Any]
+    workers: list[dict[str, Any]] = field(default_factory=list)
+    spec: int = 1
+    asker: int = -1
+    form: str = FORM
+
+    def save(self) -> int:
+        """A descriptor of it, which children and the next program inherit."""
+        fd = os.memfd_create("engine-handover", 0)
+        with open(fd, "w", closefd=False) as file:
+            json.dump(asdict(self), file)
+        return fd
+
+    def become(self) -> NoReturn:
+        """Replace this program by what lies on the disk now, with the same command line."""
+        for fd in self._fds():
+            os.set_inheritable(fd, True)
+        os.environ[VARIABLE] = str(self.save())
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+    @property
+    def log_files(self) -> LogFiles | None:
+        if self.log is None:
+            return None
+        return LogFiles(self.log["memory"], tuple(self.log["wakers"]), self.log["arena_bytes"])
+
+    def _fds(self) -> list[int]:
+        found = [fd for slot in self.listening for fd in slot]
+        found += [worker["control"] for worker in self.workers]
+        found += [fd for fd in (self.page, self.asker) if fd >= 0]
+        if self.log is not None:
+            found += [self.log["memory"], *self.log["wakers"]]
+        if self.valkey is not None:
+            found.append(self.valkey["lock"])
+        return found
+
+
+def taken_over() -> Handover | None:
+    """What the former program of this process has left, if it did."""
+    fd = os.environ.pop(VARIABLE, None)
+    if fd is None:
+        return None
+    handover = read(int(fd))
+    os.close(int(fd))
+    for left in handover._fds():
+        os.set_inheritable(left, False)
+    return handover
+
+
+def read(fd: int) -> Handover:
+    """Raises ConfigError for another form than ours."""
+    said = json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
+    if said.get("form") != FORM:
+        raise ConfigError(
+            f"restart: this version takes over form {FORM} and finds {said.get('form')}; stop and start it instead"
+        )
+    return Handover(**said)
+
+
+def state_of(loaded: Loaded) -> list[Any]:
+    """Where the node's state is. Workers that differ in it would not hear of each other."""
+    resolved, config = loaded.resolved, loaded.config
+    redis = resolved.redis
+    return [
+        [resolved.adapter, resolved.cache, resolved.queue, resolved.rate_limiter, resolved.shared_memory],
+        None if redis is None else [redis.host, redis.port, redis.db, redis.path, repr(redis.nodes), redis.name],
+        [config.database.redis.key_prefix, config.adapter.redis.prefix, config.database.redis.embedded.data_dir],
+    ]
+
+
+def check(handover: Handover, loaded: Loaded, workers: int) -> None:
+    """Raises ConfigError when a program of this configuration cannot take over."""
+    if len(handover.listening) != workers:
+        raise ConfigError(f"--workers: {workers}, and {len(handover.listening)} run; that needs a stop and a start")
+    if json.loads(json.dumps(state_of(loaded))) != handover.state:
+        raise ConfigError("restart: adapter, cache, queue or Redis have changed; that needs a stop and a start")
+
+
+def tried(loaded: Loaded, workers: int) -> bool:
+    """Whether this process is only to try; then all has been tried. Raises ConfigError, or whatever goes wrong."""
+    fd = os.environ.get(TRIAL)
+    if fd is None:
+        return False
+    check(read(int(fd)), loaded, workers)
+    importlib.import_module("engine.supervisor.supervisor")
+    importlib.import_module("engine.worker.worker")
+    return True
+
+
+def unblock_signals() -> None:
+    """The handlers are there."""
+    with contextlib.suppress(ValueError):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -1,0 +1,16 @@
+"""How many descriptors each process may have: as many as the hard limit lets it, since a connection takes one."""
+
+from __future__ import annotations
+
+import resource
+
+#: Below this a page of visitors of some size does not fit.
+FEW = 4096
+
+
+def raise_limit() -> int:
+    """Raise this process' soft limit, which its children inherit, to the hard one; what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

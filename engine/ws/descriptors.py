@@ -1,0 +1,47 @@
+"""Keeps descriptors free for publishes, Redis and webhooks: clients that would take the last ones are told 4100.
+
+Without it the kernel refuses to accept, and every client waits without a word. Used by `accept.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import time
+from collections.abc import Callable
+
+from engine.errors import CloseCode, PusherError
+
+#: Of the limit, what clients do not get; within bounds.
+RESERVE_SHARE, RESERVE_MIN, RESERVE_MAX = 0.1, 16, 256
+LOG_EVERY_S = 60.0
+_NO_LIMIT = 2**31
+
+_log = logging.getLogger(__name__)
+
+
+class Descriptors:
+    """:param limit: descriptors that this process may have. :param now_s: monotonic seconds."""
+
+    def __init__(self, limit: int, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._first_kept = limit - int(min(max(limit * RESERVE_SHARE, RESERVE_MIN), RESERVE_MAX))
+        self._limit = limit
+        self._now_s = now_s
+        self._logged_s = -LOG_EVERY_S
+
+    def refusal(self, transport: asyncio.Transport) -> PusherError | None:
+        """Why this connection must go. The kernel gives the lowest free number: a high one means that few are left."""
+        sock = transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < self._first_kept:
+            return None
+        if self._now_s() - self._logged_s >= LOG_EVERY_S:
+            self._logged_s = self._now_s()
+            _log.error("newcomers are sent away: nearly all of the %d files that it may open are open", self._limit)
+        return PusherError(CloseCode.OVER_CAPACITY, "The server is over capacity")
+
+
+def of_this_process() -> Descriptors:
+    """By the limit that the kernel has set now."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return Descriptors(_NO_LIMIT if limit == resource.RLIM_INFINITY else limit)
