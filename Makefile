@@ -15,7 +15,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest chaos tls-breaks conformance simulate debug-test install-test deploy-check
+.PHONY: help run test quicktest chaos tls-breaks stops conformance simulate debug-test install-test deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -35,6 +35,9 @@ chaos: compile ## Kill, stop and restart a real cluster for three minutes and ju
 
 tls-breaks: compile ## Break off an engine's TLS connections 50 times a second for an hour; ARGS='--minutes 10'
 	$(BIN)/python -m tests.tls_breaks $(ARGS)
+
+stops: compile $(NODE_MODULES) ## Stop, restart and roll nodes under real clients, behind HAProxy and nginx; ARGS='--only restart'
+	$(BIN)/python -m tests.stops $(ARGS)
 
 conformance: compile $(NODE_MODULES) ## Print the table of protocol rules, each with its result; ARGS='--url …' asks another server
 	$(BIN)/python -m tests.conformance $(ARGS)

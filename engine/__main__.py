@@ -139,13 +139,16 @@ def _serve(args: argparse.Namespace) -> int:
     # Before the file is read: a SIGHUP that comes too early must not end what has not begun.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loaded = _load(args)
-    from engine.supervisor.handover import tried
+    from engine.supervisor.handover import is_left, tried
 
     if tried(loaded, args.workers):
         return 0
+    from engine.supervisor.sockets import open_port
+
+    port = None if is_left() else open_port(loaded.config, args.workers)
     from engine.supervisor.supervisor import Supervisor
 
-    return Supervisor(loaded, args.workers, lambda: _load(args)).run()
+    return Supervisor(loaded, args.workers, lambda: _load(args), port).run()
 
 
 def _trigger(args: argparse.Namespace) -> int:

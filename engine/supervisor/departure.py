@@ -22,7 +22,7 @@ DELAY_S = 5.0
 #: No more of the grace period than this part is spent on balancers.
 DELAY_SHARE = 0.5
 #: For the workers to come to the end of a phase.
-PHASE_TIMEOUT_S = 2.5
+PHASE_TIMEOUT_S = 4.0
 #: Of the grace period, what is kept for the parts of a worker to stop, with peers that do not answer.
 STOP_SHARE, STOP_MAX_S = 0.4, 6.0
 #: Beyond the grace period; then what is left is killed.

@@ -82,6 +82,11 @@ class Handover:
         return found
 
 
+def is_left() -> bool:
+    """Whether this program follows another one of its process."""
+    return VARIABLE in os.environ
+
+
 def taken_over() -> Handover | None:
     """What the former program of this process has left, if it did."""
     fd = os.environ.pop(VARIABLE, None)

@@ -8,12 +8,46 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import dataclass
 
+from engine.config.addresses import server_url
+from engine.config.root import Config
 from engine.config.server import UnixSocketConfig
 from engine.errors import ConfigError
 
 BACKLOG = 4096
 _FIRST_FD = 3
+
+
+@dataclass(slots=True)
+class Port:
+    """:ivar listening: sockets of each slot. :ivar shared: they are the same for all slots.
+    :ivar kept: they are the service manager's, who goes on listening. :ivar where: for people.
+    """
+
+    listening: list[list[socket.socket]]
+    where: str
+    shared: bool = False
+    kept: bool = False
+
+    def close(self) -> None:
+        for mine in self.listening:
+            for sock in mine:
+                sock.close()
+
+
+def open_port(config: Config, slots: int) -> Port:
+    """What the configuration says, or the service manager has opened. Raises ConfigError.
+
+    To be called as early as can be: clients that come back while the engine starts wait then, instead of being refused.
+    """
+    inherited = from_service_manager()
+    if inherited:
+        return Port([inherited] * slots, server_url(config, config.port), shared=True, kept=True)
+    if config.unix_socket.enabled:
+        return Port([[open_unix(config.unix_socket)]] * slots, f"unix:{config.unix_socket.path}", shared=True)
+    opened = open_tcp(config.host, config.port, slots)
+    return Port([[sock] for sock in opened], server_url(config, opened[0].getsockname()[1]))
 
 
 def open_tcp(host: str, port: int, slots: int) -> list[socket.socket]:

@@ -28,7 +28,6 @@ from typing import NoReturn
 from engine.adapter.shared_memory_files import LogFiles
 from engine.app import App
 from engine.apps.build import build_apps
-from engine.config.addresses import server_url
 from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
 from engine.control import WorkerSpec
@@ -41,7 +40,7 @@ from engine.metrics.values import MappedValues
 from engine.occupancy.declare_dead import DeadWorkers
 from engine.occupancy.other_nodes import others_live
 from engine.redis.embedded import EmbeddedValkey
-from engine.supervisor import banner, sockets
+from engine.supervisor import banner
 from engine.supervisor.adopted import AdoptedChild
 from engine.supervisor.commands import CommandSocket
 from engine.supervisor.crew import Crew
@@ -51,6 +50,7 @@ from engine.supervisor.open_files import FEW, raise_limit
 from engine.supervisor.restart import Restart
 from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.service_manager import ServiceManager
+from engine.supervisor.sockets import Port
 from engine.supervisor.worker_process import WorkerProcess
 
 #: Nothing happens for longer than this without the loop looking around.
@@ -70,9 +70,11 @@ class Supervisor:
 
     :param workers: how many worker processes.
     :param load: reads the configuration again, as `loaded` was read. Raises ConfigError.
+    :param port: open already; None when an earlier program of this process has left it.
     """
 
-    def __init__(self, loaded: Loaded, workers: int, load: Callable[[], Loaded]) -> None:
+    def __init__(self, loaded: Loaded, workers: int, load: Callable[[], Loaded], port: Port | None) -> None:
+        self._given_port = port
         self._loaded = loaded
         self._load = load
         self._hung_up = False
@@ -86,7 +88,6 @@ class Supervisor:
         self._page: MetricsServer | None = None
         self._selector = selectors.DefaultSelector()
         self._announced = False
-        self._shared = self._kept = False
         self._commands: CommandSocket | None = None
         self._trouble = "starting"
         self._restart_asked = False
@@ -107,7 +108,11 @@ class Supervisor:
             self._stack = stack
             self._metrics_dir = tempfile.mkdtemp(prefix="engine-metrics-") if given is None else given.metrics_dir
             stack.callback(shutil.rmtree, self._metrics_dir, ignore_errors=True)
-            listening = self._listen(stack) if given is None else self._take_sockets(stack, given)
+            port = self._given_port if given is None else self._take_port(given)
+            assert port is not None, "either the port was opened, or it was left to us"
+            self._port = port
+            stack.callback(self._port.close)
+            stack.callback(self._unlink)
             redis = self._start_redis(stack, given)
             self._start_metrics(stack, given)
             self._log = self._make_log() if given is None else given.log_files
@@ -117,8 +122,8 @@ class Supervisor:
             self._rollout = ConfigRollout(spec, self._metrics, 1 if given is None else given.spec + 1)
             stack.callback(self._rollout.close)
             self._crew = Crew(
-                listening,
-                self._shared,
+                self._port.listening,
+                self._port.shared,
                 self._rollout,
                 self._selector,
                 self._metrics,
@@ -147,36 +152,10 @@ class Supervisor:
 
     # --- start
 
-    def _listen(self, stack: contextlib.ExitStack) -> list[list[socket.socket]]:
-        config = self._config
-        inherited = sockets.from_service_manager()
-        if inherited:
-            self._shared = self._kept = True
-            self._where = server_url(config, config.port)
-            for sock in inherited:
-                stack.callback(sock.close)
-            return [inherited for _ in range(self._workers)]
-        if config.unix_socket.enabled:
-            self._shared = True
-            shared = stack.enter_context(sockets.open_unix(config.unix_socket))
-            stack.callback(self._unlink)
-            self._where = f"unix:{config.unix_socket.path}"
-            return [[shared] for _ in range(self._workers)]
-        opened = sockets.open_tcp(config.host, config.port, self._workers)
-        for sock in opened:
-            stack.callback(sock.close)
-        self._where = server_url(config, opened[0].getsockname()[1])
-        return [[sock] for sock in opened]
-
-    def _take_sockets(self, stack: contextlib.ExitStack, given: Handover) -> list[list[socket.socket]]:
+    def _take_port(self, given: Handover) -> Port:
         known = {fd: socket.socket(fileno=fd) for slot in given.listening for fd in slot}
-        for sock in known.values():
-            stack.callback(sock.close)
-        self._where, self._kept = given.where, given.kept
-        self._shared = len(known) < sum(map(len, given.listening))
-        if self._config.unix_socket.enabled:
-            stack.callback(self._unlink)
-        return [[known[fd] for fd in slot] for slot in given.listening]
+        listening = [[known[fd] for fd in slot] for slot in given.listening]
+        return Port(listening, given.where, len(known) < sum(map(len, given.listening)), given.kept)
 
     def _start_redis(self, stack: contextlib.ExitStack, given: Handover | None) -> RedisOptions | None:
         resolved = self._loaded.resolved
@@ -289,7 +268,7 @@ class Supervisor:
                 self._announced = True
                 self._service.ready()
                 files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-                banner.show(self._config, self._apps(), self._where, self._workers, files, sys.stdout)
+                banner.show(self._config, self._apps(), self._port.where, self._workers, files, sys.stdout)
             self._service.tick(self._trouble or self._crew.summary(), starting=not self._announced)
             self._wait(STOP_TICK_S if self._restart.busy else TICK_S)
 
@@ -326,8 +305,8 @@ class Supervisor:
         """What the next program of this process needs."""
         return Handover(
             listening=[[sock.fileno() for sock in slot.listening] for slot in self._crew.slots],
-            kept=self._kept,
-            where=self._where,
+            kept=self._port.kept,
+            where=self._port.where,
             metrics_dir=self._metrics_dir,
             page=-1,
             log=None if self._log is None else dataclasses.asdict(self._log),
@@ -370,7 +349,7 @@ class Supervisor:
             self._crew,
             self._config,
             others=self._others_live(),
-            kept=self._kept,
+            kept=self._port.kept,
             wait=lambda: self._wait(STOP_TICK_S),
             impatient=lambda: self._stopping > 1,
             on_closing=self._unlink,

@@ -28,7 +28,7 @@ HEAD_TIMEOUT_S = 10
 BACKLOG = 4096
 
 #: What newcomers get to end their handshakes once no more are accepted.
-NEWCOMERS_TIMEOUT_S = 1.0
+NEWCOMERS_TIMEOUT_S = 2.5
 #: A handshake of TLS cannot be seen before it is done.
 TLS_HANDSHAKE_S = 0.5
 #: Connections of publishes get so long to end by themselves, after an answer that asks for it.

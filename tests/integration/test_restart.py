@@ -127,7 +127,7 @@ def test_a_program_that_cannot_serve_changes_nothing(engine: Engine) -> None:
         assert done.returncode == 1
         assert "not valid JSON" in done.stdout
         assert "what served before goes on" in done.stdout
-        engine.config_path.write_text(json.dumps(json.loads(text) | {"adapter": {"driver": "local"}}))
+        engine.config_path.write_text(json.dumps(json.loads(text) | {"database": {"redis": {"key_prefix": "other:"}}}))
         engine.process.send_signal(signal.SIGUSR2)
         wait_until(lambda: "that needs a stop and a start" in engine.log(), 60)
     finally:

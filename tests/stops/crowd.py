@@ -1,0 +1,166 @@
+"""Real pusher-js clients, a publisher and a caller, and what all of them saw of a stop."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import socket
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.signing import signed_query
+
+CLIENTS = Path(__file__).resolve().parents[1] / "clients"
+CHANNELS = [f"presence-room-{number}" for number in range(5)]
+#: Once a client has lost its connection, its events are nobody's; this long before, they may be on their way.
+ON_ITS_WAY_S = 0.05
+
+
+class Crowd:
+    """pusher-js clients in a process of their own; `leave` gives what they wrote down."""
+
+    def __init__(self, number: int, port: int, key: str, secret: str) -> None:
+        self._process = subprocess.Popen(
+            ["node", "crowd.mjs", str(number), str(port), key, secret],
+            cwd=CLIENTS,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "up\n"
+
+    def leave(self) -> list[dict[str, Any]]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        diaries: list[dict[str, Any]] = json.loads(self._process.stdout.readline())
+        self._process.wait(30)
+        return diaries
+
+
+class Repeated:
+    """Calls something so many times a second in a thread."""
+
+    def __init__(self, rate: float, call: Callable[[], None]) -> None:
+        self._rate = rate
+        self._call = call
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Repeated:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._over.wait(max(0.0, due - time.monotonic())):
+            due = max(due + 1 / self._rate, time.monotonic() - 1)
+            self._call()
+
+
+class Publisher:
+    """Numbered events to every channel, each on a connection of its own as most back ends make them."""
+
+    def __init__(self, port: int, key: str, secret: str) -> None:
+        self._port, self._key, self._secret = port, key, secret
+        #: When each was sent and answered.
+        self.published: list[tuple[float, float]] = []
+        self.refused: list[str] = []
+
+    def __call__(self) -> None:
+        number, began = len(self.published), time.time()
+        body = json.dumps({"name": "tick", "channels": CHANNELS, "data": str(number)}).encode()
+        query = signed_query(self._key, self._secret, "POST", "/apps/1/events", body)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        try:
+            connection.request(
+                "POST", "/apps/1/events?" + "&".join(f"{name}={value}" for name, value in query.items()), body
+            )
+            status = connection.getresponse().status
+            if status != 200:
+                self.refused.append(str(status))
+        except (OSError, http.client.HTTPException) as error:
+            self.refused.append(repr(error))
+        finally:
+            connection.close()
+        self.published.append((began, time.time()))
+
+
+class Caller:
+    """Connects, and wants an answer."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.answered = 0
+        self.refused: list[str] = []
+
+    def __call__(self) -> None:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=10) as connection:
+                connection.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                if not connection.recv(64).startswith(b"HTTP/1.1 200"):
+                    raise OSError("no answer")
+            self.answered += 1
+        except OSError as error:
+            self.refused.append(repr(error))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the clients saw: seconds out of a subscription, events lost while subscribed, and attempts to connect."""
+
+    clients: int
+    out: list[float]
+    lost: int
+    between: int
+    most_attempts: int
+    never_back: int
+
+    @classmethod
+    def of(cls, diaries: list[dict[str, Any]], published: list[tuple[float, float]], refused: int) -> Seen:
+        out: list[float] = []
+        lost = between = attempts = never_back = 0
+        for diary in diaries:
+            spans = _subscribed(diary)
+            out += [after[0] - before[1] for before, after in itertools.pairwise(spans)]
+            never_back += spans[-1][1] != float("inf")
+            attempts = max(attempts, diary["attempts"])
+            got = set(diary["got"])
+            for number, (began, ended) in enumerate(published):
+                if str(number) in got or refused:
+                    continue
+                if any(start < began and ended < end - ON_ITS_WAY_S for start, end in spans):
+                    lost += 1
+                else:
+                    between += 1
+        return cls(len(diaries), out, lost, between, attempts, never_back)
+
+    def __str__(self) -> str:
+        worst = f"{max(self.out):.2f}" if self.out else "-"
+        median = f"{statistics.median(self.out):.2f}" if self.out else "-"
+        return (
+            f"{self.clients} clients, {len(self.out)} times out: median {median} s, worst {worst} s;"
+            f" {self.never_back} not back; lost while subscribed {self.lost}, published between {self.between};"
+            f" most attempts {self.most_attempts}"
+        )
+
+
+def _subscribed(diary: dict[str, Any]) -> list[tuple[float, float]]:
+    """From when to when it was subscribed."""
+    ends = [at for at, state in diary["states"] if state not in ("connected", "initialized")]
+    spans = []
+    for start in diary["subscribed"]:
+        spans.append((start, min((end for end in ends if end > start), default=float("inf"))))
+    return spans

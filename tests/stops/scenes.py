@@ -1,0 +1,125 @@
+"""The scenes of a planned stop, each with real clients: what happens, and what is counted."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from tests.stops.balancers import balancer, settle
+from tests.stops.crowd import Caller, Crowd, Publisher, Repeated, Seen
+from tests.support.engine import APP, PYTHON, Engine, environment, is_ready, launch, running
+from tests.support.receiver import WebhookReceiver
+from tests.support.valkey import ValkeyServer
+from tests.support.waiting import wait_until
+
+KEY, SECRET = APP["key"], APP["secret"]
+#: What a stop must not tell: everybody is back within the settling time.
+FALSE = ("channel_vacated", "member_removed", "channel_occupied", "member_added")
+#: What the vendor documents; transitions that are taken back within it are never told.
+SETTLE_MS = 3000
+PUBLISHES_PER_S, CALLS_PER_S = 50.0, 200.0
+
+
+def stop_and_start(clients: int, workers: int) -> str:
+    """One node: SIGTERM, and as soon as it has ended another start."""
+
+    def scene(engine: Engine) -> None:
+        engine.process.send_signal(signal.SIGTERM)
+        engine.process.wait(40)
+        engine.process = launch(engine.folder, workers)
+        wait_until(lambda: is_ready(engine), 60)
+
+    return _one_node(clients, workers, scene, calls=False)
+
+
+def restart(clients: int, workers: int) -> str:
+    """One node: `python -m engine restart`."""
+
+    def scene(engine: Engine) -> None:
+        _restart(engine)
+
+    return _one_node(clients, workers, scene, calls=True)
+
+
+def rolling(kind: str, clients: int, workers: int, runs: int) -> str:
+    """Two nodes behind a balancer: one after the other is stopped and started again."""
+    with ExitStack() as stack:
+        receiver = stack.enter_context(WebhookReceiver())
+        server = stack.enter_context(ValkeyServer())
+        config = {**_config(receiver), "database": {"redis": {"url": server.url}}, "shutdown": {"delay_ms": 5000}}
+        config["shutdown_grace_period"] = 20
+        nodes = [stack.enter_context(running(config, workers, noise=None)) for _ in range(2)]
+        port = stack.enter_context(balancer(kind, [node.port for node in nodes]))
+        settle()
+        crowd = Crowd(clients, port, KEY, SECRET)
+        before = _told(receiver)
+        publisher = Publisher(port, KEY, SECRET)
+        with Repeated(PUBLISHES_PER_S, publisher):
+            for _ in range(runs):
+                for node in nodes:
+                    node.process.send_signal(signal.SIGTERM)
+                    assert node.process.wait(60) == 0, node.log()
+                    node.process = launch(node.folder, workers)
+                    wait_until(lambda node=node: is_ready(node), 60)  # type: ignore[misc]
+                    settle()
+        time.sleep(SETTLE_MS / 1000 + 1)
+        return _report(crowd, publisher, receiver, before)
+
+
+def _one_node(clients: int, workers: int, scene: Callable[[Engine], None], *, calls: bool) -> str:
+    with ExitStack() as stack:
+        receiver = stack.enter_context(WebhookReceiver())
+        engine = stack.enter_context(running(_config(receiver), workers, noise=None))
+        crowd = Crowd(clients, engine.port, KEY, SECRET)
+        wait_until(lambda: _told(receiver) >= clients, 30)
+        before = _told(receiver)
+        publisher, caller = Publisher(engine.port, KEY, SECRET), Caller(engine.port)
+        with ExitStack() as traffic:
+            if calls:
+                traffic.enter_context(Repeated(PUBLISHES_PER_S, publisher))
+                traffic.enter_context(Repeated(CALLS_PER_S, caller))
+            scene(engine)
+            time.sleep(2.0)
+        time.sleep(SETTLE_MS / 1000 + 1)
+        text = _report(crowd, publisher, receiver, before)
+        return f"{text}; connects {caller.answered} answered, {len(caller.refused)} not {caller.refused[:2]}"
+
+
+def _report(crowd: Crowd, publisher: Publisher, receiver: WebhookReceiver, before: int) -> str:
+    seen = Seen.of(crowd.leave(), publisher.published, 0)
+    told = _told(receiver) - before
+    return (
+        f"{seen}; publishes {len(publisher.published)}, refused {len(publisher.refused)} {publisher.refused[:2]};"
+        f" false webhooks {told}"
+    )
+
+
+def _told(receiver: WebhookReceiver) -> int:
+    return sum(name in FALSE for name in receiver.names("/hook"))
+
+
+def _config(receiver: WebhookReceiver) -> dict[str, Any]:
+    hook = {"url": f"{receiver.url}/hook", "event_types": list(FALSE)}
+    app = APP | {"webhooks": [hook]}
+    return {
+        "app_manager": {"array": {"apps": [app]}},
+        "webhooks": {"settle_ms": SETTLE_MS},
+        "shutdown": {"delay_ms": None},
+    }
+
+
+def _restart(engine: Engine) -> None:
+    done = subprocess.run(
+        [PYTHON, "-m", "engine", "restart", "--config", "config.json"],
+        check=False,
+        cwd=engine.folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
