@@ -29,6 +29,8 @@ BACKLOG = 4096
 
 #: What newcomers get to end their handshakes once no more are accepted.
 NEWCOMERS_TIMEOUT_S = 2.5
+#: For the loop to make known whom it has just accepted.
+ACCEPTED_S = 0.02
 #: A handshake of TLS cannot be seen before it is done.
 TLS_HANDSHAKE_S = 0.5
 #: Connections of publishes get so long to end by themselves, after an answer that asks for it.
@@ -93,8 +95,8 @@ class Listener:
         self._servers.clear()
         if self._fast_path is not None:
             self._fast_path.last_answers = True
-        if had_tls:
-            await asyncio.sleep(TLS_HANDSHAKE_S)
+        # uvloop makes a connection that it has accepted known only in the next turn of the loop.
+        await asyncio.sleep(TLS_HANDSHAKE_S if had_tls else ACCEPTED_S)
         if self._undecided:
             with contextlib.suppress(TimeoutError):
                 self._all_decided.clear()
