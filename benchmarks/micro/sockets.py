@@ -116,7 +116,7 @@ def sockets(count: int) -> Iterator[tuple[Sockets, Client]]:
     cores = sorted(os.sched_getaffinity(0))
     loop = uvloop.new_event_loop()
     made = Sockets(loop)
-    upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics())
+    upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics(), 16384, b"HTTP/1.1 431 Too Long\r\n\r\n")
     server = loop.run_until_complete(loop.create_server(lambda: Door(upgrade), "127.0.0.1", 0, backlog=4096))
     port = server.sockets[0].getsockname()[1]
     if len(cores) > 1:

@@ -22,7 +22,7 @@ cdef class PublishServer:
     cdef object _late                # () -> the answer to a request whose body took too long
     cdef object _elsewhere           # (transport, unread bytes): whose connection it is from then on
     cdef object _serve               # (coroutine, name, what ends the connection)
-    cdef ReadQueue _reads            # connections with requests left for the next turn
+    cdef readonly ReadQueue reads            # connections with requests left for the next turn
     cdef readonly set connections
     cdef public object on_empty
     cdef bytes _prefix               # of a publish's target
@@ -47,11 +47,13 @@ cdef class PublishProtocol(Queued):
     cdef readonly bint busy          # a request is being answered
     cdef readonly uint32_t last_activity   # monotonic seconds
     cdef uint32_t _begun             # when the first byte of the request at the front came; 0 while there is none
+    cdef uint32_t _ended_at          # when the socket was closed; 0 before
     cdef uint32_t _paused_at         # when the client was found not to read its answers
     cdef Py_ssize_t _work(self, const char* data, Py_ssize_t size) except -1
     cdef Verdict _next(self, const char* data, Py_ssize_t size, Head* head, Py_ssize_t* head_bytes) except? FOREIGN
     cdef bytes _ask(self, bytes target, bytes body)
     cdef int _refuse_early(self, const Head* head, Py_ssize_t missing) except -1
     cdef int _write(self, bytes data) except -1
+    cdef int _end(self) except -1
     cdef int _read_on(self, bint reading) except -1
     cdef int _hand_over(self, bytes unread) except -1

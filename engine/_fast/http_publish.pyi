@@ -3,12 +3,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from engine._fast.plain_publish import PlainPublisher
+from engine._fast.queues import ReadQueue
 
 BODY_TIMEOUT_S: int
 HEAD_TIMEOUT_S: int
 KEEPALIVE_TIMEOUT_S: int
 
 class PublishServer:
+    reads: ReadQueue
     plain: PlainPublisher | None
     connections: set[PublishProtocol]
     on_empty: Callable[[], None] | None
@@ -26,7 +28,6 @@ class PublishServer:
         max_body_bytes: int,
     ) -> None: ...
     def connect(self, transport: Any, data: bytes) -> None: ...
-    def _all_go_on(self) -> None: ...
     def sweep(self) -> None: ...
 
 class PublishProtocol(asyncio.Protocol):

@@ -39,6 +39,8 @@ cdef enum:
 # that does not read its answers has as long.
 HEAD_TIMEOUT_S = 10
 BODY_TIMEOUT_S = 30
+#: A socket that was closed has this long for what is still unread.
+CLOSE_TIMEOUT_S = 5
 #: A connection that says nothing for so long is closed; aiohttp closes its own (http/application.py).
 KEEPALIVE_TIMEOUT_S = 75
 
@@ -68,7 +70,7 @@ cdef class PublishServer:
         self._late = late
         self._elsewhere = elsewhere
         self._serve = serve
-        self._reads = ReadQueue(call_soon)
+        self.reads = ReadQueue(call_soon)
         self._prefix = f"{path_prefix}/apps/".encode()
         self._max_body = max_body_bytes
         self.connections = set()
@@ -171,7 +173,7 @@ cdef class PublishProtocol(Queued):
         """End the connection, after the answer that is under way."""
         self._closing = True
         if not self.busy and self._transport is not None:
-            self._transport.close()
+            self._end()
 
     def abort(self):
         """End the connection at once."""
@@ -182,6 +184,10 @@ cdef class PublishProtocol(Queued):
     def check(self):
         """Whether the client keeps its time; if not, the connection ends."""
         cdef uint32_t now = monotonic_s()
+        if self._ended_at:
+            if now - self._ended_at >= CLOSE_TIMEOUT_S:
+                self.abort()
+            return
         if self.busy or self._put_off:
             return
         if self._paused:
@@ -249,7 +255,7 @@ cdef class PublishProtocol(Queued):
             elif requests >= MAX_REQUESTS or monotonic_ns() > deadline:
                 if done < size:
                     self._put_off = True
-                    self._server._reads.put_off(self)
+                    self._server.reads.put_off(self)
                 break
         if out:
             self._write(<bytes>out[0] if len(out) == 1 else b"".join(out))
@@ -257,7 +263,7 @@ cdef class PublishProtocol(Queued):
         if self._transport is None or self._put_off:
             return done
         if self._closing or (self._eof and verdict != FOREIGN and not self._paused):
-            self._transport.close()
+            self._end()
         elif verdict == FOREIGN:
             # Not before the client has read what it was answered: who comes next does not know how much that is.
             if not self._paused:
@@ -316,11 +322,11 @@ cdef class PublishProtocol(Queued):
         self._write(answer)
         self.last_activity = monotonic_s()
         if self._closing and self._transport is not None:
-            self._transport.close()
+            self._end()
         elif self._unread.size:
             self.go_on()
         elif self._eof and self._transport is not None:
-            self._transport.close()
+            self._end()
         else:
             self._read_on(True)
 
@@ -346,6 +352,13 @@ cdef class PublishProtocol(Queued):
         # A connection that is gone is found out by the transport too.
         self._buffered = True
         self._transport.write(data)
+        return 0
+
+    cdef int _end(self) except -1:
+        """Close the socket; what its client does not read of its answers does not keep it for long."""
+        if self._ended_at == 0:
+            self._ended_at = monotonic_s() or 1
+        self._transport.close()
         return 0
 
     cdef int _read_on(self, bint reading) except -1:

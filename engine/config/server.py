@@ -58,15 +58,25 @@ class AcceptTrafficConfig(Section):
 
 
 class HttpApiConfig(Section):
-    """:param request_limit_in_mb: largest request body (413 above). :param usage_enabled: whether /usage is served."""
+    """:param request_limit_in_mb: largest request body (413 above). :param usage_enabled: whether /usage is served.
+    :param request_head_limit_in_kb: largest head of a request, a WebSocket's too (431 above): request line and headers.
+    :param without_prefix: with a `path_prefix`, the API is served without it too; libraries that have no option for a
+        path need that.
+    """
 
     request_limit_in_mb: Annotated[float, number(0, 1024)] = 10.0
+    request_head_limit_in_kb: Annotated[float, number(0, 1024)] = 16.0
+    without_prefix: Flag = True
     accept_traffic: AcceptTrafficConfig = AcceptTrafficConfig()
     usage_enabled: Flag = True
 
     @property
     def request_limit_bytes(self) -> int:
         return int(self.request_limit_in_mb * 1024 * 1024)
+
+    @property
+    def request_head_limit_bytes(self) -> int:
+        return int(self.request_head_limit_in_kb * 1024)
 
 
 class IdempotencyConfig(Section):

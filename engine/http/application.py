@@ -13,13 +13,14 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import ApiError
 from engine.http.auth import Access
 from engine.http.channels import Channels
+from engine.http.connection import HttpConnection, head_too_long
 from engine.http.cors import Cors
 from engine.http.events import Events
 from engine.http.health import Health, HealthPages
@@ -84,64 +85,88 @@ def build_api(
         metrics,
         path_prefix,
         limit,
+        without_prefix=config.without_prefix,
     )
 
 
 def build_application(api: Api, config: HttpApiConfig, cors: CorsConfig, limit: RateLimit) -> web.Application:
     """Every path and method leads to `api`, except routes that are added later."""
     application = web.Application(client_max_size=config.request_limit_bytes)
-    shell = _Shell(api, config.request_limit_bytes, Cors(cors), limit.trust_hops)
+    shell = _Shell(api, config, Cors(cors), limit.trust_hops)
     application.router.add_route("*", r"/{path:[\s\S]*}", shell.serve, expect_handler=shell.expect)
     return application
 
 
 def build_runner(application: web.Application, metrics: Metrics) -> web.AppRunner:
     """The application with the settings that it needs of aiohttp's server."""
-    return web.AppRunner(
-        application,
-        handle_signals=False,
-        access_log=None,
-        logger=_ServerFaults(metrics),
-        keepalive_timeout=KEEPALIVE_TIMEOUT_S,
-        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-        lingering_time=LINGERING_TIME_S,
+    options = connection_options(metrics)
+    return web.AppRunner(application, handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S, **options)
+
+
+def connection_options(metrics: Metrics) -> dict[str, Any]:
+    """What each connection of that server needs."""
+    return {
+        "access_log": None,
+        "logger": _ServerFaults(metrics),
+        "keepalive_timeout": KEEPALIVE_TIMEOUT_S,
+        "lingering_time": LINGERING_TIME_S,
         # body_md5 covers the bytes as sent; a compressed body is refused before anything unpacks it.
-        auto_decompress=False,
-    )
+        "auto_decompress": False,
+    }
 
 
 class _Shell:
     """Between aiohttp's requests and the API's calls."""
 
-    def __init__(self, api: Api, limit_bytes: int, cors: Cors, trust_hops: int) -> None:
+    def __init__(self, api: Api, config: HttpApiConfig, cors: Cors, trust_hops: int) -> None:
         self._api = api
-        self._limit_bytes = limit_bytes
+        self._limit_bytes = config.request_limit_bytes
+        self._head_limit_bytes = config.request_head_limit_bytes
         self._cors = cors
         self._trust_hops = trust_hops
 
     async def serve(self, request: web.Request) -> web.Response:
+        refusal = self._refusal_of_head(request)
+        if refusal is not None:
+            return refusal
         try:
             body = await self._body(request)
         except ApiError as error:
-            response = self._response(request, failed(error))
-            response.force_close()  # what is left of the body is not worth reading
-            return response
+            return self._last_response(request, failed(error))  # what is left of the body is not worth reading
         key = request.headers.get("X-Idempotency-Key", "")
         answer = await self._api.handle(request.method, _target(request), body, self._address(request), key)
-        return self._response(request, answer)
+        response = self._response(request, answer)
+        if isinstance(request.protocol, HttpConnection) and request.protocol.last:
+            response.force_close()
+        return response
 
     async def expect(self, request: web.Request) -> web.Response | None:
         """Expect: 100-continue is answered so; RFC 9110, 10.1.1 has 417 for anything else."""
         if request.headers.get("Expect", "").lower() == "100-continue":
+            refusal = self._refusal_of_head(request)
+            if refusal is not None:
+                return refusal
             if (request.content_length or 0) <= self._limit_bytes:
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 # aiohttp takes what has been written for a started answer.
                 request.writer.output_size = 0
             return None
         error = ApiError(HTTPStatus.EXPECTATION_FAILED, "invalid_input", "Only 100-continue may be expected.")
-        response = self._response(request, failed(error))
-        response.force_close()
-        return response
+        return self._last_response(request, failed(error))
+
+    def _refusal_of_head(self, request: web.Request) -> web.Response | None:
+        """The answer to a request that its head alone is enough to refuse, before any body is kept."""
+        size = len(request.raw_path) + sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+        if size > self._head_limit_bytes:
+            answer = self._api.refused(head_too_long(self._head_limit_bytes))
+            return self._last_response(request, answer)
+        # With a limit of an address's requests, each is counted first, where all are answered.
+        if not request.can_read_body or self._api.limits_addresses:
+            return None
+        if (request.content_length or 0) > self._limit_bytes:
+            return None  # told by `_body`
+        refusal = self._api.refuse(request.method, _target(request), request.content_length or 0)
+        return None if refusal is None else self._last_response(request, refusal)
 
     async def _body(self, request: web.Request) -> bytes:
         """The body as sent. Raises ApiError; ConnectionError when the caller has gone."""
@@ -171,6 +196,11 @@ class _Shell:
             return ""
         return caller_address(request.remote, request.headers.getall("X-Forwarded-For", ()), self._trust_hops)
 
+    def _last_response(self, request: web.Request, answer: ApiResponse) -> web.Response:
+        response = self._response(request, answer)
+        response.force_close()
+        return response
+
     def _response(self, request: web.Request, answer: ApiResponse) -> web.Response:
         response = web.Response(status=int(answer.status), body=answer.body or None, content_type=answer.content_type)
         headers = response.headers
@@ -192,7 +222,9 @@ class _ServerFaults:
     def exception(self, message: str, *args: object, exc_info: Any = True) -> None:
         if isinstance(exc_info, HttpProcessingError | web.RequestPayloadError | ConnectionError):
             self._metrics.calls.add(1, "")
-            self._metrics.errors.add(1, "", str(int(HTTPStatus.BAD_REQUEST)))
+            too_long = isinstance(exc_info, LineTooLong)
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_long else HTTPStatus.BAD_REQUEST
+            self._metrics.errors.add(1, "", str(int(status)))
         else:
             _log.error(message, *args, exc_info=exc_info)
 

@@ -32,6 +32,7 @@ class Api:
     """Answers every request to the HTTP API.
 
     :param path_prefix: before all routes, "" for none; the pages of health.py are served without it too.
+    :param without_prefix: whether all others are as well.
     :param limit: requests of one address, where configured.
     """
 
@@ -47,11 +48,14 @@ class Api:
         metrics: Metrics,
         path_prefix: str,
         limit: RateLimit,
+        *,
+        without_prefix: bool,
     ) -> None:
         self._access = access
         self._limiter = limiter
         self._metrics = metrics
         self._prefix = path_prefix
+        self._without_prefix = without_prefix
         self._limit = limit
         self.limits_addresses = limit.enabled and limit.max_requests > 0
         self._signed = _table(
@@ -114,6 +118,10 @@ class Api:
             return self._counted(request, body_bytes, _refusal(request, error))
         return None
 
+    def refused(self, error: ApiError) -> ApiResponse:
+        """The answer to a request that is refused before it is looked at. Counted as all are."""
+        return self._counted(ApiRequest("", "", "", b""), 0, failed(error))
+
     def _counted(self, request: ApiRequest, received_bytes: int, response: ApiResponse) -> ApiResponse:
         counted = self._metrics.http
         counted.calls.add(1, request.app_id)
@@ -143,11 +151,18 @@ class Api:
         raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", message, {"Allow": allow})
 
     def _inner(self, path: str) -> str | None:
-        """The path without the prefix; None when it has not got it."""
-        if not path.startswith(self._prefix):
-            return None
-        inner = path[len(self._prefix) :]
-        return inner if inner.startswith("/") else "/" if not inner else None
+        """The path without the prefix; None when it must have it and has not.
+
+        Slashes before it and behind it may be doubled, which libraries do whose base path ends in one. Elsewhere there
+        is an empty name between two.
+        """
+        if path.startswith("//"):
+            path = "/" + path.lstrip("/")
+        if path.startswith(self._prefix):
+            inner = path[len(self._prefix) :]
+            if inner.startswith("/") or not inner:
+                return "/" + inner.lstrip("/")
+        return path if self._without_prefix else None
 
     async def _count_address(self, address: str) -> None:
         limit = self._limit

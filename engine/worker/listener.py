@@ -1,8 +1,8 @@
 """The gate: the first bytes of a connection choose who serves it, on one port.
 
 `GET {prefix}/app/…` is upgraded once its head is complete, `POST {prefix}/apps/…` goes to the publish fast path, which
-hands on whatever is no publish; everything else goes to aiohttp with its bytes unread. An upgrade that comes later on a
-connection of aiohttp's is handed over by `take_over`.
+hands on whatever is no publish; everything else goes to aiohttp with its bytes unread. An upgrade that comes on a
+connection of aiohttp's, with whatever path, is handed over by `take_over`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from engine._fast.clock import monotonic_s
 from engine._fast.http_publish import PublishServer
+from engine.http.connection import CLOSE_TIMEOUT_S, HttpConnections
 from engine.http.fast_path import FastPath
 from engine.tasks import cancel, spawn
-from engine.ws.upgrade import MAX_HEAD_BYTES, Upgrade
+from engine.ws.upgrade import Upgrade
 
 #: A client has this long to say what it wants; then its connection is closed.
 HEAD_TIMEOUT_S = 10
@@ -35,8 +37,11 @@ ACCEPTED_S = 0.02
 TLS_HANDSHAKE_S = 0.5
 #: Connections of publishes get so long to end by themselves, after an answer that asks for it.
 LAST_ANSWERS_S = 0.5
-#: What a drain gives the publishes under way.
-PUBLISH_TIMEOUT_S = 5.0
+#: What a drain gives the requests under way, and clients that do not read what they were answered.
+REQUESTS_TIMEOUT_S = 5.0
+UNREAD_TIMEOUT_S = 1.0
+#: Sockets beside the WebSockets of a worker whose connections are limited: requests, newcomers, and those refused.
+SPARE_SOCKETS = 1024
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +52,8 @@ class Listener:
     :param sockets: bound, listening sockets; closed by `close`.
     :param upgrade: makes connections of upgrade requests.
     :param fast_path: serves publishes; None sends all requests to aiohttp.
-    :param runner: of the HTTP API; the upgrade route is added to its application here.
+    :param runner: of the HTTP API; upgrades are taken out of its application here. :param http: its connections.
+    :param websockets: how many there are; :param max_websockets: how many there may be, 0 is no limit.
     """
 
     def __init__(
@@ -55,19 +61,27 @@ class Listener:
         sockets: list[socket.socket],
         upgrade: Upgrade,
         runner: web.AppRunner,
+        http: HttpConnections,
         fast_path: FastPath | None,
         path_prefix: str,
         tls: ssl.SSLContext | None,
+        websockets: Callable[[], int],
+        max_websockets: int,
     ) -> None:
         self._sockets = sockets
         self.to_websocket = upgrade.open
+        self.max_head_bytes = upgrade.max_head_bytes
+        self._http = http
+        self._websockets = websockets
+        self._max_websockets = max_websockets
         self._tls = tls
         self._fast_path = fast_path
         self._publishes: PublishServer | None = None
         self.websocket_head = f"GET {path_prefix}/app/".encode()
         self.publish_head = f"POST {path_prefix}/apps/".encode()
         self._runner = runner
-        runner.app.router.add_get(f"{path_prefix}/app/{{key:.*}}", self.take_over)
+        self._websocket_path = f"{path_prefix}/app/"
+        runner.app.middlewares.append(self._upgrades)
         self._servers: list[asyncio.AbstractServer] = []
         self._undecided: dict[Gate, int] = {}
         self._all_decided = asyncio.Event()
@@ -75,13 +89,19 @@ class Listener:
 
     async def start(self) -> None:
         await self._runner.setup()
-        assert self._runner.server is not None
-        self._http = self._runner.server
         if self._fast_path is not None:
             self._publishes = self._fast_path.start(self.to_http)
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
-            server = await loop.create_server(lambda: Gate(self), sock=sock, ssl=self._tls, backlog=BACKLOG)
+            tls = self._tls is not None
+            server = await loop.create_server(
+                lambda: Gate(self),
+                sock=sock,
+                ssl=self._tls,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=HEAD_TIMEOUT_S if tls else None,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT_S if tls else None,
+            )
             self._servers.append(server)
         self._task = spawn(self._sweep(), "listener-sweep")
 
@@ -107,9 +127,7 @@ class Listener:
         await self.close()
         for gate in list(self._undecided):
             gate.abort()
-        if self._publishes is not None:
-            await self._finish(self._publishes)
-        await self._runner.cleanup()
+        await asyncio.gather(self._finish_publishes(), self._finish_http())
 
     async def stop(self) -> None:
         await self.finish_requests()
@@ -126,7 +144,11 @@ class Listener:
             self._all_decided.set()
 
     def to_http(self, transport: asyncio.Transport, data: bytes) -> None:
-        protocol = self._http()
+        server = self._runner.server
+        if server is None:  # it was stopped meanwhile
+            transport.abort()
+            return
+        protocol = self._http.make(server)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
@@ -137,12 +159,30 @@ class Listener:
         else:
             self._publishes.connect(transport, data)
 
+    def full(self) -> bool:
+        """Whether one socket more is too many; then nobody can be told so."""
+        if not self._max_websockets:
+            return False
+        others = len(self._undecided) + len(self._http)
+        if self._publishes is not None:
+            others += len(self._publishes.connections)
+        return self._websockets() + others >= self._max_websockets + SPARE_SOCKETS
+
+    @web.middleware
+    async def _upgrades(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "GET":
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await self.take_over(request)
+            if request.path.startswith(self._websocket_path):
+                raise web.HTTPUpgradeRequired(text="This path speaks WebSocket\n", headers={"Upgrade": "websocket"})
+        return await handler(request)
+
     async def take_over(self, request: web.Request) -> web.StreamResponse:
-        """An upgrade on a connection that aiohttp has already answered requests on (pooled proxies do this)."""
+        """An upgrade that aiohttp has read: with an unusual path, or on a used connection, as proxies pool them."""
         http: Any = request.protocol
         transport = http.transport
-        if transport is None or request.headers.get("Upgrade", "").lower() != "websocket":
-            raise web.HTTPUpgradeRequired(text="This path speaks WebSocket\n", headers={"Upgrade": "websocket"})
+        if transport is None:
+            raise ConnectionResetError
         head = [f"GET {request.raw_path} HTTP/1.1".encode()]
         head += [name + b": " + value for name, value in request.raw_headers]
         tail = http._message_tail
@@ -153,8 +193,24 @@ class Listener:
         self.to_websocket(transport, b"\r\n".join(head) + b"\r\n\r\n" + tail)
         return _TakenOver()
 
-    async def _finish(self, publishes: PublishServer) -> None:
+    async def _finish_http(self) -> None:
+        """The same for all other requests."""
+        loop = asyncio.get_running_loop()
+        timers = [
+            loop.call_later(UNREAD_TIMEOUT_S, lambda: self._http.abort(unread_only=True)),
+            loop.call_later(REQUESTS_TIMEOUT_S, lambda: self._http.abort(unread_only=False)),
+        ]
+        await self._runner.cleanup()
+        for timer in timers:
+            timer.cancel()
+        # What was closed with an answer unread has been given its time.
+        self._http.abort(unread_only=False)
+
+    async def _finish_publishes(self) -> None:
         """Close the connections of publishes, after the answers that are under way; bounded."""
+        publishes = self._publishes
+        if publishes is None:
+            return
         gone = asyncio.Event()
         publishes.on_empty = gone.set
         if publishes.connections:
@@ -162,11 +218,18 @@ class Listener:
                 await asyncio.wait_for(gone.wait(), LAST_ANSWERS_S)
         for connection in list(publishes.connections):
             connection.close()
-        if publishes.connections:
+        for timeout_s, busy_too in ((UNREAD_TIMEOUT_S, False), (REQUESTS_TIMEOUT_S - UNREAD_TIMEOUT_S, True)):
+            if not publishes.connections:
+                return
             try:
-                await asyncio.wait_for(gone.wait(), PUBLISH_TIMEOUT_S)
+                await asyncio.wait_for(gone.wait(), timeout_s)
             except TimeoutError:
-                _log.warning("%d publishes were not answered in time", len(publishes.connections))
+                busy = sum(connection.busy for connection in publishes.connections)
+                if busy and busy_too:
+                    _log.warning("%d publishes were not answered in time", busy)
+                for connection in list(publishes.connections):
+                    if busy_too or not connection.busy:
+                        connection.abort()
 
     async def _sweep(self) -> None:
         while True:
@@ -178,6 +241,7 @@ class Listener:
                 gate.abort()
             if self._publishes is not None:
                 self._publishes.sweep()
+            self._http.sweep()
 
 
 class Gate(asyncio.Protocol):
@@ -192,7 +256,10 @@ class Gate(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are not of that class
-        self._listener.undecided(self)
+        if self._listener.full():
+            self._transport.abort()
+        else:
+            self._listener.undecided(self)
 
     def data_received(self, data: bytes) -> None:
         self._data = data = self._data + data if self._data else data
@@ -202,7 +269,7 @@ class Gate(asyncio.Protocol):
         elif not data.startswith(listener.websocket_head):
             if not listener.publish_head.startswith(data) and not listener.websocket_head.startswith(data):
                 self._hand_over(listener.to_http)
-        elif b"\r\n\r\n" in data or len(data) > MAX_HEAD_BYTES:
+        elif b"\r\n\r\n" in data or len(data) > listener.max_head_bytes:
             self._hand_over(listener.to_websocket)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -18,7 +18,8 @@ from engine.apps.poll import AppPoll
 from engine.apps.registry import MemoryAppManager
 from engine.config.root import Config
 from engine.control import WorkerSpec
-from engine.http.application import build_api, build_application, build_runner
+from engine.http.application import build_api, build_application, build_runner, connection_options
+from engine.http.connection import HttpConnections, head_too_long, whole_refusal
 from engine.http.health import Health
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
@@ -286,10 +287,18 @@ class Parts:
             limit=limit,
         )
         application = build_application(api, config.http_api, config.cors, limit)
+        max_head_bytes = config.http_api.request_head_limit_bytes
         self.listener = Listener(
             listening,
-            Upgrade(self.acceptor.accept, self._max_message_bytes, self.metrics),
+            Upgrade(
+                self.acceptor.accept,
+                self._max_message_bytes,
+                self.metrics,
+                max_head_bytes,
+                whole_refusal(head_too_long(max_head_bytes)),
+            ),
             build_runner(application, self.metrics),
+            HttpConnections(connection_options(self.metrics), max_head_bytes, self.metrics),
             fast_path(
                 config,
                 api,
@@ -301,4 +310,6 @@ class Parts:
             ),
             config.path_prefix,
             server_context(config.ssl),
+            lambda: len(self.hub),
+            config.max_connections,
         )

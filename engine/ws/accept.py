@@ -1,7 +1,7 @@
 """From an upgrade request to a Connection, or to a Connection that says why not.
 
-A refusal is told on an open WebSocket, because browsers cannot see the
-status of a failed upgrade (C-6); only a path that is no WebSocket endpoint is refused with a status.
+A refusal is told on an open WebSocket, because browsers cannot see the status of a failed upgrade (C-6); that of a path
+that is no endpoint too (C-7).
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ NO_APP = ""
 
 _PROTOCOL = re.compile(r"(?:^|&)protocol=([^&]*)")
 _NUMBER = re.compile(r"[0-9]+\Z")
+#: What client libraries make of a path that ends in a slash.
+_SLASHES = re.compile("//+")
 
 
 class Acceptor:
@@ -77,14 +79,12 @@ class Acceptor:
         #: While there is no memory for more.
         self.full = False
 
-    def accept(self, request: WSUpgradeRequest, transport: asyncio.Transport) -> Connection | None:
-        """A connection that is not open yet, or None where the path is no WebSocket endpoint."""
+    def accept(self, request: WSUpgradeRequest, transport: asyncio.Transport) -> Connection:
+        """A connection that is not open yet."""
         target = request.path.decode("latin-1")
         path, _, query = target.partition("?")
-        if not path.startswith(self._prefix) or "/" in path[len(self._prefix) :]:
-            return None
-        key = unquote(path[len(self._prefix) :])
-        app = self._apps.by_key(key)
+        key = self._key(path)
+        app = None if key is None else self._apps.by_key(key)
         connection = Connection(
             self._socket_id(),
             app,
@@ -104,8 +104,10 @@ class Acceptor:
         return connection
 
     def _refusal(
-        self, app: App | None, key: str, query: str, request: WSUpgradeRequest, address: str
+        self, app: App | None, key: str | None, query: str, request: WSUpgradeRequest, address: str
     ) -> PusherError | None:
+        if key is None:
+            return PusherError(CloseCode.PATH_NOT_FOUND, f"WebSockets are at {self._prefix}{{key}}")
         if self._apps.stale:
             # Never 4001, after which no client comes back.
             return PusherError(CloseCode.OVER_CAPACITY, "The app cannot be looked up now")
@@ -130,6 +132,13 @@ class Acceptor:
         if self._quota.full(address):
             return PusherError(CloseCode.OVER_CAPACITY, "Too many connections from this address")
         return None
+
+    def _key(self, path: str) -> str | None:
+        """The app's key in a path, whose doubled slashes are one; None where no WebSockets are."""
+        if "//" in path:
+            path = _SLASHES.sub("/", path)
+        key = path[len(self._prefix) :] if path.startswith(self._prefix) else ""
+        return unquote(key) if key and "/" not in key else None
 
     def _secure(self, request: WSUpgradeRequest) -> bool:
         """Whether the client uses TLS, as far as we or a proxy in front can see."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -17,8 +18,8 @@ from engine._fast.connection import Connection
 from engine._fast.parser import Parsers
 from engine.metrics.metrics import Metrics
 
-#: Longest head of an upgrade request, as picows has it.
-MAX_HEAD_BYTES = 16 * 1024
+#: How long a refused client may go on sending.
+LINGER_S = 2.0
 #: Of the WebSocket protocol (RFC 6455).
 VERSION = "13"
 
@@ -28,9 +29,11 @@ _SWITCHING = (
     b"Sec-WebSocket-Accept: %b\r\n%b\r\n"
 )
 _PROTOCOL = b"Sec-WebSocket-Protocol: %b\r\n"
+#: What the name of a subprotocol is made of (RFC 9110, 5.6.2).
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
-#: Decides over a request; None answers 404.
-Accept = Callable[[WSUpgradeRequest, asyncio.Transport], Connection | None]
+#: Decides over a request.
+Accept = Callable[[WSUpgradeRequest, asyncio.Transport], Connection]
 
 _log = logging.getLogger(__name__)
 
@@ -63,11 +66,17 @@ class Upgrade:
     """Makes connections of upgrade requests.
 
     :param accept: of `ws/accept.py`.
+    :param max_head_bytes: of a request; longer ones are answered with `head_too_long`.
     """
 
-    def __init__(self, accept: Accept, max_message_bytes: int, metrics: Metrics) -> None:
+    def __init__(
+        self, accept: Accept, max_message_bytes: int, metrics: Metrics, max_head_bytes: int, head_too_long: bytes
+    ) -> None:
         self._accept = accept
         self._parsers = Parsers(max_message_bytes, ProtocolFaults(metrics))
+        self._metrics = metrics.connections
+        self.max_head_bytes = max_head_bytes
+        self._head_too_long = head_too_long
 
     def open(self, transport: asyncio.Transport, data: bytes) -> None:
         """Answer an upgrade request.
@@ -77,8 +86,9 @@ class Upgrade:
         if transport.is_closing():
             return
         head, end, rest = data.partition(_END)
-        if not end or len(head) >= MAX_HEAD_BYTES:
-            transport.close()
+        if not end or len(head) > self.max_head_bytes:
+            self._metrics.errors.add(1, "", "head")
+            _say_last(transport, self._head_too_long)
             return
         try:
             request = _parse_http_request(head)
@@ -86,9 +96,6 @@ class Upgrade:
             _refuse(transport, HTTPStatus.BAD_REQUEST, str(error))
             return
         connection = self._accept(request, transport)
-        if connection is None:
-            _refuse(transport, HTTPStatus.NOT_FOUND, "404 Not Found")
-            return
         headers = request.headers
         if headers.get("Sec-WebSocket-Version") != VERSION:
             # RFC 6455 section 4.4; picows would take drafts that browsers gave up in 2011.
@@ -121,7 +128,7 @@ def _subprotocol(request: WSUpgradeRequest) -> bytes:
     if "Sec-WebSocket-Protocol" not in request.headers:
         return b""
     first = ",".join(request.headers.getall("Sec-WebSocket-Protocol")).split(",")[0].strip()
-    return _PROTOCOL % first.encode() if first else b""
+    return _PROTOCOL % first.encode() if _TOKEN.fullmatch(first) else b""
 
 
 def _refuse(
@@ -129,5 +136,24 @@ def _refuse(
 ) -> None:
     response = WSUpgradeResponse.create_error_response(status, text.encode(), headers)
     response.headers["Connection"] = "close"
-    transport.write(response.to_bytes())
-    transport.close()
+    _say_last(transport, response.to_bytes())
+
+
+def _say_last(transport: asyncio.Transport, answer: bytes) -> None:
+    """The last bytes to a client that may still be sending: what comes is thrown away, so that it sees the answer."""
+    transport.set_protocol(_Lingering(transport))
+    transport.write(answer)
+    if transport.can_write_eof():
+        transport.write_eof()
+    else:
+        transport.close()
+
+
+class _Lingering(asyncio.Protocol):
+    """Reads and forgets, until the client closes or its time is up."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()

@@ -187,7 +187,7 @@ class HubServer:
 @contextlib.asynccontextmanager
 async def hub_server(max_waiting_bytes: int = 1024 * 1024, max_frames_per_second: int = 0) -> AsyncIterator[HubServer]:
     made = HubServer(max_waiting_bytes, max_frames_per_second)
-    upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics())
+    upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics(), 16384, b"HTTP/1.1 431 Too Long\r\n\r\n")
     server = await asyncio.get_running_loop().create_server(lambda: Door(upgrade), "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]
     try:

@@ -31,7 +31,6 @@ from tests.conformance.rule import (
     Silent,
     Step,
     Subscribe,
-    Upgrade,
 )
 from tests.support.client import PusherClient, connected
 from tests.support.node import NodeJs
@@ -116,7 +115,6 @@ class _Player:
         step = self._resolved(step)
         actions: dict[type, Callable[[Any], Any]] = {
             Connect: self._connect,
-            Upgrade: self._upgrade,
             Send: self._send,
             Subscribe: self._subscribe,
             SignIn: self._sign_in,
@@ -145,14 +143,6 @@ class _Player:
         _demand(mismatch(step.first, frame))
         if frame["event"] == "pusher:connection_established":
             client.socket_id = json.loads(frame["data"])["socket_id"]
-
-    async def _upgrade(self, step: Upgrade) -> None:
-        async with aiohttp.ClientSession() as session:
-            try:
-                async with session.ws_connect(self._url("a") + step.path):
-                    raise NotAsExpected("the upgrade succeeds")
-            except aiohttp.WSServerHandshakeError as refusal:
-                _demand("" if refusal.status in step.statuses else f"status is {refusal.status}")
 
     async def _send(self, step: Send) -> None:
         client = self._clients[step.who]

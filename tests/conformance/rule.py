@@ -50,14 +50,6 @@ class Connect:
 
 
 @dataclass(frozen=True, slots=True)
-class Upgrade:
-    """An upgrade that must be answered with a status other than 101."""
-
-    path: str
-    statuses: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Send:
     """:param message: an object, or text (sent as it is), or bytes (a binary frame)."""
 
@@ -158,7 +150,7 @@ class Library:
     raises: str = ""
 
 
-Step = Connect | Upgrade | Send | Subscribe | SignIn | Gets | Next | Silent | Closed | Leave | Call | Library
+Step = Connect | Send | Subscribe | SignIn | Gets | Next | Silent | Closed | Leave | Call | Library
 
 
 @dataclass(frozen=True, slots=True)

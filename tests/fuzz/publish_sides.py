@@ -118,7 +118,7 @@ class Side:
                 connection.data_received(piece)
         for _ in range(20):
             # Whoever was put off because this machine was slow gets its turn now.
-            self._server._all_go_on()
+            self._server.reads._all_go_on()
         for connection in list(self._server.connections):
             connection.connection_lost(None)
         self._hub.flush_queue.flush()

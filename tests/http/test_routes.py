@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config.limits import RateLimit
+from engine.config.server import HttpApiConfig
 from engine.http.request import ApiResponse
 from tests.http.serving import Serving
 
@@ -30,8 +31,8 @@ def headers(answer: ApiResponse) -> dict[str, str]:
         "/apps/3",
         "/apps/3/",
         "/apps/3/events/",
-        "//apps/3/events",
         "/apps/3//events",
+        "/apps//3/events",
         "/APPS/3/events",
         "/apps/3/connections",
         "/apps/3/channels/a/users/b",
@@ -48,7 +49,7 @@ def headers(answer: ApiResponse) -> dict[str, str]:
         "*",
         "apps/3/events",
         "/apps/3/events\x00",
-        "/" * 5000,
+        "/" * 5000 + "x",
     ],
     ids=lambda path: repr(path)[:40],
 )
@@ -91,8 +92,17 @@ def test_all_is_served_under_the_prefix(signed_path: str) -> None:
     target = serving.target("POST", signed_path, body)
     query = target.partition("?")[2]
     assert serving.call("POST", f"/chat/apps/3/events?{query}", body).status == 200
-    assert serving.call("POST", f"/apps/3/events?{query}", body).status == 404
     assert len(serving.adapter.sent) == 1
+
+
+@pytest.mark.parametrize(("without", "status"), [(True, 200), (False, 404)])
+def test_all_is_served_without_it_too_unless_switched_off(without: bool, status: int) -> None:
+    serving = Serving(path_prefix="/chat", config=HttpApiConfig(without_prefix=without))
+    assert serving.signed("POST", "/apps/3/events", EVENT).status == status
+    assert serving.signed("POST", "//apps/3/events", EVENT).status == status
+    assert serving.signed("POST", "/chat//apps/3/events", EVENT).status == 200
+    assert serving.call("GET", "/chatty/apps/3/channels").status == 404
+    assert len(serving.adapter.sent) == 1 + 2 * without
 
 
 @pytest.mark.parametrize(

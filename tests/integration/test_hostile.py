@@ -97,8 +97,8 @@ REQUESTS: list[tuple[bytes, int | None]] = [
     (b"POST /app/app-key HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 404),
     (HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: carrier-pigeon"), 400),
     (HANDSHAKE.replace(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b""), 400),
-    (HANDSHAKE.replace(b"GET /app/app-key", b"GET /app/" + b"k" * 20_000), None),
-    (HANDSHAKE.replace(b"Host: x", b"Host: x\r\nX: " + b"y" * 100_000), None),
+    (HANDSHAKE.replace(b"GET /app/app-key", b"GET /app/" + b"k" * 20_000), 431),
+    (HANDSHAKE.replace(b"Host: x", b"Host: x\r\nX: " + b"y" * 100_000), 431),
     (HANDSHAKE[:-20], None),
     (b"POST /apps/1/events HTTP/1.1\r\nHost: x\r\nContent-Length: nonsense\r\n\r\n{}", 400),
     (b"POST /apps/1/events HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n{}", 400),
@@ -114,7 +114,7 @@ REQUESTS: list[tuple[bytes, int | None]] = [
     (b"GET /apps/1/channels/%00%ff/users HTTP/1.1\r\nHost: x\r\n\r\n", 404),
     (b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", 404),
     (b"BREW /apps/1/events HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-    (b"GET " + b"/x" * 40_000 + b" HTTP/1.1\r\n\r\n", 400),
+    (b"GET " + b"/x" * 40_000 + b" HTTP/1.1\r\n\r\n", 431),
 ]
 
 #: Signed bodies of POST /events that are not what they should be, with the status they are answered with.

@@ -43,6 +43,8 @@ VARIABLES: dict[str, str] = {
     "CACHE_CLEANUP_INTERVAL": "cache.memory.cleanup_interval",
     "CACHE_MAX_CAPACITY": "cache.memory.max_capacity",
     "HTTP_API_USAGE_ENABLED": "http_api.usage_enabled",
+    "HTTP_API_REQUEST_HEAD_LIMIT_IN_KB": "http_api.request_head_limit_in_kb",
+    "HTTP_API_WITHOUT_PREFIX": "http_api.without_prefix",
     "CORS_CREDENTIALS": "cors.credentials",
     "CORS_ORIGINS": "cors.origin",
     "CORS_METHODS": "cors.methods",

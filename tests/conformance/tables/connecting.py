@@ -11,7 +11,6 @@ from tests.conformance.rule import (
     SECURE,
     Closed,
     Silent,
-    Upgrade,
     connect,
     gets,
     rule,
@@ -51,7 +50,7 @@ RULES = (
         Silent("a"),
     ),
     rule("C-6", "an unknown key is told on an open WebSocket", turned_away(4001, key="nobody-has-this-key")),
-    rule("C-7", "a path that is none is not upgraded", Upgrade("/nothing/here", (404,)), free=True),
+    rule("C-7", "a path that is none is told on an open WebSocket", turned_away(4005, key="<key>/more"), free=True),
     rule(
         "C-10",
         "connection_established comes at once",
