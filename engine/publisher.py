@@ -53,8 +53,7 @@ class Publisher:
         Raises ApiError with nothing sent when one of them breaks a limit (H-40 to H-45), and StoreUnavailable when
         the workers cannot be reached, or when what is to be kept cannot be.
         """
-        for publication in publications:
-            _check(app, publication)
+        self.check(app, publications)
         out: list[Message] = []
         cached: dict[str, Publication] = {}
         for publication in publications:
@@ -76,6 +75,11 @@ class Publisher:
             await self._remember(app, cached)
         await self._adapter.publish(out)
         self._metrics.published.add(len(out), app.id)
+
+    def check(self, app: App, publications: Sequence[Publication]) -> None:
+        """Raise ApiError when one of them breaks a limit (H-40 to H-45)."""
+        for publication in publications:
+            _check(app, publication)
 
     def client_event(
         self, app: App, channel: str, event: str, data_json: bytes, user_id: str | None, except_socket_id: str

@@ -16,7 +16,7 @@ from engine.app import App
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.auth import Access
 from engine.http.idempotency import Idempotency
-from engine.http.request import ApiRequest, ApiResponse, invalid, ok
+from engine.http.request import ApiRequest, ApiResponse, Headers, invalid, ok
 from engine.interfaces import OccupancyStore
 from engine.protocol.channel import channel_kind
 from engine.protocol.messages import json_string
@@ -59,7 +59,7 @@ class Events:
     ) -> ApiResponse:
         app = self._access.app(request, app_id)
         body = _object(request.body, "The body")
-        key = self._idempotency.key(request, _value(body.get("idempotency_key")))
+        key = self._idempotency.key(request.idempotency_key, *_keys(body))
         if key:
             return await self._idempotency.answer(app, key, partial(publish, app, body))
         return await publish(app, body)
@@ -83,14 +83,42 @@ class Events:
             message = f"Cannot batch-send more than {app.max_event_batch_size} messages at once"
             raise ApiError(HTTPStatus.BAD_REQUEST, "limit_exceeded", message)
         events = [_object(item, "Every event of the batch") for item in items]
-        publications = [_publication(event, _channel(event)) for event in events]
+        publications = [_publication(event, _channels(event)) for event in events]
         infos = [attributes(_value(event.get("info"))) for event in events]
-        headers = await self._access.count_events(app, len(publications))
-        await self._publisher.publish(app, publications)
+        keys = [self._idempotency.key(*_keys(event)) for event in events]
+        self._publisher.check(app, publications)
+        headers: Headers = ()
+
+        async def publish(new: Sequence[int]) -> list[bytes]:
+            nonlocal headers
+            fresh = [publications[index] for index in new]
+            if not fresh:
+                return []
+            headers = await self._access.count_events(app, sum(len(publication.channels) for publication in fresh))
+            await self._publisher.publish(app, fresh)
+            return await self._batch_answers(app, fresh, [infos[index] for index in new])
+
+        if any(keys):
+            answers = await self._idempotency.answer_each(app, keys, publish)
+        else:
+            answers = await publish(range(len(publications)))
         if not any(infos):
             return ApiResponse(200, _NOTHING_TO_SAY, headers)
-        found = await self._attributes(app, [publication.channels[0] for publication in publications], infos)
-        return ok({"batch": found}, headers)
+        return ApiResponse(200, b'{"batch":[%b]}' % b",".join(answers), headers)
+
+    async def _batch_answers(
+        self, app: App, publications: Sequence[Publication], infos: Sequence[frozenset[str]]
+    ) -> list[bytes]:
+        """What each event of a batch asked, as a publish of its own answers it where it names several channels."""
+        if not any(infos):
+            return [_NOTHING_TO_SAY] * len(publications)
+        asked = [(channel, info) for p, info in zip(publications, infos, strict=True) for channel in p.channels]
+        found = iter(await self._attributes(app, *zip(*asked, strict=True)))
+        answers: list[Any] = []
+        for publication in publications:
+            each = {channel: next(found) for channel in publication.channels}
+            answers.append(each[publication.channels[0]] if len(publication.channels) == 1 else {"channels": each})
+        return [orjson.dumps(answer) for answer in answers]
 
     async def _attributes(
         self, app: App, channels: Sequence[str], infos: Sequence[frozenset[str]]
@@ -180,6 +208,12 @@ def _data(text: bytes) -> tuple[str, bytes]:
             raise invalid("data is nested too deeply") from problem
         data = text.decode()  # spelled as it came
     return data, json_string(data)
+
+
+def _keys(event: Members) -> tuple[object, object]:
+    """Where an event's idempotency key may stand: on its own, or among the extras of Sockudo's libraries."""
+    extras = _value(event.get("extras"))
+    return _value(event.get("idempotency_key")), extras.get("idempotency_key") if isinstance(extras, dict) else None
 
 
 def _channels(event: Members) -> tuple[str, ...]:

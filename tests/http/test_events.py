@@ -140,7 +140,9 @@ def test_one_bad_event_stops_its_batch(bad: dict[str, Any], status: int, code: s
         ({"batch": [1]}, "invalid_input"),
         ({"batch": [[]]}, "invalid_input"),
         ({"batch": [event()] * 11}, "limit_exceeded"),
-        ({"batch": [{"name": "e", "data": "d", "channels": ["a"]}]}, "missing_channel_info"),
+        ({"batch": [{"name": "e", "data": "d"}]}, "missing_channel_info"),
+        ({"batch": [{"name": "e", "data": "d", "channels": []}]}, "missing_channel_info"),
+        ({"batch": [{"name": "e", "data": "d", "channels": ["a"] * 101}]}, "limit_exceeded"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pusher
 import pytest
+import sockudo_http_python
 
 from tests.integration.conftest import HEX_APP
 from tests.support.client import connected
@@ -47,6 +48,52 @@ async def test_python_triggers(engine: Engine, unique: Callable[[str], str]) -> 
         assert (await client.next("second", one))["data"] == '{"n": 2}'
         await sender.next("first", one)
         assert await sender.settle() == []
+
+
+async def test_sockudo_http_python_repeats_nothing(engine: Engine, unique: Callable[[str], str]) -> None:
+    """Every form of a publish and of an idempotency key that the library has; each is sent twice."""
+    one, two = unique("one"), unique("two")
+    options = sockudo_http_python.SockudoOptions(host="127.0.0.1", port=engine.port, max_retries=1)
+    extras = sockudo_http_python.MessageExtras
+    event = sockudo_http_python.Event
+
+    def publish() -> None:
+        sdk = sockudo_http_python.Sockudo(APP["id"], APP["key"], APP["secret"], options=options)
+        by_option = sockudo_http_python.TriggerOptions(idempotency_key="k1", info=["subscription_count"])
+        in_extras = sockudo_http_python.TriggerOptions(extras=extras(idempotency_key="k2", headers={"a": 1}, echo=True))
+        batch = [
+            event(one, "batched", "1", idempotency_key="k3", info="subscription_count"),
+            event(None, "wide", {"n": 2}, channels=[one, two], idempotency_key="k4", tags={"a": "b"}),
+            event(one, "extra", "3", extras=extras(idempotency_key="k5", ephemeral=True)),
+        ]
+        for _ in range(2):
+            results = [
+                sdk.trigger(one, "single", {"n": 1}, by_option),
+                sdk.trigger([one, two], "multi", "x", in_extras),
+                sdk.trigger_batch(batch),
+            ]
+            assert all(result.ok for result in results), results
+            assert results[0].json() == {"channels": {one: {"subscription_count": 1}}}
+            assert results[2].json() == {"batch": [{"subscription_count": 1}, {}, {}]}
+        sdk.set_auto_idempotency_key(True)
+        assert sdk.trigger(one, "auto", "1").ok
+        assert sdk.trigger_batch([event(one, "auto-batched", "1"), event(one, "auto-batched", "2")]).ok
+        assert sdk.trigger([one, two], "end", "").ok
+
+    async with connected(engine.ws_url) as client:
+        await client.subscribe(one)
+        await client.subscribe(two)
+        await asyncio.to_thread(publish)
+        for channel in (one, two):
+            await client.next("end", channel)
+        frames = await client.settle()
+        assert sorted((frame["event"], frame["channel"]) for frame in frames) == sorted(
+            [
+                *(("multi", channel) for channel in (one, two)),
+                *(("wide", channel) for channel in (one, two)),
+                *((name, one) for name in ("single", "batched", "extra", "auto", "auto-batched", "auto-batched")),
+            ]
+        )
 
 
 async def test_python_queries(engine: Engine, unique: Callable[[str], str]) -> None:
