@@ -14,6 +14,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from engine._fast.signature import Signer
+from engine.config.patterns import Pattern
 
 #: Characters of an app id. `/` is left out because it separates app and channel in shared keys.
 APP_ID = re.compile(r"[A-Za-z0-9_.:@=-]{1,128}\Z")
@@ -77,7 +78,7 @@ class Filter:
     channel_type: str | None = None
     channel_prefix: str | None = None
     channel_suffix: str | None = None
-    channel_pattern: re.Pattern[str] | None = None
+    channel_pattern: Pattern | None = None
     #: The channel's namespace is one of these.
     channel_namespaces: frozenset[str] | None = None
     event_prefix: str | None = None

@@ -7,6 +7,8 @@ optional dependency, so it must itself be imported only where the configuration 
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -68,10 +70,18 @@ class Aws:
     :param service: such as ``lambda``.
     :param keys: credentials instead of the chain's.
     :param profile: of the shared files, instead of the default one.
+    :param socket_factory: makes the socket for an address that is connected to next, or raises OSError.
     """
 
-    def __init__(self, service: str, keys: Keys | None = None, profile: str | None = None) -> None:
+    def __init__(
+        self,
+        service: str,
+        keys: Keys | None = None,
+        profile: str | None = None,
+        socket_factory: Callable[..., socket.socket] | None = None,
+    ) -> None:
         self._service = service
+        self._connector = {} if socket_factory is None else {"socket_factory": socket_factory}
         self._keys = keys
         self._session = get_session()
         if profile is not None:
@@ -140,6 +150,7 @@ class Aws:
                     max_pool_connections=MAX_CONNECTIONS,
                     # Whoever calls knows what may be repeated, and when.
                     retries={"total_max_attempts": 1},
+                    connector_args=dict(self._connector),
                 )
                 context = self._session.create_client(
                     self._service,

@@ -25,6 +25,7 @@ from engine.app import (
 )
 from engine.config.apps import AppConfig
 from engine.config.history import HistoryRuleConfig
+from engine.config.patterns import compile_pattern
 from engine.config.root import Config
 from engine.config.webhook_endpoint import FilterConfig, LambdaConfig, RetryOverrides, WebhookConfig
 from engine.config.webhooks import Retry, WebhooksConfig
@@ -140,7 +141,7 @@ def _filter(config: FilterConfig | None) -> Filter:
         channel_type=config.channel_type,
         channel_prefix=config.channel_prefix,
         channel_suffix=config.channel_suffix,
-        channel_pattern=None if config.channel_pattern is None else re.compile(config.channel_pattern),
+        channel_pattern=None if config.channel_pattern is None else compile_pattern(config.channel_pattern),
         channel_namespaces=_namespaces(config),
         event_prefix=config.event_prefix,
     )

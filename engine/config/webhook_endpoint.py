@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from engine.config.base import Flag, OptionalText, Region, Section, http_url, text, word
 from engine.config.event_types import EVENT_TYPES
+from engine.config.patterns import compile_pattern
 from engine.config.webhooks import Attempts, BackoffMs, ElapsedMs, RequestTimeoutMs, SignatureFormat
 
 #: The engine writes these itself (W-1, D-8), or they would break the request's framing.
@@ -37,10 +38,7 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\uffff]*\Z")
 
 
 def _pattern(value: str) -> str:
-    try:
-        re.compile(value)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"is not a regular expression: {error}") from None
+    compile_pattern(value)
     return value
 
 

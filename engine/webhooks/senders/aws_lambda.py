@@ -14,16 +14,20 @@ from engine.aws import Aws, AwsError, Place
 from engine.errors import DeliveryError
 from engine.interfaces import Job
 from engine.webhooks.senders.headers import request_headers
+from engine.webhooks.senders.resolver import public_socket, refusal
 
 #: What Lambda takes of one payload, by invocation type. For Event newer quotas are higher, older ones are not.
 MAX_PAYLOAD_BYTES = {"Event": 256 * 1024, "RequestResponse": 6 * 1024 * 1024}
 
 
 class LambdaSender:
-    """A `WebhookSender` for endpoints with a function."""
+    """A `WebhookSender` for endpoints with a function.
 
-    def __init__(self) -> None:
-        self._aws = Aws("lambda")
+    :param allow_private_targets: False refuses addresses that are not public, at the moment of connecting.
+    """
+
+    def __init__(self, *, allow_private_targets: bool = True) -> None:
+        self._aws = Aws("lambda", socket_factory=None if allow_private_targets else public_socket)
 
     async def start(self) -> None:
         await self._aws.start()
@@ -46,7 +50,7 @@ class LambdaSender:
         try:
             answer = await self._aws.call(place, "invoke", endpoint.timeout_s, stream="Payload", **parameters)
         except AwsError as error:
-            raise DeliveryError(str(error)) from error
+            raise DeliveryError(str(refusal(error) or error)) from error
         return _outcome(answer)
 
 

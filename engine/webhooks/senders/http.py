@@ -6,8 +6,6 @@ Called by `attempts.py`, which bounds and counts it. Never follows a redirect, k
 from __future__ import annotations
 
 import os
-import socket
-from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -16,7 +14,7 @@ from engine.app import App, Endpoint, HttpTarget
 from engine.errors import DeliveryError
 from engine.interfaces import Job
 from engine.webhooks.senders.headers import request_headers
-from engine.webhooks.senders.resolver import BoundedResolver, PrivateTarget, refuse_private
+from engine.webhooks.senders.resolver import BoundedResolver, PrivateTarget, public_socket, refuse_private
 
 HEADERS = {"Accept": "application/json", "User-Agent": "engine-webhooks"}
 #: Of an answer's body so much is read, to use the connection again; after a longer one the connection is closed.
@@ -44,7 +42,7 @@ class HttpSender:
             resolver=BoundedResolver(public_only=not self._allow_private_targets),
             ttl_dns_cache=10,
             keepalive_timeout=KEEPALIVE_S,
-            socket_factory=None if self._allow_private_targets else _public_socket,
+            socket_factory=None if self._allow_private_targets else public_socket,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -81,13 +79,6 @@ class HttpSender:
         if not 200 <= status <= 299:
             raise DeliveryError(f"status {status}" + (", redirects are not followed" if 300 <= status <= 399 else ""))
         return f"status {status}"
-
-
-def _public_socket(address: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
-    """A socket for the address that is connected to next, however it was found. Raises PrivateTarget."""
-    family, kind, protocol, _, where = address
-    refuse_private(str(where[0]))
-    return socket.socket(family, kind, protocol)
 
 
 def _as_written(text: str) -> URL:

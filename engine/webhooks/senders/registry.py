@@ -19,6 +19,7 @@ class Senders:
     """:ivar by_kind: ``http``, and ``lambda`` once it is needed."""
 
     def __init__(self, *, allow_private_targets: bool) -> None:
+        self._allow_private_targets = allow_private_targets
         self.by_kind: dict[str, WebhookSender] = {"http": HttpSender(allow_private_targets=allow_private_targets)}
 
     async def start(self) -> None:
@@ -40,6 +41,6 @@ class Senders:
         await asyncio.to_thread(importlib.import_module, "engine.webhooks.senders.aws_lambda")
         from engine.webhooks.senders.aws_lambda import LambdaSender
 
-        sender = LambdaSender()
+        sender = LambdaSender(allow_private_targets=self._allow_private_targets)
         await sender.start()
         self.by_kind["lambda"] = sender

@@ -1,6 +1,6 @@
 """Looking up a webhook's host without holding up another's, and refusing addresses that are not public.
 
-Used by the HTTP sender. The check looks at the address that is connected to, so a name that changes its mind between
+Used by the senders. The check looks at the address that is connected to, so a name that changes its mind between
 a check and the connection gains nothing.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -63,6 +64,23 @@ def refuse_private(host: str) -> None:
         return
     if not all(inner.is_global and not inner.is_multicast for inner in _unwrapped(address)):
         raise PrivateTarget(f"{address} is not public, and webhooks.allow_private_targets is off")
+
+
+def public_socket(address: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
+    """A socket for the address that is connected to next, however it was found. Raises PrivateTarget."""
+    family, kind, protocol, _, where = address
+    refuse_private(str(where[0]))
+    return socket.socket(family, kind, protocol)
+
+
+def refusal(error: BaseException | None) -> PrivateTarget | None:
+    """The refusal that an HTTP client's error comes from, if it does."""
+    while error is not None:
+        for found in (error, getattr(error, "os_error", None)):
+            if isinstance(found, PrivateTarget):
+                return found
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _unwrapped(address: _Address) -> list[_Address]:

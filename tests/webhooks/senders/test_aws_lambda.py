@@ -43,9 +43,9 @@ def a_job(*channels: str) -> Job:
     return make_job("app-1", "e1", [make_event(channel) for channel in channels or ("zoë",)], NOW_MS)
 
 
-def send(target: Endpoint, job: Job, times: int = 1) -> list[str]:
+def send(target: Endpoint, job: Job, times: int = 1, private: bool = True) -> list[str]:
     async def sending() -> list[str]:
-        sender = LambdaSender()
+        sender = LambdaSender(allow_private_targets=private)
         await sender.start()
         try:
             return [await sender.send(make_app(target), target, job) for _ in range(times)]
@@ -62,6 +62,15 @@ def reason(target: Endpoint, job: Job) -> str:
     assert "\n" not in text
     assert not [secret for secret in (SECRET, *CREDENTIALS.values()) if secret in text]
     return text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1"])
+def test_private_targets_can_be_forbidden(aws: MotoAws, function: str, host: str) -> None:
+    """However the address is written, and though something there would answer."""
+    target = endpoint(aws.url.replace("127.0.0.1", host), function)
+    with pytest.raises(DeliveryError, match=r"is not public, and webhooks\.allow_private_targets is off"):
+        send(target, a_job(), private=False)
+    assert send(endpoint(aws.url, function), a_job()) == ["invoked, status 202"]
 
 
 def test_a_handler_can_verify_what_it_gets(aws: MotoAws, function: str) -> None:
