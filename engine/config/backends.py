@@ -82,6 +82,9 @@ class RedisConfig(Section):
     :param host: null, with nothing else that names a server, means the embedded Valkey.
     :param cluster_nodes: some nodes of a Redis Cluster; `loading/cluster_aliases.py` knows the other ways to say so.
     :param sentinels: Sentinels, which know where the server called `name` is.
+    :param tls: encrypted, with the server's certificate and name verified; `rediss://` says the same.
+    :param tls_ca_path: certificates (PEM) to trust instead of the system's.
+    :param tls_cert_path: our own certificate, for a server that asks for one; its key is in `tls_key_path`.
     :param key_prefix: start of every key of the shared state.
     """
 
@@ -92,6 +95,9 @@ class RedisConfig(Section):
     username: OptionalText = None
     password: OptionalText = Field(default=None, repr=False)
     tls: Flag = False
+    tls_ca_path: OptionalText = None
+    tls_cert_path: OptionalText = None
+    tls_key_path: OptionalText = None
     key_prefix: Prefix = "sockudo:"
     cluster_nodes: Annotated[tuple[ClusterNode, ...], listed(split=True)] = ()
     sentinels: Annotated[tuple[SentinelPlace, ...], listed(split=True)] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator
 
@@ -21,6 +21,21 @@ SENTINEL_PORT = 26379
 #: In a cluster, the hash tag of everything that scripts change together. It puts all of that into one slot, and so onto
 #: one shard. No prefix may hold braces, so whatever holds one is of a cluster.
 TAG = "{0}:"
+
+
+#: Option of a URL's query -> the values that change nothing; None for any.
+_PLAIN_QUERY: dict[str, tuple[str, ...] | None] = {"db": None, "protocol": ("2", "3")}
+_TLS_QUERY: dict[str, tuple[str, ...] | None] = {
+    "ssl_cert_reqs": ("required",),
+    "ssl_check_hostname": ("true", "1", "yes", "on"),
+    "ssl_ca_certs": None,
+    "ssl_certfile": None,
+    "ssl_keyfile": None,
+}
+
+
+class UrlOptionError(ValueError):
+    """The second half of a sentence about a URL, as those of `base.py`."""
 
 
 class Node(NamedTuple):
@@ -39,6 +54,8 @@ class RedisOptions:
 
     :param nodes: some nodes of a cluster, which know the others; then host and port mean nothing.
     :param sentinels: who knows where the server called `name` is; then host and port mean nothing.
+    :param tls_ca_path: certificates (PEM) to trust instead of the system's. :param tls_cert_path: our own, with its
+        key, for a server that asks for one.
     """
 
     host: str = "127.0.0.1"
@@ -47,6 +64,9 @@ class RedisOptions:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: bool = False
+    tls_ca_path: str | None = None
+    tls_cert_path: str | None = None
+    tls_key_path: str | None = None
     path: str | None = None
     nodes: tuple[Node, ...] = ()
     sentinels: tuple[Node, ...] = ()
@@ -71,25 +91,51 @@ class RedisOptions:
 
     @classmethod
     def parse(cls, url: str) -> RedisOptions:
-        """Read a redis://, rediss:// or unix:// URL; ValueError when it is none."""
+        """Read a redis://, rediss:// or unix:// URL; ValueError when it is none.
+
+        Raises UrlOptionError for a query option that is not understood, or that this engine does not do.
+        """
         parts = urlsplit(url)
         username = unquote(parts.username) if parts.username else None
         password = unquote(parts.password) if parts.password else None
         if parts.scheme == "unix":
             if not parts.path:
                 raise ValueError("the socket's path is missing")
-            db = parse_qs(parts.query).get("db", ["0"])[0]
+            db = _query(parts.query, _PLAIN_QUERY).get("db", "0")
             return cls(db=_database(db), username=username, password=password, path=unquote(parts.path))
         if parts.scheme not in ("redis", "rediss") or not parts.hostname:
             raise ValueError("not a Redis URL")
+        tls = parts.scheme == "rediss"
+        query = _query(parts.query, _PLAIN_QUERY | (_TLS_QUERY if tls else {}))
         return cls(
             host=parts.hostname,
             port=6379 if parts.port is None else parts.port,
-            db=_database(parts.path.strip("/") or parse_qs(parts.query).get("db", ["0"])[0]),
+            db=_database(parts.path.strip("/") or query.get("db", "0")),
             username=username,
             password=password,
-            tls=parts.scheme == "rediss",
+            tls=tls,
+            tls_ca_path=query.get("ssl_ca_certs") or None,
+            tls_cert_path=query.get("ssl_certfile") or None,
+            tls_key_path=query.get("ssl_keyfile") or None,
         )
+
+
+def _query(query: str, known: dict[str, tuple[str, ...] | None]) -> dict[str, str]:
+    """The options of a URL's query by the names that client libraries have for them."""
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            raise UrlOptionError(f'has the option "{name}", which is not known here; known: {", ".join(known)}')
+        allowed = known[name]
+        if allowed is not None and value.lower() not in allowed:
+            raise UrlOptionError(
+                f"has {name}={value}; allowed: {', '.join(allowed)}. Certificates are always verified: name those to "
+                "trust in database.redis.tls_ca_path"
+                if name in _TLS_QUERY
+                else f"has {name}={value}; allowed: {', '.join(allowed)}"
+            )
+        found[name] = value
+    return found
 
 
 def _database(text: str) -> int:
@@ -103,6 +149,8 @@ def _url(value: Any) -> str:
         raise ValueError(f"is not text; {_FORMS}")
     try:
         RedisOptions.parse(value)
+    except UrlOptionError:
+        raise
     except ValueError:
         raise ValueError(f"is not a Redis URL; {_FORMS}") from None
     return value
@@ -116,6 +164,8 @@ def _node(value: Any) -> RedisOptions:
     if isinstance(value, str) and "://" in value:
         try:
             options = RedisOptions.parse(value)
+        except UrlOptionError:
+            raise
         except ValueError:
             raise ValueError(f"is not a node of a cluster; {_NODE_FORMS}") from None
         if options.path is None and options.db == 0:

@@ -12,14 +12,16 @@ from engine.config.root import Config
 
 
 def followed(running: Config, new: Config) -> Config:
-    """The running configuration with what can be changed while it serves: the applications, and the server-wide values
-    that apply to those that have none of their own."""
+    """The running configuration with what can be changed while it serves: the applications, the server-wide values that
+    apply to those that have none of their own, and the certificate."""
     webhooks = {name: getattr(new.webhooks, name) for name in ("signature_format", "request_timeout_ms", "retry")}
+    pair = {name: getattr(new.ssl, name) for name in ("cert_path", "key_path", "passphrase")}
     changed: dict[str, Any] = {
         "user_authentication_timeout": new.user_authentication_timeout,
         "channel_limits": new.channel_limits,
         "event_limits": new.event_limits,
         "presence": new.presence,
+        "ssl": running.ssl.model_copy(update=pair if running.ssl.enabled and new.ssl.enabled else {}),
         "webhooks": running.webhooks.model_copy(update=webhooks),
     }
     if new.app_manager.driver == running.app_manager.driver:

@@ -74,23 +74,47 @@ def redis_options(config: RedisConfig) -> RedisOptions | None:
             name=config.name,
         )
     if config.url is not None:
-        return RedisOptions.parse(config.url)
+        options = RedisOptions.parse(config.url)
+        return _with_certificates(options, config) if options.tls else options
     if config.host is None:
         return None
     return _single(config, config.host)
 
 
 def _single(config: RedisConfig, host: str) -> RedisOptions:
-    return RedisOptions(host, config.port, config.db, config.username, config.password, config.tls)
+    options = RedisOptions(host, config.port, config.db, config.username, config.password, config.tls)
+    return _with_certificates(options, config) if config.tls else options
+
+
+def _with_certificates(options: RedisOptions, config: RedisConfig) -> RedisOptions:
+    """What a URL says of them wins."""
+    return replace(
+        options,
+        tls_ca_path=options.tls_ca_path or config.tls_ca_path,
+        tls_cert_path=options.tls_cert_path or config.tls_cert_path,
+        tls_key_path=options.tls_key_path or config.tls_key_path,
+    )
 
 
 def _cluster(config: RedisConfig) -> RedisOptions:
     """What stands in a node's URL wins over the single values."""
     given = config.cluster_nodes
     with_password = next((node for node in given if node.password), config)
-    return RedisOptions(
+    options = RedisOptions(
         username=with_password.username,
         password=with_password.password,
         tls=config.tls or any(node.tls for node in given),
         nodes=tuple(dict.fromkeys(Node(node.host, node.port) for node in given)),
+    )
+    if not options.tls:
+        return options
+    of_a_node = next((node for node in given if node.tls_ca_path or node.tls_cert_path), options)
+    return _with_certificates(
+        replace(
+            options,
+            tls_ca_path=of_a_node.tls_ca_path,
+            tls_cert_path=of_a_node.tls_cert_path,
+            tls_key_path=of_a_node.tls_key_path,
+        ),
+        config,
     )

@@ -86,6 +86,10 @@ class SupervisorMetrics:
 
     def __init__(self, declare: Registry) -> None:
         self.restarts = declare.counter("worker_restarts_total", "Workers started in place of one that died.")
+        self.certificate_expiry = declare.gauge(
+            "tls_certificate_expiry_timestamp_seconds",
+            "Unix time until which the certificate that new connections are shown is valid.",
+        )
         self.reloads = declare.counter(
             "config_reloads_total",
             "Times that the configuration was read again.",

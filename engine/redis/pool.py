@@ -19,6 +19,7 @@ from redis.exceptions import RedisClusterException
 from engine.config.redis import RedisOptions
 from engine.redis.cluster_client import ClusterClient
 from engine.redis.sentinel import master_pool, sentinel_settings
+from engine.redis.tls import library_settings
 
 #: Connections of one worker; scripts of different parts may run side by side, each part's own are in order.
 MAX_CONNECTIONS = 16
@@ -36,6 +37,7 @@ def connect(options: RedisOptions) -> Redis:
         "protocol": 2,
     }
     if options.nodes:
+        settings |= library_settings(options)
         return cast(Redis, ClusterClient(options.nodes, tls=options.tls, max_connections=MAX_CONNECTIONS, **settings))
     settings |= {
         "db": options.db,
@@ -46,13 +48,14 @@ def connect(options: RedisOptions) -> Redis:
     }
     if options.sentinels:
         settings |= {"socket_connect_timeout": CONNECT_TIMEOUT_S, "ssl": options.tls}
+        settings |= library_settings(options)
         return Redis.from_pool(master_pool(options, **settings))
     if options.path is not None:
         settings |= {"connection_class": UnixDomainSocketConnection, "path": options.path}
     else:
         settings |= {"host": options.host, "port": options.port, "socket_connect_timeout": CONNECT_TIMEOUT_S}
         if options.tls:
-            settings["connection_class"] = SSLConnection
+            settings |= {"connection_class": SSLConnection} | library_settings(options)
     return Redis.from_pool(BlockingConnectionPool(**settings))
 
 
@@ -83,6 +86,7 @@ def blocking(options: RedisOptions, timeout_s: float) -> Iterator[redis.Redis]:
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+        **library_settings(options),
     }
     client, sentinel = None, None
     try:

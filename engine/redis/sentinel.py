@@ -14,6 +14,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
+from engine.redis.tls import library_settings
 
 #: For one Sentinel: the next one is asked then.
 TIMEOUT_S = 0.4
@@ -31,6 +32,7 @@ def sentinel_settings(options: RedisOptions) -> dict[str, Any]:
         "socket_connect_timeout": TIMEOUT_S,
         "ssl": options.tls,
         "protocol": 2,
+        **library_settings(options),
     }
 
 

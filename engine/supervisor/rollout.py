@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 
 from engine.apps.build import build_apps
 from engine.apps.registry import MemoryAppManager
+from engine.config.certificate import Certificate
 from engine.config.loading.load import Loaded
 from engine.config.reload import followed, waits_for_restart
+from engine.config.root import Config
 from engine.control import WorkerSpec, seal
 from engine.errors import ConfigError
 from engine.metrics.metrics import Metrics
@@ -35,6 +37,8 @@ class ConfigRollout:
         self._fd = -1
         #: Those of the newest, once it was needed to tell what another one changes.
         self._apps: MemoryAppManager | None = None
+        if first.loaded.certificate is not None:
+            self._show_expiry(first.loaded.certificate)
 
     def read_again(self, load: Callable[[], Loaded], workers: Sequence[WorkerProcess | None]) -> None:
         """Have all workers follow the configuration as it is now, where they can; and tell in the log what that is."""
@@ -50,7 +54,7 @@ class ConfigRollout:
         running = self.newest.loaded.config
         config = followed(running, loaded.config)
         self.close()
-        self.newest = dataclasses.replace(self.newest, loaded=dataclasses.replace(self.newest.loaded, config=config))
+        self.newest = dataclasses.replace(self.newest, loaded=self._followed(config, loaded.certificate))
         self.number += 1
         self._fd = seal(self.newest)
         # What is to be logged takes as long again with thousands of applications; the workers do not wait for it.
@@ -66,6 +70,21 @@ class ConfigRollout:
         if self._apps is None:
             self._apps = MemoryAppManager(build_apps(running))
         _log.info("the configuration was read again; applications: %s", self._apps.replace(build_apps(config)))
+
+    def _followed(self, config: Config, certificate: Certificate | None) -> Loaded:
+        """What runs, with this configuration; the certificate is the one that the files hold now."""
+        running = self.newest.loaded
+        if running.certificate is None or certificate is None:
+            # TLS is switched on or off by a restart only.
+            certificate = running.certificate
+        elif certificate != running.certificate:
+            _log.info("new connections are shown the certificate as it is now in %s", config.ssl.cert_path)
+            self._show_expiry(certificate)
+        return dataclasses.replace(running, config=config, certificate=certificate)
+
+    def _show_expiry(self, certificate: Certificate) -> None:
+        if (expires_at := certificate.expires_at()) is not None:
+            self._metrics.certificate_expiry.set(expires_at)
 
     def hand_out(self, workers: Sequence[WorkerProcess | None]) -> None:
         """Send the newest to whoever has not got it; to be called until all follow."""

@@ -16,7 +16,7 @@ from engine.apps.build import build_apps
 from engine.apps.entries import Entries
 from engine.apps.poll import AppPoll
 from engine.apps.registry import MemoryAppManager
-from engine.config.root import Config
+from engine.config.loading.load import Loaded
 from engine.control import WorkerSpec
 from engine.http.application import build_api, build_application, build_runner, connection_options
 from engine.http.connection import HttpConnections, head_too_long, whole_refusal
@@ -41,7 +41,7 @@ from engine.worker.memory_guard import MemoryGuard
 from engine.worker.outages import Outages
 from engine.worker.process_metrics import ProcessWatch
 from engine.worker.publish_path import fast_path
-from engine.worker.tls import server_context
+from engine.worker.tls import ServerTls
 from engine.worker.traffic_metrics import TrafficMetrics
 from engine.worker.webhook_drain import WebhookDrain
 from engine.ws.accept import Acceptor
@@ -80,6 +80,8 @@ class Parts:
         self._resolved = spec.loaded.resolved
         self.metrics = Metrics(MappedValues(Path(spec.metrics_dir), slot))
         self._drivers = Drivers(spec, slot, self.metrics)
+        certificate = spec.loaded.certificate
+        self._tls = None if certificate is None else ServerTls(certificate)
         self.health = Health()
         self.apps = MemoryAppManager(build_apps(config) if config.app_manager.from_file else ())
         self.metrics.apps.serve(self.apps.all())
@@ -111,8 +113,12 @@ class Parts:
             self.listener,
         ]
 
-    async def follow(self, config: Config) -> None:
-        """Serve the applications of a newer configuration, and by its limits; returns when everybody does."""
+    async def follow(self, loaded: Loaded) -> None:
+        """Serve the applications of a newer configuration, by its limits and its certificate; returns when everybody
+        does."""
+        if self._tls is not None and loaded.certificate is not None:
+            self._tls.replace(loaded.certificate)
+        config = loaded.config
         if self._poll is None:
             # In a thread, as the reading of the configuration was.
             await self._app_updates.replace(await asyncio.to_thread(build_apps, config))
@@ -309,7 +315,7 @@ class Parts:
                 waits=self._resolved.redis_needed,
             ),
             config.path_prefix,
-            server_context(config.ssl),
+            None if self._tls is None else self._tls.context,
             lambda: len(self.hub),
             config.max_connections,
         )

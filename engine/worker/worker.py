@@ -144,7 +144,7 @@ class Worker:
                 (number, fd), self._newer = self._newer, None
                 # In a thread: with thousands of applications it takes a while, and connections are served meanwhile.
                 spec = await asyncio.to_thread(unseal, fd)
-                await parts.follow(spec.loaded.config)
+                await parts.follow(spec.loaded)
                 self._number = number
                 self._tell(parts)
 

@@ -233,8 +233,8 @@ CASES: list[tuple[Any, str]] = [
     ),
     (
         hook(filter={"channel_pattern": "("}),
-        f'{W}.filter.channel_pattern: "(" is not a regular expression: '
-        "missing ), unterminated subpattern at position 0",
+        f'{W}.filter.channel_pattern: "(" is not a regular expression of RE2, which has no look-around and no '
+        "references back: missing ): (",
     ),
     (
         hook(filter={"channel_type": "presense"}),

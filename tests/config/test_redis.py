@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.config.redis import RedisOptions
+from engine.config.redis import RedisOptions, UrlOptionError
+from engine.errors import ConfigError
+from tests.config.support import loaded
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,37 @@ def test_urls(url: str, expected: RedisOptions) -> None:
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(ValueError):
         RedisOptions.parse(url)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("ssl_cert_reqs=none", "has ssl_cert_reqs=none; allowed: required. Certificates are always verified"),
+        ("ssl_check_hostname=false", "has ssl_check_hostname=false; allowed: true, 1, yes, on."),
+        ("max_connections=5", 'has the option "max_connections", which is not known here; known: db, protocol, ssl_'),
+        ("protocol=4", "has protocol=4; allowed: 2, 3"),
+        ("=x", 'has the option "", which is not known'),
+    ],
+)
+def test_options_of_a_url_that_are_not_done_are_refused_by_name(query: str, told: str) -> None:
+    with pytest.raises(UrlOptionError) as caught:
+        RedisOptions.parse(f"rediss://h?{query}")
+    assert str(caught.value).startswith(told)
+    for section in ({"url": f"rediss://h?{query}"}, {"cluster_nodes": [f"rediss://h?{query}"]}):
+        with pytest.raises(ConfigError) as refused:
+            loaded({"database": {"redis": section}})
+        assert told in str(refused.value)
+
+
+def test_options_of_a_url_that_are_understood() -> None:
+    query = (
+        "ssl_cert_reqs=required&ssl_check_hostname=true&protocol=3&db=4&ssl_ca_certs=%2Fca&ssl_certfile=c&ssl_keyfile=k"
+    )
+    assert RedisOptions.parse(f"rediss://h?{query}") == RedisOptions(
+        "h", db=4, tls=True, tls_ca_path="/ca", tls_cert_path="c", tls_key_path="k"
+    )
+    with pytest.raises(UrlOptionError, match="ssl_ca_certs"):
+        RedisOptions.parse("redis://h?ssl_ca_certs=/ca")
 
 
 def test_an_address_for_the_log_holds_no_password() -> None:

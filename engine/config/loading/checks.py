@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.config.backends import ClusterHealth, QueueConfig, RedisConfig
 from engine.config.base import to_flag, to_whole
+from engine.config.loading import certificates
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, get, objects
 from engine.config.loading.mistakes import Mistakes
@@ -38,7 +39,7 @@ def check(document: Document, workers: int, mistakes: Mistakes) -> None:
     _cluster_health(document, mistakes)
     _redis(document, mistakes)
     _databases(document, mistakes)
-    _tls(document, mistakes)
+    certificates.check(document, mistakes)
     _unix_socket(document, mistakes)
     _libraries(document, mistakes)
     _tls_only(document, mistakes)
@@ -99,25 +100,13 @@ def _redis(document: Document, mistakes: Mistakes) -> None:
     if given.get("sentinel_password"):
         mistakes.add((*path, "sentinel_password"), "needs database.redis.sentinels", given["sentinel_password"])
     default = RedisConfig()
-    for key in ("port", "db", "username", "password", "tls"):
+    for key in ("port", "db", "username", "password", "tls", "tls_ca_path", "tls_cert_path", "tls_key_path"):
         value = given.get(key)
         unset = getattr(default, key)
         means = to_flag(value) if isinstance(unset, bool) else to_whole(value) if isinstance(unset, int) else value
         if value in (None, "") or means == unset:
             continue
         mistakes.add((*path, key), "needs database.redis.host; without it the engine starts a Redis of its own", value)
-
-
-def _tls(document: Document, mistakes: Mistakes) -> None:
-    if not to_flag(get(document, ("ssl", "enabled"))):
-        return
-    for key in ("cert_path", "key_path"):
-        path: Path = ("ssl", key)
-        value = get(document, path)
-        if value in (None, ""):
-            mistakes.add(path, "is missing; ssl.enabled needs a certificate and its key, as PEM files")
-        elif isinstance(value, str) and not (os.path.isfile(value) and os.access(value, os.R_OK)):
-            mistakes.add(path, "is not a file that can be read", value)
 
 
 def _tls_only(document: Document, mistakes: Mistakes) -> None:
@@ -134,15 +123,6 @@ def _tls_only(document: Document, mistakes: Mistakes) -> None:
 
 
 def _databases(document: Document, mistakes: Mistakes) -> None:
-    for driver in ("mysql", "postgres"):
-        path: Path = ("database", driver, "tls_ca_path")
-        value = get(document, path)
-        if value in (None, ""):
-            continue
-        if not to_flag(get(document, (*path[:2], "tls"))):
-            mistakes.add(path, f"needs database.{driver}.tls", value)
-        elif isinstance(value, str) and not (os.path.isfile(value) and os.access(value, os.R_OK)):
-            mistakes.add(path, "is not a file that can be read", value)
     dynamodb: Path = ("database", "dynamodb")
     key, secret = "aws_access_key_id", "aws_secret_access_key"
     for given, other in ((key, secret), (secret, key)):

@@ -5,6 +5,7 @@ Called by `load.py`: a variable wins over the file. An empty variable counts as 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from engine.config.loading.document import Document, put
@@ -148,6 +149,22 @@ VARIABLES: dict[str, str] = {
     "LOG_INCLUDE_TARGET": "logging.include_target",
     "LOG_OUTPUT_FORMAT": "logging.output_format",
 }
+
+
+#: What Kubernetes sets for a service called `metrics` in every pod beside it: METRICS_PORT=tcp://10.0.0.7:9601.
+_SERVICE = re.compile(r"(?:tcp|udp|sctp)://[^/?#\s]+:[0-9]{1,5}\Z")
+
+
+def without_services(environ: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
+    """The variables that somebody wrote for this engine, and the one warning about those that Kubernetes did."""
+    services = sorted(name for name, value in environ.items() if name in VARIABLES and _SERVICE.match(value))
+    kept = {name: value for name, value in environ.items() if name not in services}
+    if not services:
+        return kept, None
+    return kept, (
+        f"passed over, they hold what Kubernetes sets for a service of that name: {', '.join(services)} "
+        "(enableServiceLinks: false keeps them out of the pod)"
+    )
 
 
 def apply(document: Document, environ: Mapping[str, str], mistakes: Mistakes) -> None:

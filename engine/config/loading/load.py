@@ -5,13 +5,16 @@ Called by `__main__.py`, once, before anything is started. It opens no socket an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import ValidationError
 
+from engine.config.certificate import Certificate
 from engine.config.loading import (
     aliases,
     checks,
@@ -58,11 +61,13 @@ class Loaded:
 
     :param resolved: the effective drivers and the way to Redis.
     :param warnings: one line each, for the log once it is set up.
+    :param certificate: what the server shows; None without TLS.
     """
 
     config: Config
     resolved: Resolved
     warnings: tuple[str, ...]
+    certificate: Certificate | None = None
 
 
 def load(
@@ -80,6 +85,7 @@ def load(
     mistakes = Mistakes()
     document = {} if path is None else read(path)
     _refuse_soketi(path, document)
+    environ, services = environment.without_services(environ)
     document = substitute(document, environ, mistakes)
     environment.apply(document, environ, mistakes)
     for option, value in (flags or {}).items():
@@ -91,7 +97,7 @@ def load(
     aliases.normalize(document, mistakes)
     cluster_aliases.normalize(document, mistakes)
     passed_over = unsupported.drop(document, mistakes)
-    warnings = [*passed_over, default_app.fall_back(document)]
+    warnings = [services, *passed_over, default_app.fall_back(document)]
     if theirs := sorted(name for name in environ if name.startswith("SOKETI_")):
         warnings.append(
             f"environment variables of soketi are not read, write what they say into the file: {', '.join(theirs)}"
@@ -112,7 +118,11 @@ def load(
     warnings += _doubtful(resolved, workers)
     if config.app_manager.driver != "memory" and config.app_manager.array.apps:
         warnings.append(f"app_manager.array.apps is not used: applications come from {config.app_manager.driver}")
-    return Loaded(config, resolved, tuple(line for line in warnings if line is not None))
+    certificate = Certificate.read(config.ssl)
+    if certificate is not None and (expires_at := certificate.expires_at()) is not None and expires_at <= time.time():
+        day = datetime.fromtimestamp(expires_at, UTC).date()
+        warnings.append(f"ssl.cert_path: the certificate expired on {day}; clients refuse it")
+    return Loaded(config, resolved, tuple(line for line in warnings if line is not None), certificate)
 
 
 def _refuse_soketi(path: FilePath | None, document: Document) -> None:

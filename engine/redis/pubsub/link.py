@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -19,6 +18,7 @@ from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.redis.scripts import Script
 from engine.redis.sentinel import MasterFinder
+from engine.redis.tls import client_context
 from engine.tasks import cancel, spawn
 
 #: A connection on which nothing arrived for this long, though a PING was sent every second, is given up. Together
@@ -177,7 +177,7 @@ class RedisLink(asyncio.Protocol):
                     await self._loop.create_unix_connection(lambda: self, options.path)
                 else:
                     host, port = (options.host, options.port) if self._finder is None else await self._finder.find()
-                    context = ssl.create_default_context() if options.tls else None
+                    context = client_context(options)
                     await self._loop.create_connection(lambda: self, host, port, ssl=context)
                 self._greet()
                 await self._ready

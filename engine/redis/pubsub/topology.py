@@ -18,6 +18,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
+from engine.redis.tls import library_settings
 from engine.tasks import cancel, spawn
 
 #: Without any doubt.
@@ -127,6 +128,7 @@ class Topology:
             retry=Retry(NoBackoff(), 0),
             single_connection_client=True,
             protocol=2,
+            **library_settings(options),
         )
         try:
             async with asyncio.timeout(TIMEOUT_S):

@@ -5,6 +5,7 @@ Done: the value takes effect. Passed over: a warning says why. Refused: the star
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 Verdict = Literal["done", "passed over", "refused"]
@@ -24,7 +25,8 @@ HOOK = f"{APP}.webhooks[]"
 CLUSTER = {"database.redis.cluster.nodes": ["h:7000"]}
 REDIS = {"database.redis.host": "h"}
 SENTINELS = {"database.redis.sentinels": ["h:26379"]}
-TLS = {"ssl.enabled": True, "ssl.cert_path": __file__, "ssl.key_path": __file__}
+PEM = str(Path(__file__).parents[2] / "support" / "self_signed.pem")
+TLS = {"ssl.enabled": True, "ssl.cert_path": PEM, "ssl.key_path": PEM}
 
 
 def passed(prefix: str, names: str, value: Any = 1) -> list[Row]:

@@ -5,7 +5,7 @@ Done: it stands in the result. Passed over: a line names it.
 
 from __future__ import annotations
 
-from tests.config.loading.sockudo_options import Row, passed
+from tests.config.loading.sockudo_options import PEM, Row, passed
 
 SOKETI: list[Row] = [
     Row("host", "done", "127.0.0.1"),
@@ -108,8 +108,8 @@ SOKETI: list[Row] = [
     Row("rateLimiter.driver", "done", "redis"),
     Row("rateLimiter.redis.redisOptions", "passed over"),
     Row("rateLimiter.redis.clusterMode", "done", True, {"rateLimiter.driver": "redis"}),
-    Row("ssl.certPath", "done", __file__, {"ssl.keyPath": __file__}),
-    Row("ssl.keyPath", "done", __file__, {"ssl.certPath": __file__}),
+    Row("ssl.certPath", "done", PEM, {"ssl.keyPath": PEM}),
+    Row("ssl.keyPath", "done", PEM, {"ssl.certPath": PEM}),
     Row("ssl.passphrase", "done", "x"),
     Row("ssl.caPath", "passed over", "/ca.pem"),
     Row("webhooks.batching.enabled", "done", True),

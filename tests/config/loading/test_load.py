@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,8 +34,10 @@ SAMPLES = {
     "QUEUE_SQS_MAX_MESSAGES": "3",
     "DATABASE_DYNAMODB_ENDPOINT_URL": "http://127.0.0.1:1",
 }
+#: A certificate and its key.
+PEM = str(Path(__file__).parents[2] / "support" / "self_signed.pem")
 #: What lets any single variable be set alone.
-NEEDED = {"DATABASE_REDIS_HOST": "h", "SSL_CERT_PATH": __file__, "SSL_KEY_PATH": __file__}
+NEEDED = {"DATABASE_REDIS_HOST": "h", "SSL_CERT_PATH": PEM, "SSL_KEY_PATH": PEM}
 
 
 def test_without_a_file_the_defaults_serve_one_well_known_app() -> None:
@@ -89,6 +92,18 @@ def test_every_variable_reaches_its_option(name: str) -> None:
         changed = loaded({}, NEEDED | {name: value})
         assert not changed.warnings
         assert _at(changed.config, option) != default or name == "APP_MANAGER_DRIVER" or name == "METRICS_DRIVER"
+
+
+def test_what_kubernetes_sets_for_a_service_is_nobodys_option() -> None:
+    """A service called `metrics` gives every pod METRICS_PORT=tcp://…."""
+    names = [name for name in environment.VARIABLES if name.endswith("PORT")]
+    environ = dict.fromkeys(names, "tcp://10.0.0.7:9601") | {"PORT": "7001", "METRICS_PORT_9601_TCP": "tcp://a:1"}
+    found = loaded({}, environ)
+    (warning,) = found.warnings
+    assert found.config == loaded({}, {"PORT": "7001"}).config
+    assert warning.split(": ")[1].split(" (")[0].split(", ") == sorted(set(names) - {"PORT"})
+    with pytest.raises(ConfigError, match=r"^metrics\.port .environment variable METRICS_PORT.: "):
+        loaded({}, {"METRICS_PORT": "tcp://10.0.0.7"})
 
 
 def test_a_newer_name_wins_over_an_older_one() -> None:
