@@ -136,6 +136,9 @@ def _command(
 
 
 def _serve(args: argparse.Namespace) -> int:
+    from engine.supervisor.terminal import Terminal
+
+    terminal = Terminal()
     # Before the file is read: a SIGHUP that comes too early must not end what has not begun.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loaded = _load(args)
@@ -148,7 +151,7 @@ def _serve(args: argparse.Namespace) -> int:
     port = None if is_left() else open_port(loaded.config, args.workers)
     from engine.supervisor.supervisor import Supervisor
 
-    return Supervisor(loaded, args.workers, lambda: _load(args), port).run()
+    return Supervisor(loaded, args.workers, lambda: _load(args), port, terminal).run()
 
 
 def _trigger(args: argparse.Namespace) -> int:

@@ -29,6 +29,8 @@ from engine.config.webhooks import WebhooksConfig
 class Config(Section):
     """Every option with its default (docs/protocol.md 7.2).
 
+    :param host: left out, every address (`0.0.0.0`), but this machine's own while an application has a secret that
+        everybody knows; `metrics.host` left out is the same (`loading/known_secrets.py`).
     :param activity_timeout: seconds of silence after which a client is expected to ping (C-15).
     :param user_authentication_timeout: seconds that a connection may stay unauthorised (U-7).
     :param shutdown_grace_period: seconds that a stop may take, everything included.

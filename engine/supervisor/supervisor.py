@@ -51,6 +51,7 @@ from engine.supervisor.restart import Restart
 from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.service_manager import ServiceManager
 from engine.supervisor.sockets import Port
+from engine.supervisor.terminal import Terminal
 from engine.supervisor.worker_process import WorkerProcess
 
 #: Nothing happens for longer than this without the loop looking around.
@@ -71,10 +72,19 @@ class Supervisor:
     :param workers: how many worker processes.
     :param load: reads the configuration again, as `loaded` was read. Raises ConfigError.
     :param port: open already; None when an earlier program of this process has left it.
+    :param terminal: from which it was started, if it was.
     """
 
-    def __init__(self, loaded: Loaded, workers: int, load: Callable[[], Loaded], port: Port | None) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        workers: int,
+        load: Callable[[], Loaded],
+        port: Port | None,
+        terminal: Terminal,
+    ) -> None:
         self._given_port = port
+        self._terminal = terminal
         self._loaded = loaded
         self._load = load
         self._hung_up = False
@@ -219,7 +229,10 @@ class Supervisor:
                 self._stopped_at = time.monotonic()
 
         def on_hang_up(number: int, frame: FrameType | None) -> None:
-            self._hung_up = True
+            if self._terminal.closed():
+                on_stop(number, frame)
+            else:
+                self._hung_up = True
 
         def on_restart(number: int, frame: FrameType | None) -> None:
             self._restart_asked = True

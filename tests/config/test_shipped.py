@@ -17,7 +17,9 @@ SHIPPED = Path(__file__).resolve().parents[2] / "config.json"
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_shipped_file_works_as_it_is(workers: int) -> None:
     found = load(SHIPPED, {}, workers)
-    assert found.warnings == ()
+    (warning,) = found.warnings
+    assert "listening on 127.0.0.1 only" in warning and "secrets.token_hex" in warning and "app-secret" not in warning
+    assert (found.config.host, found.config.metrics.host) == ("127.0.0.1", "127.0.0.1")
     (app,) = found.config.app_manager.array.apps
     assert (app.id, app.key, app.secret, app.webhooks) == ("app-id", "app-key", "app-secret", ())
     assert found.resolved.redis_embedded == (workers > 1)

@@ -21,6 +21,7 @@ from engine.config.loading import (
     cluster_aliases,
     default_app,
     environment,
+    known_secrets,
     server_aliases,
     unsupported,
     validation_errors,
@@ -102,6 +103,7 @@ def load(
         warnings.append(
             f"environment variables of soketi are not read, write what they say into the file: {', '.join(theirs)}"
         )
+    warnings.append(known_secrets.settle_hosts(document))
     if passed_over and _signature_unsaid(document):
         warnings.append(SIGNATURE_UNSAID)
     if workers < 1:

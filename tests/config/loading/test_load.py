@@ -44,10 +44,14 @@ def test_without_a_file_the_defaults_serve_one_well_known_app() -> None:
     found = load(None, {}, 1)
     app = found.config.app_manager.array.apps[0]
     assert (app.id, app.key, app.secret) == ("app-id", "app-key", "app-secret")
-    assert found.warnings == (
-        'no application is configured: using id "app-id" with key "app-key" and its well-known secret',
+    assert found.warnings[0] == (
+        'no application is configured: using id "app-id" with key "app-key" and its well-known secret'
     )
-    assert found.config.model_copy(update={"app_manager": Config().app_manager}) == Config()
+    assert (found.config.host, found.config.metrics.host) == ("127.0.0.1", "127.0.0.1")
+    own = load(
+        None, {"SOCKUDO_DEFAULT_APP_ID": "1", "SOCKUDO_DEFAULT_APP_KEY": "k", "SOCKUDO_DEFAULT_APP_SECRET": "s"}, 1
+    )
+    assert own.config.model_copy(update={"app_manager": Config().app_manager}) == Config()
 
 
 @pytest.mark.parametrize("driver", ["mysql", "postgres", "dynamodb"])

@@ -1,0 +1,62 @@
+"""Secrets that everybody knows, and to whom a server with one of them may listen.
+
+Whoever knows a secret publishes, reads presence and closes users' connections. Such a server listens to its own machine
+only, unless the configuration names another address; then it is told. Never shows a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from engine.config.base import to_flag
+from engine.config.loading.default_app import APPS
+from engine.config.loading.document import Document, get, objects, put
+from engine.config.option_path import Path
+
+#: Of sample files, tutorials and documentation: ours, Sockudo's, soketi's, Reverb's and Pusher's.
+KNOWN = frozenset(
+    {
+        "7ad3773142a6692b25b8",
+        "app-secret",
+        "app_secret",
+        "changeme",
+        "demo-secret",
+        "my-secret",
+        "reverb-secret",
+        "secret",
+        "test-secret",
+        "your-app-secret",
+        "your-pusher-secret",
+        "your-secret",
+    }
+)
+EVERYBODY, THIS_MACHINE = "0.0.0.0", "127.0.0.1"
+MAKE_ONE = 'make one with: python3 -c "import secrets; print(secrets.token_hex(20))"'
+
+
+def settle_hosts(document: Document) -> str | None:
+    """Fill in `host` and `metrics.host` where nothing is said; the warning to give, if any."""
+    known = [str(app.get("id")) for _, app in objects(document, APPS) if str(app.get("secret")) in KNOWN]
+    open_apps = f"application {', '.join(known)} has a secret that everybody knows"
+    said = get(document, ("host",)) is not None
+    if not said:
+        document["host"] = THIS_MACHINE if known else EVERYBODY
+    metrics: Path = ("metrics", "host")
+    if get(document, metrics) is None and isinstance(get(document, ("metrics",)) or {}, dict):
+        put(document, metrics, document["host"])
+    if not known or to_flag(get(document, ("unix_socket", "enabled"))):
+        return None
+    if not said:
+        return f"{open_apps}: listening on {THIS_MACHINE} only, unless host says otherwise; {MAKE_ONE}"
+    if _is_loopback(document["host"]):
+        return None
+    return f"{open_apps}, and host lets all that reach {document['host']} use it; {MAKE_ONE}"
+
+
+def _is_loopback(host: object) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False

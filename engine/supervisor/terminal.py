@@ -1,0 +1,30 @@
+"""Whether the engine was started from a terminal, and whether that is still open.
+
+A terminal that is closed and an operator who wants a reload both send SIGHUP; this tells the two apart.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+
+class Terminal:
+    """Of this process; to be made before anything is done about SIGHUP."""
+
+    def __init__(self) -> None:
+        # Under nohup it is to outlive its terminal.
+        self._had = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _is_open()
+
+    def closed(self) -> bool:
+        """It was there at the start and is gone."""
+        return self._had and not _is_open()
+
+
+def _is_open() -> bool:
+    try:
+        fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    os.close(fd)
+    return True
