@@ -71,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_webhooks(
         _command(commands, "webhooks", _failed, "operate the webhooks: dead letters, test requests", url=False)
     )
+    licenses = commands.add_parser("licenses", help="list the libraries that it uses, with their licenses")
+    licenses.set_defaults(run=_licenses)
     config = _command(commands, "config", _check, "check a configuration, or convert one of soketi", url=False)
     actions = config.add_subparsers(title="actions", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="say OK, or name every mistake")
@@ -208,6 +210,12 @@ def _tell(args: argparse.Namespace) -> int:
 
     words = [args.command, *([str(args.percent)] if args.command == "rebalance" else [])]
     return tell(_load(args).config, words)
+
+
+def _licenses(args: argparse.Namespace) -> int:
+    from engine.cli.licenses import show_licenses
+
+    return show_licenses()
 
 
 def _check(args: argparse.Namespace) -> int:
