@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import Engine, is_ready, prepare
+from tests.support.engine import prepare
 from tests.support.waiting import wait_until
 
 PATIENCE_S = 60.0
@@ -26,7 +26,7 @@ class InTerminal:
     """
 
     def __init__(self, ignored: bool) -> None:
-        self.folder, config = prepare()
+        self.folder, _ = prepare()
         self.log = self.folder / "log"
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
@@ -40,7 +40,9 @@ class InTerminal:
                 os.execv(sys.executable, [sys.executable, "-m", "engine", "--config", str(self.folder / "config.json")])
             finally:
                 os._exit(127)
-        self.engine = Engine(None, self.folder, config)  # type: ignore[arg-type]
+
+    def read(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
 
     def close(self) -> None:
         os.close(self.terminal)
@@ -64,7 +66,7 @@ class InTerminal:
 def started(request: pytest.FixtureRequest) -> Iterator[InTerminal]:
     found = InTerminal(getattr(request, "param", False))
     try:
-        wait_until(lambda: is_ready(found.engine), PATIENCE_S, found.log.read_text)
+        wait_until(lambda: "engine listens" in found.read(), PATIENCE_S, found.read)
         yield found
     finally:
         found.stop()
@@ -72,7 +74,7 @@ def started(request: pytest.FixtureRequest) -> Iterator[InTerminal]:
 
 def test_a_terminal_that_is_closed_ends_it(started: InTerminal) -> None:
     os.kill(started.pid, signal.SIGHUP)
-    wait_until(lambda: "every worker follows it" in started.log.read_text(), PATIENCE_S, started.log.read_text)
+    wait_until(lambda: "every worker follows it" in started.read(), PATIENCE_S, started.read)
     assert started.ended() is None, "the terminal is open, so somebody wants a reload"
     started.close()
     status: list[int | None] = [None]
@@ -81,14 +83,14 @@ def test_a_terminal_that_is_closed_ends_it(started: InTerminal) -> None:
         status[0] = started.ended()
         return status[0] is not None
 
-    wait_until(ended, PATIENCE_S, started.log.read_text)
+    wait_until(ended, PATIENCE_S, started.read)
     assert status == [0]
-    assert "stopping" in started.log.read_text()
+    assert "stopping" in started.read()
 
 
 @pytest.mark.parametrize("started", [True], indirect=True)
 def test_under_nohup_it_outlives_its_terminal(started: InTerminal) -> None:
     started.close()
     os.kill(started.pid, signal.SIGHUP)
-    wait_until(lambda: "every worker follows it" in started.log.read_text(), PATIENCE_S, started.log.read_text)
+    wait_until(lambda: "every worker follows it" in started.read(), PATIENCE_S, started.read)
     assert started.ended() is None
