@@ -10,11 +10,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
 from engine._fast.signature import Signer
-from engine.config.patterns import Pattern
 
 #: Characters of an app id. `/` is left out because it separates app and channel in shared keys.
 APP_ID = re.compile(r"[A-Za-z0-9_.:@=-]{1,128}\Z")
@@ -69,6 +68,13 @@ class LambdaTarget:
 
 #: A webhook's target knows its kind, by which its sender is found, the key of its ids, and its label.
 Target = HttpTarget | LambdaTarget
+
+
+class Pattern(Protocol):
+    """A regular expression; those of one text are equal."""
+
+    def search(self, text: str, /) -> object | None:
+        """A match anywhere in the text."""
 
 
 @dataclass(frozen=True, slots=True)

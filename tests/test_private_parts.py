@@ -56,7 +56,7 @@ def test_what_a_cluster_client_keeps_is_what_ours_sets() -> None:
 
     client = ClusterClient([Node("127.0.0.1", 1)], tls=False, max_connections=1)
     assert client._initialize is True
-    assert {"nodes_cache", "startup_nodes"} <= set(vars(client.nodes_manager))
+    assert hasattr(client.nodes_manager, "nodes_cache") and hasattr(client.nodes_manager, "startup_nodes")
 
 
 def test_no_other_private_part_is_imported() -> None:

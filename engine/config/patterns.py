@@ -6,7 +6,7 @@ can be made to need years for thirty characters.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any
 
 import re2
 
@@ -14,24 +14,20 @@ import re2
 MAX_LENGTH = 1_000
 
 
-class Pattern(Protocol):
-    """:meth:`search` finds a match anywhere in a text, or None. Patterns of one text are equal."""
+def compile_pattern(text: str) -> Any:
+    """An object whose `search` finds a match anywhere in a text; those of one text are equal.
 
-    def search(self, text: str, /) -> object | None: ...
-
-
-def compile_pattern(text: str) -> Pattern:
-    """Raises ValueError, with the second half of a sentence, for what is no pattern."""
+    Raises ValueError, with the second half of a sentence, for what is no pattern.
+    """
     if len(text) > MAX_LENGTH:
         raise ValueError(f"is too long; allowed: {MAX_LENGTH} characters")
     options = re2.Options()
     options.log_errors = False
     try:
-        pattern: Pattern = re2.compile(text, options)
+        return re2.compile(text, options)
     except re2.error as error:
         reason = error.args[0] if error.args else b""
         told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
         raise ValueError(
             f"is not a regular expression of RE2, which has no look-around and no references back: {told}"
         ) from None
-    return pattern

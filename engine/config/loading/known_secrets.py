@@ -43,7 +43,8 @@ def settle_hosts(document: Document) -> str | None:
         document["host"] = THIS_MACHINE if known else EVERYBODY
     metrics: Path = ("metrics", "host")
     if get(document, metrics) is None and isinstance(get(document, ("metrics",)) or {}, dict):
-        put(document, metrics, document["host"])
+        # A host that is no text is told once.
+        put(document, metrics, document["host"] if isinstance(document["host"], str) else THIS_MACHINE)
     if not known or to_flag(get(document, ("unix_socket", "enabled"))):
         return None
     if not said:
