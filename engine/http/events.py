@@ -115,9 +115,10 @@ class Events:
         asked = [(channel, info) for p, info in zip(publications, infos, strict=True) for channel in p.channels]
         found = iter(await self._attributes(app, *zip(*asked, strict=True)))
         answers: list[Any] = []
-        for publication in publications:
+        for publication, info in zip(publications, infos, strict=True):
             each = {channel: next(found) for channel in publication.channels}
-            answers.append(each[publication.channels[0]] if len(publication.channels) == 1 else {"channels": each})
+            alone = len(publication.channels) == 1
+            answers.append(each[publication.channels[0]] if alone else {"channels": each} if info else {})
         return [orjson.dumps(answer) for answer in answers]
 
     async def _attributes(

@@ -79,6 +79,7 @@ async def test_sockudo_http_python_repeats_nothing(engine: Engine, unique: Calla
         assert sdk.trigger(one, "auto", "1").ok
         assert sdk.trigger_batch([event(one, "auto-batched", "1"), event(one, "auto-batched", "2")]).ok
         assert sdk.trigger([one, two], "end", "").ok
+        sdk.close()
 
     async with connected(engine.ws_url) as client:
         await client.subscribe(one)

@@ -116,7 +116,8 @@ def _pair_problem(cert: str, key: str, passphrase: str | None) -> list[tuple[str
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password)
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None)
-        if reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+        # The last one is said of a key of another kind than the certificate's.
+        if reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
             return [("key_path", "is not the key of the certificate")]
         if asked:
             return [("passphrase", "does not open the key" if passphrase else "is missing; the key is encrypted")]

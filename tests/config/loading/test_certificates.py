@@ -16,12 +16,16 @@ from tests.config.support import loaded
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("pem")
     authority = trustme.CA()
-    written = {name: folder / name for name in ("ca", "cert", "key", "other-key", "locked", "nonsense", "absent")}
+    written = {
+        name: folder / name for name in ("ca", "cert", "key", "other-key", "rsa-key", "locked", "nonsense", "absent")
+    }
     ours, other = authority.issue_cert("a.example"), authority.issue_cert("b.example")
     authority.cert_pem.write_to_path(written["ca"])
     ours.cert_chain_pems[0].write_to_path(written["cert"])
     ours.private_key_pem.write_to_path(written["key"])
     other.private_key_pem.write_to_path(written["other-key"])
+    of_another_kind = authority.issue_cert("a.example", key_type=trustme.KeyType.RSA)
+    of_another_kind.private_key_pem.write_to_path(written["rsa-key"])
     subprocess.run(
         ["openssl", "ec", "-aes256", "-passout", "pass:open", "-in", written["key"], "-out", written["locked"]],
         check=True,
@@ -41,6 +45,7 @@ def _lines(document: Any) -> list[str]:
     "cert, key, passphrase, told",
     [
         ("cert", "other-key", None, 'ssl.key_path: "{other-key}" is not the key of the certificate'),
+        ("cert", "rsa-key", None, 'ssl.key_path: "{rsa-key}" is not the key of the certificate'),
         ("absent", "key", None, 'ssl.cert_path: "{absent}" is not a file that can be read'),
         ("cert", "absent", None, 'ssl.key_path: "{absent}" is not a file that can be read'),
         ("nonsense", "key", None, 'ssl.cert_path: "{nonsense}" holds no certificate in PEM'),
