@@ -21,7 +21,6 @@ KNOWN = frozenset(
         "app_secret",
         "changeme",
         "demo-secret",
-        "my-secret",
         "reverb-secret",
         "secret",
         "test-secret",

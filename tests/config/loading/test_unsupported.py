@@ -25,7 +25,7 @@ FOREIGN_FILE: dict[str, Any] = {
                 {
                     "id": "demo-app",
                     "key": "demo-key",
-                    "secret": "demo-secret",
+                    "secret": "own-secret",
                     "max_connections": "1000",
                     "enable_client_messages": True,
                     "max_client_events_per_second": "200",
@@ -162,4 +162,4 @@ def test_an_application_has_history_of_ours_or_of_sockudos() -> None:
     assert ours.warnings == ()
     theirs = loaded(apps({"history": {"enabled": True}}))
     assert theirs.config.app_manager.array.apps[0].history == ()
-    assert len(theirs.warnings) == 1
+    assert len(theirs.warnings) == 2
