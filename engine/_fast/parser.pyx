@@ -21,7 +21,7 @@ cdef enum:
     #: Bytes between two looks at the clock: few enough for a piece full of the smallest frames, more while no frame ends.
     PIECE_BYTES = 256
     #: What one connection may have read in a turn of the loop.
-    TURN_NS = 500000
+    TURN_NS = 250000
 
 #: What takes a new picows protocol to the state in which it reads frames. Nobody sees the answer.
 _UPGRADE = (

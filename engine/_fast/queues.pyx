@@ -17,7 +17,7 @@ cdef enum:
     FLUSH_BUDGET_NS = 4000000
     FLUSH_CHECK = 64
     #: What all that wait may do in one turn of the loop before everything else gets its own.
-    ALL_TURNS_NS = 4000000
+    ALL_TURNS_NS = 2000000
 
 
 cdef class Queued:
