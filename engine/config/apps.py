@@ -20,7 +20,13 @@ _KEY = "1 to 128 visible characters other than / ? # % : & = + and quotes"
 AppId = Annotated[str, text(r"[A-Za-z0-9_.:@=-]{1,128}", _ID, numbers=True)]
 AppKey = Annotated[str, text(r"[A-Za-z0-9_.@!$*(),;~^|<>-]{1,128}", _KEY, numbers=True)]
 AppSecret = Annotated[str, text(r"[^\x00]{1,1024}", "1 to 1024 characters", numbers=True)]
-Origin = Annotated[str, text(r"\*|(?:[a-z][a-z0-9+.-]*://)?[^\s/?#,]+", "an origin such as https://a.example")]
+Origin = Annotated[
+    str,
+    text(
+        r"(?i)\*|[a-z][a-z0-9+.-]*:///?|(?:[a-z][a-z0-9+.-]*://)?[^\s/?#,]+/?",
+        "an origin such as https://a.example",
+    ),
+]
 
 
 class AppConfig(Section):

@@ -6,13 +6,18 @@ Called by ws/ once for each connection to an app that has such a list. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+
+import idna
 
 
 def origin_allowed(allowed: Sequence[str], origin: str | None) -> bool:
     """Whether a connection from this origin is accepted; everything is when the list is empty.
 
     Patterns: ``https://a.example`` (this scheme), ``a.example`` or ``localhost:3000`` (any scheme, exact port),
-    ``*.example`` (sub-domains at any depth and the domain itself), ``https://*.example``, ``*``. Case is ignored.
+    ``*.example`` (sub-domains at any depth and the domain itself), ``https://*.example``, ``*``; and origins without a
+    host as they are sent: ``null`` (sandboxed frames, pages from files), ``file://`` (Cordova, Electron). Case is
+    ignored, and hosts in Unicode match what browsers send for them (UTS 46).
 
     :param origin: the request's Origin header; without one only ``*`` lets it pass.
     """
@@ -25,9 +30,11 @@ def origin_allowed(allowed: Sequence[str], origin: str | None) -> bool:
 
 
 def _matches(pattern: str, scheme: str, host: str) -> bool:
-    wanted_scheme, wanted_host = _split(pattern)
+    wanted_scheme, wanted_host = _split_pattern(pattern)
     if wanted_scheme and wanted_scheme != scheme:
         return False
+    if pattern.strip().lower() == "null":
+        return not scheme and host == "null"  # that is no host
     if wanted_host.startswith("*."):
         return host == wanted_host[2:] or host.endswith(wanted_host[1:])
     return host == wanted_host
@@ -37,3 +44,18 @@ def _split(origin: str) -> tuple[str, str]:
     """(scheme, host and port), lower case; the scheme is "" where none is given."""
     scheme, separator, host = origin.strip().lower().partition("://")
     return (scheme, host.rstrip("/")) if separator else ("", scheme.rstrip("/"))
+
+
+@lru_cache(maxsize=4096)
+def _split_pattern(pattern: str) -> tuple[str, str]:
+    """The same with the host as browsers write it. They are few and asked for at each connection."""
+    scheme, host = _split(pattern)
+    if host.isascii():
+        return scheme, host
+    start = "*." if host.startswith("*.") else ""
+    name, separator, port = host[len(start) :].partition(":")
+    try:
+        name = idna.encode(name, uts46=True).decode()
+    except idna.IDNAError:
+        pass  # no name that a browser could be at; it matches itself
+    return scheme, f"{start}{name}{separator}{port}"
