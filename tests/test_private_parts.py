@@ -26,6 +26,10 @@ PARTS = [
     ("picows", "picows.picows:_validate_upgrade_request", "ws/upgrade.py"),
     ("aiohttp", "aiohttp.web_protocol:RequestHandler._message_tail", "worker/listener.py"),
     ("aiohttp", "aiohttp._http_parser:HttpRequestParser", "_fast/llhttp.pyx"),
+    *(
+        ("aiohttp", f"aiohttp.web_protocol:RequestHandler.{name}", "http/connection.py")
+        for name in ("_messages", "_waiter", "_request_count", "_close")
+    ),
     ("redis", "redis.asyncio.cluster:RedisCluster.initialize", "redis/cluster_client.py"),
     ("redis", "redis.asyncio.cluster:NodesManager.aclose", "redis/cluster_client.py"),
     ("redis", "redis.asyncio.sentinel:SentinelConnectionPool", "redis/sentinel.py"),
