@@ -15,7 +15,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest chaos tls-breaks stops conformance simulate debug-test install-test deploy-check
+.PHONY: help run test quicktest chaos tls-breaks stops rfc6455 conformance simulate debug-test install-test deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -28,7 +28,7 @@ test: compile $(NODE_MODULES) ## Run everything: linters, types, unit, contract 
 	$(PYTEST) $(ARGS)
 
 quicktest: compile ## Run the tests that start no engine process
-	$(PYTEST) --ignore tests/integration --ignore tests/conformance --ignore tests/chaos --ignore tests/tls_breaks $(ARGS)
+	$(PYTEST) --ignore tests/integration --ignore tests/conformance --ignore tests/rfc6455 --ignore tests/chaos --ignore tests/tls_breaks $(ARGS)
 
 chaos: compile ## Kill, stop and restart a real cluster for three minutes and judge its webhooks; ARGS='--seed 7'
 	$(BIN)/python -m tests.chaos $(ARGS)
@@ -38,6 +38,9 @@ tls-breaks: compile ## Break off an engine's TLS connections 50 times a second f
 
 stops: compile $(NODE_MODULES) ## Stop, restart and roll nodes under real clients, behind HAProxy and nginx; ARGS='--only restart'
 	$(BIN)/python -m tests.stops $(ARGS)
+
+rfc6455: compile ## Print the table of RFC 6455's cases, each with its result; ARGS='--url …' asks another server
+	$(BIN)/python -m tests.rfc6455 $(ARGS)
 
 conformance: compile $(NODE_MODULES) ## Print the table of protocol rules, each with its result; ARGS='--url …' asks another server
 	$(BIN)/python -m tests.conformance $(ARGS)
