@@ -55,6 +55,14 @@ def shown(engine: Engine) -> bytes:
     return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", engine.port), timeout=10))
 
 
+def all_show(engine: Engine, certificate: bytes) -> bool:
+    """Whether all of some connections do; one that is for a worker that has just died is reset."""
+    try:
+        return {shown(engine) for _ in range(8)} == {certificate}
+    except OSError:
+        return False
+
+
 def hang_up(engine: Engine, answer: str) -> None:
     told = engine.log().count(answer)
     engine.process.send_signal(signal.SIGHUP)
@@ -93,8 +101,7 @@ async def test_a_broken_pair_is_refused_and_harms_nobody(engine: Engine, files: 
     victim = engine.workers()[0]
     os.kill(victim, signal.SIGKILL)
     await until(lambda: victim not in engine.workers() and len(engine.workers()) == 2)
-    wait_until(lambda: engine.raw("GET", "/ready").status == 200, WITHIN_S, engine.log)
-    assert {shown(engine) for _ in range(8)} == {before}
+    wait_until(lambda: all_show(engine, before), WITHIN_S, engine.log)
     assert engine.log().count("starting another") == 1
 
 
