@@ -30,6 +30,11 @@ class WebhookMetrics:
         )
         self.events = counter("webhook_events_total", "Events put into webhooks.", (*_ENDPOINT, "event"))
         self.dropped = counter("webhook_events_dropped_total", "Events lost for want of room.", _ENDPOINT)
+        self.requests_dropped = counter(
+            "webhook_requests_dropped_total",
+            "Webhook requests lost because too many of the endpoint waited.",
+            _ENDPOINT,
+        )
         self.malformed = counter("webhook_malformed_jobs_total", "Entries of the queue that are no webhook.")
         self.forgotten = counter("webhook_dead_letters_dropped_total", "Dead letters given up for newer ones.")
         self._depth = declare.gauge("webhook_queue_depth", "Webhooks in the queue, by state.", ("state",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
 from engine.interfaces import Job
 from engine.metrics.metrics import Metrics
-from engine.webhooks.batcher import OVERHEAD_BYTES, Batcher
+from engine.webhooks.batcher import ENDPOINT_SHARE, OVERHEAD_BYTES, Batcher
 from engine.webhooks.queues.memory import MemoryQueue
 from tests.support.waiting import until
 from tests.webhooks.making import make_app, make_endpoint, make_event
@@ -121,7 +122,7 @@ async def test_too_much_is_dropped_counted_and_logged_once(caplog: pytest.LogCap
     inbox, metrics = Inbox(), Metrics()
     inbox.broken = True
     size = len(make_event("room").payload) + OVERHEAD_BYTES
-    batcher = Batcher(inbox, Batching(enabled=False), metrics, max_pending_bytes=2 * size)
+    batcher = Batcher(inbox, Batching(enabled=False), metrics, max_pending_bytes=int(2 * size / ENDPOINT_SHARE))
     await batcher.start()
     app = make_app(make_endpoint())
     for _ in range(5):
@@ -138,6 +139,29 @@ async def test_too_much_is_dropped_counted_and_logged_once(caplog: pytest.LogCap
     assert metrics.value("webhook_events_dropped_total", "app-1", "e1") == 3
     await batcher.stop()
     assert sum("dropped so far" in record.message for record in caplog.records) == 1
+
+
+async def test_neither_an_endpoint_nor_an_application_fills_the_room_of_others() -> None:
+    inbox, metrics = Inbox(), Metrics()
+    inbox.broken = True
+    size = len(make_event("room").payload) + OVERHEAD_BYTES
+    batcher = Batcher(inbox, Batching(enabled=False), metrics, max_pending_bytes=int(2 * size / ENDPOINT_SHARE))
+    await batcher.start()
+    greedy = make_app(*(make_endpoint(name) for name in ("e1", "e2", "e3")))
+    for _ in range(5):
+        batcher.add(greedy, make_event("room"))
+    dropped = [metrics.value("webhook_events_dropped_total", "app-1", name) for name in ("e1", "e2", "e3")]
+    assert dropped == [3, 4, 4], "two of an endpoint, four of the application"
+    other = replace(make_app(make_endpoint()), id="app-2")
+    batcher.add(other, make_event("room", "app-2"))
+    assert metrics.value("webhook_events_dropped_total", "app-2", "e1") == 0
+    inbox.broken = False
+    assert await batcher.flush(5)
+    assert len(inbox.jobs) == 5
+    batcher.add(greedy, make_event("room"))
+    assert await batcher.flush(5)
+    assert len(inbox.jobs) == 8, "there is room again"
+    await batcher.stop()
 
 
 async def test_stopping_says_what_was_lost(caplog: pytest.LogCaptureFixture) -> None:

@@ -35,6 +35,12 @@ local function renew(ttl_ms)
   call('SET', prefix .. 'consumer:' .. me, '1', 'PX', ttl_ms)
 end
 
+-- About how many bytes a list takes; 0 where the server does not say.
+local function bytes_of(list)
+  local found = redis.pcall('MEMORY', 'USAGE', list)
+  return type(found) == 'number' and found or 0
+end
+
 local function now_ms()
   local t = call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)

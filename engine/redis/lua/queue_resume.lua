@@ -12,4 +12,4 @@ for i = 1, tonumber(ARGV[3]) do
   entries[i] = entry
 end
 if call('EXISTS', deferred) == 0 then call('SREM', prefix .. 'deferred', ARGV[4]) end
-return { entries, -1, call('SMEMBERS', prefix .. 'deferred') }
+return { entries, -1, call('SMEMBERS', prefix .. 'deferred'), {} }

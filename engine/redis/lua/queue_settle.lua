@@ -1,6 +1,6 @@
 -- Ends the holding of one entry. Called again with the same entry it changes nothing more.
 -- ARGV[2] the entry, [3] "ack", "retry" or "bury", [4] the entry to keep in its place,
---         [5] delay in ms (retry) or number of dead letters kept (bury).
+--         [5] delay in ms (retry) or number of dead letters kept (bury), [6] about how many bytes they may take.
 -- Returns the number of old dead letters that were dropped; or -1, -2 (see `refused`).
 
 local no = refused()
@@ -12,6 +12,10 @@ if ARGV[3] == 'retry' then
 elseif ARGV[3] == 'bury' then
   call('RPUSH', failed, ARGV[4])
   while call('LLEN', failed) > tonumber(ARGV[5]) do
+    call('LPOP', failed)
+    dropped = dropped + 1
+  end
+  while call('LLEN', failed) > 1 and bytes_of(failed) > tonumber(ARGV[6]) do
     call('LPOP', failed)
     dropped = dropped + 1
   end

@@ -18,6 +18,9 @@ from engine.errors import StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
 from engine.metrics.metrics import Metrics
 from engine.webhooks.job import lane_of
+from engine.webhooks.queues.room import LIMITS, Limits, Room
+
+LOG_EVERY_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ class MemoryQueue:
 
     :param max_jobs: jobs it holds, dead letters not counted; more are refused.
     :param max_dead_letters: dead letters it keeps; the oldest go first.
+    :param limits: bytes of an endpoint and of an application, of what waits and of dead letters each.
     :param clock: seconds, monotonic. :param metrics: counts dead letters given up for newer ones.
     """
 
@@ -38,7 +42,11 @@ class MemoryQueue:
         max_dead_letters: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
         metrics: Metrics | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
+        self._room, self._dead_room = Room(limits), Room(limits)
+        self._max_dead_letters = max_dead_letters
+        self._log_next = 0.0
         self._metrics = (metrics or Metrics()).webhooks
         self._max_jobs = max_jobs
         self._clock = clock
@@ -48,7 +56,7 @@ class MemoryQueue:
         self._numbers = itertools.count()
         # By identity: two jobs with one id are two jobs here, as two entries of a list are in Redis.
         self._in_flight: dict[int, Job] = {}
-        self._dead: deque[Job] = deque(maxlen=max_dead_letters)
+        self._dead: deque[Job] = deque()
         self._arrived = asyncio.Event()
         self._attached = False
 
@@ -62,8 +70,23 @@ class MemoryQueue:
     async def put(self, jobs: Sequence[Job]) -> None:
         if self._count() + len(jobs) > self._max_jobs:
             raise StoreUnavailable(f"the webhook queue holds {self._max_jobs} jobs, its limit")
-        self._waiting.extend(jobs)
+        for job in jobs:
+            if self._room.has(job):
+                self._room.take(job)
+                self._waiting.append(job)
+            else:
+                self._drop(job)
         self._arrived.set()
+
+    def _drop(self, job: Job) -> None:
+        """Its endpoint does not keep up, and may not take up the room of others."""
+        self._metrics.requests_dropped.add(1, job.app_id, job.endpoint_id)
+        self._tell("webhook queue: endpoint %s of app %s has no room left; its newest requests are dropped", job)
+
+    def _tell(self, text: str, job: Job) -> None:
+        if self._clock() >= self._log_next:
+            self._log_next = self._clock() + LOG_EVERY_S
+            _log.error(text, job.endpoint_id, job.app_id)
 
     # --- the consumer
 
@@ -123,7 +146,8 @@ class MemoryQueue:
             return
 
     async def ack(self, job: Job) -> None:
-        self._in_flight.pop(id(job), None)
+        if self._in_flight.pop(id(job), None) is not None:
+            self._room.give_back(job)
 
     async def retry(self, job: Job, delay_s: float) -> None:
         if self._in_flight.pop(id(job), None) is not None:
@@ -131,8 +155,29 @@ class MemoryQueue:
 
     async def bury(self, job: Job) -> None:
         if self._in_flight.pop(id(job), None) is not None:
-            self._metrics.forgotten.add(len(self._dead) == self._dead.maxlen)
-            self._dead.append(job)
+            self._room.give_back(job)
+            self._keep_dead(job)
+
+    def _keep_dead(self, job: Job) -> None:
+        """The newest stay: the oldest go, of all for their number, of an endpoint or application for its bytes."""
+        if len(self._dead) == self._max_dead_letters:
+            self._forget_dead(0)
+        while not self._dead_room.has(job):
+            same = lane_of if self._dead_room.lane_full(job) else _app_of
+            oldest = next((at for at, dead in enumerate(self._dead) if same(dead) == same(job)), None)
+            if oldest is None:
+                # It alone is too large.
+                self._metrics.forgotten.add(1)
+                return
+            self._forget_dead(oldest)
+            self._tell("webhook queue: endpoint %s of app %s has too many bytes of dead letters; the oldest go", job)
+        self._dead_room.take(job)
+        self._dead.append(job)
+
+    def _forget_dead(self, at: int) -> None:
+        self._metrics.forgotten.add(1)
+        self._dead_room.give_back(self._dead[at])
+        del self._dead[at]
 
     # --- for operators
 
@@ -148,15 +193,26 @@ class MemoryQueue:
         return [replace(job, errors=list(job.errors)) for job in itertools.islice(reversed(self._dead), limit)]
 
     async def requeue(self, job_id: str | None) -> int:
-        moved = [job for job in self._dead if job_id is None or job.id == job_id]
-        await self.put([replace(job, attempt=0, errors=[]) for job in moved])
-        kept = [job for job in self._dead if job_id is not None and job.id != job_id]
-        self._dead.clear()
-        self._dead.extend(kept)
+        moved: list[Job] = []
+        room = self._max_jobs - self._count()
+        for job in list(self._dead):
+            # What has no room stays where it is.
+            if (job_id is None or job.id == job_id) and len(moved) < room and self._room.has(job):
+                again = replace(job, attempt=0, errors=[])
+                self._room.take(again)
+                self._waiting.append(again)
+                moved.append(job)
+        gone = set(map(id, moved))
+        for job in moved:
+            self._dead_room.give_back(job)
+        self._dead = deque(job for job in self._dead if id(job) not in gone)
+        self._arrived.set()
         return len(moved)
 
     async def purge_dead_letters(self) -> int:
         count = len(self._dead)
+        for job in self._dead:
+            self._dead_room.give_back(job)
         self._dead.clear()
         return count
 
@@ -168,3 +224,7 @@ class MemoryQueue:
     def _count(self) -> int:
         deferred = sum(map(len, self._deferred.values()))
         return len(self._waiting) + deferred + len(self._delayed) + len(self._in_flight)
+
+
+def _app_of(job: Job) -> str:
+    return job.app_id

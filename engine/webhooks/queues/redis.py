@@ -21,6 +21,7 @@ from engine.interfaces import Backlog, Job, Reservation
 from engine.metrics.metrics import Metrics
 from engine.redis.scripts import Script, bounded, load, run
 from engine.webhooks.job import MalformedJob, decode, encode, malformed_entry
+from engine.webhooks.queues.room import LIMITS, Limits
 
 _ATTACH = load("queue_attach", common="queue_common")
 _DETACH = load("queue_detach", common="queue_common")
@@ -33,6 +34,7 @@ _REQUEUE = load("queue_requeue", common="queue_common")
 MAX_WAIT_S = 1.0
 #: Dead letters moved or looked at in one call, so that no call holds Redis up.
 SLICE = 1000
+LOG_EVERY_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +46,8 @@ class RedisQueue:
     :param consumer: this worker's incarnation; whoever learns of its end gives it to `expire`.
     :param lease_s: how long a consumer that says nothing counts as alive.
     :param max_dead_letters: dead letters kept; the oldest go first.
-    :param clock: seconds, monotonic. :param metrics: counts what is no job, and dead letters given up for newer ones.
+    :param clock: seconds, monotonic. :param metrics: counts what is no job, and what was given up for want of room.
+    :param limits: bytes of what waits for an endpoint and for an application, and of all dead letters.
     """
 
     def __init__(
@@ -58,7 +61,10 @@ class RedisQueue:
         timeout_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
         metrics: Metrics | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
+        self._limits = limits
+        self._log_next = 0.0
         self._client = client
         self._prefix = prefix
         self._names = (f"{consumer}.{n}" for n in itertools.count())
@@ -115,7 +121,8 @@ class RedisQueue:
         return self._clock() < self._lease_until
 
     async def reserve(self, limit: int, full: Collection[str] = ()) -> Reservation:
-        return await self._take(_RESERVE, self._lease_ms(), limit, *full)
+        sizes = (self._limits.lane_bytes, self._limits.app_bytes)
+        return await self._take(_RESERVE, self._lease_ms(), limit, *sizes, *full)
 
     async def resume(self, lane: str, limit: int) -> Reservation:
         return await self._take(_RESUME, self._lease_ms(), limit, lane)
@@ -188,15 +195,25 @@ class RedisQueue:
     async def _take(self, script: Script, *args: str | bytes | int) -> Reservation:
         asked = self._clock()
         raw = await self._consume(script, *args)
-        if not isinstance(raw, list) or len(raw) != 3:
+        if not isinstance(raw, list) or len(raw) != 4:
             raise StoreUnavailable(f"{script.name}: unreadable reply")
         self._lease_until = asked + self._lease_s
-        entries, due_ms, deferred = raw
+        entries, due_ms, deferred, dropped = raw
+        for lane in map(_text, dropped):
+            self._note_dropped(lane)
         return Reservation(
             await self._decoded(entries),
             due_ms / 1000 if due_ms >= 0 else None,
             frozenset(map(_text, deferred)),
         )
+
+    def _note_dropped(self, lane: str) -> None:
+        app_id, _, endpoint_id = lane.rpartition("/")
+        self._metrics.requests_dropped.add(1, app_id, endpoint_id)
+        if self._clock() >= self._log_next:
+            self._log_next = self._clock() + LOG_EVERY_S
+            text = "webhook queue: endpoint %s of app %s has no room left; its newest requests are dropped"
+            _log.error(text, endpoint_id, app_id)
 
     async def _decoded(self, entries: Sequence[bytes]) -> list[Job]:
         """The jobs of reserved entries; what is none goes to the dead letters."""
@@ -214,10 +231,11 @@ class RedisQueue:
         await self._settle_entry(_entry(job), how, kept, number)
 
     async def _settle_entry(self, entry: bytes, how: str, kept: bytes, number: int) -> None:
-        dropped = await self._consume(_SETTLE, entry, how, kept, number)
+        dropped = await self._consume(_SETTLE, entry, how, kept, number, self._limits.dead_bytes)
         if isinstance(dropped, int) and dropped > 0:
             self._metrics.forgotten.add(dropped)
-            _log.error("webhook queue: more than %d dead letters; the oldest was dropped", self._max_dead_letters)
+            text = "webhook queue: more than %d dead letters, or more than %d bytes of them; the oldest were dropped"
+            _log.error(text, self._max_dead_letters, self._limits.dead_bytes)
 
     async def _consume(self, script: Script, *args: str | bytes | int) -> Any:
         raw = await self._run(script, *args)
