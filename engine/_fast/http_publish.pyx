@@ -195,8 +195,11 @@ cdef class PublishProtocol(Queued):
                 self.abort()
         elif self._begun:
             if self._in_body and now - self._begun >= BODY_TIMEOUT_S:
-                self._write(self._server._late())
-                self.close()
+                if self._skip:
+                    self.abort()  # a stranger, who is told nothing before the end of what he said he would send
+                else:
+                    self._write(self._server._late())
+                    self.close()
             elif not self._in_body and now - self._begun >= HEAD_TIMEOUT_S:
                 self.abort()
         elif now - self.last_activity >= KEEPALIVE_TIMEOUT_S:

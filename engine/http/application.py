@@ -42,6 +42,8 @@ from engine.metrics.metrics import Metrics
 from engine.protocol.address import caller_address
 from engine.publisher import Publisher
 
+#: Bodies up to this size are read whoever sends them.
+SMALL_BODY_BYTES = 16 * 1024
 #: A caller has this long to send its whole body.
 BODY_TIMEOUT_S = 30.0
 #: An idle connection is kept this long for the next request; longer than load balancers usually keep theirs.
@@ -160,11 +162,12 @@ class _Shell:
         if size > self._head_limit_bytes:
             answer = self._api.refused(head_too_long(self._head_limit_bytes))
             return self._last_response(request, answer)
-        # With a limit of an address's requests, each is counted first, where all are answered.
-        if not request.can_read_body or self._api.limits_addresses:
+        size = self._limit_bytes if request.content_length is None else request.content_length
+        # A small body is read, so that the connection can be kept; one that is too large is told by `_body`.
+        if not request.can_read_body or not SMALL_BODY_BYTES < size <= self._limit_bytes:
             return None
-        if (request.content_length or 0) > self._limit_bytes:
-            return None  # told by `_body`
+        if self._api.limits_addresses:
+            return None  # each request is counted first, where all are answered
         refusal = self._api.refuse(request.method, _target(request), request.content_length or 0)
         return None if refusal is None else self._last_response(request, refusal)
 

@@ -12,7 +12,7 @@ from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine._fast.hub import Hub
 from engine.app import App
-from engine.errors import CloseCode, PusherError
+from engine.errors import CloseCode, PusherError, SubscriptionError
 from engine.protocol import messages
 from engine.protocol.messages import ClientMessage
 from engine.webhooks.emitter import Emitter
@@ -95,7 +95,8 @@ class Handlers:
                 raise PusherError(CloseCode.GENERIC, "Unknown event")
         except PusherError as error:
             self._refusal.tell(connection, error)
-            count_error(connection)
+            if not isinstance(error, SubscriptionError):
+                count_error(connection)
 
     def leaving(self, connection: Connection) -> None:
         """Its end is decided: it is in no channel and counts no more, however long its client keeps the socket."""
@@ -161,8 +162,8 @@ class Handlers:
         """Every frame counts as life already (C-22)."""
 
     def _on_subscribe(self, connection: Connection, message: ClientMessage) -> None:
-        count_join(connection, self._max_joins_per_second)
         self._subscriptions.subscribe(connection, messages.subscribe_request(message))
+        count_join(connection, self._max_joins_per_second)
 
     def _on_unsubscribe(self, connection: Connection, message: ClientMessage) -> None:
         self._subscriptions.unsubscribe(connection, messages.unsubscribe_channel(message))

@@ -15,8 +15,8 @@ from engine.protocol.channel import is_server_owned
 
 #: Joins at once where channels of a connection are not limited: a page that comes back joins all it was in.
 JOINS_AT_ONCE = 1000
-#: Messages of one connection in so many seconds that may be answered with an error. A page whose authorisation has run
-#: out gets one for each of its channels; nobody's program gets thousands and goes on.
+#: Messages of one connection in so many seconds that may be answered with an error; nobody's program gets thousands and
+#: goes on. A refused subscription is none of them: a page whose authorisation has run out gets one for each channel.
 MAX_ERRORS, ERRORS_WINDOW_S = 1000, 10
 
 
@@ -50,7 +50,7 @@ def count_error(connection: Connection) -> None:
 
 
 def count_join(connection: Connection, per_second: int) -> None:
-    """One channel more is asked for; when that is too fast, the connection is read on in the next second.
+    """One channel more is being joined; when that is too fast, the connection is read on in the next second.
 
     :param per_second: what is allowed for long (`channel_limits.max_joins_per_second`); 0 is no limit. At once, as many
         are as the connection may be in.
