@@ -160,4 +160,4 @@ class Acceptor:
 def _address(request: WSUpgradeRequest, transport: asyncio.Transport, trust_hops: int) -> str:
     peer = transport.get_extra_info("peername")
     own = peer[0] if isinstance(peer, tuple) else None  # a unix socket has none
-    return caller_address(own, request.headers.getall("X-Forwarded-For", ()), trust_hops)
+    return caller_address(own, request.headers.getall("X-Forwarded-For", ()), trust_hops) if trust_hops else own or ""
