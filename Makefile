@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 CONFIG ?= config.json
-# Processes for pytest; more than eight only get in each other's way.
-JOBS ?= auto
+# Processes for pytest: two for each core, since many tests wait most of their time, and eight at most.
+JOBS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # A file stays in one process, so that what its tests share is started once.
 PYTEST := $(BIN)/python -m pytest -rs -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 

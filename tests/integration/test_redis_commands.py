@@ -23,6 +23,9 @@ NONE, OTHERS, WANTED = "none", "others", "wanted"
 
 REPORT = load("occupancy_report", common="occupancy_common")
 
+#: What the leader asks of every channel on its slow walk over all figures, whenever that passes by.
+WALK = ("HLEN", "HSCAN")
+
 Step = Callable[[PusherClient, str], Awaitable[Any]]
 #: What is done, by its name in the table, and before it what is not counted.
 STEPS: dict[str, tuple[str, Step]] = {
@@ -86,7 +89,7 @@ def cost_of(commands: list[Command], app: str, channel: str) -> list[str]:
     for command in commands:
         if not command.scripted:
             reports = command.text.startswith(f"EVALSHA {REPORT.sha} ") and f" {app} {channel} " in command.text
-            ours = reports or command.text.endswith(f":{app}/{channel}")
+            ours = reports or (command.verb not in WALK and command.text.endswith(f":{app}/{channel}"))
         if ours:
             verbs.append("  " * command.scripted + command.verb)
     return verbs
