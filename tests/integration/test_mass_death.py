@@ -34,6 +34,9 @@ def config(receiver: WebhookReceiver, valkey: ValkeyServer) -> dict[str, Any]:
         "app_manager": {"array": {"apps": [APP | {"webhooks": webhooks}]}},
         "database": {"redis": {"url": valkey.url, "key_prefix": PREFIX}},
         "webhooks": {"settle_ms": 0, "batching": {"enabled": True, "duration": 10}},
+        # A few connections hold all of them, and take them at once.
+        "channel_limits": {"max_per_connection": 0, "max_joins_per_second": 0},
+        "websocket": {"max_frames_per_second": 0},
     }
 
 
