@@ -68,7 +68,22 @@ class CloseCode(IntEnum):
     WATCHLIST_LIMIT = 4302
 
 
-class PusherError(EngineError):
+class _Refusal(EngineError):
+    """An error for somebody outside.
+
+    :ivar remedy: what the operator can do about it; for the log alone.
+    """
+
+    message: str
+    remedy: str
+
+    @property
+    def in_short(self) -> str:
+        """Without what was sent, which may be anybody's data."""
+        return self.message.partition(":")[0]
+
+
+class PusherError(_Refusal):
     """An error for one WebSocket client.
 
     :param code: a `CloseCode`, or None where hosted Pusher sends ``"code": null``.
@@ -76,8 +91,9 @@ class PusherError(EngineError):
         mistakes a channel's problem for the connection's (C-30).
     """
 
-    def __init__(self, code: CloseCode | None, message: str, channel: str | None = None) -> None:
+    def __init__(self, code: CloseCode | None, message: str, channel: str | None = None, *, remedy: str = "") -> None:
         super().__init__(message)
+        self.remedy = remedy
         self.code = code
         self.message = message
         self.channel = channel
@@ -95,17 +111,28 @@ class SubscriptionError(PusherError):
     :param status: the number in the frame's ``status`` member.
     """
 
-    def __init__(self, channel: str, message: str, *, kind: str = "AuthError", status: int = 401) -> None:
-        super().__init__(None, message, channel)
+    def __init__(
+        self, channel: str, message: str, *, kind: str = "AuthError", status: int = 401, remedy: str = ""
+    ) -> None:
+        super().__init__(None, message, channel, remedy=remedy)
         self.kind = kind
         self.status = status
 
 
-class ApiError(EngineError):
+class ApiError(_Refusal):
     """An HTTP API answer other than 200: ``{"error": text, "code": token, "status": n}`` (D-14)."""
 
-    def __init__(self, status: HTTPStatus, token: str, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        token: str,
+        message: str,
+        headers: dict[str, str] | None = None,
+        *,
+        remedy: str = "",
+    ) -> None:
         super().__init__(message)
+        self.remedy = remedy
         self.status = status
         self.token = token
         self.message = message

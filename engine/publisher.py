@@ -58,6 +58,7 @@ class Publisher:
         cached: dict[str, Publication] = {}
         for publication in publications:
             event, data = publication.event, publication.data
+            _log.debug("app %s: %s is published to %s", app.id, event, publication.channels)
             parts = messages.spelled_event_parts(*publication.spelling or map(messages.json_string, (event, data)))
             # A channel named twice gets the event once (H-16).
             for channel in dict.fromkeys(publication.channels):
@@ -88,6 +89,7 @@ class Publisher:
 
         :param user_id: the sender's, on presence channels only (E-9).
         """
+        _log.debug("app %s: socket %s sends %s to %s", app.id, except_socket_id, event, channel)
         frame = text_frame(messages.client_event(event, channel, data_json, user_id))
         rule = app.history_rule(channel)
         retention = rule.retention if rule is not None and rule.client_events else None

@@ -1,6 +1,6 @@
 """Sections about the server's own sockets, its HTTP API and what it tells the operator.
 
-Read by `root.py`; used by the listener, the edges, the supervisor, `log.py` and `metrics.py`. Values only.
+Read by `root.py`; used by the listener, the edges, the supervisor, `log/setup.py` and `metrics.py`. Values only.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ from engine.interfaces import AppManager, RateDecision, RateLimiter
 from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S, refused, verify_head, verify_request
 
+_UNKNOWN_ID = "`python -m engine apps` shows the applications that are known."
+
 
 class Access:
     """Checks requests for all apps.
@@ -49,7 +51,7 @@ class Access:
             raise StoreUnavailable("the applications are not known well enough")
         app = self._apps.by_key(request.query.get("auth_key") or "")
         if app is None:
-            raise refused("Unknown auth_key")
+            raise refused("Unknown auth_key", remedy=_UNKNOWN_ID)
         return self._verified(request, app)
 
     async def count_events(self, app: App, count: int) -> Headers:
@@ -65,7 +67,9 @@ class Access:
             raise StoreUnavailable("the applications are not known well enough")
         app = self._apps.by_id(app_id)
         if app is None:
-            raise ApiError(HTTPStatus.NOT_FOUND, "app_not_found", f"The app {app_id[:128]} could not be found.")
+            raise ApiError(
+                HTTPStatus.NOT_FOUND, "app_not_found", f"The app {app_id[:128]} could not be found.", remedy=_UNKNOWN_ID
+            )
         return app
 
     def _verified(self, request: ApiRequest, app: App) -> App:

@@ -21,6 +21,7 @@ from engine.http.history import History
 from engine.http.request import ApiRequest, ApiResponse, failed
 from engine.http.users import UserConnections
 from engine.interfaces import RateLimiter
+from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
 
 _Handler = Callable[..., Awaitable[ApiResponse]]
@@ -54,6 +55,7 @@ class Api:
         self._access = access
         self._limiter = limiter
         self._metrics = metrics
+        self._notices = Notices(_log)
         self._prefix = path_prefix
         self._without_prefix = without_prefix
         self._limit = limit
@@ -96,7 +98,7 @@ class Api:
         try:
             response = await self._route(request, address)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is answered)
-            response = _refusal(request, error)
+            response = self._refusal(request, error)
         self._metrics.http.duration_s.observe(time.perf_counter() - began_s, request.app_id)
         return self._counted(request, len(body), response)
 
@@ -115,7 +117,7 @@ class Api:
         try:
             self._access.check_head(request, found[1][0])
         except Exception as error:  # noqa: BLE001 (as in handle)
-            return self._counted(request, body_bytes, _refusal(request, error))
+            return self._counted(request, body_bytes, self._refusal(request, error))
         return None
 
     def refused(self, error: ApiError) -> ApiResponse:
@@ -150,6 +152,22 @@ class Api:
         message = f"This path takes {allow} only."
         raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", message, {"Allow": allow})
 
+    def _refusal(self, request: ApiRequest, error: Exception) -> ApiResponse:
+        app = request.app_id or "(unknown)"
+        if isinstance(error, ApiError):
+            _log.debug("app %s: %s %s is refused: %s", app, request.method, request.path, error.in_short)
+            if error.remedy:
+                line = f"app {app}: a request was refused: {error.in_short.rstrip('.')}. {error.remedy}"
+                self._notices.note(logging.INFO, f"{app} {error.remedy}", line)
+            return failed(error)
+        if isinstance(error, StoreUnavailable):
+            _log.debug("%s refused: %s", request.path, error)
+            message = "Shared state cannot be reached now."
+            return failed(ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable", message))
+        # A mistake of ours is logged and answered.
+        _log.error("a request for app %s failed", app, exc_info=error)
+        return failed(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Internal server error."))
+
     def _inner(self, path: str) -> str | None:
         """The path without the prefix; None when it must have it and has not.
 
@@ -173,19 +191,6 @@ class Api:
         self._metrics.limits.checked.add(1, "", "address", "http")
         self._metrics.limits.triggered.add(not decision.allowed, "", "address", "http")
         checked(decision)
-
-
-def _refusal(request: ApiRequest, error: Exception) -> ApiResponse:
-    if isinstance(error, ApiError):
-        return failed(error)
-    if isinstance(error, StoreUnavailable):
-        _log.debug("%s refused: %s", request.path, error)
-        return failed(
-            ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable", "Shared state cannot be reached now.")
-        )
-    # A mistake of ours is logged and answered.
-    _log.error("a request for app %s failed", request.app_id or "(unknown)", exc_info=error)
-    return failed(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Internal server error."))
 
 
 class _Route:

@@ -17,6 +17,10 @@ from engine.errors import ApiError
 #: How far a request's timestamp may be from the server's clock, either way (H-6).
 TIMESTAMP_WINDOW_S = 600
 
+_OTHER_KEY = "The back end signs with the key of another application."
+_OTHER_SECRET = "The back end signs with another secret, or a proxy has changed the path or the query."
+_CLOCKS = "The clocks of the back end and of this machine differ too much."
+
 # A refusal quotes the text that should have been signed, as hosted Pusher does; no more of it than this.
 _QUOTED = 2000
 
@@ -83,24 +87,26 @@ def verify_head(app: App, method: str, path: str, prefix: str, query: Query, now
     if key is None or version is None or timestamp is None or signature is None:
         raise refused("auth_key, auth_timestamp, auth_version and auth_signature are required in the query")
     if key != app.key:
-        raise refused("Unknown auth_key")
+        raise refused("Unknown auth_key", remedy=_OTHER_KEY)
     if version != "1.0":
         raise refused("Unknown auth_version; only 1.0 is known")
     if _TIMESTAMP.match(timestamp) is None or abs(int(timestamp) - now_s) > TIMESTAMP_WINDOW_S:
         raise refused(
-            f"Timestamp expired: the given auth_timestamp is not within {TIMESTAMP_WINDOW_S} s of the server's clock"
+            f"Timestamp expired: the given auth_timestamp is not within {TIMESTAMP_WINDOW_S} s of the server's clock",
+            remedy=_CLOCKS,
         )
     if not _signed(app, method, path, prefix, query, signature):
         text = f"{method}\n{path}\n{next(query.signed_forms())}".replace("\n", "\\n")[:_QUOTED]
         raise refused(
             f'Invalid signature: you should have sent HmacSHA256Hex("{text}", your_secret_key), '
-            f'but you sent "{signature[:64]}"'
+            f'but you sent "{signature[:64]}"',
+            remedy=_OTHER_SECRET,
         )
 
 
-def refused(message: str) -> ApiError:
+def refused(message: str, *, remedy: str = "") -> ApiError:
     """The answer to a request that is not signed as it must be (H-34)."""
-    return ApiError(HTTPStatus.UNAUTHORIZED, "auth_failed", message)
+    return ApiError(HTTPStatus.UNAUTHORIZED, "auth_failed", message, remedy=remedy)
 
 
 def _signed(app: App, method: str, path: str, prefix: str, query: Query, signature: str) -> bool:

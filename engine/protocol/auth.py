@@ -18,6 +18,11 @@ from engine.protocol.channel import channel_kind, valid_user_id
 #: Ids of a watchlist that count (U-13).
 MAX_WATCHLIST = 100
 
+_OTHER_KEY = "The endpoint that authorises clients signs with the key of another application."
+_OTHER_SECRET = (
+    "The endpoint that authorises clients signs with another secret, or something else than the client sent."
+)
+
 # Error texts repeat what the client sent, cut to this many characters.
 _QUOTED = 200
 
@@ -45,13 +50,13 @@ def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, chann
     signed = plain if channel_data is None else f"{plain}:{channel_data}"
     key, colon, signature = auth.partition(":")
     if not colon or key != app.key:
-        raise SubscriptionError(channel, f"Invalid key in subscription auth data: '{_cut(auth)}'")
+        raise SubscriptionError(channel, f"Invalid key in subscription auth data: '{_cut(auth)}'", remedy=_OTHER_KEY)
     if app.signed(signed.encode(), signature):
         return
     if not channel_kind(channel).is_presence and app.signed(plain.encode(), signature):
         return
     expected = f"Invalid signature: Expected HMAC SHA256 hex digest of {_cut(signed)}, but got {_cut(signature)}"
-    raise SubscriptionError(channel, expected)
+    raise SubscriptionError(channel, expected, remedy=_OTHER_SECRET)
 
 
 def parse_channel_data(app: App, channel: str, channel_data: str | None) -> tuple[str, str]:
@@ -81,7 +86,7 @@ def verify_signin(app: App, socket_id: str, auth: str, user_data: str) -> None:
     """Check the `auth` of a sign-in (U-1). Raises PusherError, which closes with 4009 as soketi does (U-4)."""
     key, _, signature = auth.partition(":")
     if key != app.key or not app.signed(f"{socket_id}::user::{user_data}".encode(), signature):
-        raise PusherError(CloseCode.UNAUTHORIZED, "Connection not authorized.")
+        raise PusherError(CloseCode.UNAUTHORIZED, "Connection not authorized.", remedy=_OTHER_SECRET)
 
 
 def parse_user_data(user_data: str) -> UserData:

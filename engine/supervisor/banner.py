@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from engine.app import App
@@ -11,25 +12,35 @@ from engine.config.addresses import metrics_url
 from engine.config.resolve import redis_options
 from engine.config.root import Config
 
+_HINTS = """try next, in another terminal:
+  python -m engine apps
+  python -m engine listen test-channel
+  python -m engine trigger test-channel test-event '{"message":"test"}'
+"""
+
+_log = logging.getLogger(__name__)
+
 
 def show(config: Config, apps: Sequence[App], where: str, workers: int, files: int, out: TextIO) -> None:
-    """Three commands that show it working, ready to be pasted."""
-    out.write(f"engine listens on {where} with {workers} worker{'s' if workers != 1 else ''}\n")
-    out.write(f"each worker may have {files} files open, one for each connection\n")
+    """For people, with three commands that show it working; where the log is JSON, as lines of the log."""
+    if config.logging.output_format == "json":
+        for line in _lines(config, apps, where, workers, files):
+            _log.info("%s", line)
+    else:
+        out.write("".join(f"{line}\n" for line in _lines(config, apps, where, workers, files)) + _HINTS)
+        out.flush()
+
+
+def _lines(config: Config, apps: Sequence[App], where: str, workers: int, files: int) -> Iterator[str]:
+    yield f"engine listens on {where} with {workers} worker{'s' if workers != 1 else ''}"
+    yield f"each worker may have {files} files open, one for each connection"
     redis = redis_options(config.database.redis)
     if redis is not None and redis.nodes and config.queue.driver in (None, "redis"):
         prefix = redis.beside_occupancy(config.queue.redis.prefix)
-        out.write(f"webhook queue in the lists {prefix}default and {prefix}failed, on the shard of occupancy\n")
+        yield f"webhook queue in the lists {prefix}default and {prefix}failed, on the shard of occupancy"
     if config.metrics.enabled:
-        out.write(f"metrics on {metrics_url(config)}\n")
+        yield f"metrics on {metrics_url(config)}"
     for app in apps:
         for endpoint in app.endpoints:
             form = "sha256=<hex>" if endpoint.signature_format == "prefixed" else "<hex>, as official SDKs verify it"
-            out.write(f"webhook of app {app.id} to {describe(endpoint)} sends X-Pusher-Signature: {form}\n")
-    out.write(
-        "try next, in another terminal:\n"
-        "  python -m engine apps\n"
-        "  python -m engine listen test-channel\n"
-        '  python -m engine trigger test-channel test-event \'{"message":"test"}\'\n'
-    )
-    out.flush()
+            yield f"webhook of app {app.id} to {describe(endpoint)} sends X-Pusher-Signature: {form}"

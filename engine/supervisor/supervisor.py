@@ -33,7 +33,7 @@ from engine.config.redis import RedisOptions
 from engine.control import WorkerSpec
 from engine.errors import EngineError, StoreUnavailable
 from engine.http.health import DRAINING
-from engine.log import set_up_logging
+from engine.log.setup import set_up_logging
 from engine.metrics.metrics import Metrics
 from engine.metrics.server import MetricsServer
 from engine.metrics.values import MappedValues

@@ -22,6 +22,7 @@ from engine._fast.clock import monotonic_s
 from engine._fast.http_publish import PublishServer
 from engine.http.connection import CLOSE_TIMEOUT_S, HttpConnections
 from engine.http.fast_path import FastPath
+from engine.log.notices import Notices
 from engine.tasks import cancel, spawn
 from engine.ws.upgrade import Upgrade
 
@@ -42,6 +43,13 @@ REQUESTS_TIMEOUT_S = 5.0
 UNREAD_TIMEOUT_S = 1.0
 #: Sockets beside the WebSockets of a worker whose connections are limited: requests, newcomers, and those refused.
 SPARE_SOCKETS = 1024
+
+#: How TLS begins: a record of a handshake, of any version (RFC 8446 section 5.1).
+_CLIENT_HELLO = b"\x16\x03"
+_TLS_REMEDY = (
+    "a client speaks TLS to this port, which has none: configure `ssl`, or have clients and back ends use ws:// and http://"
+    " (pusher-js: forceTLS: false)"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +92,7 @@ class Listener:
         runner.app.middlewares.append(self._upgrades)
         self._servers: list[asyncio.AbstractServer] = []
         self._undecided: dict[Gate, int] = {}
+        self._notices = Notices(_log)
         self._all_decided = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -142,6 +151,11 @@ class Listener:
         self._undecided.pop(gate, None)
         if not self._undecided:
             self._all_decided.set()
+
+    def look_for_tls(self, data: bytes) -> None:
+        """A client that begins TLS on a port without it is answered as any other nonsense; the remedy is logged."""
+        if self._tls is None and data.startswith(_CLIENT_HELLO):
+            self._notices.note(logging.INFO, "tls", _TLS_REMEDY)
 
     def to_http(self, transport: asyncio.Transport, data: bytes) -> None:
         server = self._runner.server
@@ -268,6 +282,7 @@ class Gate(asyncio.Protocol):
             self._hand_over(listener.to_publish)
         elif not data.startswith(listener.websocket_head):
             if not listener.publish_head.startswith(data) and not listener.websocket_head.startswith(data):
+                listener.look_for_tls(data)
                 self._hand_over(listener.to_http)
         elif b"\r\n\r\n" in data or len(data) > listener.max_head_bytes:
             self._hand_over(listener.to_websocket)

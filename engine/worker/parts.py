@@ -311,7 +311,8 @@ class Parts:
                 self.apps,
                 self.hub,
                 self.metrics,
-                alone=self._resolved.adapter == "local",
+                # What C publishes by itself nobody can log.
+                alone=self._resolved.adapter == "local" and not config.debug,
                 waits=self._resolved.redis_needed,
             ),
             config.path_prefix,

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import time
 from typing import Any
 
 from engine.control import (
@@ -26,7 +25,8 @@ from engine.control import (
     unseal,
 )
 from engine.errors import CloseCode, ConfigError, SourceUnavailable, StoreUnavailable
-from engine.log import set_up_logging
+from engine.log.notices import Notices
+from engine.log.setup import set_up_logging
 from engine.tasks import FATAL, cancel, spawn
 from engine.worker.departure import Departure
 from engine.worker.faults import Faults
@@ -80,7 +80,7 @@ class Worker:
         self._control.setblocking(False)
         loop.add_reader(self._control, self._on_control)
         parts = Parts(self._spec, self._place, self._listening)
-        self._faults = Faults(parts.metrics, time.monotonic)
+        self._faults = Faults(parts.metrics, Notices(_log))
         started: list[Part] = []
         beat: asyncio.Task[None] | None = None
         follow: asyncio.Task[None] | None = None

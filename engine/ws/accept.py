@@ -7,6 +7,7 @@ that is no endpoint too (C-7).
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from urllib.parse import unquote
@@ -30,6 +31,11 @@ SUPPORTED_PROTOCOLS = ("5", "6", "7")
 MAX_ID_PART = 10**10
 #: Counters of connections that belong to no app.
 NO_APP = ""
+
+_log = logging.getLogger(__name__)
+
+_UNKNOWN_KEY = "`python -m engine apps` shows the keys that are known."
+_TLS_ONLY = "Clients must use wss://; behind a proxy that ends TLS, see `ssl.trust_forwarded_proto`."
 
 _PROTOCOL = re.compile(r"(?:^|&)protocol=([^&]*)")
 _NUMBER = re.compile(r"[0-9]+\Z")
@@ -101,6 +107,9 @@ class Acceptor:
         state.address = address or None if self._limits_addresses else None
         state.held_by = address or None if self._quota.counts and state.refusal is None else None
         connection.state = state
+        if _log.isEnabledFor(logging.DEBUG):
+            peer = address or _address(request, transport, self._trust_hops)
+            _log.debug("app %s: socket %s connects from %s", app.id if app else "(unknown)", connection.socket_id, peer)
         return connection
 
     def _refusal(
@@ -112,11 +121,11 @@ class Acceptor:
             # Never 4001, after which no client comes back.
             return PusherError(CloseCode.OVER_CAPACITY, "The app cannot be looked up now")
         if app is None:
-            return PusherError(CloseCode.UNKNOWN_APP, f"App key {key[:64]} does not exist.")
+            return PusherError(CloseCode.UNKNOWN_APP, f"App key {key[:64]} does not exist.", remedy=_UNKNOWN_KEY)
         if not app.enabled:
             return PusherError(CloseCode.APP_DISABLED, "The app is not enabled.")
         if app.tls_only and not self._secure(request):
-            return PusherError(CloseCode.TLS_ONLY, "The app takes connections with TLS only")
+            return PusherError(CloseCode.TLS_ONLY, "The app takes connections with TLS only", remedy=_TLS_ONLY)
         if self.draining:
             return PusherError(CloseCode.RECONNECT, "The server is going away; connect again")
         version = _PROTOCOL.search(query)
@@ -126,7 +135,9 @@ class Acceptor:
             if version[1].lstrip("0") not in SUPPORTED_PROTOCOLS:
                 return PusherError(CloseCode.UNSUPPORTED_VERSION, "Unsupported protocol version")
         if app.allowed_origins and not origin_allowed(app.allowed_origins, request.headers.get("Origin")):
-            return PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed")
+            origin = (request.headers.get("Origin") or "none")[:128]
+            remedy = f"It was {origin}; `allowed_origins` of the application has to name it."
+            return PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed", remedy=remedy)
         if self.full or (self._max_connections and len(self._hub) >= self._max_connections):
             return PusherError(CloseCode.OVER_CAPACITY, "The server is over capacity")
         if self._quota.full(address):

@@ -12,6 +12,8 @@ from engine.publisher import Publisher
 from engine.webhooks.emitter import Emitter
 from engine.ws.subscriptions import Subscriptions
 
+_ENABLE = "`enable_client_messages` of the application allows it."
+
 
 class ClientEvents:
     """Checks a client event against the rules of E-2 to E-8 and sends it on."""
@@ -26,7 +28,7 @@ class ClientEvents:
         app = connection.app
         channel = message.channel
         if not app.client_messages:
-            raise _rejected("The app does not have client messaging enabled.", channel)
+            raise _rejected("The app does not have client messaging enabled.", channel, _ENABLE)
         if channel is None or not channel_kind(channel).needs_auth:
             raise _rejected("Client events are allowed on private and presence channels only.", channel)
         if not self._subscriptions.is_in(connection, channel):
@@ -58,5 +60,5 @@ class ClientEvents:
         state.event_count += 1
 
 
-def _rejected(message: str, channel: str | None) -> PusherError:
-    return PusherError(CloseCode.CLIENT_EVENT_REJECTED, message, channel)
+def _rejected(message: str, channel: str | None, remedy: str = "") -> PusherError:
+    return PusherError(CloseCode.CLIENT_EVENT_REJECTED, message, channel, remedy=remedy)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 
 from engine._fast.connection import Connection
@@ -25,6 +26,8 @@ from engine.ws.signin import Signin
 from engine.ws.state import ADMITTED, CHECKING_ADDRESS, CLOSED, COUNTING, REFUSED
 from engine.ws.subscriptions import Subscriptions
 from engine.ws.watchlists import Watchlists
+
+_log = logging.getLogger(__name__)
 
 
 class Handlers:
@@ -102,6 +105,7 @@ class Handlers:
         """Its end is decided: it is in no channel and counts no more, however long its client keeps the socket."""
         state = connection.state
         stage, state.stage = state.stage, CLOSED
+        _log.debug("app %s: socket %s ends: %s", connection.traffic.app_id, connection.socket_id, connection.close_code)
         self._keepalive.leaving(connection, refused=stage is REFUSED)
         if stage is REFUSED:
             self._discard(connection)

@@ -1,12 +1,20 @@
-"""The one place where a PusherError becomes bytes: counted, told, and the connection closed where its code says so."""
+"""The one place where a PusherError becomes bytes: counted, logged, told, and the connection closed where it must be.
+
+What is logged holds nothing of what the client sent but names.
+"""
 
 from __future__ import annotations
+
+import logging
 
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine.errors import PusherError, SubscriptionError
+from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
 from engine.protocol import messages
+
+_log = logging.getLogger(__name__)
 
 
 class Refusal:
@@ -14,10 +22,16 @@ class Refusal:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics.connections
+        self._notices = Notices(_log)
 
     def tell(self, connection: Connection, error: PusherError) -> None:
         """pusher:error or pusher:subscription_error, and the close frame that may follow."""
         app_id = connection.traffic.app_id
+        app = app_id or "(unknown)"
+        _log.debug("app %s: socket %s is told: %s", app, connection.socket_id, error.in_short)
+        if error.remedy:
+            line = f"app {app}: a client was refused: {error.in_short.rstrip('.')}. {error.remedy}"
+            self._notices.note(logging.INFO, f"{app} {error.remedy}", line)
         if isinstance(error, SubscriptionError):
             self._metrics.errors.add(1, app_id, "subscription")
             connection.send(text_frame(messages.subscription_error(error)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
 from collections.abc import Callable
 
@@ -26,6 +27,8 @@ from engine.ws.limits import check_channels
 from engine.ws.rosters import Rosters
 from engine.ws.state import Joining
 from engine.ws.subscription_counts import SubscriptionCounts
+
+_log = logging.getLogger(__name__)
 
 #: No change of members has a higher version.
 NEWEST = 2**64 - 1
@@ -201,6 +204,7 @@ class Subscriptions:
         self.go_live(joining, since, [text_frame(succeeded), *frames], cached, provisional)
         kind = channel_kind(channel.name).label
         self._metrics.subscribed.add(1, channel.app_id, kind)
+        _log.debug("app %s: socket %s is in %s", channel.app_id, connection.socket_id, channel.name)
         if channel.count == 1:
             self._metrics.active.add(1, channel.app_id, kind)
         self.end_if_overflowed(joining)
@@ -248,6 +252,7 @@ class Subscriptions:
             return  # entered without being asked for, and not counted then either
         kind = channel_kind(channel.name).label
         self._metrics.unsubscribed.add(1, channel.app_id, kind)
+        _log.debug("app %s: socket %s has left %s", channel.app_id, connection.socket_id, channel.name)
         if not channel.count:
             self._metrics.active.add(-1, channel.app_id, kind)
 

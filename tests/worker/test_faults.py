@@ -6,13 +6,14 @@ import logging
 
 import pytest
 
+from engine.log.notices import MAX_KINDS, Notices
 from engine.metrics.metrics import Metrics
-from engine.worker.faults import MAX_KINDS, Faults
+from engine.worker.faults import Faults
 
 
 def test_every_fault_counts_and_each_kind_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     metrics, now_s = Metrics(), 0.0
-    faults = Faults(metrics, lambda: now_s)
+    faults = Faults(metrics, Notices(logging.getLogger("engine"), lambda: now_s))
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             faults.note({"message": "publish failed", "exception": ZeroDivisionError()})
@@ -28,7 +29,7 @@ def test_every_fault_counts_and_each_kind_is_logged_once_a_minute(caplog: pytest
 
 
 def test_kinds_that_never_end_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    faults = Faults(Metrics(), lambda: 0.0)
+    faults = Faults(Metrics(), Notices(logging.getLogger("engine"), lambda: 0.0))
     with caplog.at_level(logging.ERROR):
         for number in range(1000):
             faults.note({"message": f"fault {number}"})

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine.config.server import LoggingConfig
-from engine.log import set_up_logging
+from engine.log.setup import set_up_logging
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
