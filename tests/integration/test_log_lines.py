@@ -76,7 +76,7 @@ def tls(engine: Engine) -> bytes:
 def test_each_classic_mistake_is_told_once_with_its_remedy(talkative: Engine) -> None:
     for _ in range(3):
         asyncio.run(mistakes(talkative))
-        assert tls(talkative).startswith(b"HTTP/1.1 400 ")
+        assert b" 400 Bad Request" in tls(talkative)
         signed(talkative, "a-wrong-secret", time.time())
         signed(talkative, APP["secret"], time.time() - 3600)
         talkative.raw("POST", "/apps/nobodys-id/events", b"{}")
