@@ -50,8 +50,9 @@ FACTS = (
     Mutation(
         "a member is removed with one of its connections",
         COMMON,
-        "elseif m.count == 0 and old > 0 and held == 1 then",
-        "elseif m.count < old and held == 1 then",
+        "  elseif m.count > 0 then\n",
+        "  elseif m.count > 0 and m.count < old and held == 1 then\n    remove_member(r, m.user, m.socket)\n"
+        "  elseif m.count > 0 then\n",
     ),
     Mutation(
         "more members than the limit are let in",
