@@ -135,12 +135,21 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryRule:
-    """What is kept of the channels whose whole name the pattern matches."""
+class Replay:
+    """What a subscriber is given of what is kept; 0 is no bound of that kind, and one of them is given."""
 
-    channels: re.Pattern[str]
+    count: int = 0
+    window_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRule:
+    """What is kept of the channels in whose names the pattern is found."""
+
+    channels: Pattern
     retention: Retention
     client_events: bool = False
+    replay: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +198,11 @@ class App:
 
     def history_rule(self, channel: str) -> HistoryRule | None:
         """The rule by which this channel's events are kept; None where they are not."""
+        # A user's own channel has no history: nobody subscribes to it.
+        if channel.startswith("#"):
+            return None
         for rule in self.history:
-            if rule.channels.fullmatch(channel):
+            if rule.channels.search(channel):
                 return rule
         return None
 

@@ -19,12 +19,13 @@ from engine.app import (
     HistoryRule,
     HttpTarget,
     LambdaTarget,
+    Replay,
     Retention,
     RetryPolicy,
     Target,
 )
 from engine.config.apps import AppConfig
-from engine.config.history import HistoryRuleConfig
+from engine.config.history import HistoryRuleConfig, ReplayConfig
 from engine.config.patterns import compile_pattern
 from engine.config.root import Config
 from engine.config.webhook_endpoint import FilterConfig, LambdaConfig, RetryOverrides, WebhookConfig
@@ -82,13 +83,16 @@ def build_app(entry: AppConfig, config: Config) -> App:
 
 
 def _history_rule(config: HistoryRuleConfig) -> HistoryRule:
-    pattern = ".*".join(map(re.escape, config.channels.split("*")))
-    # A user's own channel has no history: nobody subscribes to it.
     return HistoryRule(
-        re.compile(f"(?!#){pattern}"),
+        compile_pattern(f"^{'.*'.join(map(re.escape, config.channels.split('*')))}$"),
         Retention(config.count, config.seconds * 1000, config.bytes),
         client_events=config.client_events,
+        replay=None if config.replay is None else _replay(config.replay),
     )
+
+
+def _replay(config: ReplayConfig) -> Replay:
+    return Replay(config.count or 0, (config.seconds or 0) * 1000)
 
 
 def _endpoints(webhooks: tuple[WebhookConfig, ...], defaults: WebhooksConfig) -> tuple[Endpoint, ...]:

@@ -1,4 +1,4 @@
-"""Which channels of an application keep their events, and how much of them.
+"""Which channels of an application keep their events, how much of them, and what a new subscriber is given of that.
 
 Read by `apps.py` for each application; made into `app.HistoryRule` by `apps/build.py`.
 """
@@ -23,6 +23,16 @@ ChannelPattern = Annotated[
 ]
 
 
+class ReplayConfig(Section):
+    """What every subscriber is given after its acknowledgement; at least one of the two bounds it.
+
+    :param count: the newest so many. :param seconds: those of the last so many seconds.
+    """
+
+    count: Count | None = None
+    seconds: Seconds | None = None
+
+
 class HistoryRuleConfig(Section):
     """The first rule whose pattern fits a channel's name holds for it.
 
@@ -36,3 +46,4 @@ class HistoryRuleConfig(Section):
     seconds: Seconds = 300
     bytes: Annotated[int, whole(1024, MAX_BYTES)] = 1024 * 1024
     client_events: Flag = False
+    replay: ReplayConfig | None = None

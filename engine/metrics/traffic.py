@@ -53,6 +53,8 @@ class ChannelMetrics:
         )
         self.cache_hits = counter("cache_hits_total", "Cache channel subscriptions that got an event.", APP)
         self.cache_misses = counter("cache_misses_total", "Cache channel subscriptions that got none.", APP)
+        self.replayed = counter("history_replayed_events_total", "Kept events given to new subscribers.", APP)
+        self.gaps = counter("history_gaps_total", "New subscribers told that events are missing.", (*APP, "reason"))
 
 
 class EventMetrics:

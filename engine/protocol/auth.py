@@ -40,8 +40,22 @@ class UserData:
     watchlist: tuple[str, ...]
 
 
-def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, channel_data: str | None) -> None:
-    """Check the `auth` of a private or presence subscription (N-8, N-9). Raises SubscriptionError, status 401.
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """:param count: the newest so many events. :param seconds: those of the last so many.
+    :param serial: those behind this place of the stream `stream_id`. :param time_ms: those published after it.
+    """
+
+    count: int | None = None
+    seconds: int | None = None
+    serial: int | None = None
+    time_ms: int | None = None
+    stream_id: str = ""
+
+
+def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, channel_data: str | None) -> bool:
+    """Check the `auth` of a private or presence subscription (N-8, N-9); whether it covers channel_data. Raises
+    SubscriptionError, status 401.
 
     A private channel given channel_data is accepted with or without it in the signature: server libraries sign what
     the caller passes.
@@ -52,9 +66,9 @@ def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, chann
     if not colon or key != app.key:
         raise SubscriptionError(channel, f"Invalid key in subscription auth data: '{_cut(auth)}'", remedy=_OTHER_KEY)
     if app.signed(signed.encode(), signature):
-        return
+        return channel_data is not None
     if not channel_kind(channel).is_presence and app.signed(plain.encode(), signature):
-        return
+        return False
     expected = f"Invalid signature: Expected HMAC SHA256 hex digest of {_cut(signed)}, but got {_cut(signature)}"
     raise SubscriptionError(channel, expected, remedy=_OTHER_SECRET)
 
@@ -80,6 +94,26 @@ def parse_channel_data(app: App, channel: str, channel_data: str | None) -> tupl
         message = f"The maximum size for a channel member is {limit / 1024:g} KB."
         raise SubscriptionError(channel, message, kind="LimitReached", status=CloseCode.CLIENT_EVENT_REJECTED)
     return user_id, user_info
+
+
+def parse_replay(channel: str, channel_data: str) -> ReplayRequest | None:
+    """What the application asks for its client in signed channel_data (N-42); None when it asks nothing. Raises
+    SubscriptionError."""
+    data = _json_object(channel_data)
+    asked = None if data is None else data.get("replay")
+    if asked is None:
+        return None
+    stream_id = asked.get("stream_id") if isinstance(asked, dict) else None
+    if not isinstance(asked, dict) or not isinstance(stream_id, str | None):
+        raise _wrong_replay(channel)
+    numbers = {name: asked.get(name) for name in ("count", "seconds", "serial", "time_ms")}
+    for name, value in numbers.items():
+        least = 0 if name == "serial" else 1
+        if value is not None and (type(value) is not int or not least <= value < 2**53):
+            raise _wrong_replay(channel)
+    if all(value is None for value in numbers.values()):
+        raise _wrong_replay(channel)
+    return ReplayRequest(**numbers, stream_id=stream_id or "")
 
 
 def verify_signin(app: App, socket_id: str, auth: str, user_data: str) -> None:
@@ -122,6 +156,11 @@ def _info_text(data: dict[str, Any]) -> str | None:
         return orjson.dumps(data["user_info"]).decode()
     except TypeError:
         return None
+
+
+def _wrong_replay(channel: str) -> SubscriptionError:
+    message = "The replay in channel_data takes whole numbers as count, seconds, serial with stream_id, or time_ms"
+    return SubscriptionError(channel, message, kind="InvalidReplay", status=CloseCode.GENERIC)
 
 
 def _cut(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from engine.errors import CloseCode, PusherError, SubscriptionError
+from engine.protocol.channel import channel_kind
 
 PUSHER_PING = "pusher:ping"
 PUSHER_PONG = "pusher:pong"
@@ -84,6 +85,13 @@ def member_removed(channel: str, user_id: str) -> bytes:
 def cache_miss(channel: str) -> bytes:
     """A cache channel without a last event (N-30)."""
     return orjson.dumps({"event": "pusher:cache_miss", "channel": channel, "data": "{}"})
+
+
+def history_gap(channel: str, gap: dict[str, object]) -> bytes:
+    """Something that was published is not among what is replayed (N-44); on encrypted channels no more than that, as in
+    N-33."""
+    data = "{}" if channel_kind(channel).is_encrypted else orjson.dumps(gap).decode()
+    return orjson.dumps({"event": "pusher:history_gap", "channel": channel, "data": data})
 
 
 def signin_success(user_data: str) -> bytes:

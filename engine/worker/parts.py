@@ -18,6 +18,7 @@ from engine.apps.poll import AppPoll
 from engine.apps.registry import MemoryAppManager
 from engine.config.loading.load import Loaded
 from engine.control import WorkerSpec
+from engine.history.replay import Replays
 from engine.http.application import build_api, build_application, build_runner, connection_options
 from engine.http.connection import HttpConnections, head_too_long, whole_refusal
 from engine.http.health import Health
@@ -233,6 +234,9 @@ class Parts:
             self._rosters,
             self._counts,
             self._cache,
+            Replays(
+                self._history, lambda: self.adapter.connected, config.websocket.max_backpressure // 2, self.metrics
+            ),
             self._emitter,
             self.metrics,
         )

@@ -9,12 +9,14 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub, Pending
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
+from engine.history.replay import NOTHING, Given, Replays, Wanted, wanted
 from engine.interfaces import Adapter, Answer, CacheStore
 from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Member, Reporter
@@ -45,6 +47,7 @@ class Subscriptions:
         rosters: Rosters,
         counts: SubscriptionCounts,
         cache: CacheStore,
+        replays: Replays,
         emitter: Emitter,
         metrics: Metrics,
     ) -> None:
@@ -54,9 +57,10 @@ class Subscriptions:
         self._rosters = rosters
         self._counts = counts
         self._cache = cache
+        self._replays = replays
         self._emitter = emitter
         self._metrics = metrics.channels
-        # Cache reads under way; kept so that they are not collected.
+        # Reads under way; kept so that they are not collected.
         self._reading: set[asyncio.Task[None]] = set()
 
     # --- asked for by clients
@@ -76,10 +80,16 @@ class Subscriptions:
         check_channels(self._hub, connection, name)
         kind = channel_kind(name)
         if kind.needs_auth:
-            auth.verify_channel_auth(app, connection.socket_id, name, request.auth, request.channel_data)
+            signed = auth.verify_channel_auth(app, connection.socket_id, name, request.auth, request.channel_data)
+            asked = auth.parse_replay(name, request.channel_data) if signed and request.channel_data else None
+        else:
+            asked = None
         member = self._member(connection, request) if kind.is_presence else None
-        on_live = self._on_counted_cache if kind.is_cache else self._on_counted
-        self.join(connection, name, member, on_live)
+        rule = app.history_rule(name)
+        if asked is None and (rule is None or rule.replay is None):
+            self.join(connection, name, member, self._on_counted_cache if kind.is_cache else self._on_counted)
+        else:
+            self.join(connection, name, member, functools.partial(self._on_counted_replay, wanted(rule, asked)))
 
     def unsubscribe(self, connection: Connection, name: str) -> None:
         """pusher:unsubscribe; unknown channels are passed over in silence (N-24)."""
@@ -161,15 +171,33 @@ class Subscriptions:
         joining.on_live(joining, answer)
 
     def _on_counted(self, joining: Joining, answer: Answer) -> None:
-        self._go_live(joining, answer, [], None)
+        self._go_live(joining, answer, [], None, NOTHING)
 
     def _on_counted_cache(self, joining: Joining, answer: Answer) -> None:
-        task = serve(self._read_cache(joining, answer), "cache-read", joining.pending.connection.abort)
+        self._read(joining, self._read_cache(joining, answer, NOTHING))
+
+    def _on_counted_replay(self, asked: Wanted, joining: Joining, answer: Answer) -> None:
+        self._read(joining, self._read_history(joining, answer, asked))
+
+    def _read(self, joining: Joining, reading: Coroutine[Any, Any, None]) -> None:
+        task = serve(reading, "subscription-read", joining.pending.connection.abort)
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
 
-    async def _read_cache(self, joining: Joining, answer: Answer) -> None:
-        """Cache channels: the last event, or the miss, comes right after the acknowledgement (N-13, N-30)."""
+    async def _read_history(self, joining: Joining, answer: Answer, asked: Wanted) -> None:
+        """What is kept comes after the acknowledgement and before anything live (N-41)."""
+        channel = joining.pending.channel
+        given = await self._replays.read(channel.app_id, channel.name, asked)
+        if joining.pending.cancelled:
+            return
+        if channel_kind(channel.name).is_cache:
+            await self._read_cache(joining, answer, given)
+        else:
+            self._go_live(joining, answer, given.frames, None, given)
+
+    async def _read_cache(self, joining: Joining, answer: Answer, given: Given) -> None:
+        """Cache channels: the last event, or the miss, comes right after the acknowledgement (N-13, N-30); the event
+        only where it is not among what is replayed."""
         channel = joining.pending.channel
         try:
             found = await self._cache.get(channel.app_id, channel.name)
@@ -181,13 +209,18 @@ class Subscriptions:
         if found is not None:
             self._metrics.cache_hits.add(1, app.id)
             frame = text_frame(messages.channel_event(found[0], channel.name, found[1]))
-            self._go_live(joining, answer, [frame], frame)
+            if frame in given.frames:
+                self._go_live(joining, answer, given.frames, None, given)
+            else:
+                self._go_live(joining, answer, [frame, *given.frames], frame, given)
             return
-        self._go_live(joining, answer, [text_frame(messages.cache_miss(channel.name))], None)
+        self._go_live(joining, answer, [text_frame(messages.cache_miss(channel.name)), *given.frames], None, given)
         self._metrics.cache_misses.add(1, app.id)
         self._emitter.cache_miss(app, channel.name)
 
-    def _go_live(self, joining: Joining, answer: Answer, frames: list[bytes], cached: bytes | None) -> None:
+    def _go_live(
+        self, joining: Joining, answer: Answer, frames: Sequence[bytes], cached: bytes | None, given: Given
+    ) -> None:
         connection, channel = joining.pending.connection, joining.pending.channel
         since, provisional = answer.version, False
         if joining.member is None:
@@ -201,7 +234,7 @@ class Subscriptions:
                 # Told as this worker knows it, and what was held meanwhile is part of that: told again, a departure
                 # would come after the return that followed it.
                 since = NEWEST
-        self.go_live(joining, since, [text_frame(succeeded), *frames], cached, provisional)
+        self.go_live(joining, since, [text_frame(succeeded), *frames], cached, provisional, given.mark)
         kind = channel_kind(channel.name).label
         self._metrics.subscribed.add(1, channel.app_id, kind)
         _log.debug("app %s: socket %s is in %s", channel.app_id, connection.socket_id, channel.name)
@@ -216,6 +249,7 @@ class Subscriptions:
         frames: list[bytes],
         cached: bytes | None = None,
         provisional: bool = False,
+        replayed: tuple[int, int] | None = None,
     ) -> None:
         """The acknowledgement, what belongs to it, what was held meanwhile; then the connection is subscribed.
 
@@ -226,7 +260,7 @@ class Subscriptions:
         connection.state.pop_joining(pending.channel.name)
         if joining.member is not None:
             connection.state.remember_member(pending.channel.name, joining.member)
-        pending.activate(version, frames, cached, provisional)
+        pending.activate(version, frames, cached, provisional, replayed)
 
     @staticmethod
     def end_if_overflowed(joining: Joining) -> None:

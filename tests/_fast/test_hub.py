@@ -127,3 +127,40 @@ async def test_too_much_held_marks_the_subscription() -> None:
         for _ in range(1025):
             channel.broadcast(text_frame(b"x"))
         assert pending.overflowed
+
+
+async def test_what_was_replayed_is_not_heard_again_and_nothing_else_is_missed() -> None:
+    """Held, arriving late, of another stream: each kept event comes once, in the order of its serials."""
+
+    def frame(text: str) -> bytes:
+        return text_frame(text.encode())
+
+    async with hub_server() as b:
+        connection, peer = await b.connect()
+        other, witness = await b.connect()
+        b.subscribe(other, "room")
+        channel = b.hub.open("app", "room")
+        pending = Pending(channel, connection)
+        channel.deliver_kept(frame("3"), None, 7, 3)
+        channel.broadcast(frame("plain"))
+        channel.deliver_kept(frame("not-to-me"), connection, 7, 4)
+        # The stream had 1 to 5 when it was read; this worker has heard of 3 and 4 of them.
+        pending.activate(0, [frame("1"), frame("2"), frame("3"), frame("4"), frame("5")], replayed=(7, 5))
+        channel.deliver_kept(frame("5"), None, 7, 5)
+        channel.deliver_kept(frame("6"), None, 7, 6)
+        channel.deliver_kept(frame("anew"), None, 8, 1)
+        await until(lambda: len(peer.texts) == 8)
+        assert peer.texts == ["1", "2", "3", "4", "5", "plain", "6", "anew"]
+        await until(lambda: len(witness.texts) == 6)
+        assert witness.texts == ["3", "plain", "not-to-me", "5", "6", "anew"]
+
+
+async def test_who_left_and_came_back_is_not_ahead_any_more() -> None:
+    async with hub_server() as b:
+        connection, peer = await b.connect()
+        channel = b.hub.open("app", "room")
+        Pending(channel, connection).activate(0, [], replayed=(7, 100))
+        b.hub.leave(connection, channel)
+        Pending(channel, connection).activate(0, [])
+        channel.deliver_kept(text_frame(b"1"), None, 7, 1)
+        await until(lambda: peer.texts == ["1"])

@@ -195,3 +195,27 @@ def test_endpoint_ids_follow_the_target_alone() -> None:
     assert endpoint(hooks(changed)).id == first
     # Who we are there is a secret, and queues and metrics show ids.
     assert endpoint(hooks(url | {"url": "https://user:password@a.example/1"})).id == first
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("room", "room", True),
+        ("room", "room-1", False),
+        ("room", "a-room", False),
+        ("room-*", "room-1", True),
+        ("room-*", "room-", True),
+        ("*-kept-*", "private-kept-a.b", True),
+        ("a.b", "axb", False),
+        ("*", "#server-to-user-1", False),
+        ("*a" * 100, "a" * 199 + "b", False),
+    ],
+)
+def test_a_rule_of_history_fits_whole_names_however_many_stars_it_has(pattern: str, name: str, fits: bool) -> None:
+    built = app(apps({"history": [{"channels": pattern, "count": 7, "replay": {"seconds": 5}}]}))
+    rule = built.history_rule(name)
+    assert (rule is not None) == fits
+    if rule is not None:
+        assert (rule.retention.count, rule.retention.window_ms) == (7, 300_000)
+        assert rule.replay is not None
+        assert (rule.replay.count, rule.replay.window_ms) == (0, 5000)

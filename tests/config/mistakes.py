@@ -181,6 +181,14 @@ CASES: list[tuple[Any, str]] = [
         f'{A}.allowed_origins[0]: "a b" is not valid; an origin such as https://a.example',
     ),
     # history
+    (
+        apps(APP | {"history": [{"channels": "a", "replay": {}}]}),
+        f"{A}.history[0].replay: says nothing; allowed: count, seconds, or both",
+    ),
+    (
+        apps(APP | {"history": [{"channels": "a", "seconds": 9, "replay": {"seconds": 10}}]}),
+        f"{A}.history[0].replay.seconds: 10 is more than is kept; allowed: up to 9, as seconds of the rule says",
+    ),
     (apps(APP | {"history": [{"count": 5}]}), f"{A}.history[0].channels: is missing"),
     (
         apps(APP | {"history": [{"channels": "#server-to-user-*"}]}),

@@ -41,6 +41,8 @@ APPS: dict[str, dict[str, Any]] = {
             {"channels": "little-*", "count": 2},
             {"channels": "private-talk-*", "client_events": True},
             {"channels": "*-kept-*"},
+            {"channels": "*replay-*", "replay": {"count": 3}},
+            {"channels": "*window-*", "count": 2, "replay": {"seconds": 60}},
         ]
     },
     rule.PAUSED: {"max_backend_events_per_second": 2, "max_read_requests_per_second": 2},

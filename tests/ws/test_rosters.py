@@ -31,7 +31,9 @@ class Room:
         adapter, reporter = Mock(), Mock()
         adapter.subscribe = lambda app_id, name, done: done()
         reporter.add = lambda app_id, channel, member, done, limit=0: self._answers.append(done)
-        self._subscriptions = Subscriptions(on.hub, adapter, reporter, self.rosters, Mock(), Mock(), Mock(), Metrics())
+        self._subscriptions = Subscriptions(
+            on.hub, adapter, reporter, self.rosters, Mock(), Mock(), Mock(), Mock(), Metrics()
+        )
 
     async def ask(self, user: str) -> Peer:
         """Somebody wants to come in, and waits for the answer."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.config.backends import ClusterHealth, QueueConfig, RedisConfig
 from engine.config.base import to_flag, to_whole
+from engine.config.history import HistoryRuleConfig
 from engine.config.loading import certificates
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, get, objects
@@ -46,6 +47,8 @@ def check(document: Document, workers: int, mistakes: Mistakes) -> None:
     for key in ("id", "key"):
         _distinct(document, key, mistakes)
     for path, app in objects(document, APPS):
+        for inner, rule in objects(app, ("history",)):
+            _history_rule(rule, (*path, *inner), mistakes)
         for inner, webhook in objects(app, ("webhooks",)):
             _webhook(webhook, (*path, *inner), mistakes)
 
@@ -167,6 +170,21 @@ def _distinct(document: Document, key: str, mistakes: Mistakes) -> None:
             first = seen.setdefault(str(value), path)
             if first != path:
                 mistakes.add((*path, key), f"is already the {key} of {mistakes.name(first)}", value)
+
+
+def _history_rule(rule: Document, path: Path, mistakes: Mistakes) -> None:
+    """Of what is not kept nothing can be replayed."""
+    replay = rule.get("replay")
+    if not isinstance(replay, dict):
+        return
+    given = {name: value for name in ("count", "seconds") if (value := replay.get(name)) is not None}
+    if not given:
+        mistakes.add((*path, "replay"), "says nothing; allowed: count, seconds, or both")
+    for name, value in given.items():
+        asked, kept = to_whole(value), to_whole(rule.get(name, HistoryRuleConfig.model_fields[name].default))
+        if asked is not None and kept is not None and asked > kept:
+            message = f"is more than is kept; allowed: up to {kept}, as {name} of the rule says"
+            mistakes.add((*path, "replay", name), message, value)
 
 
 def _webhook(webhook: dict[str, Any], path: Path, mistakes: Mistakes) -> None:

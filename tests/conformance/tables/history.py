@@ -1,11 +1,29 @@
-"""docs/protocol.md 5.10: what was published in a channel, over the HTTP API (H-67 to H-74)."""
+"""docs/protocol.md 5.10 and 2.9: what was published in a channel, read and replayed (H-67 to H-74, N-41 to N-45)."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from tests.conformance.match import ANY, Exactly, Number
-from tests.conformance.rule import KEPT, Call, Rule, Step, connect, get, gets, joins, post, publish, send
+from tests.conformance.match import ANY, Exactly, JsonText, Number
+from tests.conformance.rule import (
+    KEPT,
+    Call,
+    Next,
+    Rule,
+    Signed,
+    Silent,
+    Step,
+    Subscribe,
+    connect,
+    get,
+    gets,
+    joins,
+    post,
+    publish,
+    send,
+    succeeded,
+)
 from tests.conformance.rule import rule as plain_rule
 
 ROOM = "~-kept-room"
@@ -27,6 +45,121 @@ def events(*serials: int) -> list[dict[str, Any]]:
 def published(channel: str, count: int) -> tuple[Step, ...]:
     return tuple(publish(channel, f"e{n}", str(n)) for n in range(1, count + 1))
 
+
+def asking(channel: str, **replay: Any) -> tuple[Step, ...]:
+    """A private subscription whose signed channel_data asks for a replay."""
+    data = json.dumps({"replay": replay})
+    return (Subscribe("a", channel, data, Signed(f"<a>:{channel}:{data}")),)
+
+
+def heard(channel: str, *numbers: int) -> tuple[dict[str, Any], ...]:
+    return tuple({"event": f"e{n}", "channel": channel, "data": str(n)} for n in numbers)
+
+
+def gap(channel: str, **data: Any) -> dict[str, Any]:
+    return {"event": "pusher:history_gap", "channel": channel, "data": JsonText(data)}
+
+
+REPLAYS = (
+    rule(
+        "N-41",
+        "by rule, oldest first, after the acknowledgement",
+        published("replay-~", 5),
+        connect("a"),
+        Subscribe("a", "replay-~"),
+        Next("a", (succeeded("replay-~"), *heard("replay-~", 3, 4, 5))),
+        Silent("a"),
+        publish("replay-~", "e6", "6"),
+        Next("a", heard("replay-~", 6)),
+    ),
+    rule(
+        "N-41",
+        "a cache channel's last event comes once",
+        published("cache-replay-~", 2),
+        connect("a"),
+        Subscribe("a", "cache-replay-~"),
+        Next("a", (succeeded("cache-replay-~"), *heard("cache-replay-~", 1, 2))),
+        Silent("a"),
+    ),
+    rule(
+        "N-42",
+        "asked for in signed channel_data",
+        published("private-kept-~", 3),
+        connect("a"),
+        asking("private-kept-~", count=2),
+        Next("a", (succeeded("private-kept-~"), *heard("private-kept-~", 2, 3))),
+    ),
+    rule(
+        "N-42",
+        "of a presence channel too",
+        published("presence-kept-~", 2),
+        connect("a"),
+        Subscribe("a", "presence-kept-~", {"user_id": "u", "replay": {"seconds": 60}}),
+        Next("a", (succeeded("presence-kept-~", ANY), *heard("presence-kept-~", 1, 2))),
+    ),
+    rule(
+        "N-42",
+        "what is not covered by the signature asks for nothing",
+        published("private-kept-~", 3),
+        connect("a"),
+        Subscribe("a", "private-kept-~", '{"replay":{"count":2}}', Signed("<a>:private-kept-~")),
+        Next("a", (succeeded("private-kept-~"),)),
+        Silent("a"),
+    ),
+    rule(
+        "N-42",
+        "what cannot be meant is refused",
+        connect("a"),
+        asking("private-kept-~", count="many"),
+        gets("a", "pusher:subscription_error", {"type": "InvalidReplay"}, channel="private-kept-~"),
+    ),
+    rule(
+        "N-43",
+        "behind what the client has",
+        published("private-kept-~", 3),
+        connect("a"),
+        asking("private-kept-~", time_ms=1_000_000_000_000_000),
+        Next("a", (succeeded("private-kept-~"),)),
+        Silent("a"),
+    ),
+    rule(
+        "N-44",
+        "a gap comes before the replay",
+        published("window-~", 4),
+        connect("a"),
+        Subscribe("a", "window-~"),
+        Next(
+            "a",
+            (
+                succeeded("window-~"),
+                gap("window-~", reason="expired", replayed=2, oldest_serial=3, newest_serial=4),
+                *heard("window-~", 3, 4),
+            ),
+        ),
+    ),
+    rule(
+        "N-44",
+        "another stream is a gap",
+        published("private-kept-~", 1),
+        connect("a"),
+        asking("private-kept-~", serial=1, stream_id="0" * 32),
+        Next(
+            "a",
+            (
+                succeeded("private-kept-~"),
+                gap("private-kept-~", reason="stream_changed", replayed=1),
+                *heard("private-kept-~", 1),
+            ),
+        ),
+    ),
+    rule(
+        "N-44",
+        "and so is a channel that is not kept",
+        connect("a"),
+        asking("private-~", count=1),
+        Next("a", (succeeded("private-~"), gap("private-~", reason="not_kept", replayed=0))),
+    ),
+)
 
 RULES = (
     rule("H-67", "nothing is kept without a rule", history("~", {"code": "feature_disabled"}, status=422)),
@@ -177,4 +310,5 @@ RULES = (
             answer={"code": "invalid_input"},
         ),
     ),
+    *REPLAYS,
 )
