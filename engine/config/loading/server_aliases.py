@@ -20,10 +20,20 @@ SWITCHES: dict[str, Path] = {
 _REDIS: Path = ("database", "redis")
 
 
+#: Of `database.redis.master_tls` -> of `database.redis`.
+MASTER_TLS = {
+    "enabled": "tls",
+    "ca_path": "tls_ca_path",
+    "client_cert_path": "tls_cert_path",
+    "client_key_path": "tls_key_path",
+}
+
+
 def normalize(document: Document, mistakes: Mistakes) -> None:
     """Rename and move what has another place or word here."""
     _webhook_switches(document, mistakes)
     _redis_host(document, mistakes)
+    _master_tls(document, mistakes)
     _any_origin(get(document, ("cors",)), "origin")
     for _, app in objects(document, APPS):
         _any_origin(app, "allowed_origins")
@@ -61,6 +71,26 @@ def _redis_host(document: Document, mistakes: Mistakes) -> None:
     if scheme == "rediss":
         put(document, (*_REDIS, "tls"), True)
         mistakes.written[*_REDIS, "tls"] = mistakes.name((*_REDIS, "host"))
+
+
+def _master_tls(document: Document, mistakes: Mistakes) -> None:
+    """Sockudo's TLS to the master that Sentinels name; its own to the Sentinels is the same here."""
+    redis = get(document, _REDIS)
+    section = redis.get("master_tls") if isinstance(redis, dict) else None
+    if not isinstance(redis, dict) or not isinstance(section, dict):
+        return
+    del redis["master_tls"]
+    for theirs, value in section.items():
+        ours, name = MASTER_TLS.get(theirs), f"database.redis.master_tls.{theirs}"
+        if ours is None:
+            if theirs not in ("accept_invalid_certs", "acceptInvalidCerts") or to_flag(value) is not False:
+                why = "is not done, certificates are always verified; name those to trust in database.redis.tls_ca_path"
+                mistakes.add((*_REDIS, "master_tls", theirs), why)
+        elif ours in redis:
+            mistakes.add((*_REDIS, ours), f"is given twice, also as {name}")
+        elif value not in (None, ""):
+            redis[ours] = value
+            mistakes.written[*_REDIS, ours] = name
 
 
 def _any_origin(section: object, key: str) -> None:

@@ -46,6 +46,7 @@ _PASSED_OVER: dict[str, tuple[str, ...]] = {
         "adapter.cluster",
         "queue.redis_cluster",
     ),
+    "what database.redis says of TLS holds for the Sentinels as well": ("database.redis.sentinel_tls",),
     "only redis connects workers and nodes": tuple(
         f"adapter.{name}" for name in ("nats", "pulsar", "rabbitmq", "google_pubsub", "kafka", "iggy", "omq")
     ),
@@ -160,6 +161,10 @@ REFUSED: dict[str, str] = {
     "cache.redis.url_override": _ONE_REDIS,
     "queue.redis.url_override": _ONE_REDIS,
     "rate_limiter.redis.url_override": _ONE_REDIS,
+    "database.redis.sentinel_username": (
+        "is not supported by this engine (yet); give Sentinel's default user a password, and write it into "
+        "database.redis.sentinel_password"
+    ),
     "ssl.ca_path": "is not supported by this engine (yet); put the chain into ssl.cert_path",
     f"{_HOOK}.channel_prefix": _FILTER,
     f"{_HOOK}.channel_suffix": _FILTER,

@@ -25,6 +25,7 @@ HOOK = f"{APP}.webhooks[]"
 CLUSTER = {"database.redis.cluster.nodes": ["h:7000"]}
 REDIS = {"database.redis.host": "h"}
 SENTINELS = {"database.redis.sentinels": ["h:26379"]}
+TLS_SENTINELS = SENTINELS | {"database.redis.tls": True}
 PEM = str(Path(__file__).parents[2] / "support" / "self_signed.pem")
 TLS = {"ssl.enabled": True, "ssl.cert_path": PEM, "ssl.key_path": PEM}
 
@@ -200,6 +201,17 @@ SOCKUDO: list[Row] = [
     Row("database.redis.cluster.nodes", "done", [{"host": "h", "port": 7000}]),
     *(Row(f"database.redis.cluster.{name}", "done", "x", CLUSTER) for name in ("username", "password")),
     *(Row(f"database.redis.cluster.{name}", "done", True, CLUSTER) for name in ("use_tls", "useTLS")),
+    Row("database.redis.master_tls.enabled", "done", True, SENTINELS),
+    Row("database.redis.master_tls.ca_path", "done", PEM, TLS_SENTINELS),
+    Row(
+        "database.redis.master_tls.client_cert_path", "done", PEM, TLS_SENTINELS | {"database.redis.tls_key_path": PEM}
+    ),
+    Row(
+        "database.redis.master_tls.client_key_path", "done", PEM, TLS_SENTINELS | {"database.redis.tls_cert_path": PEM}
+    ),
+    Row("database.redis.master_tls.accept_invalid_certs", "refused", True, TLS_SENTINELS),
+    *passed("database.redis.sentinel_tls.", "enabled accept_invalid_certs ca_path client_cert_path client_key_path"),
+    Row("database.redis.sentinel_username", "refused", "u", SENTINELS),
     *(
         Row(f"database.{driver}.{name}", "done", value)
         for driver in ("mysql", "postgres")
