@@ -75,8 +75,9 @@ class NodeDeparture:
         )
         for process in self._crew.processes:
             if not process.ready:
-                # It has nothing yet, and does not listen to orders.
+                # It has nothing yet, and does not listen to orders; no phase may wait for it.
                 process.kill()
+                self._crew.reap(process, process.poll() or 0)
         self._leave()
         self._close()
         return self._go()
