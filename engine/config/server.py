@@ -22,11 +22,14 @@ class WebSocketConfig(Section):
         `AUTOMATIC_PER_ADDRESS` for addresses of the Internet and none for others, which are proxies as a rule.
     :param memory_threshold: fraction of the container's or the machine's memory in use from which new connections are
         refused with 4100; 1 is never.
+    :param max_connection_age: seconds after which a connection, or up to a fifth sooner, is sent to a new life with
+        4200, so that nodes even out by themselves. 0 is never.
     """
 
     max_backpressure: Annotated[int, whole(4096, 2**31 - 1)] = 1024 * 1024
     max_frames_per_second: Limit = 1000
     max_connections_per_address: Limit | None = None
+    max_connection_age: Limit = 0
     memory_threshold: Annotated[float, number(0, 1)] = 1
 
 

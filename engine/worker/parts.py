@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +39,7 @@ from engine.worker.catch_up import CatchUp
 from engine.worker.cluster_events import cluster_events
 from engine.worker.drivers import Drivers
 from engine.worker.listener import Listener
+from engine.worker.max_age import MaxAge
 from engine.worker.memory_guard import MemoryGuard
 from engine.worker.outages import Outages
 from engine.worker.process_metrics import ProcessWatch
@@ -110,6 +112,7 @@ class Parts:
             self._batcher,
             self.leader,
             self._keepalive,
+            self._max_age,
             self._watchlists,
             self.listener,
         ]
@@ -240,6 +243,7 @@ class Parts:
             self._emitter,
             self.metrics,
         )
+        self._max_age = MaxAge(self.hub, config.websocket.max_connection_age, time.monotonic)
         self._keepalive = Keepalive(self.hub, config.activity_timeout)
         refusal = Refusal(self.metrics)
         addresses = AddressLimit(self._limiter, per_address, self.metrics)
@@ -247,7 +251,14 @@ class Parts:
         self.handlers = Handlers(
             self.hub,
             Admission(
-                addresses, quota, self.reporter, self._keepalive, self._emitter, refusal, config.activity_timeout
+                addresses,
+                quota,
+                self.reporter,
+                self._keepalive,
+                self._emitter,
+                refusal,
+                config.activity_timeout,
+                self._max_age.admitted,
             ),
             subscriptions,
             Signin(subscriptions, self._watchlists),

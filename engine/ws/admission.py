@@ -33,7 +33,7 @@ Replay = Callable[[Connection, bytes], None]
 
 
 class Admission:
-    """Admits connections, or says why not."""
+    """Admits connections, or says why not. :param on_admitted: called with each that was."""
 
     def __init__(
         self,
@@ -44,7 +44,9 @@ class Admission:
         emitter: Emitter,
         refusal: Refusal,
         activity_timeout_s: int,
+        on_admitted: Callable[[Connection], None] | None = None,
     ) -> None:
+        self._on_admitted = on_admitted
         self._addresses = addresses
         self._quota = quota
         self._reporter = reporter
@@ -130,6 +132,8 @@ class Admission:
         if app.user_authentication:
             self._keepalive.expect_authorization(connection, app.user_authentication_timeout_s)
         self._emitter.connection_established(app, connection.socket_id)
+        if self._on_admitted is not None:
+            self._on_admitted(connection)
         if state.early is not None:
             early, state.early = state.early, None
             for payload in early:

@@ -1,8 +1,10 @@
 // A crowd of pusher-js clients that only keeps a diary, for tests/stops.
-// Arguments: number of clients, port, key, secret. One line "up" once all are subscribed; a line on stdin ends it, and the
-// diary is printed: for each client when it was connected, subscribed and lost, what it got, and how often it dialled.
+// Arguments: number of clients, port, key, secret. One line "up" once all are subscribed. The line "out" on stdin is answered
+// by how many are not; "end" by the diary: for each client when it was connected, subscribed and lost, what it got, and how
+// often it dialled.
 
 import { createHmac } from "node:crypto";
+import { createInterface } from "node:readline";
 import Pusher from "pusher-js";
 
 const [count, port, key, secret] = process.argv.slice(2);
@@ -33,7 +35,7 @@ function follow(number) {
   const channel = pusher.subscribe(`presence-room-${number % CHANNELS}`);
   channel.bind("pusher:subscription_succeeded", () => diary.subscribed.push(now()));
   channel.bind("tick", (data) => diary.got.push(data));
-  return { diary, pusher };
+  return { diary, channel };
 }
 
 const clients = [];
@@ -47,7 +49,11 @@ const waiting = setInterval(() => {
     process.stdout.write("up\n");
   }
 }, 50);
-process.stdin.once("data", () => {
-  const text = JSON.stringify(clients.map(({ diary }) => diary)) + "\n";
-  process.stdout.write(text, () => process.exit(0));
+createInterface({ input: process.stdin }).on("line", (line) => {
+  if (line === "out") {
+    process.stdout.write(`${clients.filter(({ channel }) => !channel.subscribed).length}\n`);
+  } else {
+    const text = JSON.stringify(clients.map(({ diary }) => diary)) + "\n";
+    process.stdout.write(text, () => process.exit(0));
+  }
 });

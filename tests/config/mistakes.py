@@ -72,7 +72,7 @@ CASES: list[tuple[Any, str]] = [
     (
         {"websocket": {"zzz": 1}},
         "websocket.zzz: unknown key; known here: max_backpressure, max_frames_per_second, max_connections_per_address, "
-        "memory_threshold",
+        "max_connection_age, memory_threshold",
     ),
     ({"websocket": {"max_backpresure": 1}}, 'websocket.max_backpresure: unknown key; did you mean "max_backpressure"?'),
     (apps({"enabel": True}), f'{A}.enabel: unknown key; did you mean "enabled"?'),

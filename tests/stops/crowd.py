@@ -37,13 +37,21 @@ class Crowd:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "up\n"
 
+    def out(self) -> int:
+        """How many are not subscribed now."""
+        return int(self._ask("out"))
+
     def leave(self) -> list[dict[str, Any]]:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        diaries: list[dict[str, Any]] = json.loads(self._process.stdout.readline())
+        diaries: list[dict[str, Any]] = json.loads(self._ask("end"))
         self._process.wait(30)
         return diaries
+
+    def _ask(self, word: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
 
 
 class Repeated:
@@ -129,7 +137,7 @@ class Seen:
     never_back: int
 
     @classmethod
-    def of(cls, diaries: list[dict[str, Any]], published: list[tuple[float, float]], refused: int) -> Seen:
+    def of(cls, diaries: list[dict[str, Any]], published: list[tuple[float, float]]) -> Seen:
         out: list[float] = []
         lost = between = attempts = never_back = 0
         for diary in diaries:
@@ -139,7 +147,7 @@ class Seen:
             attempts = max(attempts, diary["attempts"])
             got = set(diary["got"])
             for number, (began, ended) in enumerate(published):
-                if str(number) in got or refused:
+                if number in got:
                     continue
                 if any(start < began and ended < end - ON_ITS_WAY_S for start, end in spans):
                     lost += 1

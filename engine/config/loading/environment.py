@@ -127,6 +127,7 @@ VARIABLES: dict[str, str] = {
     "UNIX_SOCKET_PATH": "unix_socket.path",
     "UNIX_SOCKET_PERMISSION_MODE": "unix_socket.permission_mode",
     "WEBSOCKET_MAX_BACKPRESSURE": "websocket.max_backpressure",
+    "WEBSOCKET_MAX_CONNECTION_AGE": "websocket.max_connection_age",
     "WEBSOCKET_MAX_FRAMES_PER_SECOND": "websocket.max_frames_per_second",
     "WEBSOCKET_MAX_CONNECTIONS_PER_ADDRESS": "websocket.max_connections_per_address",
     "WEBSOCKET_MEMORY_THRESHOLD": "websocket.memory_threshold",
