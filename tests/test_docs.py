@@ -35,7 +35,7 @@ FILE = re.compile(r"(?<![\w/.*{-])((?:[\w-]+/)*[\w-]+\.(?:py|pyx|pxd|lua|mjs))\b
 FOLDER = re.compile(r"`((?:engine|tests|benchmarks|docs)(?:/[\w-]+)+/?)`")
 OPTION = re.compile(r"`([a-z_]+(?:\.[a-z_*]+)*)`")
 #: Names in the column of ours that are no options.
-OTHER = frozenset({"a.example"})
+OTHER = frozenset({"a.example", "client_options"})
 
 
 def test_rules_that_are_named_exist() -> None:
