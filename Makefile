@@ -49,8 +49,8 @@ simulate: compile ## Play thousands of seeds of a simulated cluster (5 minutes);
 	$(if $(ARGS),,$(BIN)/python -m tests.simulation --seeds 4000 --minutes 2.5 --loses no)
 	$(BIN)/python -m tests.simulation $(or $(ARGS),--seeds 4000 --minutes 2.5 --loses yes)
 
-debug-test: debug ## Run the tests of the compiled modules on the debug build
-	$(PYTEST) tests/_fast $(ARGS)
+debug-test: debug ## Run the tests of the compiled modules on the debug build, with freed memory overwritten
+	PYTHONMALLOC=debug $(PYTEST) tests/_fast $(ARGS)
 	@$(MAKE) --no-print-directory compile
 
 install-test: compile ## Install the package into a fresh venv and run the first steps with it

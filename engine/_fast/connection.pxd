@@ -16,6 +16,7 @@ cdef class Connection(Subscriber):
     cdef readonly Traffic traffic
     cdef public object app          # engine.app.App
     cdef public object state        # whatever ws/ keeps for this connection
+    cdef public bint is_page        # a browser's: that answers WebSocket pings by itself, for pages that do not run too
     cdef object _handler            # opened(connection), message(connection, bytes), leaving(connection), closed(connection, …)
     cdef FlushQueue _flush_queue
     cdef Parsers _parsers           # None while nothing is read: before the handshake, and after the last frame

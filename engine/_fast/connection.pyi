@@ -18,6 +18,7 @@ class Connection(Subscriber):
     traffic: Traffic
     app: App  # None while it is REFUSED for want of one
     state: ConnectionState
+    is_page: bool
     pinged: bool
     last_activity: int
     close_code: int

@@ -262,6 +262,10 @@ cdef class Connection(Subscriber):
         the connection is leaving ends it."""
         self._end(code, reason, close_frame(code, reason))
 
+    cdef int fail(self) except -1:
+        self.abort()
+        return 0
+
     cpdef abort(self):
         """End the socket now, unsent bytes and all."""
         if self._transport is not None:

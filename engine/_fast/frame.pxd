@@ -8,6 +8,7 @@ cdef bint may_close_with(int code) noexcept
 cdef bint is_utf8(bytes text) except -1
 cpdef bytes close_frame(int code, str reason)
 cpdef bytes pong_frame(bytes payload)
+cpdef bytes ping_frame()
 cpdef bytes payload_of(bytes frame)
 
 # The text frame of an event, from JSON strings as they lie, without their quotes. Runs for each publish and channel.

@@ -11,6 +11,7 @@ from libc.string cimport memcpy
 cdef enum:
     FIN_TEXT = 0x81
     FIN_CLOSE = 0x88
+    FIN_PING = 0x89
     FIN_PONG = 0x8A
     #: RFC 6455 section 5.5: control frames carry at most 125 bytes, two of which are the close code.
     MAX_REASON = 123
@@ -124,6 +125,11 @@ cpdef bytes close_frame(int code, str reason):
 cpdef bytes pong_frame(bytes payload):
     """The answer to a WebSocket ping (RFC 6455 section 5.5.3)."""
     return _frame(FIN_PONG, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+
+
+cpdef bytes ping_frame():
+    """A WebSocket ping (RFC 6455 section 5.5.2)."""
+    return _frame(FIN_PING, b"", 0)
 
 
 cpdef bytes payload_of(bytes frame):

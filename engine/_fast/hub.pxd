@@ -9,7 +9,7 @@ from engine._fast.traffic cimport Traffic
 
 
 cdef struct Entry:
-    PyObject* connection   # borrowed: a connection leaves all its channels before it goes
+    PyObject* connection   # owned reference to a Connection
     uint32_t slot          # the channel's place in connection.slots
     uint64_t since         # member changes up to this version are in the roster the client was given
 

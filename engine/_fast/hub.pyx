@@ -7,6 +7,7 @@ what is told) live in ws/; other workers are reached by the adapter, which calls
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from engine._fast.clock cimport monotonic_s
 from engine._fast.connection cimport Connection
@@ -32,6 +33,9 @@ cdef class Channel:
         self.traffic = traffic
 
     def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            Py_DECREF(<object>self.entries[i].connection)
         PyMem_Free(self.entries)
 
     def __len__(self):
@@ -52,22 +56,24 @@ cdef class Channel:
         self.entries[self.count].slot = connection.slot_count
         self.entries[self.count].since = since
         connection.add_slot(self, <uint32_t>self.count)
+        Py_INCREF(connection)
         self.count += 1
         return 0
 
     cdef int remove(self, Connection connection, uint32_t slot) except -1:
         cdef uint32_t index = connection.slots[slot].index
-        cdef uint32_t moved_slot
         cdef Connection moved
+        # Changes nothing if it raises; nothing after it can.
+        connection.remove_slot(slot)
+        if slot < connection.slot_count:
+            # The connection's last channel took the free slot; its entry has to know.
+            (<Channel>connection.slots[slot].channel).entries[connection.slots[slot].index].slot = slot
         self.count -= 1
         if index != <uint32_t>self.count:
             self.entries[index] = self.entries[self.count]
             moved = <Connection>self.entries[index].connection
             moved.slots[self.entries[index].slot].index = index
-        connection.remove_slot(slot)
-        if slot < connection.slot_count:
-            # The connection's last channel took the free slot; its entry has to know.
-            (<Channel>connection.slots[slot].channel).entries[connection.slots[slot].index].slot = slot
+        Py_DECREF(connection)
         if self.capacity > 64 and self.count * 4 < self.capacity:
             self._shrink()
         return 0
@@ -257,7 +263,10 @@ cdef class Hub:
         self._connections[connection.socket_id] = connection
 
     def discard(self, Connection connection not None):
+        """Forget it. It is in no channel any more, whatever went wrong where it should have left."""
         self._connections.pop(connection.socket_id, None)
+        while connection.slot_count:
+            (<Channel>connection.slots[connection.slot_count - 1].channel).remove(connection, connection.slot_count - 1)
 
     def get(self, str socket_id) -> Connection:
         """The connection of that id on this worker, or None."""
@@ -311,9 +320,10 @@ cdef class Hub:
 
     # --- one sweep for all sockets
 
-    def sweep(self, bytes ping not None, uint32_t activity_timeout_s, uint32_t pong_timeout_s):
+    def sweep(self, bytes ping not None, bytes page_ping not None, uint32_t activity_timeout_s, uint32_t pong_timeout_s):
         """Ping the silent, and find those that did not answer.
 
+        :param page_ping: what pages are sent instead.
         :return: (connections whose pong is overdue, how many were pinged)
         """
         cdef uint32_t now = monotonic_s(), idle
@@ -328,6 +338,6 @@ cdef class Hub:
                 if idle >= pong_timeout_s:
                     silent.append(connection)
             elif idle >= activity_timeout_s:
-                connection.ping(ping)
+                connection.ping(page_ping if connection.is_page else ping)
                 pinged += 1
         return silent, pinged

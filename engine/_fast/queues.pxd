@@ -9,12 +9,14 @@ cdef class Queued:
     cdef bint _dirty                        # in the list of a FlushQueue
     cdef int flush(self) except -1          # runs for each subscriber of a publication
     cdef int go_on(self) except -1          # reads what was put off
+    cdef int fail(self) except -1           # ends it: one of the two has raised
 
 
 cdef class FlushQueue:
     # The connections touched since the last flush (owned references), flushed once at the end of the loop turn.
     cdef PyObject** _dirty
     cdef Py_ssize_t _count, _capacity
+    cdef Py_ssize_t _done                   # places before this one hold nothing any more; 0 but during a flush
     cdef object _call_soon
     cdef object _flush_callback
     cdef bint _scheduled

@@ -11,6 +11,8 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from engine._fast.clock cimport monotonic_ns
 
+import logging
+
 cdef enum:
     #: A flush that has written for this long lets the loop breathe; pings, timers and the lease must not wait for
     #: one huge channel. Checked every FLUSH_CHECK sockets.
@@ -19,6 +21,8 @@ cdef enum:
     #: What all that wait may do in one turn of the loop before everything else gets its own.
     ALL_TURNS_NS = 2000000
 
+_log = logging.getLogger(__name__)
+
 
 cdef class Queued:
     cdef int go_on(self) except -1:
@@ -26,6 +30,18 @@ cdef class Queued:
 
     cdef int flush(self) except -1:
         raise NotImplementedError
+
+    cdef int fail(self) except -1:
+        raise NotImplementedError
+
+
+cdef _fail(Queued one):
+    """Its part of a turn has raised: nobody knows how far its bytes have come, and the others have their turn."""
+    _log.exception("a connection failed in its turn")
+    try:
+        one.fail()
+    except Exception:
+        _log.exception("a connection failed to end")
 
 
 @cython.final
@@ -47,7 +63,7 @@ cdef class FlushQueue:
 
     def __dealloc__(self):
         cdef Py_ssize_t i
-        for i in range(self._count):
+        for i in range(self._done, self._count):
             Py_DECREF(<object>self._dirty[i])
         PyMem_Free(self._dirty)
 
@@ -73,20 +89,24 @@ cdef class FlushQueue:
     cpdef flush(self):
         """Write what is due to every touched connection; yields to the loop when that takes long."""
         cdef long long deadline = monotonic_ns() + FLUSH_BUDGET_NS
-        cdef Py_ssize_t done = 0, rest
+        cdef Py_ssize_t i, rest
         cdef Queued connection
-        while done < self._count:
-            connection = <Queued>self._dirty[done]
+        while self._done < self._count:
+            connection = <Queued>self._dirty[self._done]
+            # The list's reference is given up here, once, whatever comes of it.
+            self._done += 1
             Py_DECREF(connection)
-            done += 1
             connection._dirty = False
-            connection.flush()
-            if done % FLUSH_CHECK == 0 and done < self._count and monotonic_ns() > deadline:
+            try:
+                connection.flush()
+            except Exception:
+                _fail(connection)
+            if self._done % FLUSH_CHECK == 0 and self._done < self._count and monotonic_ns() > deadline:
                 break
-        rest = self._count - done
+        rest = self._count - self._done
         for i in range(rest):
-            self._dirty[i] = self._dirty[done + i]
-        self._count = rest
+            self._dirty[i] = self._dirty[self._done + i]
+        self._count, self._done = rest, 0
         self._scheduled = rest > 0
         if rest:
             self._call_soon(self._flush_callback)
@@ -128,7 +148,10 @@ cdef class ReadQueue:
         try:
             while done < len(waiting):
                 done += 1
-                (<Queued>waiting[done - 1]).go_on()
+                try:
+                    (<Queued>waiting[done - 1]).go_on()
+                except Exception:
+                    _fail(<Queued>waiting[done - 1])
                 if monotonic_ns() > deadline:
                     break
         finally:

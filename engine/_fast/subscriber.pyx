@@ -33,6 +33,7 @@ cdef class Subscriber(Reader):
 
     cdef int add_slot(self, object channel, uint32_t index) except -1:
         cdef uint32_t capacity, i
+        cdef dict slot_of
         cdef Slot* slots
         if self.slot_count == self.slot_capacity:
             capacity = self.slot_capacity * 2 if self.slot_capacity else 2
@@ -41,27 +42,28 @@ cdef class Subscriber(Reader):
                 raise MemoryError
             self.slots = slots
             self.slot_capacity = capacity
+        if self._slot_of is not None:
+            self._slot_of[channel] = self.slot_count
+        elif self.slot_count == LINEAR_SLOTS:
+            slot_of = {<object>self.slots[i].channel: i for i in range(self.slot_count)}
+            slot_of[channel] = self.slot_count
+            self._slot_of = slot_of
+        # From here on nothing can raise.
         Py_INCREF(channel)
         self.slots[self.slot_count].channel = <PyObject*>channel
         self.slots[self.slot_count].index = index
         self.slot_count += 1
-        if self._slot_of is not None:
-            self._slot_of[channel] = self.slot_count - 1
-        elif self.slot_count > LINEAR_SLOTS:
-            self._slot_of = {}
-            for i in range(self.slot_count):
-                self._slot_of[<object>self.slots[i].channel] = i
         return 0
 
     cdef int remove_slot(self, uint32_t slot) except -1:
         cdef object channel = <object>self.slots[slot].channel
         cdef uint32_t last = self.slot_count - 1
         if self._slot_of is not None:
+            if slot != last:
+                self._slot_of[<object>self.slots[last].channel] = slot
             del self._slot_of[channel]
-        if slot != last:
-            self.slots[slot] = self.slots[last]
-            if self._slot_of is not None:
-                self._slot_of[<object>self.slots[slot].channel] = slot
+        # From here on nothing can raise.
+        self.slots[slot] = self.slots[last]
         self.slot_count = last
         Py_DECREF(channel)
         return 0

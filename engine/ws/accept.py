@@ -99,6 +99,7 @@ class Acceptor:
             self._hub.flush_queue,
             self._max_message_bytes,
         )
+        connection.is_page = "Origin" in request.headers
         address = ""
         if self._limits_addresses or self._quota.counts:
             address = _address(request, transport, self._trust_hops)

@@ -109,14 +109,15 @@ class Handlers:
         self._keepalive.leaving(connection, refused=stage is REFUSED)
         if stage is REFUSED:
             self._discard(connection)
-        if stage is ADMITTED:
-            if state.user is not None:
-                self._watchlists.drop(connection)
-            self._subscriptions.drop(connection)
-        self._admission.take_back(connection)
-        if stage is ADMITTED:
-            user_id = state.user.id if state.user is not None else None
-            self._emitter.connection_terminated(connection.app, connection.socket_id, connection.close_code, user_id)
+        # From the last to the first; each is done whatever those before it have raised.
+        with contextlib.ExitStack() as steps:
+            if stage is ADMITTED:
+                steps.callback(self._tell_terminated, connection)
+            steps.callback(self._admission.take_back, connection)
+            if stage is ADMITTED:
+                steps.callback(self._subscriptions.drop, connection)
+                if state.user is not None:
+                    steps.callback(self._watchlists.drop, connection)
 
     def closed(self, connection: Connection, code: int, reason: str) -> None:
         self._discard(connection)
@@ -151,6 +152,11 @@ class Handlers:
         """Return when no connection is left, or after the time."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), max(0.0, timeout_s))
+
+    def _tell_terminated(self, connection: Connection) -> None:
+        user = connection.state.user
+        user_id = user.id if user is not None else None
+        self._emitter.connection_terminated(connection.app, connection.socket_id, connection.close_code, user_id)
 
     def _discard(self, connection: Connection) -> None:
         self._hub.discard(connection)

@@ -9,11 +9,10 @@ import asyncio
 
 from engine._fast.clock import monotonic_s
 from engine._fast.connection import Connection
-from engine._fast.frame import text_frame
+from engine._fast.frame import ping_frame, text_frame
 from engine._fast.hub import Hub
 from engine.errors import CloseCode
 from engine.protocol import messages
-from engine.protocol.channel import channel_kind
 from engine.tasks import cancel, spawn
 from engine.ws.closings import Closings
 
@@ -32,7 +31,9 @@ class Keepalive:
         self._hub = hub
         self._activity_timeout_s = activity_timeout_s
         self._closings = Closings()
-        self._ping = text_frame(messages.PING)
+        self._page_ping = text_frame(messages.PING)
+        # Some libraries answer only the one or the other. In one piece, so that it costs what one of them does.
+        self._ping = self._page_ping + ping_frame()
         self._task: asyncio.Task[None] | None = None
         #: Connections that must authorise themselves -> when their time is up (monotonic seconds), oldest first.
         self._unauthorized: dict[Connection, int] = {}
@@ -54,7 +55,7 @@ class Keepalive:
         self._closings.gone(connection)
 
     def expect_authorization(self, connection: Connection, timeout_s: float) -> None:
-        """Close the connection with 4009 unless it signs in or joins a private channel within the time (U-7)."""
+        """Close the connection with 4009 unless it has signed in or joined a private channel within the time (U-7)."""
         self._unauthorized[connection] = monotonic_s() + int(timeout_s)
 
     def forget(self, connection: Connection) -> None:
@@ -68,7 +69,7 @@ class Keepalive:
     def sweep(self) -> None:
         """Look at every connection once."""
         self._hub.flush_queue.reads.wake()
-        silent, _ = self._hub.sweep(self._ping, self._activity_timeout_s, PONG_TIMEOUT_S)
+        silent, _ = self._hub.sweep(self._ping, self._page_ping, self._activity_timeout_s, PONG_TIMEOUT_S)
         for connection in silent:
             self._end(connection, CloseCode.PONG_TIMEOUT, "Pong reply not received in time")
         self._closings.sweep()
@@ -78,16 +79,11 @@ class Keepalive:
     def _close_unauthorized(self) -> None:
         now = monotonic_s()
         for connection, deadline in list(self._unauthorized.items()):
-            if self._authorized(connection):
+            if connection.state.authorized:
                 del self._unauthorized[connection]
             elif now >= deadline:
                 del self._unauthorized[connection]
                 self._end(connection, CloseCode.UNAUTHORIZED, "Connection not authorized within timeout.")
-
-    def _authorized(self, connection: Connection) -> bool:
-        if connection.state.user is not None:
-            return True
-        return any(channel_kind(channel.name).needs_auth for channel in self._hub.channels_of(connection))
 
     @staticmethod
     def _end(connection: Connection, code: CloseCode, reason: str) -> None:

@@ -34,6 +34,7 @@ class Signin:
             if not state.is_joining(name):
                 connection.send(succeeded)
             return
+        state.authorized = True
         state.user = User(data.id, data.user_info, request.user_data)
 
         def on_live(joining: Joining, answer: Answer) -> None:

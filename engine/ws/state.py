@@ -68,6 +68,7 @@ class ConnectionState:
         "_joining",
         "_members",
         "address",
+        "authorized",
         "counted",
         "early",
         "errors",
@@ -94,6 +95,8 @@ class ConnectionState:
         #: It is one of the app's connections that the cluster has counted, or is about to.
         self.counted = False
         self.user: User | None = None
+        #: It has signed in or joined an authorised channel; that it left since does not count (U-7).
+        self.authorized = False
         #: Client events in the current second, for the limit of E-8.
         self.event_window_s = 0
         self.event_count = 0

@@ -85,6 +85,7 @@ class Subscriptions:
         else:
             asked = None
         member = self._member(connection, request) if kind.is_presence else None
+        state.authorized = state.authorized or kind.needs_auth
         rule = app.history_rule(name)
         if asked is None and (rule is None or rule.replay is None):
             self.join(connection, name, member, self._on_counted_cache if kind.is_cache else self._on_counted)

@@ -126,11 +126,11 @@ async def test_sweep_pings_the_silent_and_names_those_that_stay_silent() -> None
     async with hub_server() as b:
         connection, peer = await b.connect()
         ping = text_frame(b"ping")
-        assert b.hub.sweep(ping, 120, 30) == ([], 0)
-        assert b.hub.sweep(ping, 0, 30) == ([], 1)
+        assert b.hub.sweep(ping, ping, 120, 30) == ([], 0)
+        assert b.hub.sweep(ping, ping, 0, 30) == ([], 1)
         await until(lambda: peer.texts == ["ping"])
         assert connection.pinged
-        assert b.hub.sweep(ping, 0, 0)[0] == [connection]
+        assert b.hub.sweep(ping, ping, 0, 0)[0] == [connection]
         peer.send("alive")
         await until(lambda: b.recorder.messages)
         assert not connection.pinged
