@@ -65,11 +65,15 @@ def count_join(connection: Connection, per_second: int) -> None:
 
 def check_channels(hub: Hub, connection: Connection, name: str) -> None:
     """Raises SubscriptionError when the connection is in as many channels as the app allows, or on its way."""
-    limit = connection.app.max_channels
+    limit, state = connection.app.max_channels, connection.state
     # Those that are the server's own are few, and looked for only where the others might be too many.
-    if not limit or connection.channel_count + connection.state.joining_count < limit:
+    if not limit or connection.channel_count + state.joining_count < limit:
         return
-    taken = sum(not is_server_owned(channel.name) for channel in hub.channels_of(connection))
-    if taken + sum(not is_server_owned(joined) for joined in connection.state.joining()) >= limit:
-        message = f"Cannot subscribe to more than {limit} channels on one connection"
-        raise SubscriptionError(name, message, kind="LimitReached", status=CloseCode.OVER_CAPACITY)
+    if state.full_at != limit:
+        # Counted once: until it leaves one, it is in no fewer.
+        taken = sum(not is_server_owned(channel.name) for channel in hub.channels_of(connection))
+        if taken + sum(not is_server_owned(joined) for joined in state.joining()) < limit:
+            return
+        state.full_at = limit
+    message = f"Cannot subscribe to more than {limit} channels on one connection"
+    raise SubscriptionError(name, message, kind="LimitReached", status=CloseCode.OVER_CAPACITY)

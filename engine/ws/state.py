@@ -74,6 +74,7 @@ class ConnectionState:
         "errors",
         "event_count",
         "event_window_s",
+        "full_at",
         "held_by",
         "joins_until_s",
         "messages",
@@ -106,6 +107,8 @@ class ConnectionState:
         self.errors: list[int] | None = None
         #: Until when its joins would have taken had each come as late as it may (monotonic).
         self.joins_until_s = 0.0
+        #: The limit of channels that it was found to be at, and has not left since.
+        self.full_at = 0
         #: Messages that came before the connection was admitted, in order (C-13).
         self.early: list[bytes] | None = None
         self._members: dict[str, Member] | None = None

@@ -275,11 +275,13 @@ class Subscriptions:
         """Break off a way in that `joining` no longer is on the list of."""
         channel = joining.pending.channel
         joining.pending.cancel()
+        joining.pending.connection.state.full_at = 0
         if joining.done is not None:
             self._reporter.remove(channel.app_id, channel.name, joining.member, joining.done)
         self._close_if_empty(channel)
 
     def _left(self, connection: Connection, channel: Channel) -> None:
+        connection.state.full_at = 0
         member = connection.state.pop_member(channel.name)
         self._reporter.remove(channel.app_id, channel.name, member)
         self._close_if_empty(channel)
