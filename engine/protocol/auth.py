@@ -58,9 +58,12 @@ def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, chann
     SubscriptionError, status 401.
 
     A private channel given channel_data is accepted with or without it in the signature: server libraries sign what
-    the caller passes.
+    the caller passes. Only the text of a JSON object counts: names may hold colons, and any other data could be what
+    follows one of them in the name that the signature is for.
     """
     plain = f"{socket_id}:{channel}"
+    if channel_data is not None and _json_object(channel_data) is None:
+        channel_data = None
     signed = plain if channel_data is None else f"{plain}:{channel_data}"
     key, colon, signature = auth.partition(":")
     if not colon or key != app.key:

@@ -145,6 +145,22 @@ def test_signin_vectors(vector: tuple[App, str, str, str]) -> None:
     auth.verify_signin(app, socket_id, f"{app.key}:{signature}", user_data)
 
 
+@pytest.mark.parametrize(
+    ("signed", "channel", "channel_data"),
+    [
+        ("private-a:1", "private-a", "1"),
+        ("private-team:7:chat", "private-team", "7:chat"),
+        ("private-a:x", "private-a", "x"),
+        ("presence-a:[1]", "presence-a", "[1]"),
+    ],
+)
+def test_a_signature_for_a_name_with_colons_opens_no_other(signed: str, channel: str, channel_data: str) -> None:
+    with pytest.raises(SubscriptionError):
+        auth.verify_channel_auth(
+            APP_B, SOCKET_B, channel, channel_auth(KEY_B, SECRET_B, SOCKET_B, signed), channel_data
+        )
+
+
 def test_a_private_channel_may_be_given_channel_data_that_is_not_signed() -> None:
     auth.verify_channel_auth(APP_B, SOCKET_B, "private-room", f"{KEY_B}:{B_V1}", '{"x":1}')
 
