@@ -7,16 +7,12 @@ new `App`, and two that are equal do the same.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
 from engine._fast.signature import Signer
-
-#: Characters of an app id. `/` is left out because it separates app and channel in shared keys.
-APP_ID = re.compile(r"[A-Za-z0-9_.:@=-]{1,128}\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,30 +41,40 @@ class DeliveryError(EngineError):
 
 
 class CloseCode(IntEnum):
-    """Close codes of the Pusher protocol and the few of RFC 6455 that the engine sends.
+    """Close codes of the Pusher protocol, each with when it is sent and what pusher-js does (C-27).
 
     4000-4099: the client must not come back as it is; 4100-4199: it may come back later; 4200-4299: it may
-    come back at once. 43xx never closes a connection, it only labels a pusher:error.
+    come back at once. 43xx never closes a connection, it only labels a pusher:error. The codes of RFC 6455 are sent by
+    `_fast/connection.pyx` alone, and stand there.
     """
 
-    GOING_AWAY = 1001
-    UNSUPPORTED_DATA = 1003
-    INVALID_TEXT = 1007
-    MESSAGE_TOO_BIG = 1009
-    INTERNAL_ERROR = 1011
+    #: The app takes TLS only. The client comes back with TLS.
     TLS_ONLY = 4000
+    #: No app has this key, or the app was deleted. The client gives up.
     UNKNOWN_APP = 4001
+    #: The app is switched off. The client gives up.
     APP_DISABLED = 4003
+    #: The app has as many connections as it may. The client gives up.
     OVER_QUOTA = 4004
+    #: The path of the upgrade request is none of the protocol's. The client gives up.
     PATH_NOT_FOUND = 4005
+    #: The protocol version is no number. The client gives up.
     INVALID_VERSION = 4006
+    #: The protocol version is none that is spoken here. The client gives up.
     UNSUPPORTED_VERSION = 4007
+    #: Not signed in in time, from a foreign origin, or ended by the back end. The client gives up.
     UNAUTHORIZED = 4009
+    #: Too much of something, or a slow consumer. The client comes back, later and later.
     OVER_CAPACITY = 4100
+    #: The server goes away, or the client's state here is lost. The client comes back at once.
     RECONNECT = 4200
+    #: No pong came in time. The client comes back at once.
     PONG_TIMEOUT = 4201
+    #: A message that means nothing here, or is not allowed. The connection stays.
     GENERIC = 4300
+    #: A client event was over the rate or not allowed. The connection stays; the event was not sent.
     CLIENT_EVENT_REJECTED = 4301
+    #: The watchlist is longer than allowed. The connection stays, without a watchlist.
     WATCHLIST_LIMIT = 4302
 
 

@@ -298,9 +298,6 @@ cdef class Hub:
             return False
         return self._channels.pop(channel.app_id + "/" + channel.name, None) is not None
 
-    def channels(self) -> list:
-        return list(self._channels.values())
-
     def subscribed(self, Connection connection not None, Channel channel) -> bool:
         """Whether the connection's subscription to the channel is live."""
         return channel is not None and connection.find_slot(channel) >= 0

@@ -42,21 +42,23 @@ cdef class Parser(WSListener):
 
     def __init__(self, size_t max_frame_bytes, faults):
         protocol = WSProtocol(
-            None,
-            None,
-            False,
-            lambda request: WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), self),
-            faults,
-            True,
-            None,
-            False,
-            0,
-            0,
-            WSAutoPingStrategy.PING_WHEN_IDLE,
-            False,  # pings are answered by Connection, in order with everything else
-            max_frame_bytes,
-            None,
-            READ_BUFFER_BYTES,
+            host_port=None,
+            ws_path=None,
+            is_client_side=False,
+            ws_listener_factory=lambda request: WSUpgradeResponseWithListener(
+                WSUpgradeResponse.create_101_response(), self
+            ),
+            logger=faults,
+            disconnect_on_exception=True,
+            websocket_handshake_timeout=None,
+            enable_auto_ping=False,
+            auto_ping_idle_timeout=0,
+            auto_ping_reply_timeout=0,
+            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
+            enable_auto_pong=False,  # pings are answered by Connection, in order with everything else
+            max_frame_size=max_frame_bytes,
+            extra_headers=None,
+            read_buffer_init_size=READ_BUFFER_BYTES,
         )
         protocol.connection_made(self)
         self._get_buffer = protocol.get_buffer

@@ -14,6 +14,9 @@ from engine.config.history import HistoryRuleConfig
 from engine.config.limits import Kilobytes, MessageRateLimit, NameLength
 from engine.config.webhook_endpoint import WebhookConfig
 
+#: How sockudo groups an application's options below `policy`.
+POLICY_GROUPS = ("limits", "features", "channels")
+
 _ID = "1 to 128 letters, digits or _ . : @ = -"
 _KEY = "1 to 128 visible characters other than / ? # % : & = + and quotes"
 

@@ -8,6 +8,8 @@ import re
 #: Keys of objects and positions in lists, from the outermost.
 Path = tuple[str | int, ...]
 
+#: A hump: `maxConnections`, `MaxConnections`.
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
@@ -15,6 +17,11 @@ def dotted(path: Path, *, start: bool = True) -> str:
     """`app_manager.array.apps[0].id`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in path)
     return text.removeprefix(".") if start else text
+
+
+def snake_case(name: str) -> str:
+    """`maxConnections` and `MaxConnections` as options are named here: `max_connections`."""
+    return _HUMP.sub("_", name).lower()
 
 
 def _plain(name: str) -> str:

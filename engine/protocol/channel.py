@@ -32,9 +32,9 @@ class ChannelKind(Enum):
 
     :ivar needs_auth: a subscription must be signed by the application.
     :ivar is_presence: subscribers are members. :ivar is_cache: the last event is remembered.
-    :ivar is_encrypted: `data` is opaque to the server.
     :ivar label: as metrics name it.
     :ivar base: public, private, presence, or user for a signed-in user's own channel.
+    :ivar types: each `Filter.channel_type` under which it counts: cache and encrypted forms also by their base (D-2).
     """
 
     PUBLIC = ""
@@ -53,7 +53,6 @@ class ChannelKind(Enum):
         self.is_presence = prefix.startswith("presence-")
         self.needs_auth = self.is_presence or prefix.startswith("private-")
         self.is_cache = prefix.endswith("cache-")
-        self.is_encrypted = prefix.startswith("private-encrypted-")
         self.base = (
             "user"
             if prefix == USER_PREFIX
@@ -63,6 +62,8 @@ class ChannelKind(Enum):
             if self.needs_auth
             else "public"
         )
+        encrypted = {"encrypted"} if prefix.startswith("private-encrypted-") else set()
+        self.types = frozenset({self.base, *encrypted, *({"cache"} if self.is_cache else ())})
 
 
 def channel_kind(name: str) -> ChannelKind:

@@ -90,7 +90,7 @@ def cache_miss(channel: str) -> bytes:
 def history_gap(channel: str, gap: dict[str, object]) -> bytes:
     """Something that was published is not among what is replayed (N-44); on encrypted channels no more than that, as in
     N-33."""
-    data = "{}" if channel_kind(channel).is_encrypted else orjson.dumps(gap).decode()
+    data = "{}" if "encrypted" in channel_kind(channel).types else orjson.dumps(gap).decode()
     return orjson.dumps({"event": "pusher:history_gap", "channel": channel, "data": data})
 
 

@@ -14,29 +14,19 @@ from engine.config.event_types import (
     MEMBER_REMOVED,
     SUBSCRIPTION_COUNT,
 )
-from engine.protocol.channel import is_server_owned
+from engine.protocol.channel import ChannelKind, channel_kind, is_server_owned
 
 #: For `may_want`: the events that a subscription or its end can cause.
 OCCUPANCY_EVENTS = frozenset({CHANNEL_OCCUPIED, CHANNEL_VACATED})
 MEMBER_EVENTS = frozenset({MEMBER_ADDED, MEMBER_REMOVED})
 COUNT_EVENTS = frozenset({SUBSCRIPTION_COUNT})
 
-#: Values of `Filter.channel_type`.
-CHANNEL_TYPES = ("public", "private", "presence", "encrypted", "cache")
-
-# N-1: longest prefix first, matched at the start only.
-_KINDS = (
-    ("private-encrypted-cache-", frozenset({"private", "encrypted", "cache"})),
-    ("private-encrypted-", frozenset({"private", "encrypted"})),
-    ("private-cache-", frozenset({"private", "cache"})),
-    ("private-", frozenset({"private"})),
-    ("presence-cache-", frozenset({"presence", "cache"})),
-    ("presence-", frozenset({"presence"})),
-    ("cache-", frozenset({"public", "cache"})),
-    ("", frozenset({"public"})),
-)
 # What a type's names begin with when the channel's own, longer prefix is left aside.
-_TYPE_PREFIX = {"private": "private-", "presence": "presence-", "encrypted": "private-encrypted-"}
+_TYPE_PREFIX = {
+    "private": ChannelKind.PRIVATE.prefix,
+    "presence": ChannelKind.PRESENCE.prefix,
+    "encrypted": ChannelKind.ENCRYPTED.prefix,
+}
 
 
 def may_want(app: App, names: frozenset[str], channel: str) -> bool:
@@ -65,17 +55,12 @@ def wants(endpoint: Endpoint, name: str, channel: str, client_event: str = "") -
     return _passes(endpoint.filter, channel)
 
 
-def channel_types(channel: str) -> frozenset[str]:
-    """Every `channel_type` under which the channel counts: cache and encrypted forms also by their base type (D-2)."""
-    return _kind(channel)[1]
-
-
 def _passes(rule: Filter, channel: str) -> bool:
     if rule.channel_type is not None:
-        kind_prefix, types = _kind(channel)
-        if not channel or rule.channel_type not in types:
+        kind = channel_kind(channel)
+        if not channel or rule.channel_type not in kind.types:
             return False
-        if rule.channel_prefix is not None and not _typed_prefix(rule, channel, kind_prefix):
+        if rule.channel_prefix is not None and not _typed_prefix(rule, channel, kind.prefix):
             return False
     elif rule.channel_prefix is not None and not channel.startswith(rule.channel_prefix):
         return False
@@ -95,9 +80,5 @@ def _typed_prefix(rule: Filter, channel: str, kind_prefix: str) -> bool:
 
 def _namespace(channel: str) -> str:
     """What stands between the channel's type and the first colon; "", which is none, without a colon."""
-    namespace, colon, _ = channel[len(_kind(channel)[0]) :].partition(":")
+    namespace, colon, _ = channel[len(channel_kind(channel).prefix) :].partition(":")
     return namespace if colon else ""
-
-
-def _kind(channel: str) -> tuple[str, frozenset[str]]:
-    return next(kind for kind in _KINDS if channel.startswith(kind[0]))

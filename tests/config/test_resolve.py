@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from engine._fast.shared_log import MAX_WORKERS
 from engine.config.redis import Node, RedisOptions
+from engine.config.resolve import SHARED_MEMORY_WORKERS
 from tests.config.support import APP, HOOK, hooks, loaded
 
 REDIS = {"database": {"redis": {"host": "r"}}}
@@ -144,3 +146,7 @@ def test_sentinels() -> None:
     assert (options.name, options.password, options.db) == ("main", "p", 3)
     assert options.address == '"main" of the Sentinels s1:26379, s2:5'
     assert found.resolved.adapter == "redis"
+
+
+def test_shared_memory_is_for_no_more_workers_than_its_log_keeps_apart() -> None:
+    assert SHARED_MEMORY_WORKERS <= MAX_WORKERS

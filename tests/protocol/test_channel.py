@@ -47,7 +47,7 @@ KINDS = [
 @pytest.mark.parametrize(("name", "base", "auth", "presence", "cache", "encrypted"), KINDS)
 def test_kind(name: str, base: str, auth: bool, presence: bool, cache: bool, encrypted: bool) -> None:
     kind = channel_kind(name)
-    found = (kind.base, kind.needs_auth, kind.is_presence, kind.is_cache, kind.is_encrypted)
+    found = (kind.base, kind.needs_auth, kind.is_presence, kind.is_cache, "encrypted" in kind.types)
     assert found == (base, auth, presence, cache, encrypted)
 
 

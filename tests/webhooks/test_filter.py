@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.app import Filter
-from engine.protocol.channel import channel_kind
-from engine.webhooks.filter import MEMBER_EVENTS, OCCUPANCY_EVENTS, channel_types, may_want, wants
+from engine.webhooks.filter import MEMBER_EVENTS, OCCUPANCY_EVENTS, may_want, wants
 from tests.webhooks.making import make_app, make_endpoint
 
 
@@ -34,14 +31,9 @@ from tests.webhooks.making import make_app, make_endpoint
     ],
 )
 def test_channel_types(channel: str, types: set[str]) -> None:
-    assert channel_types(channel) == types
-
-
-@given(st.lists(st.sampled_from(["private-", "presence-", "cache-", "encrypted-", "x", "-", "Private-"])).map("".join))
-def test_channel_types_agree_with_the_rest_of_the_engine(channel: str) -> None:
-    kind = channel_kind(channel)
-    expected = {kind.base} | ({"encrypted"} if kind.is_encrypted else set()) | ({"cache"} if kind.is_cache else set())
-    assert channel_types(channel) == expected
+    every = ("public", "private", "presence", "encrypted", "cache")
+    endpoints = {kind: make_endpoint(filter=Filter(channel_type=kind)) for kind in every}
+    assert {kind for kind in every if wants(endpoints[kind], "channel_occupied", channel)} == types
 
 
 @pytest.mark.parametrize(

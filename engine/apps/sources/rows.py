@@ -6,7 +6,6 @@ application, and judges no value: whoever reads the source does, as with entries
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -14,10 +13,9 @@ from typing import Any
 
 import orjson
 
-from engine.config.apps import AppConfig
+from engine.config.apps import POLICY_GROUPS, AppConfig
+from engine.config.option_path import snake_case
 
-#: A hump: `MaxConnections`, as soketi's items in DynamoDB have it.
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 #: soketi's names of columns, humps split, where they are not ours.
 _SOKETI = {
     "app_id": "id",
@@ -36,7 +34,6 @@ UNREADABLE_POLICY = "(policy is no JSON object)"
 _SERVER_WIDE = frozenset(
     name for name, field in AppConfig.model_fields.items() if name.startswith("max_") and field.default is None
 )
-_POLICY_GROUPS = ("limits", "features", "channels")
 #: What sockudo keeps in the column `policy` where there is one; the columns of these names mean nothing then.
 _IN_POLICY = frozenset(AppConfig.model_fields) - {
     "id",
@@ -65,7 +62,7 @@ def to_entry(row: Mapping[str, Any]) -> dict[str, Any]:
             value = _parsed(value)
         if name == "policy":
             policy = value
-        elif name in AppConfig.model_fields and not _says_nothing(name, value):
+        elif name in AppConfig.model_fields and not _is_unset(name, value):
             entry[name] = value
             if name != column and name == "max_client_events_per_second" and value == 0:
                 silent = True
@@ -77,7 +74,7 @@ def to_entry(row: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _option(column: str) -> str:
-    split = _HUMP.sub("_", column).lower()
+    split = snake_case(column)  # soketi's items in DynamoDB have humps
     return _SOKETI.get(split, split)
 
 
@@ -87,15 +84,15 @@ def _with_policy(entry: dict[str, Any], policy: Any) -> dict[str, Any]:
         # `policy` is no option here and would be ignored: the row is to be refused, and this is what its line says.
         return entry | {"webhooks": UNREADABLE_POLICY}
     kept = {name: value for name, value in entry.items() if name not in _IN_POLICY}
-    groups = [group for group in map(policy.get, _POLICY_GROUPS) if isinstance(group, dict)]
+    groups = [group for group in map(policy.get, POLICY_GROUPS) if isinstance(group, dict)]
     for group in (*groups, {"webhooks": policy.get("webhooks")}):
         for name, value in group.items():
-            if name in _IN_POLICY and not _says_nothing(name, value):
+            if name in _IN_POLICY and not _is_unset(name, value):
                 kept[name] = value
     return kept
 
 
-def _says_nothing(name: str, value: Any) -> bool:
+def _is_unset(name: str, value: Any) -> bool:
     return value is None or (name in _SERVER_WIDE and value in (-1, "-1")) or (name in _JSON and value == "")
 
 

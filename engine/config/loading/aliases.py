@@ -5,19 +5,15 @@ Called by `load.py`. Errors keep naming the key that the user wrote.
 
 from __future__ import annotations
 
-import re
-
-from engine.config.apps import AppConfig
+from engine.config.apps import POLICY_GROUPS, AppConfig
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, objects
 from engine.config.loading.mistakes import Mistakes
 from engine.config.loading.unsupported import IGNORED
-from engine.config.option_path import Path
+from engine.config.option_path import Path, snake_case
 
-#: A hump: `maxConnections`, `MaxConnections`.
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_FILTER = {"channel_name_starts_with": "channel_prefix", "channel_name_ends_with": "channel_suffix"}
-_POLICY_PARTS = ("limits", "features", "channels")
+#: soketi's names in a webhook's filter.
+FILTER = {"channel_name_starts_with": "channel_prefix", "channel_name_ends_with": "channel_suffix"}
 #: What an entry may say here, and what the table of other servers' options knows of it.
 _KNOWN = frozenset(AppConfig.model_fields) | {
     option.rpartition(".")[2] for option in IGNORED if option.startswith("app_manager.array.apps[].")
@@ -29,13 +25,13 @@ def normalize(document: Document, mistakes: Mistakes) -> None:
     for path, app in objects(document, APPS):
         _flatten_policy(app, path, mistakes)
         for key in list(app):
-            ours = _HUMP.sub("_", key).lower()
+            ours = snake_case(key)
             if key != ours and ours in AppConfig.model_fields:
                 _move(app, key, app, ours, path, mistakes)
         for webhook_path, webhook in objects(app, ("webhooks",)):
             found = webhook.get("filter")
             if isinstance(found, dict):
-                for theirs, ours in _FILTER.items():
+                for theirs, ours in FILTER.items():
                     if theirs in found:
                         _move(found, theirs, found, ours, (*path, *webhook_path, "filter"), mistakes)
 
@@ -45,7 +41,7 @@ def _flatten_policy(app: Document, path: Path, mistakes: Mistakes) -> None:
     policy = app.get("policy")
     if not isinstance(policy, dict):
         return
-    for part in _POLICY_PARTS:
+    for part in POLICY_GROUPS:
         group = policy.get(part)
         if isinstance(group, dict):
             _lift(group, app, path, f"policy.{part}", mistakes)

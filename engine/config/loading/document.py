@@ -38,3 +38,17 @@ def objects(document: Any, path: Path) -> list[tuple[Path, Document]]:
     if not isinstance(found, list):
         return []
     return [((*path, index), item) for index, item in enumerate(found) if isinstance(item, dict)]
+
+
+def leaves(value: Any, at: str = "") -> list[str]:
+    """`a.b` of all that is no object in the object `value`; `at` alone when it is none itself."""
+    if not isinstance(value, dict):
+        return [at]
+    return [leaf for key, item in value.items() for leaf in leaves(item, f"{at}.{key}" if at else key)]
+
+
+def says_nothing(value: Any) -> bool:
+    """Whether another server's option is switched off: null, false, 0, empty, or an object of such values."""
+    if isinstance(value, dict):
+        return all(map(says_nothing, value.values()))
+    return value in (None, False, "", "false", "0", 0) or value == []

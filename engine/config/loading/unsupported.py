@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.config.base import to_flag
 from engine.config.loading.default_app import APPS
-from engine.config.loading.document import Document, get, objects
+from engine.config.loading.document import Document, get, leaves, objects, says_nothing
 from engine.config.loading.mistakes import Mistakes
 from engine.config.option_path import Path, dotted
 
@@ -222,7 +222,7 @@ def _walk(
                 ignored.setdefault(IGNORED[name], []).extend(dict.fromkeys(_as_written(value.pop(key), here, mistakes)))
             elif name in REFUSED:
                 found = value.pop(key)
-                if not _says_nothing(found) and found not in (one_redis, {"url": one_redis}):
+                if not says_nothing(found) and found not in (one_redis, {"url": one_redis}):
                     mistakes.add(here, REFUSED[name], found)
             else:
                 _walk(value[key], here, name, mistakes, ignored, one_redis)
@@ -231,17 +231,7 @@ def _walk(
 def _as_written(value: Any, path: Path, mistakes: Mistakes) -> list[str]:
     """`path`, or the variables that set something below it when the file says nothing of it."""
     variables = [written for place, written in mistakes.written.items() if place[: len(path)] == path]
-    return variables if variables and _leaves(value) == len(variables) else [mistakes.name(path), *variables]
-
-
-def _leaves(value: Any) -> int:
-    return sum(map(_leaves, value.values())) if isinstance(value, dict) else 1
-
-
-def _says_nothing(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(_says_nothing(item) for item in value.values())
-    return value in (None, False, "", "false", "0", 0) or value == []
+    return variables if variables and len(leaves(value)) == len(variables) else [mistakes.name(path), *variables]
 
 
 def moved(path: Path) -> str | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from engine.config.apps import AppConfig
 from engine.config.event_types import EVENT_TYPES
+from engine.config.loading.aliases import FILTER
 from engine.config.loading.document import Document, put
+from engine.config.option_path import snake_case
 
 #: What soketi has when nothing is configured (K-7).
 _DEFAULT_APP = {"id": "app-id", "key": "app-key", "secret": "app-secret"}
@@ -19,8 +20,6 @@ _LIMITS = (
     "max_backend_events_per_second",
     "max_read_requests_per_second",
 )
-_FILTER = {"channel_name_starts_with": "channel_prefix", "channel_name_ends_with": "channel_suffix"}
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def convert_apps(manager: Any, ours: Document, notes: list[str]) -> None:
@@ -43,7 +42,7 @@ def _app(entry: Any, path: str, notes: list[str]) -> Any:
         return entry
     app: Document = {}
     for key, value in entry.items():
-        option = _HUMP.sub("_", key).lower()
+        option = snake_case(key)
         if option == "webhooks":
             app[option] = [_webhook(hook, f"{path}.{key}[{n}]", notes) for n, hook in enumerate(_parsed(value) or [])]
         elif option not in AppConfig.model_fields:
@@ -76,7 +75,7 @@ def _webhook(entry: Any, path: str, notes: list[str]) -> Any:
                 hook[key] = [name for name in value if name in EVENT_TYPES]
                 notes += [f'{path}.event_types: "{name}" is never sent' for name in value if name not in EVENT_TYPES]
             case "filter":
-                hook[key] = {_FILTER.get(name, name): wanted for name, wanted in (value or {}).items()}
+                hook[key] = {FILTER.get(name, name): wanted for name, wanted in (value or {}).items()}
             case "lambda" if isinstance(value, dict):
                 hook[key] = _function(value, f"{path}.lambda", notes)
             case "url" | "lambda_function" | "headers":

@@ -6,12 +6,12 @@ Called by `cli/config.py`. Pure: it reads no file and checks no value; `load.py`
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from engine.config.loading.document import Document, get, put
+from engine.config.loading.document import Document, get, leaves, put, says_nothing
+from engine.config.option_path import snake_case
 from engine.config.soketi.apps import convert_apps
 from engine.config.soketi.databases import convert_database
 
@@ -123,7 +123,7 @@ def convert(soketi: Document) -> tuple[Document, list[str]]:
     source, ours, notes = _unfolded(soketi), deepcopy(_DEFAULTS), list[str]()
     if str(source.pop("mode", "full")) != "full":
         notes.append("mode: every worker does everything here")
-    if not _says_nothing(_take(source, "appManager.cache")):
+    if not says_nothing(_take(source, "appManager.cache")):
         notes.append("appManager.cache: has no counterpart; applications in a database are read again all the time")
     if not convert_database(source, ours, notes):
         convert_apps(source.pop("appManager", None), ours, notes)
@@ -137,9 +137,9 @@ def convert(soketi: Document) -> tuple[Document, list[str]]:
     if get(ours, ("ssl", "cert_path")) is not None:
         put(ours, ("ssl", "enabled"), True)
     for theirs, why in _NO_COUNTERPART.items():
-        if not _says_nothing(_take(source, theirs)):
+        if not says_nothing(_take(source, theirs)):
             notes.append(f"{theirs}: has no counterpart" + (f"; {why}" if why else ""))
-    notes += [f"{path}: is not an option of soketi that is known here" for path in _leaves(source)]
+    notes += [f"{path}: is not an option of soketi that is known here" for path in leaves(source)]
     return ours, notes
 
 
@@ -149,7 +149,7 @@ def _drivers(source: Document, ours: Document, notes: list[str]) -> bool:
     for part, known in _DRIVERS.items():
         word = _take(source, f"{part}.driver")
         if word == "redis":
-            put(ours, (_snake(part), "driver"), "redis")
+            put(ours, (snake_case(part), "driver"), "redis")
             uses_redis = True
         elif word is not None:
             told = known.get(str(word), "has no counterpart")
@@ -181,14 +181,14 @@ def _redis(source: Document, ours: Document, notes: list[str], used: bool) -> No
     nodes = _take(source, "database.redis.clusterNodes")
     clustered = [_take(source, f"{part}.redis.clusterMode") for part in _DRIVERS]
     if not used:
-        if not all(map(_says_nothing, given.values())):
+        if not all(map(says_nothing, given.values())):
             notes.append("database.redis: no driver uses it there, so it is left out; here every part would use it")
         return
     put(ours, ("database", "redis", "host"), "127.0.0.1")
     for theirs, value in given.items():
         if value not in (None, "", []):
             put(ours, tuple(_REDIS_OPTIONS[theirs].split(".")), value)
-    if all(map(_says_nothing, clustered)):
+    if all(map(says_nothing, clustered)):
         if nodes:
             notes.append("database.redis.clusterNodes: no clusterMode is on there, so they are left out")
     else:
@@ -216,22 +216,6 @@ def _take(source: Document, option: str) -> Any:
     return parent.pop(last, None) if isinstance(parent, dict) else None
 
 
-def _leaves(value: Document, before: str = "") -> list[str]:
-    found: list[str] = []
-    for key, item in value.items():
-        if isinstance(item, dict):
-            found += _leaves(item, f"{before}{key}.")
-        else:
-            found.append(f"{before}{key}")
-    return found
-
-
-def _says_nothing(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_says_nothing, value.values()))
-    return value in (None, False, "", 0, "false") or value == []
-
-
 def _number(value: Any) -> float | None:
     if isinstance(value, str):
         try:
@@ -243,7 +227,3 @@ def _number(value: Any) -> float | None:
 
 def _plain(number: float) -> int | float:
     return int(number) if number.is_integer() else number
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
