@@ -1,6 +1,6 @@
 """What each process takes from its machine, and how long it keeps its clients waiting. Declarations only.
 
-Named as the official Prometheus clients name the same things, after the configured prefix (M-1).
+Named as the official Prometheus clients name the same things, after the configured prefix (M-2).
 """
 
 from __future__ import annotations
