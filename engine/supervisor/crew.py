@@ -26,6 +26,8 @@ SILENT_S = 2.5
 STUCK_S = 10.0
 #: So long a slot's port stays open without a worker that serves: what waits in it is served by the next one.
 PATIENCE_S = 3.0
+#: A worker that is starting on a busy machine gets longer, for its listening and our closing must not meet.
+STARTING_PATIENCE_S = 20.0
 RESPAWN_MIN_S, RESPAWN_MAX_S = 0.1, 10.0
 #: A worker that has lived so long has not failed at start; the next respawn is at once again.
 STEADY_S = 10.0
@@ -197,8 +199,12 @@ class Crew:
     def _look_after(self, slot: Slot, now: float) -> None:
         process = slot.process
         if process is not None and process.ready:
+            if not slot.open and not _in_port(slot):
+                # It listened just before its share was closed, and would never accept anybody.
+                _log.warning("worker %d listened in a share of the port that was closed; starting another", slot.number)
+                process.kill()
             slot.served_at, slot.open = now, True
-        elif slot.open and now - slot.served_at > PATIENCE_S:
+        elif slot.open and now - slot.served_at > (PATIENCE_S if process is None else STARTING_PATIENCE_S):
             self._leave_port(slot)
         if process is None:
             if now >= slot.respawn_at:
@@ -238,6 +244,10 @@ class Crew:
                     sock.shutdown(socket.SHUT_RD)
         level = logging.WARNING if self.complete else logging.INFO
         _log.log(level, "worker %d does not serve; its share of the port is closed until it does", slot.number)
+
+
+def _in_port(slot: Slot) -> bool:
+    return all(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for sock in slot.listening)
 
 
 def how(status: int) -> str:
