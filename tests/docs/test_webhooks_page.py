@@ -136,7 +136,8 @@ def test_every_configuration_loads_without_a_word() -> None:
             continue
         if isinstance(shown.get("webhooks"), list):
             shown = {"app_manager": {"array": {"apps": [APP | shown]}}}
-        assert loaded(shown).warnings == ()
+        # The application of these tests has the secret of the samples, which everybody knows.
+        assert [line for line in loaded(shown).warnings if "a secret that everybody knows" not in line] == []
 
 
 def test_the_first_paragraph_says_which_signature_is_sent() -> None:
@@ -173,4 +174,5 @@ def test_links() -> None:
     titles = [line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#")]
     headings = {re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in titles}
     for target in re.findall(r"\]\(([^)]+)\)", text):
-        assert target[1:] in headings if target[0] == "#" else os.path.exists(ROOT / "docs" / target), target
+        if not target.startswith("https://"):
+            assert target[1:] in headings if target[0] == "#" else os.path.exists(ROOT / "docs" / target), target
