@@ -115,8 +115,8 @@ RULES = (
     rule("C-22", "a pong without a ping is no mistake", connect("a"), send("a", "pusher:pong", {}), Silent("a")),
     rule(
         "C-23",
-        "a client that answers nothing is closed with 4201",
-        connect("a"),
+        "a client that answers nothing is closed with 4201 (a page; others may answer by frame)",
+        connect("a", origin="https://a.example"),
         gets("a", "pusher:error", {"code": 4201}),
         Closed("a", (4201,)),
         needs="a short activity_timeout",
