@@ -78,7 +78,7 @@ class CloseCode(IntEnum):
     WATCHLIST_LIMIT = 4302
 
 
-class _Refusal(EngineError):
+class Refused(EngineError):
     """An error for somebody outside.
 
     :ivar remedy: what the operator can do about it; for the log alone.
@@ -93,7 +93,7 @@ class _Refusal(EngineError):
         return self.message.partition(":")[0]
 
 
-class PusherError(_Refusal):
+class PusherError(Refused):
     """An error for one WebSocket client.
 
     :param code: a `CloseCode`, or None where hosted Pusher sends ``"code": null``.
@@ -129,7 +129,7 @@ class SubscriptionError(PusherError):
         self.status = status
 
 
-class ApiError(_Refusal):
+class ApiError(Refused):
     """An HTTP API answer other than 200: ``{"error": text, "code": token, "status": n}`` (D-14)."""
 
     def __init__(

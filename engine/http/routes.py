@@ -156,9 +156,7 @@ class Api:
         app = request.app_id or "(unknown)"
         if isinstance(error, ApiError):
             _log.debug("app %s: %s %s is refused: %s", app, request.method, request.path, error.in_short)
-            if error.remedy:
-                line = f"app {app}: a request was refused: {error.in_short.rstrip('.')}. {error.remedy}"
-                self._notices.note(logging.INFO, f"{app} {error.remedy}", line)
+            self._notices.refused(app, "a request", error)
             return failed(error)
         if isinstance(error, StoreUnavailable):
             _log.debug("%s refused: %s", request.path, error)

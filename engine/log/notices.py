@@ -1,6 +1,7 @@
-"""Lines that a stranger can cause: each kind of them once a minute, with how often it came meanwhile.
+"""Lines that a stranger, or a peer in trouble, can cause: each kind now and then, with how often it came meanwhile.
 
-Whoever logs what clients and back ends do wrong does it through one of these. Nothing here may grow with what they do.
+Whoever logs what clients, back ends and endpoints do wrong does it through one of these. Nothing here may grow with
+what they do.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from engine.errors import Refused
+
 EVERY_S = 60.0
 #: Kinds told apart; any further one counts as the same.
 MAX_KINDS = 64
@@ -16,11 +19,14 @@ _OTHERS = "others"
 
 
 class Notices:
-    """:param log: where the lines go. :param now_s: monotonic seconds."""
+    """:param log: where the lines go. :param now_s: monotonic seconds. :param every_s: between two of a kind."""
 
-    def __init__(self, log: logging.Logger, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, log: logging.Logger, now_s: Callable[[], float] = time.monotonic, every_s: float = EVERY_S
+    ) -> None:
         self._log = log
         self._now_s = now_s
+        self._every_s = every_s
         # Kind -> when it was logged last, and how many have come since.
         self._kinds: dict[str, tuple[float, int]] = {}
 
@@ -29,10 +35,16 @@ class Notices:
         if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
             kind = _OTHERS
         now_s = self._now_s()
-        logged_s, since = self._kinds.get(kind, (-EVERY_S, 0))
-        if now_s - logged_s < EVERY_S:
+        logged_s, since = self._kinds.get(kind, (-self._every_s, 0))
+        if now_s - logged_s < self._every_s:
             self._kinds[kind] = (logged_s, since + 1)
             return
         self._kinds[kind] = (now_s, 0)
         more = f" (and {since} times since this was logged last)" if since else ""
         self._log.log(level, "%s%s", message, more, exc_info=error)
+
+    def refused(self, app: str, who: str, error: Refused) -> None:
+        """Somebody was refused; a line where the operator can do something about it, without anything that was sent."""
+        if error.remedy:
+            line = f"app {app}: {who} was refused: {error.in_short.rstrip('.')}. {error.remedy}"
+            self.note(logging.INFO, f"{app} {error.remedy}", line)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -22,13 +22,12 @@ from engine.tasks import cancel, spawn
 from engine.webhooks.event import WebhookEvent
 from engine.webhooks.filter import wants
 from engine.webhooks.job import make_job
+from engine.webhooks.room import OVERHEAD_BYTES, Room
 
 #: What may wait in this worker, windows and jobs together. An event is charged for each endpoint that wants it.
 MAX_PENDING_BYTES = 32 * 1024 * 1024
 #: Of that, what one endpoint and what one application may take: none fills the room of the others.
 ENDPOINT_SHARE, APP_SHARE = 0.25, 0.5
-#: Charged for an event besides its payload: roughly what its objects take.
-OVERHEAD_BYTES = 512
 #: Jobs handed to the queue in one call.
 PUT_JOBS = 100
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
@@ -64,8 +63,7 @@ class Batcher:
         self._windows: dict[tuple[str, str], _Window] = {}
         self._jobs: deque[tuple[Job, int]] = deque()
         self._pending_bytes = 0
-        #: By endpoint, and by application.
-        self._pending_of: Counter[tuple[str, str] | str] = Counter()
+        self._room = Room(max_pending_bytes * ENDPOINT_SHARE, max_pending_bytes * APP_SHARE)
         self._some = asyncio.Event()
         self._none = asyncio.Event()
         self._none.set()
@@ -101,10 +99,10 @@ class Batcher:
 
     def _add(self, key: tuple[str, str], event: WebhookEvent) -> None:
         cost = len(event.payload) + OVERHEAD_BYTES
-        if not self._has_room(key, cost):
+        if self._pending_bytes + cost > self._max_pending_bytes or not self._room.has(*key, cost):
             self._note_dropped(key)
             return
-        self._pending_of.update({key: cost, key[0]: cost})
+        self._room.take(*key, cost)
         self._metrics.events.add(1, *key, event.name)
         self._pending_bytes += cost
         window = self._windows.get(key)
@@ -116,14 +114,6 @@ class Batcher:
             self._close(key)
         elif window.timer is None:
             window.timer = asyncio.get_running_loop().call_later(self._duration_s, self._close, key)
-
-    def _has_room(self, key: tuple[str, str], cost: int) -> bool:
-        most = self._max_pending_bytes
-        return (
-            self._pending_bytes + cost <= most
-            and self._pending_of[key] + cost <= most * ENDPOINT_SHARE
-            and self._pending_of[key[0]] + cost <= most * APP_SHARE
-        )
 
     def _close(self, key: tuple[str, str]) -> None:
         window = self._windows.pop(key)
@@ -150,9 +140,7 @@ class Batcher:
             for job, cost in batch:
                 self._jobs.popleft()
                 self._pending_bytes -= cost
-                self._pending_of.subtract({(job.app_id, job.endpoint_id): cost, job.app_id: cost})
-            # Those without anything are taken out.
-            self._pending_of = +self._pending_of
+                self._room.give_back(job.app_id, job.endpoint_id, cost)
             if not self._jobs:
                 self._some.clear()
                 self._none.set()

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 
 from engine.errors import CloseCode, PusherError
+from engine.log.notices import Notices
 
 #: Of the limit, what clients do not get; within bounds.
 RESERVE_SHARE, RESERVE_MIN, RESERVE_MAX = 0.1, 16, 256
-LOG_EVERY_S = 60.0
 _NO_LIMIT = 2**31
 
 _log = logging.getLogger(__name__)
@@ -27,17 +27,15 @@ class Descriptors:
     def __init__(self, limit: int, now_s: Callable[[], float] = time.monotonic) -> None:
         self._first_kept = limit - int(min(max(limit * RESERVE_SHARE, RESERVE_MIN), RESERVE_MAX))
         self._limit = limit
-        self._now_s = now_s
-        self._logged_s = -LOG_EVERY_S
+        self._notices = Notices(_log, now_s)
 
     def refusal(self, transport: asyncio.Transport) -> PusherError | None:
         """Why this connection must go. The kernel gives the lowest free number: a high one means that few are left."""
         sock = transport.get_extra_info("socket")
         if sock is None or sock.fileno() < self._first_kept:
             return None
-        if self._now_s() - self._logged_s >= LOG_EVERY_S:
-            self._logged_s = self._now_s()
-            _log.error("newcomers are sent away: nearly all of the %d files that it may open are open", self._limit)
+        text = f"newcomers are sent away: nearly all of the {self._limit} files that it may open are open"
+        self._notices.note(logging.ERROR, "full", text)
         return PusherError(CloseCode.OVER_CAPACITY, "The server is over capacity")
 
 

@@ -29,9 +29,7 @@ class Refusal:
         app_id = connection.traffic.app_id
         app = app_id or "(unknown)"
         _log.debug("app %s: socket %s is told: %s", app, connection.socket_id, error.in_short)
-        if error.remedy:
-            line = f"app {app}: a client was refused: {error.in_short.rstrip('.')}. {error.remedy}"
-            self._notices.note(logging.INFO, f"{app} {error.remedy}", line)
+        self._notices.refused(app, "a client", error)
         if isinstance(error, SubscriptionError):
             self._metrics.errors.add(1, app_id, "subscription")
             connection.send(text_frame(messages.subscription_error(error)))

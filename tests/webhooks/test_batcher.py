@@ -14,8 +14,9 @@ from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
 from engine.interfaces import Job
 from engine.metrics.metrics import Metrics
-from engine.webhooks.batcher import ENDPOINT_SHARE, OVERHEAD_BYTES, Batcher
+from engine.webhooks.batcher import ENDPOINT_SHARE, Batcher
 from engine.webhooks.queues.memory import MemoryQueue
+from engine.webhooks.room import OVERHEAD_BYTES
 from tests.support.waiting import until
 from tests.webhooks.making import make_app, make_endpoint, make_event
 

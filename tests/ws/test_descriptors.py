@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from engine.ws.descriptors import LOG_EVERY_S, Descriptors
+from engine.log.notices import EVERY_S
+from engine.ws.descriptors import Descriptors
 
 
 def transport(fd: int | None) -> asyncio.Transport:
@@ -34,6 +35,6 @@ def test_it_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
         for _ in range(3):
             descriptors.refusal(transport(99))
         assert len(caplog.records) == 1
-        now_s += LOG_EVERY_S
+        now_s += EVERY_S
         descriptors.refusal(transport(99))
     assert len(caplog.records) == 2

@@ -16,11 +16,10 @@ from dataclasses import replace
 
 from engine.errors import StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
+from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
 from engine.webhooks.job import lane_of
-from engine.webhooks.queues.room import LIMITS, Limits, Room
-
-LOG_EVERY_S = 10.0
+from engine.webhooks.room import LIMITS, LOG_EVERY_S, OVERHEAD_BYTES, Limits, Room, no_room
 
 _log = logging.getLogger(__name__)
 
@@ -44,9 +43,9 @@ class MemoryQueue:
         metrics: Metrics | None = None,
         limits: Limits = LIMITS,
     ) -> None:
-        self._room, self._dead_room = Room(limits), Room(limits)
+        self._room, self._dead_room = (Room(limits.lane_bytes, limits.app_bytes) for _ in range(2))
         self._max_dead_letters = max_dead_letters
-        self._log_next = 0.0
+        self._notices = Notices(_log, clock, LOG_EVERY_S)
         self._metrics = (metrics or Metrics()).webhooks
         self._max_jobs = max_jobs
         self._clock = clock
@@ -71,8 +70,8 @@ class MemoryQueue:
         if self._count() + len(jobs) > self._max_jobs:
             raise StoreUnavailable(f"the webhook queue holds {self._max_jobs} jobs, its limit")
         for job in jobs:
-            if self._room.has(job):
-                self._room.take(job)
+            if self._room.has(*_place(job)):
+                self._room.take(*_place(job))
                 self._waiting.append(job)
             else:
                 self._drop(job)
@@ -81,12 +80,7 @@ class MemoryQueue:
     def _drop(self, job: Job) -> None:
         """Its endpoint does not keep up, and may not take up the room of others."""
         self._metrics.requests_dropped.add(1, job.app_id, job.endpoint_id)
-        self._tell("webhook queue: endpoint %s of app %s has no room left; its newest requests are dropped", job)
-
-    def _tell(self, text: str, job: Job) -> None:
-        if self._clock() >= self._log_next:
-            self._log_next = self._clock() + LOG_EVERY_S
-            _log.error(text, job.endpoint_id, job.app_id)
+        self._notices.note(logging.ERROR, "full", no_room(job.app_id, job.endpoint_id))
 
     # --- the consumer
 
@@ -147,7 +141,7 @@ class MemoryQueue:
 
     async def ack(self, job: Job) -> None:
         if self._in_flight.pop(id(job), None) is not None:
-            self._room.give_back(job)
+            self._room.give_back(*_place(job))
 
     async def retry(self, job: Job, delay_s: float) -> None:
         if self._in_flight.pop(id(job), None) is not None:
@@ -155,28 +149,30 @@ class MemoryQueue:
 
     async def bury(self, job: Job) -> None:
         if self._in_flight.pop(id(job), None) is not None:
-            self._room.give_back(job)
+            self._room.give_back(*_place(job))
             self._keep_dead(job)
 
     def _keep_dead(self, job: Job) -> None:
         """The newest stay: the oldest go, of all for their number, of an endpoint or application for its bytes."""
         if len(self._dead) == self._max_dead_letters:
             self._forget_dead(0)
-        while not self._dead_room.has(job):
-            same = lane_of if self._dead_room.lane_full(job) else _app_of
+        while not self._dead_room.has(*_place(job)):
+            same = lane_of if self._dead_room.lane_full(*_place(job)) else _app_of
             oldest = next((at for at, dead in enumerate(self._dead) if same(dead) == same(job)), None)
             if oldest is None:
                 # It alone is too large.
                 self._metrics.forgotten.add(1)
                 return
             self._forget_dead(oldest)
-            self._tell("webhook queue: endpoint %s of app %s has too many bytes of dead letters; the oldest go", job)
-        self._dead_room.take(job)
+            whose = f"endpoint {job.endpoint_id} of app {job.app_id}"
+            text = f"webhook queue: {whose} has too many bytes of dead letters; the oldest go"
+            self._notices.note(logging.ERROR, "dead letters", text)
+        self._dead_room.take(*_place(job))
         self._dead.append(job)
 
     def _forget_dead(self, at: int) -> None:
         self._metrics.forgotten.add(1)
-        self._dead_room.give_back(self._dead[at])
+        self._dead_room.give_back(*_place(self._dead[at]))
         del self._dead[at]
 
     # --- for operators
@@ -197,14 +193,14 @@ class MemoryQueue:
         room = self._max_jobs - self._count()
         for job in list(self._dead):
             # What has no room stays where it is.
-            if (job_id is None or job.id == job_id) and len(moved) < room and self._room.has(job):
+            if (job_id is None or job.id == job_id) and len(moved) < room and self._room.has(*_place(job)):
                 again = replace(job, attempt=0, errors=[])
-                self._room.take(again)
+                self._room.take(*_place(again))
                 self._waiting.append(again)
                 moved.append(job)
         gone = set(map(id, moved))
         for job in moved:
-            self._dead_room.give_back(job)
+            self._dead_room.give_back(*_place(job))
         self._dead = deque(job for job in self._dead if id(job) not in gone)
         self._arrived.set()
         return len(moved)
@@ -212,7 +208,7 @@ class MemoryQueue:
     async def purge_dead_letters(self) -> int:
         count = len(self._dead)
         for job in self._dead:
-            self._dead_room.give_back(job)
+            self._dead_room.give_back(*_place(job))
         self._dead.clear()
         return count
 
@@ -224,6 +220,12 @@ class MemoryQueue:
     def _count(self) -> int:
         deferred = sum(map(len, self._deferred.values()))
         return len(self._waiting) + deferred + len(self._delayed) + len(self._in_flight)
+
+
+def _place(job: Job) -> tuple[str, str, int]:
+    """Whose room it takes, and how much of it."""
+    # Not the body's bytes: to count those would cost a copy. A character takes what its kind of text takes.
+    return job.app_id, job.endpoint_id, len(job.body) + OVERHEAD_BYTES
 
 
 def _app_of(job: Job) -> str:

@@ -18,10 +18,11 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
+from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
 from engine.redis.scripts import Script, bounded, load, run
 from engine.webhooks.job import MalformedJob, decode, encode, malformed_entry
-from engine.webhooks.queues.room import LIMITS, Limits
+from engine.webhooks.room import LIMITS, LOG_EVERY_S, Limits, no_room
 
 _ATTACH = load("queue_attach", common="queue_common")
 _DETACH = load("queue_detach", common="queue_common")
@@ -34,7 +35,6 @@ _REQUEUE = load("queue_requeue", common="queue_common")
 MAX_WAIT_S = 1.0
 #: Dead letters moved or looked at in one call, so that no call holds Redis up.
 SLICE = 1000
-LOG_EVERY_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class RedisQueue:
         limits: Limits = LIMITS,
     ) -> None:
         self._limits = limits
-        self._log_next = 0.0
+        self._notices = Notices(_log, clock, LOG_EVERY_S)
         self._client = client
         self._prefix = prefix
         self._names = (f"{consumer}.{n}" for n in itertools.count())
@@ -210,10 +210,7 @@ class RedisQueue:
     def _note_dropped(self, lane: str) -> None:
         app_id, _, endpoint_id = lane.rpartition("/")
         self._metrics.requests_dropped.add(1, app_id, endpoint_id)
-        if self._clock() >= self._log_next:
-            self._log_next = self._clock() + LOG_EVERY_S
-            text = "webhook queue: endpoint %s of app %s has no room left; its newest requests are dropped"
-            _log.error(text, endpoint_id, app_id)
+        self._notices.note(logging.ERROR, "full", no_room(app_id, endpoint_id))
 
     async def _decoded(self, entries: Sequence[bytes]) -> list[Job]:
         """The jobs of reserved entries; what is none goes to the dead letters."""

@@ -12,7 +12,7 @@ from engine.interfaces import Job, WebhookQueue
 from engine.metrics.metrics import Metrics
 from engine.webhooks.queues.memory import MemoryQueue
 from engine.webhooks.queues.redis import RedisQueue
-from engine.webhooks.queues.room import Limits, Room
+from engine.webhooks.room import Limits, Room
 
 KIB = 1024
 SMALL = Limits(lane_bytes=100 * KIB, app_bytes=150 * KIB, dead_bytes=100 * KIB)
@@ -118,10 +118,10 @@ async def test_dead_letters_that_have_no_room_stay_dead() -> None:
 
 
 def test_a_room_knows_who_fills_it() -> None:
-    room = Room(Limits(lane_bytes=3 * KIB, app_bytes=4 * KIB))
-    first, second = job("1", size=2 * KIB), job("2", endpoint="other", size=2 * KIB)
-    room.take(first)
-    assert not room.has(job("3", size=2 * KIB)) and room.lane_full(job("3", size=2 * KIB))
-    assert not room.has(second) and not room.lane_full(second)
-    room.give_back(first)
-    assert room.has(second)
+    room = Room(lane_bytes=3 * KIB, app_bytes=4 * KIB)
+    first, second = ("a", "slow", 2 * KIB + 512), ("a", "other", 2 * KIB + 512)
+    room.take(*first)
+    assert not room.has(*first) and room.lane_full(*first)
+    assert not room.has(*second) and not room.lane_full(*second)
+    room.give_back(*first)
+    assert room.has(*second)
