@@ -27,6 +27,8 @@ EXIT_NO_APPS = 78
 #: Longest message of a worker; one that is longer is not ours.
 MAX_BEAT_BYTES = 4096
 MAX_ORDER_BYTES = 1024
+#: Connections that may wait in a listening socket; the supervisor opens it, and each worker listens on it anew.
+BACKLOG = 4096
 _HEAD = struct.Struct("!IQ")
 #: Nobody, not even the sender, can change a file after this.
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE

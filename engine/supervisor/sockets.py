@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from engine.config.addresses import server_url
 from engine.config.root import Config
 from engine.config.server import UnixSocketConfig
+from engine.control import BACKLOG
 from engine.errors import ConfigError
 
-BACKLOG = 4096
 _FIRST_FD = 3
 
 

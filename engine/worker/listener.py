@@ -20,15 +20,12 @@ from aiohttp.typedefs import Handler
 
 from engine._fast.clock import monotonic_s
 from engine._fast.http_publish import PublishServer
-from engine.http.connection import CLOSE_TIMEOUT_S, HttpConnections
+from engine.control import BACKLOG
+from engine.http.connection import CLOSE_TIMEOUT_S, HEAD_TIMEOUT_S, HttpConnections
 from engine.http.fast_path import FastPath
 from engine.log.notices import Notices
 from engine.tasks import cancel, spawn
 from engine.ws.upgrade import Upgrade
-
-#: A client has this long to say what it wants; then its connection is closed.
-HEAD_TIMEOUT_S = 10
-BACKLOG = 4096
 
 #: What newcomers get to end their handshakes once no more are accepted.
 NEWCOMERS_TIMEOUT_S = 2.5
