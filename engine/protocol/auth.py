@@ -53,35 +53,35 @@ class ReplayRequest:
     stream_id: str = ""
 
 
-def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, channel_data: str | None) -> bool:
-    """Check the `auth` of a private or presence subscription (N-8, N-9); whether it covers channel_data. Raises
-    SubscriptionError, status 401.
+def verify_channel_auth(
+    app: App, socket_id: str, channel: str, auth: str, channel_data: str | None
+) -> dict[str, Any] | None:
+    """Check the `auth` of a private or presence subscription (N-8, N-9); the object in channel_data, if it covers one.
+    Raises SubscriptionError, status 401.
 
     A private channel given channel_data is accepted with or without it in the signature: server libraries sign what
     the caller passes. Only the text of a JSON object counts: names may hold colons, and any other data could be what
     follows one of them in the name that the signature is for.
     """
+    data = json_object(channel_data)
     plain = f"{socket_id}:{channel}"
-    if channel_data is not None and _json_object(channel_data) is None:
-        channel_data = None
-    signed = plain if channel_data is None else f"{plain}:{channel_data}"
+    signed = plain if data is None else f"{plain}:{channel_data}"
     key, colon, signature = auth.partition(":")
     if not colon or key != app.key:
         raise SubscriptionError(channel, f"Invalid key in subscription auth data: '{_cut(auth)}'", remedy=_OTHER_KEY)
     if app.signed(signed.encode(), signature):
-        return channel_data is not None
+        return data
     if not channel_kind(channel).is_presence and app.signed(plain.encode(), signature):
-        return False
+        return None
     expected = f"Invalid signature: Expected HMAC SHA256 hex digest of {_cut(signed)}, but got {_cut(signature)}"
     raise SubscriptionError(channel, expected, remedy=_OTHER_SECRET)
 
 
-def parse_channel_data(app: App, channel: str, channel_data: str | None) -> tuple[str, str]:
+def parse_channel_data(app: App, channel: str, data: dict[str, Any] | None) -> tuple[str, str]:
     """(user id, user_info as JSON text or "") of a presence subscription (N-18 to N-20). Raises SubscriptionError.
 
-    A numeric id becomes its decimal text (N-19).
+    A numeric id becomes its decimal text (N-19). :param data: of `verify_channel_auth`.
     """
-    data = _json_object(channel_data)
     if data is None:
         raise SubscriptionError(channel, "The channel_data of a presence channel must be a JSON object with a user_id")
     user_id = data.get("user_id")
@@ -99,10 +99,9 @@ def parse_channel_data(app: App, channel: str, channel_data: str | None) -> tupl
     return user_id, user_info
 
 
-def parse_replay(channel: str, channel_data: str) -> ReplayRequest | None:
+def parse_replay(channel: str, data: dict[str, Any] | None) -> ReplayRequest | None:
     """What the application asks for its client in signed channel_data (N-42); None when it asks nothing. Raises
-    SubscriptionError."""
-    data = _json_object(channel_data)
+    SubscriptionError. :param data: of `verify_channel_auth`."""
     asked = None if data is None else data.get("replay")
     if asked is None:
         return None
@@ -128,7 +127,7 @@ def verify_signin(app: App, socket_id: str, auth: str, user_data: str) -> None:
 
 def parse_user_data(user_data: str) -> UserData:
     """Read the user of a sign-in (U-2). Raises PusherError, which closes with 4009."""
-    data = _json_object(user_data)
+    data = json_object(user_data)
     user_id = data.get("id") if data is not None else None
     if data is None or not isinstance(user_id, str) or not valid_user_id(user_id):
         raise PusherError(CloseCode.UNAUTHORIZED, 'The returned user data must contain the "id" field.')
@@ -141,7 +140,8 @@ def parse_user_data(user_data: str) -> UserData:
     return UserData(user_id, user_info, tuple(watchlist))
 
 
-def _json_object(text: str | None) -> dict[str, Any] | None:
+def json_object(text: str | None) -> dict[str, Any] | None:
+    """None where the text is of no object."""
     if text is None:
         return None
     try:

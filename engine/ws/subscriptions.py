@@ -80,11 +80,11 @@ class Subscriptions:
         check_channels(self._hub, connection, name)
         kind = channel_kind(name)
         if kind.needs_auth:
-            signed = auth.verify_channel_auth(app, connection.socket_id, name, request.auth, request.channel_data)
-            asked = auth.parse_replay(name, request.channel_data) if signed and request.channel_data else None
+            data = auth.verify_channel_auth(app, connection.socket_id, name, request.auth, request.channel_data)
         else:
-            asked = None
-        member = self._member(connection, request) if kind.is_presence else None
+            data = None
+        asked = auth.parse_replay(name, data)
+        member = self._member(connection, request, data) if kind.is_presence else None
         state.authorized = state.authorized or kind.needs_auth
         rule = app.history_rule(name)
         if asked is None and (rule is None or rule.replay is None):
@@ -302,7 +302,7 @@ class Subscriptions:
     # --- presence and users
 
     @staticmethod
-    def _member(connection: Connection, request: SubscribeRequest) -> Member:
+    def _member(connection: Connection, request: SubscribeRequest, signed: dict[str, Any] | None) -> Member:
         app = connection.app
         user = connection.state.user
         if request.channel_data is None and user is not None:
@@ -310,7 +310,7 @@ class Subscriptions:
             data = messages.channel_data(user_id, user_info)
         else:
             data = request.channel_data or ""
-            user_id, user_info = auth.parse_channel_data(app, request.channel, request.channel_data)
+            user_id, user_info = auth.parse_channel_data(app, request.channel, signed)
         now_us = time.time_ns() // 1000
         return Member(user_id, user_info, connection.socket_id, data, app.max_presence_members, now_us)
 

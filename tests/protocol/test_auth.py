@@ -220,7 +220,7 @@ def test_a_refusal_does_not_send_back_all_that_came() -> None:
     ],
 )
 def test_channel_data(given: str, user_id: str, user_info: Any) -> None:
-    found_id, found_info = auth.parse_channel_data(APP_A, "presence-a", given)
+    found_id, found_info = auth.parse_channel_data(APP_A, "presence-a", auth.json_object(given))
     assert found_id == user_id
     assert (json.loads(found_info) if found_info else None) == user_info
 
@@ -251,15 +251,15 @@ def test_channel_data(given: str, user_id: str, user_info: Any) -> None:
 )
 def test_channel_data_that_must_be_refused(given: str | None) -> None:
     with pytest.raises(SubscriptionError) as caught:
-        auth.parse_channel_data(APP_A, "presence-a", given)
+        auth.parse_channel_data(APP_A, "presence-a", auth.json_object(given))
     assert (caught.value.channel, caught.value.status) == ("presence-a", 401)
 
 
 def test_member_size_is_that_of_user_info_in_bytes() -> None:
     app = make_app(KEY_A, "s", max_presence_member_bytes=16)
-    assert auth.parse_channel_data(app, "presence-a", '{"user_id":"u", "user_info" : "☃☃☃☃12"}')
+    assert auth.parse_channel_data(app, "presence-a", {"user_id": "u", "user_info": "☃☃☃☃12"})
     with pytest.raises(SubscriptionError) as caught:
-        auth.parse_channel_data(app, "presence-a", '{"user_id":"u","user_info":"☃☃☃☃123"}')
+        auth.parse_channel_data(app, "presence-a", {"user_id": "u", "user_info": "☃☃☃☃123"})
     assert (caught.value.kind, caught.value.status) == ("LimitReached", 4301)
 
 
