@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,7 +18,7 @@ import pytest
 
 from tests.support.client import connected
 from tests.support.databases import DatabaseServer, PostgresServer, database_server
-from tests.support.engine import PYTHON, Engine, environment, prepare, running
+from tests.support.engine import Engine, command_line, prepare, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import wait_until
 
@@ -213,12 +212,11 @@ def test_the_command_line_knows_them_too(database: DatabaseServer) -> None:
     folder, settings = prepare(config(database))
     try:
         file = folder / "config.json"
-        command = [PYTHON, "-m", "engine", "apps", "--config", str(file)]
-        told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment(), timeout=60)
+        told = command_line(folder, "apps", "--config", file, check=True)
         assert re.search("^steady +key-steady", told.stdout, re.MULTILINE)
         assert "secret-steady" not in told.stdout + told.stderr
         file.write_text(json.dumps(settings).replace(str(database.port), "1"))
-        failed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), timeout=60)
+        failed = command_line(folder, "apps", "--config", file)
         assert failed.returncode == 2
         assert failed.stderr.startswith("engine: app_manager.driver: the applications cannot be read: postgres at ")
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from tests.integration.conftest import shared_config
 from tests.integration.test_reload import reloaded, with_apps
 from tests.support.client import PusherClient, connected
-from tests.support.engine import APP, PYTHON, Engine, environment, running
+from tests.support.engine import APP, Engine, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey_cluster import ValkeyCluster
 from tests.support.waiting import until, wait_until
@@ -116,20 +115,13 @@ def test_dead_letters_by_command_and_by_hand(
         asyncio.run(miss(channel))
     shard = redis_cluster.masters[OCCUPANCY]
     wait_until(lambda: shard.call("LLEN", "sockudo_queue:{0}:failed") == 2)
-    shown = webhooks(engine, "failed")
+    shown = engine.command("webhooks", "failed", check=True).stdout
     letter = re.findall(rf"^([0-9a-f]{{32}})  app 1.*\n    cache_miss: {by_command}$", shown, re.MULTILINE)[0]
-    assert webhooks(engine, "retry", letter) == "1 sent again\n"
+    assert engine.command("webhooks", "retry", letter, check=True).stdout == "1 sent again\n"
     wait_until(lambda: hooks.names("/dead", by_command) == ["cache_miss"])
     assert shard.call("RPOPLPUSH", "sockudo_queue:{0}:failed", "sockudo_queue:{0}:default")
     wait_until(lambda: hooks.names("/dead", by_hand) == ["cache_miss"])
     assert not shard.call("LLEN", "sockudo_queue:{0}:failed")
-
-
-def webhooks(engine: Engine, *args: str) -> str:
-    command = [PYTHON, "-m", "engine", "webhooks", *args]
-    return subprocess.run(
-        command, cwd=engine.folder, env=environment(), text=True, capture_output=True, timeout=30, check=True
-    ).stdout
 
 
 def test_counts_that_are_switched_on_reach_channels_that_are_held_already() -> None:

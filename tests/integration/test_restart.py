@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.support.client import connected
-from tests.support.engine import PYTHON, Engine, environment, launch, prepare, running
+from tests.support.engine import Engine, command_line, launch, prepare, running
 from tests.support.waiting import free_port, wait_until
 
 CLIENTS = 20
@@ -28,18 +27,6 @@ CLIENTS = 20
 def engine() -> Iterator[Engine]:
     with running(workers=2, noise=re.compile(r"Traceback|CRITICAL|Exception ignored")) as started:
         yield started
-
-
-def command(engine: Engine, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PYTHON, "-m", "engine", *words, "--config", "config.json"],
-        check=False,
-        cwd=engine.folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 class Callers:
@@ -88,7 +75,7 @@ async def test_the_port_stays_and_the_processes_change(engine: Engine) -> None:
         for client in clients:
             await client.subscribe("room")
         with Callers(engine) as callers:
-            done = await asyncio.to_thread(command, engine, "restart")
+            done = await asyncio.to_thread(engine.command, "restart")
             await asyncio.to_thread(wait_until, lambda: callers.answered > 10)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "every worker is new" in done.stdout
@@ -115,15 +102,7 @@ def test_a_program_that_cannot_serve_changes_nothing(engine: Engine) -> None:
         # The command itself is to find the engine, by the port that it serves.
         own = engine.folder / "own.json"
         own.write_text(text)
-        done = subprocess.run(
-            [PYTHON, "-m", "engine", "restart", "--config", str(own)],
-            check=False,
-            cwd=engine.folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        done = engine.command("restart", "--config", own)
         assert done.returncode == 1
         assert "not valid JSON" in done.stdout
         assert "what served before goes on" in done.stdout
@@ -143,7 +122,7 @@ def test_workers_that_do_not_come_up_leave_the_old_ones(engine: Engine) -> None:
         changed = json.loads(text) | away
         changed["app_manager"] = {"driver": "postgres"}
         engine.config_path.write_text(json.dumps(changed))
-        done = command(engine, "restart")
+        done = engine.command("restart")
     finally:
         engine.config_path.write_text(text)
     assert done.returncode == 1, done.stdout
@@ -158,14 +137,14 @@ async def test_some_clients_are_sent_elsewhere(engine: Engine) -> None:
 
         def shed() -> bool:
             # Workers say once a second how many clients they have.
-            return f"\n{CLIENTS // 2} clients" in f"\n{command(engine, 'rebalance', '--percent', '50').stdout}"
+            return f"\n{CLIENTS // 2} clients" in f"\n{engine.command('rebalance', '--percent', '50').stdout}"
 
         await asyncio.to_thread(wait_until, shed, 60)
         await asyncio.to_thread(
             wait_until, lambda: sum(client.close_code is not None for client in clients) >= CLIENTS // 2
         )
         assert {client.close_code for client in clients} <= {4200, None}
-    assert command(engine, "rebalance", "--percent", "0").returncode == 2
+    assert engine.command("rebalance", "--percent", "0").returncode == 2
 
 
 def test_a_worker_that_does_not_answer_is_said_for_the_node(engine: Engine) -> None:
@@ -200,7 +179,7 @@ def test_a_worker_asked_to_end_has_a_successor_first(engine: Engine) -> None:
 
 def test_state_in_a_worker_s_memory_is_not_thrown_away() -> None:
     with running() as engine:
-        done = command(engine, "restart")
+        done = engine.command("restart")
         assert done.returncode == 1
         assert "a single worker without Redis" in done.stdout
         assert engine.raw("GET", "/ready").status == 200
@@ -212,15 +191,7 @@ def test_state_in_a_worker_s_memory_is_not_thrown_away() -> None:
 
 def test_nobody_to_tell(tmp_path: object) -> None:
     folder, config = prepare()
-    done = subprocess.run(
-        [PYTHON, "-m", "engine", "restart"],
-        check=False,
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = command_line(folder, "restart")
     assert done.returncode == 1
     assert f"nobody serves port {config['port']}" in done.stderr
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.integration.conftest import shared_config
 from tests.support.client import connected
-from tests.support.engine import PYTHON, environment, running
+from tests.support.engine import running
 from tests.support.receiver import WebhookReceiver
 
 CLIENTS = 20
@@ -61,14 +60,6 @@ def test_unused_engine_ends_quickly_and_leaves_only_its_data(tmp_path: Path) -> 
 def test_port_in_use_is_told() -> None:
     """A second engine on the same port would take half of the connections; it must not start."""
     with running() as engine:
-        second = subprocess.run(
-            [PYTHON, "-m", "engine", "--config", engine.config_path],
-            check=False,
-            cwd=engine.folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
+        second = engine.command("--config", engine.config_path)
         assert second.returncode == 2
         assert f"port: {engine.port} on 127.0.0.1 cannot be used" in second.stderr

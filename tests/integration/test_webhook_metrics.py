@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import subprocess
 import time
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from engine.metrics.metrics import Metrics
 from tests.support.client import connected
-from tests.support.engine import APP, PYTHON, ROOT, Engine, environment, running
+from tests.support.engine import APP, ROOT, Engine, running
 from tests.support.placing import connected_to, leader
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
@@ -75,10 +74,7 @@ async def talk(engine: Engine) -> None:
 
 def endpoints(engine: Engine) -> dict[str, str]:
     """Path of a webhook -> its id, as an operator finds it."""
-    shown = subprocess.run(
-        [PYTHON, "-m", "engine", "apps"],
-        cwd=engine.folder, env=environment(), text=True, capture_output=True, timeout=30, check=True,
-    ).stdout  # fmt: skip
+    shown = engine.command("apps", check=True).stdout
     return {path: id for id, path in re.findall(r"^    (\w+)  http://[^/]+(/\w+):", shown, re.MULTILINE)}
 
 

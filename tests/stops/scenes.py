@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from typing import Any
 
 from tests.stops.balancers import balancer, settle
 from tests.stops.crowd import CHANNELS, Caller, Crowd, Publisher, Repeated, Seen
-from tests.support.engine import APP, PYTHON, Engine, environment, is_ready, launch, running
+from tests.support.engine import APP, Engine, is_ready, launch, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import wait_until
@@ -126,13 +125,5 @@ def _config(receiver: WebhookReceiver) -> dict[str, Any]:
 
 
 def _restart(engine: Engine) -> None:
-    done = subprocess.run(
-        [PYTHON, "-m", "engine", "restart", "--config", "config.json"],
-        check=False,
-        cwd=engine.folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = engine.command("restart", timeout_s=300)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -58,6 +58,21 @@ class Answer:
         return json.loads(self.body)
 
 
+def command_line(
+    folder: Path, *words: str | Path, check: bool = False, timeout_s: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m engine …`` in a folder, to its end. :param check: whether its status must be 0."""
+    return subprocess.run(
+        [PYTHON, "-m", "engine", *words],
+        check=check,
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+
+
 class Engine:
     """A started engine. `process` is the supervisor."""
 
@@ -83,6 +98,12 @@ class Engine:
     def log(self) -> str:
         """What it has written since `turn_page`, or since its start: stdout and stderr of all its processes."""
         return (self.folder / "log").read_bytes()[self._page :].decode(errors="replace")
+
+    def command(
+        self, *words: str | Path, check: bool = False, timeout_s: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m engine …`` beside this engine's own config.json, to its end."""
+        return command_line(self.folder, *words, check=check, timeout_s=timeout_s)
 
     def turn_page(self) -> None:
         """Its log begins here for whoever reads it from now on; the end is judged by all of it."""
