@@ -72,6 +72,8 @@ class WebhookDrain:
         quiet_since = loop.time()
         while loop.time() - quiet_since < QUIET_S:
             self._leader.wake()
+            # The leader would let what is due wait for company, longer perhaps than there is time.
+            await self._leader.relay.emit_due()
             await asyncio.sleep(LOOK_EVERY_S)
             if await self._busy():
                 quiet_since = loop.time()

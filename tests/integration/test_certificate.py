@@ -96,7 +96,8 @@ async def test_a_broken_pair_is_refused_and_harms_nobody(engine: Engine, files: 
     before = shown(engine)
     files.key.write_bytes(files.authority.issue_cert("127.0.0.1").private_key_pem.bytes())
     hang_up(engine, "nothing has changed")
-    assert f'ssl.key_path: "{files.key}" is not the key of the certificate' in engine.log()
+    refusal = f'ssl.key_path: "{files.key}" is not the key of the certificate'
+    wait_until(lambda: refusal in engine.log(), WITHIN_S, engine.log)
     # A worker that is started now is given what the others have, whatever the files hold.
     victim = engine.workers()[0]
     os.kill(victim, signal.SIGKILL)

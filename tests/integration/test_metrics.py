@@ -22,6 +22,8 @@ NOT_SHOWN = {
     "rate_limit_triggered_total": "as above",
     "connection_errors_total": "nobody has made a mistake; what kinds there will be is not known",
     "http_errors_total": "as above",
+    "history_gaps_total": "nothing is kept, so that nothing of it can be missing",
+    "tls_certificate_expiry_timestamp_seconds": "there is no TLS",
 }
 
 
