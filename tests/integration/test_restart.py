@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -69,7 +68,7 @@ class Callers:
 
 async def test_the_port_stays_and_the_processes_change(engine: Engine) -> None:
     before, valkey = engine.workers(), _valkey(engine)
-    counted = _opened(engine)
+    counted = _shown(engine, "new_connections_total")
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(engine.ws_url)) for _ in range(CLIENTS)]
         for client in clients:
@@ -87,7 +86,7 @@ async def test_the_port_stays_and_the_processes_change(engine: Engine) -> None:
     assert not set(before) & set(engine.workers())
     assert _valkey(engine) == valkey
     assert len(engine.workers()) == 2
-    assert _opened(engine) >= counted + CLIENTS
+    assert _shown(engine, "new_connections_total") >= counted + CLIENTS
     assert engine.raw("GET", "/ready", port=engine.metrics_port).status == 200
     async with connected(engine.ws_url) as client:
         await client.subscribe("room")
@@ -129,17 +128,19 @@ def test_workers_that_do_not_come_up_leave_the_old_ones(engine: Engine) -> None:
     assert "the new worker 0 ended with status" in done.stdout
     assert engine.workers() == before
     assert engine.raw("GET", "/ready").status == 200
+    # With a file that can be used again, so can the restart.
+    done = engine.command("restart")
+    assert done.returncode == 0, done.stdout
+    assert not set(engine.workers()) & set(before)
 
 
 async def test_some_clients_are_sent_elsewhere(engine: Engine) -> None:
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(engine.ws_url)) for _ in range(CLIENTS)]
-
-        def shed() -> bool:
-            # Workers say once a second how many clients they have.
-            return f"\n{CLIENTS // 2} clients" in f"\n{engine.command('rebalance', '--percent', '50').stdout}"
-
-        await asyncio.to_thread(wait_until, shed, 60)
+        # Workers say once a second how many clients they have, here and to the supervisor.
+        await asyncio.to_thread(wait_until, lambda: _shown(engine, "connected") == CLIENTS)
+        told = await asyncio.to_thread(engine.command, "rebalance", "--percent", "50")
+        assert f"\n{CLIENTS // 2} clients" in f"\n{told.stdout}"
         await asyncio.to_thread(
             wait_until, lambda: sum(client.close_code is not None for client in clients) >= CLIENTS // 2
         )
@@ -217,8 +218,6 @@ def _valkey(engine: Engine) -> list[int]:
     return [pid for pid, line in engine.processes().items() if "valkey" in line]
 
 
-def _opened(engine: Engine) -> int:
-    found = re.findall(r"^sockudo_new_connections_total\{[^}]*\} (\d+)", engine.metrics(), re.M)
-    with contextlib.suppress(ValueError):
-        return sum(map(int, found))
-    return 0
+def _shown(engine: Engine, name: str) -> int:
+    """A metric, of all applications together."""
+    return sum(map(int, re.findall(rf"^sockudo_{name}\{{[^}}]*\}} (\d+)", engine.metrics(), re.M)))
