@@ -18,11 +18,13 @@ ATTEMPTS = 64
 LEADING = re.compile(r" worker (\d+)[^:]*: leading as (\w+)$", re.MULTILINE)
 
 
-async def connected_to(stack: AsyncExitStack, engine: Engine, *pids: int) -> PusherClient:
+async def connected_to(
+    stack: AsyncExitStack, engine: Engine, *pids: int, headers: dict[str, str] | None = None
+) -> PusherClient:
     """A client on one of these workers; those that landed elsewhere are closed."""
     for _ in range(ATTEMPTS):
         async with AsyncExitStack() as attempt:
-            client = await attempt.enter_async_context(connected(engine.ws_url))
+            client = await attempt.enter_async_context(connected(engine.ws_url, headers=headers))
             if await asyncio.to_thread(engine.worker_of, client.local_port) in pids:
                 stack.push_async_exit(attempt.pop_all())
                 return client
