@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from engine.app import Endpoint, RetryPolicy
 from engine.errors import DeliveryError
 from engine.interfaces import Job, WebhookQueue
+from engine.tasks import cancel
 from engine.webhooks.delivery.consumer import Delivery
 from engine.webhooks.queues.redis import RedisQueue
 from tests.support.valkey import ValkeyServer
@@ -50,10 +51,8 @@ async def cluster(url: str) -> AsyncIterator[Cluster]:
 
 async def crash(delivery: Delivery) -> None:
     """End it as SIGKILL would: nothing is given back."""
-    tasks = [task for task in (delivery._task, *delivery._lanes._sends) if task is not None]
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks, timeout=5)
+    # More than once, where that is needed: what redis-py waits in may swallow a cancellation.
+    await asyncio.gather(*(cancel(task, 5) for task in (delivery._task, *delivery._lanes._sends)))
 
 
 async def delayed(queue: WebhookQueue) -> int:
