@@ -49,9 +49,11 @@ simulate: compile ## Play thousands of seeds of a simulated cluster (5 minutes);
 	$(if $(ARGS),,$(BIN)/python -m tests.simulation --seeds 4000 --minutes 2.5 --loses no)
 	$(BIN)/python -m tests.simulation $(or $(ARGS),--seeds 4000 --minutes 2.5 --loses yes)
 
-debug-test: debug ## Run the tests of the compiled modules on the debug build, with freed memory overwritten
+debug-test: compile ## Run the tests of the compiled modules on the debug build, with freed memory overwritten
+	@mkdir -p build/kept && cp -p engine/_fast/*.so build/kept
+	@$(MAKE) --no-print-directory debug
 	PYTHONMALLOC=debug $(PYTEST) tests/_fast $(ARGS)
-	@$(MAKE) --no-print-directory compile
+	@cp -p build/kept/*.so engine/_fast && rm -f build/.debug && touch build/.release
 
 install-test: compile ## Install the package into a fresh venv and run the first steps with it
 	rm -rf build/venv && $(PYTHON) -m venv build/venv && build/venv/bin/python -m pip install -q .
@@ -94,7 +96,7 @@ compile: $(VENV)/.installed build/.release ## Compile engine/_fast in place
 debug: $(VENV)/.installed build/.debug ## Compile with assertions and bounds checks
 
 annotate: $(VENV)/.installed ## Write build/release/engine/_fast/*.html: which lines still touch Python
-	ENGINE_ANNOTATE=1 $(BIN)/python setup.py -q build_ext --inplace --force --parallel 2
+	ENGINE_ANNOTATE=1 $(BIN)/python setup.py -q build_ext --inplace --force
 
 clean: ## Remove everything that was built or installed here
 	rm -rf $(VENV) build dist *.egg-info tests/clients/node_modules benchmarks/peers/soketi/node_modules
@@ -120,7 +122,7 @@ $(VENV)/.installed: pyproject.toml setup.py
 
 # Objects of the two builds share their names: the stamp of one removes the stamp of the other and forces a build.
 build/.release build/.debug: build/.%: $(FAST) setup.py
-	ENGINE_DEBUG=$(if $(filter debug,$*),1,0) $(BIN)/python setup.py -q build_ext --inplace --force --parallel 2
+	ENGINE_DEBUG=$(if $(filter debug,$*),1,0) $(BIN)/python setup.py -q build_ext --inplace --force
 	rm -f build/.release build/.debug && touch $@
 
 # The official clients run where Node is; without it their tests are skipped, and say so.

@@ -9,6 +9,8 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+# Compilers are slow, and each module has its own.
+processors = os.cpu_count() or 1
 debug = os.environ.get("ENGINE_DEBUG") == "1"
 directives = {
     "language_level": 3,
@@ -30,8 +32,10 @@ extensions = [
 ]
 
 setup(
+    options={"build_ext": {"parallel": processors}},
     ext_modules=cythonize(
         extensions,
+        nthreads=processors,
         compiler_directives=directives,
         annotate=os.environ.get("ENGINE_ANNOTATE") == "1",
         build_dir="build/debug" if debug else "build/release",
