@@ -39,5 +39,5 @@ setup(
         compiler_directives=directives,
         annotate=os.environ.get("ENGINE_ANNOTATE") == "1",
         build_dir="build/debug" if debug else "build/release",
-    )
+    ),
 )
