@@ -27,6 +27,7 @@ from botocore.exceptions import (
 )
 
 from engine.errors import EngineError
+from engine.tasks import within
 
 #: Connections of one client; more than whoever calls ever uses at one time, so that no call waits for another's.
 MAX_CONNECTIONS = 10_000
@@ -117,7 +118,7 @@ class Aws:
         :param stream: member of the answer that is to be read to its end.
         """
         try:
-            async with asyncio.timeout(timeout_s):
+            async with within(timeout_s):
                 client = await self._client(place)
                 answer: dict[str, Any] = await getattr(client, operation)(**parameters)
                 if stream is not None and stream in answer:

@@ -61,6 +61,46 @@ async def cancel(task: asyncio.Task[None] | None, timeout_s: float = 1.0) -> Non
         await asyncio.wait([task], timeout=min(left_s, CANCEL_AGAIN_S))
 
 
+class within:
+    """`asyncio.timeout`, but its end cannot be overheard: TimeoutError after `timeout_s`, or soon after.
+
+    Before Python 3.12 `asyncio.wait_for` swallows a cancellation that arrives as its work is done, and redis-py sends
+    every command through it. One that waits for a reply then waits without an end, and a loop of commands goes on for
+    ever. So the block is cancelled again and again until it is left.
+    """
+
+    __slots__ = ("_before", "_cancels", "_task", "_timeout_s", "_timer")
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = max(0.0, timeout_s)
+        self._cancels = 0
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("there is no task whose work could be ended")
+        self._task = task
+        self._before = task.cancelling()
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._cancel)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: types.TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if not self._cancels:
+            return
+        for _cancel in range(self._cancels):
+            self._task.uncancel()
+        # Somebody else's cancellation goes on.
+        if kind is asyncio.CancelledError and self._task.cancelling() <= self._before:
+            raise TimeoutError from error
+
+    def _cancel(self) -> None:
+        self._task.cancel()
+        self._cancels += 1
+        self._timer = asyncio.get_running_loop().call_later(CANCEL_AGAIN_S, self._cancel)
+
+
 async def _finish(work: Coroutine[Any, Any, None], waits_for: Any) -> None:
     await _go_on(work, waits_for)
 

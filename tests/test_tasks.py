@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.tasks import FATAL, cancel, serve, serve_eagerly, spawn
+from engine.tasks import FATAL, cancel, serve, serve_eagerly, spawn, within
 
 
 def test_a_task_that_dies_is_reported_as_fatal() -> None:
@@ -89,6 +89,67 @@ async def test_a_task_that_will_not_end_is_not_waited_for_longer_than_asked() ->
     assert not task.done()
     ended.set()
     await asyncio.wait([task])
+
+
+async def test_a_time_limit_ends_what_overhears_it() -> None:
+    overheard = 0
+
+    async def command() -> None:
+        nonlocal overheard
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            overheard += 1
+            if overheard > 2:
+                raise
+
+    with pytest.raises(TimeoutError):
+        async with within(0.01):
+            while True:
+                await command()
+    assert overheard == 3
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_time_limit_leaves_what_ends_in_time_alone() -> None:
+    async with within(3600):
+        await asyncio.sleep(0)
+    with pytest.raises(ZeroDivisionError):
+        async with within(3600):
+            raise ZeroDivisionError
+    with pytest.raises(TimeoutError):
+        async with within(-1):
+            await asyncio.sleep(3600)
+
+
+async def test_a_cancellation_from_outside_is_no_end_of_time() -> None:
+    heard: list[str] = []
+
+    async def wait() -> None:
+        try:
+            async with within(0.001):
+                try:
+                    await asyncio.sleep(3600)
+                finally:
+                    await asyncio.wait([other])
+        except TimeoutError:
+            heard.append("time-out")
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+
+    async def cancel_it() -> None:
+        while not task.cancelling():
+            await asyncio.sleep(0)
+        task.cancel()
+
+    other = spawn(cancel_it(), "other")
+    task = spawn(wait(), "wait")
+    await asyncio.wait([task])
+    assert heard == ["cancelled"]
+    assert task.cancelled()
 
 
 def test_eager_work_is_done_at_once_or_goes_on_as_a_task() -> None:

@@ -20,7 +20,7 @@ from engine.apps.registry import Changes
 from engine.config.root import Config
 from engine.errors import SourceUnavailable
 from engine.interfaces import AppSource
-from engine.tasks import cancel, spawn
+from engine.tasks import cancel, spawn, within
 
 #: How long the start waits for the first read: a database that is started with the engine may need a while.
 START_TIMEOUT_S = 20.0
@@ -118,7 +118,7 @@ class AppPoll:
 
     async def _pause(self, timeout_s: float) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
+            async with within(timeout_s):
                 await self._wake.wait()
         self._wake.clear()
 
@@ -133,7 +133,7 @@ class AppPoll:
 
     async def _entries_now(self) -> list[dict[str, Any]]:
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
+            async with within(READ_TIMEOUT_S):
                 return await self._source.read()
         except SourceUnavailable:
             raise

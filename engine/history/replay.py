@@ -17,6 +17,7 @@ from engine.interfaces import HistoryStore, Replayed, ReplayQuery, Stream
 from engine.metrics.metrics import Metrics
 from engine.protocol import messages
 from engine.protocol.auth import ReplayRequest
+from engine.tasks import within
 
 #: Reads under way at one time, so that a crowd that comes back leaves the store to others too.
 MAX_READS = 8
@@ -87,7 +88,7 @@ class Replays:
         try:
             if asked.retention is None:
                 return self._given(channel, None, "not_kept")
-            async with asyncio.timeout(TIMEOUT_S), self._turns:
+            async with within(TIMEOUT_S), self._turns:
                 self._waiting.pop(key, None)
                 if not self._listening():
                     return self._given(channel, None, "unavailable")

@@ -5,7 +5,6 @@ Called by worker.py; the listener adds the upgrade route and serves it behind th
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -41,6 +40,7 @@ from engine.interfaces import (
 from engine.metrics.metrics import Metrics
 from engine.protocol.address import caller_address
 from engine.publisher import Publisher
+from engine.tasks import within
 
 #: Bodies up to this size are read whoever sends them.
 SMALL_BODY_BYTES = 16 * 1024
@@ -181,7 +181,7 @@ class _Shell:
                 raise self._too_large()
             if not request.can_read_body:
                 return b""
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+            async with within(BODY_TIMEOUT_S):
                 return await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise self._too_large() from None

@@ -21,7 +21,7 @@ from engine.leader.reaper import Auditor, Reaper
 from engine.leader.relay import Relay
 from engine.metrics.metrics import Metrics
 from engine.occupancy.failure_detector import MAX_STEP
-from engine.tasks import cancel, spawn
+from engine.tasks import cancel, spawn, within
 
 LOOK_EVERY_S = 1.0
 #: How soon a worker that does not lead looks again after being woken: most wakes are for the leader.
@@ -85,7 +85,7 @@ class Leader:
             await self._delivery.stop()
             return
         try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
+            async with within(STOP_TIMEOUT_S):
                 await self.relay.emit_due()
         except (StoreUnavailable, TimeoutError) as error:
             _log.warning("leaving what is due to the next leader: %s", error or "no time left")
@@ -106,7 +106,7 @@ class Leader:
 
     async def _wait(self, timeout_s: float) -> None:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with within(timeout_s):
                 await self._woken.wait()
         except TimeoutError:
             return

@@ -5,7 +5,6 @@ Called by every driver whose state changes inside Redis. Never retries by itself
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
 from engine.errors import EngineError, StoreUnavailable
+from engine.tasks import within
 
 _FOLDER = Path(__file__).parent / "lua"
 #: Faults of our own and errors that say already what they mean: no library's, and never to be waited out.
@@ -58,7 +58,7 @@ async def run(
     if script.whole and isinstance(client, RedisCluster):
         keys = [*keys, unsplit(keys[0])]
     try:
-        async with asyncio.timeout(timeout_s):
+        async with within(timeout_s):
             try:
                 return await client.evalsha(script.sha, len(keys), *keys, *args)
             except NoScriptError:
@@ -82,7 +82,7 @@ def unsplit(key: str) -> str:
 async def bounded(what: str, timeout_s: float) -> AsyncIterator[None]:
     """Plain commands with the same promise as `run`."""
     try:
-        async with asyncio.timeout(timeout_s):
+        async with within(timeout_s):
             yield
     except _OURS:
         raise

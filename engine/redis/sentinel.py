@@ -5,7 +5,6 @@ It only asks: Sentinel decides, and kills the connections to a master that it ha
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import Any
 
@@ -15,6 +14,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
 from engine.redis.tls import library_settings
+from engine.tasks import within
 
 #: For one Sentinel: the next one is asked then.
 TIMEOUT_S = 0.4
@@ -57,7 +57,7 @@ class MasterFinder:
         """Whether the Sentinels name another master now; False when they cannot say."""
         before = self._found
         with contextlib.suppress(StoreUnavailable, TimeoutError):
-            async with asyncio.timeout(TIMEOUT_S):
+            async with within(TIMEOUT_S):
                 return await self.find() != before
         self._found = before
         return False

@@ -18,7 +18,7 @@ from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
 from engine.interfaces import Job
 from engine.metrics.metrics import Metrics
-from engine.tasks import cancel, spawn
+from engine.tasks import cancel, spawn, within
 from engine.webhooks.event import WebhookEvent
 from engine.webhooks.filter import wants
 from engine.webhooks.job import make_job
@@ -91,7 +91,7 @@ class Batcher:
         for key in list(self._windows):
             self._close(key)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with within(timeout_s):
                 await self._none.wait()
         except TimeoutError:
             return False

@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection
 
+from engine.tasks import within
+
 #: What something unknown is waited for, when another worker may have heard of it first.
 CATCH_UP_S = 1.0
 #: It is waited for again only so much later: a read of the database costs others nothing, a wait for the supervisor
@@ -36,7 +38,7 @@ class CatchUp:
         if all(self._unknown.get(name, 0.0) > loop.time() for name in names):
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CATCH_UP_S):
+            async with within(CATCH_UP_S):
                 await (self._replaced.wait() if self._refresh is None else self._refresh())
         if len(self._unknown) + len(names) > MAX_UNKNOWN:
             self._unknown.clear()

@@ -13,6 +13,7 @@ from engine.errors import StoreUnavailable
 from engine.interfaces import OccupancyStore, WebhookQueue
 from engine.leader.leader import Leader
 from engine.occupancy.reporter import Reporter
+from engine.tasks import within
 from engine.webhooks.batcher import Batcher
 
 LOOK_EVERY_S = 0.05
@@ -57,7 +58,7 @@ class WebhookDrain:
 
     async def _within(self, timeout_s: float, *, deliver: bool) -> None:
         try:
-            async with asyncio.timeout(max(0.0, timeout_s)):
+            async with within(timeout_s):
                 await self._reporter.settled()
                 await self._batcher.flush(timeout_s)
                 if deliver and self._leader.leading:

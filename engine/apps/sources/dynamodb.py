@@ -6,7 +6,6 @@ page by page, and asks for the whole table: the index by key that other servers 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -16,6 +15,7 @@ from engine.apps.sources.table import MAX_ROWS
 from engine.aws import Aws, AwsError, Keys, Place
 from engine.config.databases import DynamoDbConfig
 from engine.errors import SourceUnavailable
+from engine.tasks import within
 
 #: Of one page, which is decoded in one turn of the event loop.
 PAGE_ITEMS = 250
@@ -41,7 +41,7 @@ class DynamoDbSource:
         entries: list[dict[str, Any]] = []
         start: dict[str, Any] = {}
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
+            async with within(READ_TIMEOUT_S):
                 if not self._started:
                     await self._aws.start()
                     self._started = True

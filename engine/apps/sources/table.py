@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from engine.apps.sources.rows import to_entry
 from engine.config.databases import SqlConfig
 from engine.errors import SourceUnavailable
+from engine.tasks import within
 
 #: More applications than this are not read at all: memory is bounded, and half of them would be worse than none.
 MAX_ROWS = 100_000
@@ -71,7 +72,7 @@ class TableSource:
     async def _attempt(self) -> list[dict[str, Any]]:
         complete = False
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
+            async with within(READ_TIMEOUT_S):
                 if self._connection is None:
                     self._connection = await self._connect()
                 entries = []
@@ -93,7 +94,7 @@ class TableSource:
 
     async def _connect(self) -> Connection:
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with within(CONNECT_TIMEOUT_S):
                 return await self._server.connect()
         except TimeoutError as error:
             raise SourceUnavailable(f"{self._name}: cannot connect within {CONNECT_TIMEOUT_S:g} s") from error

@@ -19,7 +19,7 @@ from engine.errors import StoreUnavailable
 from engine.redis.scripts import Script
 from engine.redis.sentinel import MasterFinder
 from engine.redis.tls import client_context
-from engine.tasks import cancel, spawn
+from engine.tasks import cancel, spawn, within
 
 #: A connection on which nothing arrived for this long, though a PING was sent every second, is given up. Together
 #: with the ping's period this keeps the promise to notice a lost Redis within 3 s.
@@ -172,7 +172,7 @@ class RedisLink(asyncio.Protocol):
         self._ready = self._loop.create_future()
         self._lost = asyncio.Event()
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with within(CONNECT_TIMEOUT_S):
                 if options.path:
                     await self._loop.create_unix_connection(lambda: self, options.path)
                 else:

@@ -19,7 +19,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
 from engine.redis.tls import library_settings
-from engine.tasks import cancel, spawn
+from engine.tasks import cancel, spawn, within
 
 #: Without any doubt.
 REFRESH_EVERY_S = 5.0
@@ -131,7 +131,7 @@ class Topology:
             **library_settings(options),
         )
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with within(TIMEOUT_S):
                 # As two words redis-py has no reading of its own for it.
                 slots = await client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
                 info = await client.execute_command("CLUSTER", "INFO")  # type: ignore[no-untyped-call]

@@ -16,6 +16,7 @@ from engine.app import App, Endpoint
 from engine.errors import DeliveryError, StoreUnavailable
 from engine.interfaces import AppManager, Job, WebhookQueue, WebhookSender
 from engine.metrics.metrics import Metrics
+from engine.tasks import within
 from engine.webhooks.job import lane_of
 
 #: An attempt may take so much longer than the endpoint's own time-out before its sender is given up as stuck.
@@ -134,7 +135,7 @@ class Attempts:
 async def _send(app: App, endpoint: Endpoint, sender: WebhookSender, job: Job) -> str | None:
     """Why it failed; None when it did not."""
     try:
-        async with asyncio.timeout(endpoint.timeout_s + SLACK_S):
+        async with within(endpoint.timeout_s + SLACK_S):
             await sender.send(app, endpoint, job)
     except DeliveryError as error:
         return str(error)

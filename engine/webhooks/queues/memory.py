@@ -18,6 +18,7 @@ from engine.errors import StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
 from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
+from engine.tasks import within
 from engine.webhooks.job import lane_of
 from engine.webhooks.room import LIMITS, LOG_EVERY_S, OVERHEAD_BYTES, Limits, Room, no_room
 
@@ -134,7 +135,7 @@ class MemoryQueue:
 
     async def wait(self, timeout_s: float) -> None:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with within(timeout_s):
                 await self._arrived.wait()
         except TimeoutError:
             return

@@ -162,12 +162,24 @@ def test_what_aws_refuses_is_told_in_one_line_and_tried_once(standin: FailingLam
     assert all("Signature=" in headers["authorization"] for _, headers, _ in standin.requests)
 
 
-def test_faults_on_the_way(receiver: WebhookReceiver) -> None:
+async def test_faults_on_the_way(receiver: WebhookReceiver) -> None:
     path = "/2015-03-31/functions/handler/invocations"
     receiver.answer("drop", "hang", path=path)
-    assert reason(endpoint(receiver.url), a_job()) == "the connection to lambda's endpoint_url was lost"
-    assert reason(endpoint(receiver.url, timeout_s=1), a_job()) == "no answer within 1 s"
-    assert reason(endpoint("http://127.0.0.1:9"), a_job()) == "cannot connect to lambda's endpoint_url"
+    sender = LambdaSender()
+    await sender.start()
+    try:
+        for url, timeout_s, told in (
+            # The first one makes the client of that place, which takes a second where much else is going on.
+            (receiver.url, 60.0, "the connection to lambda's endpoint_url was lost"),
+            (receiver.url, 1.0, "no answer within 1 s"),
+            ("http://127.0.0.1:9", 60.0, "cannot connect to lambda's endpoint_url"),
+        ):
+            target = endpoint(url, timeout_s=timeout_s)
+            with pytest.raises(DeliveryError) as failed:
+                await sender.send(make_app(target), target, a_job())
+            assert str(failed.value) == told
+    finally:
+        await sender.stop()
     assert len(receiver.requests) == 2
 
 

@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from engine.errors import StoreUnavailable
 from engine.interfaces import Job
 from engine.redis.scripts import bounded
+from engine.tasks import within
 from engine.webhooks.job import encode
 
 MAX_WAIT_S = 1.0
@@ -119,7 +120,7 @@ class MemoryOutbox:
 
     async def wait(self, timeout_s: float) -> None:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with within(timeout_s):
                 await self._some.wait()
         except TimeoutError:
             return

@@ -19,7 +19,7 @@ from engine.config.backends import QueueSqs
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
 from engine.metrics.metrics import Metrics
-from engine.tasks import cancel, spawn
+from engine.tasks import cancel, spawn, within
 from engine.webhooks.job import MalformedJob, decode
 from engine.webhooks.queues.sqs.client import Incoming, Sqs
 from engine.webhooks.queues.sqs.dead_letters import DeadLetters
@@ -76,7 +76,7 @@ class SqsQueue:
         await self._forget()
         if self._outbox is not None and self._outbox.redis_list is None:
             try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
+                async with within(STOP_TIMEOUT_S):
                     while await self._relay():
                         pass
             except (StoreUnavailable, TimeoutError) as error:
