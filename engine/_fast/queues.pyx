@@ -1,7 +1,7 @@
 """What of a loop turn's work waits for its end, and what for the next turn.
 
 Connections that have something to write are flushed at the end of the turn; those that have sent more than their share
-of it wait for the next one. Knows neither bytes nor sockets: whoever waits keeps its own.
+of it wait for the next one. Knows neither bytes nor sockets: each connection keeps its own.
 """
 
 cimport cython
@@ -90,19 +90,14 @@ cdef class FlushQueue:
         """Write what is due to every touched connection; yields to the loop when that takes long."""
         cdef long long deadline = monotonic_ns() + FLUSH_BUDGET_NS
         cdef Py_ssize_t i, rest
-        cdef Queued connection
-        while self._done < self._count:
-            connection = <Queued>self._dirty[self._done]
-            # The list's reference is given up here, once, whatever comes of it.
-            self._done += 1
-            Py_DECREF(connection)
-            connection._dirty = False
+        cdef PyObject* one = NULL
+        while True:
             try:
-                connection.flush()
-            except Exception:
-                _fail(connection)
-            if self._done % FLUSH_CHECK == 0 and self._done < self._count and monotonic_ns() > deadline:
+                self._flush_until(deadline, &one)
                 break
+            except Exception:
+                _fail(<Queued>one)
+                Py_DECREF(<object>one)
         rest = self._count - self._done
         for i in range(rest):
             self._dirty[i] = self._dirty[self._done + i]
@@ -110,6 +105,18 @@ cdef class FlushQueue:
         self._scheduled = rest > 0
         if rest:
             self._call_soon(self._flush_callback)
+
+    cdef int _flush_until(self, long long deadline, PyObject** one) except -1:
+        """Flush the rest of the list, or most of it. :param one: the connection that raised; its reference is owned."""
+        while self._done < self._count:
+            one[0] = self._dirty[self._done]
+            self._done += 1
+            (<Queued>one[0])._dirty = False
+            (<Queued>one[0]).flush()
+            Py_DECREF(<object>one[0])
+            if self._done % FLUSH_CHECK == 0 and self._done < self._count and monotonic_ns() > deadline:
+                break
+        return 0
 
 
 @cython.final
