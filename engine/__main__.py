@@ -22,7 +22,7 @@ DEFAULT_CONFIGS = tuple(Path(f"config.{ending}") for ending in ("json", "toml", 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status. A configuration that cannot be used is told in plain lines."""
+    """Run one command; returns the exit status. What is wrong with a configuration is printed in plain lines."""
     args = _parser().parse_args(argv)
     try:
         return int(args.run(args))
@@ -82,14 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=_convert)
     convert.add_argument("file", metavar="FILE", type=Path)
     convert.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to (default: standard output)")
-    _command(commands, "restart", _tell, "replace the running engine by what is installed now, in place", url=False)
-    rebalance = _command(commands, "rebalance", _tell, "send some of its clients to other nodes", url=False)
+    _command(
+        commands, "restart", _run_command, "replace the running engine by what is installed now, in place", url=False
+    )
+    rebalance = _command(commands, "rebalance", _run_command, "send some of its clients to other nodes", url=False)
     rebalance.add_argument("--percent", metavar="N", type=_percent, required=True, help="so many of its clients")
     return parser
 
 
 class _Version(argparse.Action):
-    """Asked for only when somebody wants to know: looking it up takes a while."""
+    """Looked up only for `--version`: it takes a while."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib import metadata
@@ -205,11 +207,11 @@ def _test(args: argparse.Namespace) -> int:
     return try_out(config, choose_app(apps, args.app))
 
 
-def _tell(args: argparse.Namespace) -> int:
-    from engine.cli.running import tell
+def _run_command(args: argparse.Namespace) -> int:
+    from engine.cli.running import send_command
 
     words = [args.command, *([str(args.percent)] if args.command == "rebalance" else [])]
-    return tell(_load(args).config, words)
+    return send_command(_load(args).config, words)
 
 
 def _licenses(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Clients of one AWS service: made when first used, and every failure of a call told in one line.
+"""Clients of one AWS service: made when first used, and every failure of a call in one line.
 
 Called by the Lambda sender, the SQS queue and the source of applications in DynamoDB. It imports aiobotocore, an
 optional dependency, so it must itself be imported only where the configuration asks for AWS.
@@ -29,7 +29,7 @@ from botocore.exceptions import (
 from engine.errors import EngineError
 from engine.tasks import within
 
-#: Connections of one client; more than whoever calls ever uses at one time, so that no call waits for another's.
+#: Connections of one client; more than its callers ever use at one time, so that no call waits for another's.
 MAX_CONNECTIONS = 10_000
 CONNECT_TIMEOUT_S = 5.0
 #: Longer than any call may take: callers bound the whole of it.
@@ -149,7 +149,7 @@ class Aws:
                     connect_timeout=CONNECT_TIMEOUT_S,
                     read_timeout=READ_TIMEOUT_S,
                     max_pool_connections=MAX_CONNECTIONS,
-                    # Whoever calls knows what may be repeated, and when.
+                    # The caller knows what may be repeated, and when.
                     retries={"total_max_attempts": 1},
                     connector_args=dict(self._connector),
                 )
@@ -171,10 +171,10 @@ class Aws:
 
 
 def _refused(error: ClientError) -> AwsError:
-    told = error.response.get("Error", {})
-    code = str(told.get("Code") or "refused")
+    said = error.response.get("Error", {})
+    code = str(said.get("Code") or "refused")
     # Further lines of a refused signature show the request with its session token.
-    message = str(told.get("Message") or "").partition("\n")[0][:MAX_MESSAGE_LENGTH]
+    message = str(said.get("Message") or "").partition("\n")[0][:MAX_MESSAGE_LENGTH]
     return AwsError(f"{code}: {message}" if message else code, code)
 
 

@@ -1,6 +1,6 @@
 """What a supervisor and its worker say to each other, over a SOCK_SEQPACKET pair: each message is one datagram.
 
-A worker tells how it is, as a small JSON object. The supervisor sends orders, as another, and what the worker is to be
+A worker reports its state as a small JSON object. The supervisor sends orders, as another, and what the worker is to be
 from now on: a number and a length, beside which travels a sealed file in memory, so that no size is too large and no
 message is ever torn.
 """
@@ -75,7 +75,7 @@ class Beat:
     :param ready: its parts have started. :param incarnation: its name in the cluster.
     :param spec: number of the newest that it is. :param phase: the last that it has come to the end of.
     :param trouble: why `/ready` says no; empty when it says yes.
-    :param asked: somebody else than the supervisor asked it to end.
+    :param asked: another process than the supervisor asked it to end.
     """
 
     ready: bool
@@ -110,7 +110,7 @@ _TYPES: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": 
 
 
 def send_beat(control: socket.socket, beat: Beat) -> None:
-    """Says nothing when the supervisor is gone or does not listen; the next one tells as much."""
+    """Says nothing when the supervisor is gone or does not listen; the next one says as much."""
     with contextlib.suppress(OSError):
         control.send(json.dumps(asdict(beat)).encode())
 
@@ -134,7 +134,7 @@ def send_order(control: socket.socket, order: Order) -> bool:
 
 
 def seal(spec: WorkerSpec) -> int:
-    """A descriptor of the spec as a file in memory; whoever gets it reads it with `unseal`."""
+    """A descriptor of the spec as a file in memory; its receiver reads it with `unseal`."""
     fd = os.memfd_create("engine-spec", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     try:
         with open(fd, "wb", closefd=False) as file:

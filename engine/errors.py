@@ -2,8 +2,8 @@
 
 EngineError
 ├── ConfigError         the start is refused; one readable line
-├── PusherError         told to a WebSocket client as pusher:error (docs/protocol.md 1.5)
-├── ApiError            told to an HTTP API caller as JSON
+├── PusherError         sent to a WebSocket client as pusher:error (docs/protocol.md 1.5)
+├── ApiError            sent to an HTTP API caller as JSON
 ├── StoreUnavailable    shared state (Redis) cannot be reached now; callers go on with what is local
 ├── SourceUnavailable   the database that holds the applications cannot be read now; the copy goes on serving
 ├── IncarnationGone     this worker's incarnation was purged; it must take a new one and announce all
@@ -79,7 +79,7 @@ class CloseCode(IntEnum):
 
 
 class Refused(EngineError):
-    """An error for somebody outside.
+    """An error for a client or a back end.
 
     :ivar remedy: what the operator can do about it; for the log alone.
     """
@@ -115,7 +115,7 @@ class PusherError(Refused):
 
 
 class SubscriptionError(PusherError):
-    """A refused subscription, told as pusher:subscription_error (N-15); the connection stays open.
+    """A refused subscription, sent as pusher:subscription_error (N-15); the connection stays open.
 
     :param kind: ``AuthError``, ``LimitReached`` or ``ServerError``.
     :param status: the number in the frame's ``status`` member.

@@ -258,8 +258,8 @@ cdef class Connection(Subscriber):
         self.put(<PyObject*>frame)
 
     cpdef close(self, int code, str reason):
-        """Send what is queued and a close frame. The socket ends when the client answers, or when whoever is told that
-        the connection is leaving ends it."""
+        """Send what is queued and a close frame. The socket ends when the client answers, or when the handler,
+        which hears that the connection is leaving, ends it."""
         self._end(code, reason, close_frame(code, reason))
 
     cdef int fail(self) except -1:

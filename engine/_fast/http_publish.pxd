@@ -7,7 +7,7 @@ from engine._fast.plain_publish cimport PlainPublisher
 from engine._fast.queues cimport Queued, ReadQueue
 from engine._fast.unread cimport Unread
 
-# What unread bytes begin with: too little to tell, a whole request of ours, or somebody else's.
+# What unread bytes begin with: too little to know, a whole publish, or anything else.
 cdef enum Verdict:
     WAIT
     READY

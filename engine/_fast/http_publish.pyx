@@ -196,7 +196,7 @@ cdef class PublishProtocol(Queued):
         elif self._begun:
             if self._in_body and now - self._begun >= BODY_TIMEOUT_S:
                 if self._skip:
-                    self.abort()  # a stranger, who is told nothing before the end of what he said he would send
+                    self.abort()  # a stranger, who is answered nothing before the end of the body that he announced
                 else:
                     self._write(self._server._late())
                     self.close()

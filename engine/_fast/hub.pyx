@@ -1,7 +1,7 @@
 """Every connection and channel of this worker, and who is in which.
 
 Subscribing and leaving are O(1); a broadcast is one C loop over a channel's entries. Rules (who may subscribe,
-what is told) live in ws/; other workers are reached by the adapter, which calls `Channel.broadcast` here.
+who is notified) live in ws/; other workers are reached by the adapter, which calls `Channel.broadcast` here.
 """
 
 cimport cython
@@ -87,7 +87,7 @@ cdef class Channel:
     cpdef Py_ssize_t broadcast(self, bytes frame, Connection excluded=None, uint64_t version=0) except -1:
         """Queue a finished frame for every subscriber but one.
 
-        :param version: of the membership change that the frame tells (0: an ordinary event); subscribers whose
+        :param version: of the membership change in the frame (0: an ordinary event); subscribers whose
             roster already has it are passed over.
         :return: how many subscribers there were.
         """
@@ -107,9 +107,9 @@ cdef class Channel:
     cpdef Py_ssize_t deliver_kept(
         self, bytes frame, Connection excluded, uint32_t stream, uint64_t serial
     ) except -1:
-        """Broadcast an event that the channel's history keeps, to those who were not given it as replayed.
+        """Broadcast an event that the channel's history keeps, to subscribers that did not get it by a replay.
 
-        :param stream: tells streams of the channel apart; :param serial: grows by one with each event of a stream.
+        :param stream: distinguishes streams of the channel; :param serial: grows by one with each event of a stream.
         """
         cdef list pending = self._pending
         cdef Py_ssize_t count
@@ -130,7 +130,7 @@ cdef class Channel:
     cdef Py_ssize_t _broadcast_behind(
         self, bytes frame, Connection excluded, uint32_t stream, uint64_t serial
     ) except -1:
-        """Pass over whoever is ahead of this event; who is not ahead any more is forgotten."""
+        """Pass over connections that are ahead of this event; forget those that are not ahead any more."""
         cdef dict ahead = {
             connection: mark for connection, mark in self._ahead.items() if mark[0] == stream and mark[1] >= serial
         }

@@ -1,6 +1,6 @@
 # Heads of plain publishes, read by llhttp's C interface.
 
-# A piece of somebody else's bytes.
+# A piece of bytes that the caller owns.
 cdef struct Span:
     const char* at
     Py_ssize_t size

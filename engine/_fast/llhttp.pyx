@@ -149,7 +149,7 @@ def available() -> bool:
 
 
 cdef bint _reads() noexcept:
-    """Whether the callbacks are where they are thought to be: each must be told what is its own."""
+    """Whether the callbacks are where they are thought to be: each must be called for what is its own."""
     cdef Head head
     cdef const char* sample = b"POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n"
     cdef const char* closing = b"POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"

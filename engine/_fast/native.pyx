@@ -1,4 +1,4 @@
-"""Finds libraries that Python's extension modules have loaded. Used at import only; whoever calls tests what it got."""
+"""Finds libraries that Python's extension modules have loaded. Used at import only; the caller tests what it got."""
 
 import importlib
 

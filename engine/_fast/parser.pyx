@@ -149,10 +149,10 @@ cdef class Parser(WSListener):
 
 
 cdef class Parsers:
-    """Lends parsers; one is enough unless somebody is in the middle of a frame.
+    """Lends parsers; one is enough unless a connection is in the middle of a frame.
 
     :param max_frame_bytes: longer frames are answered with close code 1009.
-    :param faults: as picows' logger; is told of every frame that breaks RFC 6455.
+    :param faults: as picows' logger; gets a line for every frame that breaks RFC 6455.
     """
 
     def __init__(self, size_t max_frame_bytes, faults):

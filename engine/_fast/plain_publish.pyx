@@ -41,7 +41,7 @@ cdef class PlainApp:
         self.prefix = f"{app.id}/".encode()
         self.signer, self.previous = app.signer, app.previous_signer
         self.traffic, self.durations = traffic, durations
-        # The answer to a limited application tells what is left.
+        # The answer to a limited application shows what is left.
         self.usable = app.enabled and app.max_backend_events_per_second == 0
         self.max_name, self.max_channels = app.max_event_name_length, app.max_event_channels
         # Of an application that keeps the events of some channels, each name needs a closer look.

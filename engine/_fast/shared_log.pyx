@@ -3,7 +3,7 @@
 No worker can hold up another, wherever it is stopped or killed: a message is written into its writer's own arena first,
 and becomes visible by one compare-and-swap of the next place in the log. Places are filled one after the other, so
 there is one order for all readers. Nothing waits for a reader and nothing grows: one that falls too far behind
-passes over what it missed and is told how much that was.
+passes over what it missed and is given the number.
 
     control    the number of the next place; for each worker whether it sleeps, and the end of its arena
     interest   for each hash of a topic a bit for each worker: whom a message wakes
@@ -81,7 +81,7 @@ cdef class SharedLog:
     cdef uint64_t _mask, _arena
     cdef int _me, _workers, _lap_shift
     cdef uint64_t _position           # number of the next place to read
-    cdef uint64_t _told_all_at, _since_told_all
+    cdef uint64_t _announced_all_at, _since_announced_all
     cdef readonly uint64_t missed
 
     def __init__(self, int memory_fd, list wakers not None, int me, Py_ssize_t places, Py_ssize_t arena_bytes):
@@ -109,7 +109,7 @@ cdef class SharedLog:
         for i in range(TOPICS):
             log_and(&self._interest[i], ~(<uint64_t>1 << self._me))
         log_store(&self._desks[self._me].asleep, 0)
-        self._told_all_at = self._desks[self._me].end
+        self._announced_all_at = self._desks[self._me].end
         self._position = log_load(self._next_place)
 
     def want(self, bytes topic not None):
@@ -136,7 +136,7 @@ cdef class SharedLog:
             return False
         if at % self._arena + size > self._arena:
             at += self._arena - at % self._arena
-        # First of all: whoever still reads what is overwritten now will see that the end has moved.
+        # First of all: a reader of what is overwritten now will see that the end has moved.
         log_store(&desk.end, at + size)
         log_fence()
         out = self._arenas + <uint64_t>self._me * self._arena + at % self._arena
@@ -187,7 +187,7 @@ cdef class SharedLog:
         return log_load(self._next_place)
 
     cdef void _show(self, uint64_t at) noexcept:
-        """Fill the next place, whoever else tries the same. A place that is filled and not yet counted is counted for
+        """Fill the next place, even while other workers try the same. A place that is filled and not yet counted is counted for
         its writer, who may have been stopped."""
         cdef uint64_t number, lap, found
         cdef uint64_t value = <uint64_t>self._me << 42 | (at >> 3 & ((<uint64_t>1 << 42) - 1))
@@ -204,12 +204,12 @@ cdef class SharedLog:
                 return
 
     cdef void _wake(self, uint64_t who, uint64_t end):
-        """Wake those who want it; now and then everybody, so that those who want nothing do not fall behind."""
+        """Wake the workers that want it; now and then all, so that those that want nothing do not fall behind."""
         cdef int i
         cdef uint64_t one = 1
-        self._since_told_all += 1
-        if end - self._told_all_at > self._arena // 8 or self._since_told_all * self._workers > self._mask // 8:
-            self._told_all_at, self._since_told_all = end, 0
+        self._since_announced_all += 1
+        if end - self._announced_all_at > self._arena // 8 or self._since_announced_all * self._workers > self._mask // 8:
+            self._announced_all_at, self._since_announced_all = end, 0
             who = ~<uint64_t>0
         for i in range(self._workers):
             if i != self._me and who >> i & 1 and log_load(&self._desks[i].asleep) and log_swap(

@@ -108,7 +108,7 @@ class RedisAdapter:
                 await future
             except StoreUnavailable as error:
                 self._metrics.failed.add(1, message.app_id)
-                # What has to be kept is not told to some and forgotten: its sender hears of it and sends it again.
+                # What has to be kept must not reach some and be forgotten: the sender gets the failure and repeats it.
                 if self._fallback and message.retention is None:
                     self._deliver_here(message)
                 else:

@@ -1,7 +1,7 @@
 """The adapter between workers on a Redis Cluster: each channel's events travel over the shard of its topic's slot.
 
-What the occupancy scripts tell travels over the one shard where occupancy is, under a topic of its own, which is
-subscribed to only for channels of which something is told. Everything else is as with one server (`redis.py`).
+What the occupancy scripts announce travels over the one shard where occupancy is, under a topic of its own, which is
+subscribed to only for channels of which something is announced. Everything else is as with one server (`redis.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.redis.pubsub.topology import Topology
 
 
 class RedisClusterAdapter(RedisAdapter):
-    """:param announced: whether workers are told of the totals of a channel, given by app id and name."""
+    """:param announced: whether the totals of a channel, given by app id and name, are announced to workers."""
 
     _publish_word = "SPUBLISH"
 
@@ -36,11 +36,11 @@ class RedisClusterAdapter(RedisAdapter):
         key_prefix: str,
         announced: Callable[[str, str], bool],
     ) -> None:
-        self._topology = Topology(options, self._follow)
+        self._topology = Topology(options, self._on_slots_moved)
         super().__init__(hub, options, topic_prefix, fallback_to_local, events, metrics, key_prefix)
         self._announced = announced
-        self._told_prefix = options.beside_occupancy(topic_prefix).encode()
-        self._wake_topic = self._told_prefix + b"wake"
+        self._announced_prefix = options.beside_occupancy(topic_prefix).encode()
+        self._wake_topic = self._announced_prefix + b"wake"
 
     async def start(self) -> None:
         await self._topology.start()
@@ -66,21 +66,21 @@ class RedisClusterAdapter(RedisAdapter):
             self._subscriber.subscribe(topic, on_done)
 
     def unsubscribe(self, app_id: str, channel: str) -> None:
-        # Whatever it was subscribed to: what is told of a channel may have changed since.
-        for prefix in (self._prefix, self._told_prefix):
+        # Whatever it was subscribed to: what is announced of a channel may have changed since.
+        for prefix in (self._prefix, self._announced_prefix):
             topic = prefix + f"{app_id}/{channel}".encode()
             if self._channels.pop(topic, None) is not None:
                 self._subscriber.unsubscribe(topic)
 
     def _topics(self, app_id: str, channel: str) -> list[bytes]:
-        told = self._told_prefix + f"{app_id}/{channel}".encode()
+        announced = self._announced_prefix + f"{app_id}/{channel}".encode()
         if channel.startswith(WATCH_PREFIX):
-            return [told]
+            return [announced]
         topic = self._topic(app_id, channel)
         if is_server_owned(channel):
             return [topic]
-        tells = channel_kind(channel).is_presence or self._announced(app_id, channel)
-        return [topic, told] if tells else [topic]
+        has_announcements = channel_kind(channel).is_presence or self._announced(app_id, channel)
+        return [topic, announced] if has_announcements else [topic]
 
     def _links(self, options: RedisOptions) -> tuple[ShardPublisher, ShardSubscriber]:
         return (
@@ -88,8 +88,8 @@ class RedisClusterAdapter(RedisAdapter):
             ShardSubscriber(options, self._topology, self._on_message, self._changed),
         )
 
-    def _follow(self, moved: frozenset[int]) -> None:
+    def _on_slots_moved(self, moved: frozenset[int]) -> None:
         assert isinstance(self._publisher, ShardPublisher) and isinstance(self._subscriber, ShardSubscriber)
         # Subscribers first: what is published is held until they have followed.
-        self._subscriber.follow(moved)
-        self._publisher.follow(moved)
+        self._subscriber.on_slots_moved(moved)
+        self._publisher.on_slots_moved(moved)

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class SharedMemoryAdapter(RedisAdapter):
-    """interfaces.Adapter over a shared log for events and terminations, and Redis for what its scripts tell.
+    """interfaces.Adapter over a shared log for events and terminations, and Redis for what its scripts announce.
 
     An event that is too long for the log, as one may be whose application was allowed longer ones after the start, goes
     through Redis; its place among the others is then not the same for all. So does what is kept: there the order is

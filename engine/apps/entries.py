@@ -79,7 +79,7 @@ class Entries:
             return "\n".join(line.removeprefix(".") for line in str(error).splitlines()[:MAX_LINES])
 
     def _with_distinct_keys(self, refused: dict[str, str]) -> dict[str, App]:
-        """What serves: a bad entry's last good state, and of several with one key whoever has it already, else the
+        """What serves: a bad entry's last good state, and of several with one key the one that has it already, else the
         smallest id, so that a new entry takes no application's key away and all workers choose the same."""
         wanted: list[App] = []
         for app_id in sorted(self._checked):

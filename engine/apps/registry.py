@@ -29,8 +29,8 @@ class Changes:
     def __str__(self) -> str:
         """Ids only: `added 7, 8; removed 3`."""
         changed = [new for _, new in self.changed]
-        told = (("added", self.added), ("changed", changed), ("removed", self.removed))
-        return "; ".join(f"{what} {_ids(apps)}" for what, apps in told if apps) or "none changed"
+        changes = (("added", self.added), ("changed", changed), ("removed", self.removed))
+        return "; ".join(f"{what} {_ids(apps)}" for what, apps in changes if apps) or "none changed"
 
 
 #: Applications named in one line of the log.

@@ -15,7 +15,7 @@ from engine.metrics.metrics import Metrics
 
 
 def known_apps(config: Config) -> Sequence[App]:
-    """Raises ConfigError when the database cannot be read; an entry that cannot be used is told in the log."""
+    """Raises ConfigError when the database cannot be read; an entry that cannot be used is logged."""
     if config.app_manager.from_file:
         return build_apps(config)
     try:

@@ -61,13 +61,13 @@ def libraries(root: str = "engine", extras: frozenset[str] = EXTRAS) -> Sequence
             continue
         found[_plain(name)] = package
         waiting += _needed(package, wanted)
-    told: list[Library] = []
+    rows: list[Library] = []
     for _, package in sorted(found.items()):
-        told.append(Library(package.name, package.version, _license(package)))
-        told += [
+        rows.append(Library(package.name, package.version, _license(package)))
+        rows += [
             Library(f"  {inner}", "", terms) for outer, inner, terms in BUNDLED if _plain(outer) == _plain(package.name)
         ]
-    return told
+    return rows
 
 
 def _needed(package: metadata.Distribution, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:

@@ -15,7 +15,7 @@ TIMEOUT_S = 600.0
 EXIT_NOT_RUNNING = 1
 
 
-def tell(config: Config, words: list[str], out: TextIO = sys.stdout) -> int:
+def send_command(config: Config, words: list[str], out: TextIO = sys.stdout) -> int:
     """Print what it answers; returns the status that it gives."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(TIMEOUT_S)

@@ -149,14 +149,14 @@ def _summarise(shown: int, count: int, limit: int) -> None:
 
 
 def _content(job: Job) -> str:
-    """What it tells, such as ``2 × member_added, channel_occupied: presence-a, presence-b``."""
+    """Its events, such as ``2 × member_added, channel_occupied: presence-a, presence-b``."""
     try:
         names = Counter(str(event["name"]) for event in orjson.loads(job.body)["events"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         names = Counter({"an unreadable body": 1})
-    told = ", ".join(name if count == 1 else f"{count} × {name}" for name, count in names.items())
+    events = ", ".join(name if count == 1 else f"{count} × {name}" for name, count in names.items())
     more = len(job.channels) - SHOWN
-    return f"{told}: {', '.join(job.channels[:SHOWN])}" + (f" and {more} more" if more > 0 else "")
+    return f"{events}: {', '.join(job.channels[:SHOWN])}" + (f" and {more} more" if more > 0 else "")
 
 
 def _endpoint(apps: Sequence[App], job: Job) -> Endpoint | None:

@@ -91,9 +91,9 @@ class AppArray(Section):
 class AppCache(Section):
     """How far a worker's copy of the database's applications may be trusted while the database cannot be read.
 
-    :param enabled: off, nobody new is let in as soon as a read has failed.
-    :param ttl: seconds since the last read after which nobody new is let in; 0 is without limit. Whoever is connected
-        stays connected.
+    :param enabled: off, no newcomer is let in as soon as a read has failed.
+    :param ttl: seconds since the last read after which no newcomer is let in; 0 is without limit. Connected clients
+        stay connected.
     """
 
     enabled: Flag = True

@@ -58,7 +58,7 @@ class Certificate:
         """Unix time in seconds until which it is valid; None where that cannot be found out.
 
         A client that trusts nothing but this certificate shakes hands with a server that shows it, in memory: Python
-        tells the dates of a peer's certificate and of no other.
+        shows the dates of a peer's certificate and of no other.
         """
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname = False

@@ -27,7 +27,7 @@ def compile_pattern(text: str) -> Any:
         return re2.compile(text, options)
     except re2.error as error:
         reason = error.args[0] if error.args else b""
-        told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
         raise ValueError(
-            f"is not a regular expression of RE2, which has no look-around and no references back: {told}"
+            f"is not a regular expression of RE2, which has no look-around and no references back: {said}"
         ) from None

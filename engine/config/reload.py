@@ -11,7 +11,7 @@ from engine.config.option_path import Path, dotted
 from engine.config.root import Config
 
 
-def followed(running: Config, new: Config) -> Config:
+def applicable(running: Config, new: Config) -> Config:
     """The running configuration with what can be changed while it serves: the applications, the server-wide values that
     apply to those that have none of their own, and the certificate."""
     webhooks = {name: getattr(new.webhooks, name) for name in ("signature_format", "request_timeout_ms", "retry")}

@@ -1,4 +1,4 @@
-"""Sections about the server's own sockets, its HTTP API and what it tells the operator.
+"""Sections about the server's own sockets, its HTTP API and what it shows the operator.
 
 Read by `root.py`; used by the listener, the edges, the supervisor, `log/setup.py` and `metrics.py`. Values only.
 """
@@ -36,7 +36,7 @@ class WebSocketConfig(Section):
 class SslConfig(Section):
     """TLS on the main port. The certificate file holds the whole chain, the leaf first (PEM).
 
-    :param trust_forwarded_proto: a proxy in front ends TLS; its X-Forwarded-Proto tells whether a client uses it.
+    :param trust_forwarded_proto: a proxy in front ends TLS; its X-Forwarded-Proto says whether a client uses it.
     """
 
     enabled: Flag = False

@@ -3,7 +3,7 @@ publishes and in their order, to keep an event and publish it in one step.
 
 The script decides an event's serial and publishes the event at that moment, so the order of a stream is the order in
 which every worker hears of it. Where workers share a log, what is kept takes this road all the same: two orders would
-have to be brought into agreement afterwards, by somebody who may die.
+have to be brought into agreement afterwards, by a process that may die.
 
 Redis is not trusted: what has another form than the scripts write counts as not there.
 """
@@ -118,8 +118,8 @@ def _bounds(retention: Retention) -> tuple[int, int, int]:
     return retention.count, retention.window_ms, retention.bytes
 
 
-def _stream(told: Sequence[bytes]) -> Stream:
-    return Stream(told[0].decode(), *map(int, told[1:]))
+def _stream(state: Sequence[bytes]) -> Stream:
+    return Stream(state[0].decode(), *map(int, state[1:]))
 
 
 def _events(found: Sequence[bytes]) -> Iterator[Kept]:

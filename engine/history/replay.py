@@ -1,4 +1,4 @@
-"""What a new subscriber is given of a channel's history, and how it is told what is missing in that.
+"""What a new subscriber is given of a channel's history, and how it is notified of what is missing in that.
 
 Called by ws/ when a subscription is confirmed and counted, and not yet live: what is published from then on is held for
 it. Those who ask the same at the same time share one read.
@@ -21,7 +21,7 @@ from engine.tasks import within
 
 #: Reads under way at one time, so that a crowd that comes back leaves the store to others too.
 MAX_READS = 8
-#: Whoever waits longer for a read is told that nothing is known.
+#: A subscriber that waits longer for a read is notified of a gap of unknown size.
 TIMEOUT_S = 5.0
 
 
@@ -72,7 +72,7 @@ class Replays:
         self._waiting: dict[tuple[str, str, Wanted], asyncio.Task[tuple[Given, int, str]]] = {}
 
     async def read(self, app_id: str, channel: str, asked: Wanted) -> Given:
-        """The channel's kept events, oldest first, behind a frame that tells a gap, if there is one."""
+        """The channel's kept events, oldest first, behind a frame that notifies of a gap, if there is one."""
         key = (app_id, channel, asked)
         task = self._waiting.get(key)
         if task is None:
@@ -109,8 +109,8 @@ class Replays:
         events = () if found is None else found.events
         frames = tuple(each.payload for each in events)
         if reason:
-            told = {"reason": reason, "replayed": len(frames)} | ({} if found is None else _position(found.stream))
-            frames = (text_frame(messages.history_gap(channel, told)), *frames)
+            data = {"reason": reason, "replayed": len(frames)} | ({} if found is None else _position(found.stream))
+            frames = (text_frame(messages.history_gap(channel, data)), *frames)
         mark = (found.stream.tag, found.stream.serial) if found is not None and found.stream.id else None
         return Given(frames, mark), len(events), reason
 
@@ -140,7 +140,7 @@ def gap(found: Replayed, asked: Wanted, retention: Retention) -> str:
 
 
 def _follows(stream: Stream, stream_id: str, serial: int) -> bool:
-    """Whether a client that knows everything up to there can be told what followed."""
+    """Whether a client that knows everything up to there can be given all that followed."""
     if not stream_id:
         return serial == 0  # nothing had ever been published then
     return stream.id == stream_id and serial <= stream.serial

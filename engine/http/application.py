@@ -42,7 +42,7 @@ from engine.protocol.address import caller_address
 from engine.publisher import Publisher
 from engine.tasks import within
 
-#: Bodies up to this size are read whoever sends them.
+#: Bodies up to this size are read even if their request is refused.
 SMALL_BODY_BYTES = 16 * 1024
 #: A caller has this long to send its whole body.
 BODY_TIMEOUT_S = 30.0
@@ -163,7 +163,7 @@ class _Shell:
             answer = self._api.refused(head_too_long(self._head_limit_bytes))
             return self._last_response(request, answer)
         size = self._limit_bytes if request.content_length is None else request.content_length
-        # A small body is read, so that the connection can be kept; one that is too large is told by `_body`.
+        # A small body is read, so that the connection can be kept; `_body` refuses one that is too large.
         if not request.can_read_body or not SMALL_BODY_BYTES < size <= self._limit_bytes:
             return None
         if self._api.limits_addresses:

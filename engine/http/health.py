@@ -12,7 +12,7 @@ from engine.machine.memory import memory
 
 #: The reason that `Health.ready` gives while the worker goes away.
 DRAINING = "draining"
-#: The part under which a worker is told what is the matter with its node.
+#: The part under which the reasons of a worker's node are kept.
 NODE = "node"
 
 
@@ -33,7 +33,7 @@ class Health:
         self._reasons.pop(part, None)
 
     def own(self) -> str:
-        """This worker's reasons, without what it was told of its node; "" when there is none."""
+        """This worker's reasons, without those of its node; "" when there is none."""
         return "; ".join(reason for part, reason in self._reasons.items() if part != NODE)
 
     def ready(self) -> tuple[bool, str]:

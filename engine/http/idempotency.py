@@ -62,7 +62,7 @@ class Idempotency:
         """The answers to the events of a batch: those of before, and for the others what `publish` gives.
 
         :param keys: of each event, "" for none. Of two with one key the first counts.
-        :param publish: it is told which events are new, and answers each of them. All or nothing.
+        :param publish: called with the events that are new, and answers each of them. All or nothing.
         Raises ApiError 503, with nothing published, while the first request with one of the keys is under way.
         """
         first = {key: index for index, key in reversed([*enumerate(keys)]) if key}

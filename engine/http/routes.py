@@ -1,6 +1,6 @@
 """The route table of the HTTP API, and the one place where an error becomes an answer.
 
-Called by whoever has read a request: `application.py` for aiohttp, the publish fast path for itself.
+Called with a request that was read: by `application.py` for aiohttp's, by the publish fast path for its own.
 """
 
 from __future__ import annotations

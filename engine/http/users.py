@@ -10,7 +10,7 @@ from engine.protocol.channel import valid_user_id
 
 
 class UserConnections:
-    """Tells all workers; answers before the connections are closed."""
+    """Announces it to all workers; answers before the connections are closed."""
 
     def __init__(self, access: Access, adapter: Adapter) -> None:
         self._access = access

@@ -62,7 +62,7 @@ class Adapter(Protocol):
     def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
         """This worker has a subscriber; `done` is called when nothing published from then on is missed.
 
-        Asked again for a channel that it has, it also sees to what is told of it by now."""
+        Asked again for a channel that it has, it subscribes to what has come to be announced of it since."""
 
     def unsubscribe(self, app_id: str, channel: str) -> None:
         """This worker's last subscriber has left."""

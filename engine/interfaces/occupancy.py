@@ -133,7 +133,7 @@ class Due:
 class MemberChange:
     """A member joined or left a presence channel, somewhere in the cluster; announced to all workers at once.
 
-    A member who is there and joins again has another `user_info` from now on, which no subscriber is told."""
+    A member who is there and joins again has another `user_info` from now on, of which no subscriber is notified."""
 
     app_id: str
     channel: str
@@ -177,7 +177,7 @@ class OccupancyStore(Protocol):
     async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
         """Apply all reports atomically, in order. Raises IncarnationGone when given up."""
 
-    async def retell(self, reports: Sequence[Report]) -> None:
+    async def emit_current(self, reports: Sequence[Report]) -> None:
         """Emit the current state of these channels (where `watched`) and members (where `members_watched`) as
         transitions, at once. Called after data loss, when nobody knows which webhooks were sent last."""
 

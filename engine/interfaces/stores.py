@@ -35,7 +35,7 @@ class IdempotencyStore(Protocol):
     """Answers to publishes that carry an idempotency key."""
 
     async def claim(self, app_id: str, key: str, claim_s: int) -> bytes | None:
-        """None: the key was free and is now the caller's, for so long. b"": somebody else's. Else: the answer kept."""
+        """None: the key was free and is now the caller's, for so long. b"": another caller's. Else: the answer kept."""
 
     async def keep(self, app_id: str, key: str, answer: bytes, ttl_s: int) -> None:
         """What `claim` gives from now on, for so long."""

@@ -80,16 +80,16 @@ class WebhookQueue(Protocol):
 
     # --- the consumer
 
-    async def attach(self, held: Sequence[Job] = ()) -> Backlog | None:
-        """Become the consumer; what a dead one had reserved returns to the front. None while another one is alive.
+    async def attach(self, in_flight: Sequence[Job] = ()) -> Backlog | None:
+        """Become the consumer; what a dead one had in flight returns to the front. None while another one is alive.
 
         Also the way back after StoreUnavailable.
 
-        :param held: jobs reserved before that; a store that lost its data gets them back from here.
+        :param in_flight: jobs taken before that; a store that lost its data gets them back from here.
         """
 
     async def detach(self) -> None:
-        """Stop consuming; what is still reserved returns to the front."""
+        """Stop consuming; what is still in flight returns to the front."""
 
     async def expire(self, consumer: str) -> None:
         """A worker is known to have ended: do not wait for its lease."""
@@ -101,7 +101,7 @@ class WebhookQueue(Protocol):
     async def reserve(self, limit: int, full: Collection[str] = ()) -> Reservation:
         """Take up to `limit` jobs, oldest first, without waiting; retries whose time has come are among them.
 
-        A reserved job is this consumer's until acked, retried or buried. With limit 0 it only stays the consumer.
+        Such a job is in flight until acked, retried or buried. With limit 0 it only stays the consumer.
 
         :param full: lanes that have no room: their jobs, and all later ones of the lane, are deferred in order.
         """

@@ -55,7 +55,7 @@ class Reaper:
         self._term = 0
 
     async def watch(self) -> None:
-        """For those who do not lead: whoever leads next has watched the heartbeats long enough already."""
+        """For workers that do not lead: the next leader has observed the heartbeats long enough already."""
         await self._store.expired(self._node_timeout_ms)
 
     async def reap(self) -> bool:

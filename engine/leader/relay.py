@@ -67,7 +67,7 @@ class Relay:
                 if not due.transitions:
                     return due.next_due_in_ms
                 if not await self._emit(due.transitions):
-                    # The lease is lost, or somebody came back meanwhile: ask again who leads and what is due.
+                    # The lease is lost, or a member came back meanwhile: ask again who leads and what is due.
                     self._lease.doubt()
                 await self._lease.renew()
         return None

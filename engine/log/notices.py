@@ -1,6 +1,6 @@
 """Lines that a stranger, or a peer in trouble, can cause: each kind now and then, with how often it came meanwhile.
 
-Whoever logs what clients, back ends and endpoints do wrong does it through one of these. Nothing here may grow with
+What clients, back ends and endpoints do wrong is logged through one of these only. Nothing here may grow with
 what they do.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from engine.errors import Refused
 
 EVERY_S = 60.0
-#: Kinds told apart; any further one counts as the same.
+#: Kinds that are distinguished; any further one counts as the same.
 MAX_KINDS = 64
 _OTHERS = "others"
 
@@ -44,7 +44,7 @@ class Notices:
         self._log.log(level, "%s%s", message, more, exc_info=error)
 
     def refused(self, app: str, who: str, error: Refused) -> None:
-        """Somebody was refused; a line where the operator can do something about it, without anything that was sent."""
+        """A refusal; logged only if the operator can do something about it, without anything that was sent."""
         if error.remedy:
             line = f"app {app}: {who} was refused: {error.in_short.rstrip('.')}. {error.remedy}"
             self.note(logging.INFO, f"{app} {error.remedy}", line)

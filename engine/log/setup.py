@@ -16,7 +16,7 @@ from engine.config.server import LoggingConfig
 
 #: Everybody else's loggers speak from here on; ours from INFO, or DEBUG.
 OTHERS_LEVEL = logging.WARNING
-#: Loggers whose warnings only repeat what the engine tells itself, or what any client can cause.
+#: Loggers whose warnings only repeat what the engine logs itself, or what any client can cause.
 QUIET = ("aiohttp.access", "aiohttp.server", "picows")
 
 _COLORS = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}

@@ -37,7 +37,7 @@ def memory(meminfo: Path = _MEMINFO, proc: Path = cgroup.PROC, mount: Path = cgr
 
 
 def _of_machine(meminfo: Path) -> Memory:
-    """Of Linux, or of another POSIX system as far as it tells."""
+    """Of Linux, or of another POSIX system as far as it says."""
     try:
         lines = meminfo.read_text("ascii").splitlines()
         sizes = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}

@@ -50,7 +50,7 @@ class OccupancyMetrics:
         self.mended = counter("reconciler_drift_total", "Facts in Redis that had to be put right.")
         self.purged = counter("purged_workers_total", "Dead workers whose channels were given up.")
         self.malformed = counter("occupancy_malformed_entries_total", "Entries of shared state that nobody can read.")
-        self.dropped = counter("occupancy_dropped_transitions_total", "Changes never told for want of room.")
+        self.dropped = counter("occupancy_dropped_transitions_total", "Changes never emitted for want of room.")
 
 
 class AppMetrics:

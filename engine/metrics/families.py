@@ -1,4 +1,4 @@
-"""The three kinds of metrics, each a family of numbers told apart by label values.
+"""The three kinds of metrics, each a family of numbers that differ in their label values.
 
 Declared in the areas (`traffic.py`, `cluster.py`, `webhooks.py`) with `registry.py`, put together again by `page.py`.
 They count in memory; the registry passes that on.

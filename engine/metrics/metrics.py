@@ -1,4 +1,4 @@
-"""Every metric of a process, by area (docs/protocol.md 8). An area is handed to whoever counts in it.
+"""Every metric of a process, by area (docs/protocol.md 8). An area is handed to each part that counts in it.
 
 Nothing here can fail or block: numbers go to memory, are passed on by `flush`, and `page.py` puts those of all workers
 together.

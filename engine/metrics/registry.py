@@ -48,7 +48,7 @@ class Registry:
         A rate of what was never counted is nothing, not 0, and takes every expression that it is part of with it.
         """
         for family, counted in self._begins:
-            # Only what tells of exactly these: a series that belongs to an application is none of its webhook's.
+            # Only what is labelled with exactly these: a series of an application is none of its webhook's.
             if known.keys() <= set(family.labels):
                 _begin(family, counted, {**family.values, **known})
 

@@ -1,7 +1,7 @@
 """A small HTTP server for the metrics page, in threads of the supervisor.
 
 It answers `GET /metrics`, `/ready` for the node as a whole, `/live` and `/`. A slow or silent client holds one of few
-threads for a few seconds, whatever bytes it sends meanwhile, and never when somebody else needs it.
+threads for a few seconds, whatever bytes it sends meanwhile, and never when another one needs it.
 """
 
 from __future__ import annotations

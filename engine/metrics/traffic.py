@@ -35,7 +35,7 @@ class ConnectionMetrics:
         self.sent_bytes = counter("socket_transmitted_bytes", "Bytes of messages to clients.", APP)
         self.received = counter("ws_messages_received_total", "Messages from clients.", APP)
         self.sent = counter("ws_messages_sent_total", "Messages to clients.", APP)
-        self.errors = counter("connection_errors_total", "Errors told to clients.", (*APP, "error_type"))
+        self.errors = counter("connection_errors_total", "Errors sent to clients.", (*APP, "error_type"))
         self.slow = counter("slow_consumers_total", "Connections closed because they did not read.")
         self.faults = counter("connection_faults_total", "Connections ended by a fault of the server's own.")
 
@@ -54,7 +54,7 @@ class ChannelMetrics:
         self.cache_hits = counter("cache_hits_total", "Cache channel subscriptions that got an event.", APP)
         self.cache_misses = counter("cache_misses_total", "Cache channel subscriptions that got none.", APP)
         self.replayed = counter("history_replayed_events_total", "Kept events given to new subscribers.", APP)
-        self.gaps = counter("history_gaps_total", "New subscribers told that events are missing.", (*APP, "reason"))
+        self.gaps = counter("history_gaps_total", "New subscribers notified that events are missing.", (*APP, "reason"))
 
 
 class EventMetrics:

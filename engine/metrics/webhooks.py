@@ -43,7 +43,7 @@ class WebhookMetrics:
         )
 
     def set_queue(self, depth: Mapping[str, int], oldest_s: float = 0.0) -> None:
-        """Of a queue that several workers share only one may tell, the leader; it tells 0 when it steps down.
+        """Of a queue that several workers share only the leader reports; 0 when it steps down.
 
         :param depth: state -> jobs, as `WebhookQueue.depth` answers.
         """

@@ -1,7 +1,7 @@
-"""Which workers are suspected dead: how long each heartbeat has stood still, counted only while somebody was looking.
+"""Which workers are suspected dead: for how long each heartbeat was seen to stand still.
 
-Compares no clock with another's: when Redis hung or was restored from disk, every heartbeat looks old, though no worker
-died; and a machine's clock may step.
+Counts only time in which this process was observing. Compares no clock with another's: when Redis hung or was restored
+from disk, every heartbeat looks old, though no worker died; and a machine's clock may step.
 """
 
 from __future__ import annotations

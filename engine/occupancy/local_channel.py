@@ -107,7 +107,7 @@ class LocalChannel:
 
     def report(self, interest_of: InterestOf) -> Report:
         """The count, and what has changed of its members."""
-        # Limits are for those who wait to be let in. Whoever was let in while the store was away stays in.
+        # Limits are for subscriptions that are pending. One that was confirmed while the store was away stays.
         waiting = {user_id for user_id, _ in self.waiting}
         return Report(
             self.app_id,

@@ -100,11 +100,11 @@ class LocalState:
         local = taken.local
         local.reported = taken.report.count
         if not answer.refused_members:
-            # Whoever was refused may have been reported before as here; that they are not is in the next report.
+            # A refused member may have been reported before as here; the next report takes that back.
             self.unannounced.discard((local.app_id, local.channel))
 
     def answer(self, taken: Taken, answer: Answer) -> None:
-        """Call those who waited for it, and forget the channel if nothing is held of it any more."""
+        """Call back the pending subscriptions, and forget the channel if nothing is held of it any more."""
         for user_id, done in taken.waiting:
             done(answer, user_id in answer.refused_members)
         local = taken.local
@@ -125,7 +125,7 @@ class LocalState:
             done(answer, True)
 
     def answer_alone(self) -> None:
-        """Answer whoever waits from what is held here; it is to be reported all the same."""
+        """Confirm pending subscriptions from what is held here; it is to be reported all the same."""
         for local in list(self._dirty.values()):
             waiting, local.waiting = local.waiting, []
             roster = local.roster() if local.presence else None

@@ -38,7 +38,7 @@ class MemoryOccupancy:
     async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
         return self._state.report(incarnation, reports)
 
-    async def retell(self, reports: Sequence[Report]) -> None:
+    async def emit_current(self, reports: Sequence[Report]) -> None:
         """Never needed: this store loses nothing but with the process."""
 
     async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:

@@ -43,7 +43,7 @@ class RecentDepartures:
             self._kept.popleft()
 
     def reports(self, interest_of: InterestOf, here: Callable[[str, str, str], Member | None]) -> list[Report]:
-        """What `OccupancyStore.retell` takes, for all that is remembered.
+        """What `OccupancyStore.emit_current` takes, for all that is remembered.
 
         :param here: the member of (app, channel, user id), if this worker holds them again."""
         places: dict[tuple[str, str], dict[str, str]] = {}

@@ -28,7 +28,7 @@ SCAN_COUNT = 1000
 
 _COMMON = "occupancy_common"
 _REPORT = load("occupancy_report", common=_COMMON)
-_RETELL = load("occupancy_retell", common=_COMMON)
+_EMIT_CURRENT = load("occupancy_emit_current", common=_COMMON)
 _PURGE = load("occupancy_purge", common=_COMMON)
 _JOIN = load("occupancy_join", common=_COMMON)
 _LEAVE = load("occupancy_leave", common=_COMMON)
@@ -110,8 +110,8 @@ class RedisOccupancy:
             raise StoreUnavailable("the answer to a report could not be read")
         return answers  # type: ignore[return-value]
 
-    async def retell(self, reports: Sequence[Report]) -> None:
-        await self._run(_RETELL, *redis_wire.encode_reports(reports))
+    async def emit_current(self, reports: Sequence[Report]) -> None:
+        await self._run(_EMIT_CURRENT, *redis_wire.encode_reports(reports))
 
     async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
         facts: dict[tuple[str, str, str | None], int] = {}

@@ -88,7 +88,7 @@ class Reporter:
         #: Whether the store knows this incarnation.
         self._joined = False
         self._epoch = ""
-        #: The store has lost data; what it may have lost of those who left lately is yet to be emitted again.
+        #: The store has lost data; departures that it may have lost are yet to be emitted again.
         self._lost = False
         #: A purge was written that no numbered report covers; an empty report follows, so that its loss can be noticed.
         self._purge_unconfirmed = False
@@ -182,7 +182,7 @@ class Reporter:
             await self._join()
             self._converge()
         if self._lost and not self._local.unannounced:
-            await self._retell()
+            await self._emit_current()
         now = loop.time()
         if now >= self._beat_at:
             self._beat_at = now + self._heartbeat_s
@@ -201,7 +201,7 @@ class Reporter:
     async def _join(self) -> None:
         epoch = await self._store.join(self.incarnation)
         if self._epoch not in ("", epoch):
-            _log.warning("shared state has lost data; telling again who is here, and whose places were left lately")
+            _log.warning("shared state has lost data; reporting again who is here, and whose places were left lately")
             self._lost = True
         self._epoch, self._joined = epoch, True
 
@@ -263,11 +263,11 @@ class Reporter:
         self._enter(Phase.STEADY)
         self._on_resyncing(False)
 
-    async def _retell(self) -> None:
-        """All that is held was reported. Now have emitted how it is where somebody left lately: that may be lost."""
+    async def _emit_current(self) -> None:
+        """Once all that is held was reported: emit the current state of what was left lately, as that may be lost."""
         reports = self._departures.reports(self._interest_of, self._local.member)
         for at in range(0, len(reports), MAX_REPORTS):
-            await self._store.retell(reports[at : at + MAX_REPORTS])
+            await self._store.emit_current(reports[at : at + MAX_REPORTS])
         self._lost = False
 
     async def _serve_alone(self, error: StoreUnavailable) -> None:

@@ -11,7 +11,7 @@ def caller_address(peer: str | None, forwarded_for: Sequence[str], trust_hops: i
 
     :param peer: who the connection comes from; None or "" on a unix socket.
     :param forwarded_for: values of X-Forwarded-For, as sent. Only what trusted proxies have appended is believed.
-    :return: "" when there is none to tell callers apart by.
+    :return: "" when there is none to distinguish callers by.
     """
     if not trust_hops:
         return peer or ""

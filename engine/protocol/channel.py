@@ -91,7 +91,7 @@ def user_channel(user_id: str) -> str:
 
 
 def watch_channel(user_id: str) -> str:
-    """Where the user's coming and going is told to the workers of its watchers."""
+    """Where the user's coming and going is announced to the workers of its watchers."""
     return WATCH_PREFIX + user_id
 
 

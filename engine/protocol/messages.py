@@ -57,7 +57,7 @@ def subscription_succeeded(channel: str) -> bytes:
 def presence_succeeded(channel: str, roster: Mapping[str, str]) -> bytes:
     """For presence channels: who is there, the subscriber included (N-11).
 
-    :param roster: user id -> user_info as JSON text; "" where there is none, which is told as ``{}``: the key must
+    :param roster: user id -> user_info as JSON text; "" where there is none, which is sent as ``{}``: the key must
         be there for Swift, and a handler that reads ``info.name`` fails on null but not on an empty object.
     """
     hash_ = {user_id: _info(user_info) for user_id, user_info in roster.items()}

@@ -56,7 +56,7 @@ class ClusterClient(RedisCluster):
                 # No node answers, or none has the slot. Not among the library's other errors.
                 raise RedisConnectionError(str(error)) from error
             except asyncio.CancelledError:
-                # Out of time: whoever did not answer may be dead, and another the master.
+                # Out of time: the node that did not answer may be dead, and another the master.
                 self._initialize = True
                 raise
 

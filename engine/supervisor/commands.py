@@ -36,7 +36,7 @@ class Request:
         return self._connection.fileno()
 
     def say(self, text: str) -> None:
-        """Lines for whoever asked, if he still listens."""
+        """Lines for the client of this command, if it still listens."""
         with contextlib.suppress(OSError):
             self._connection.sendall("".join(f" {line}\n" for line in text.splitlines()).encode())
 
@@ -60,7 +60,7 @@ class CommandSocket:
             raise
 
     def accept(self) -> Request | None:
-        """The next command; None when whoever came has nothing to say, or no right to."""
+        """The next command; None when the client has nothing to say, or no right to."""
         connection, _ = self.listening.accept()
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         _, uid, _ = struct.unpack("3i", credentials)

@@ -1,4 +1,4 @@
-"""The workers of a node: one for each slot, started, heard, restarted after a death, told of to the cluster.
+"""The workers of a node: one for each slot, started, heard, restarted after a death, which is reported to the cluster.
 
 Owned by the supervisor, whose loop calls it. It never decides that the node stops, nor when a worker is replaced.
 """
@@ -20,7 +20,7 @@ from engine.occupancy.declare_dead import DeadWorkers
 from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.worker_process import WorkerProcess
 
-#: A worker that was ready and then says nothing for so long is told to be stuck (it speaks once a second) ...
+#: A worker that was ready and then says nothing for so long counts as stuck (it speaks once a second) ...
 SILENT_S = 2.5
 #: ... and after so long it is killed; clients reconnect to another.
 STUCK_S = 10.0
@@ -106,7 +106,7 @@ class Crew:
         clients = sum(process.connections for process in self.processes)
         return f"serving {clients} clients with {len(self.slots)} workers"
 
-    def tell_trouble(self, trouble: str) -> None:
+    def report_trouble(self, trouble: str) -> None:
         """Have the workers say on their port what is the matter with the node."""
         for process in self.processes:
             if process.ready and process.node != trouble:
@@ -165,7 +165,7 @@ class Crew:
         self.complete |= all(slot.process is not None and slot.process.ready for slot in self.slots)
 
     def reap(self, process: WorkerProcess, status: int) -> None:
-        """Tell the cluster at once that it died: what it held is given up by the leader now, not after a time-out."""
+        """Report the death to the cluster: the leader gives up what it held now, not after a time-out."""
         process.read()
         self._selector.unregister(process.control)
         process.close()

@@ -1,6 +1,6 @@
 """The node goes: all its workers pass each phase together, so that nobody is sent away before there is a place to go.
 
-Called by the supervisor once it is told to stop. `control.Phase` says what each phase is for a worker;
+Called by the supervisor once it is to stop. `control.Phase` says what each phase is for a worker;
 docs/operations.md what an operator sees of it.
 """
 
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 class NodeDeparture:
     """:param others: whether another node of the cluster lives, where clients can go.
-    :param kept: the sockets are somebody else's, who goes on listening.
+    :param kept: the sockets belong to the service manager, which goes on listening.
     :param wait: lets workers be heard for a moment. :param impatient: whether all is to end at once.
     :param on_closing: called when nobody is to find the sockets any more.
     """

@@ -1,6 +1,6 @@
 """What a supervisor leaves to the next program of its own process: exec keeps pid, children and descriptors.
 
-Written to a file in memory that the next program is told of by an environment variable. Both may be of different
+Written to a file in memory whose descriptor the next program finds in an environment variable. Both may be of different
 versions, so it is JSON with a number for its form, and a trial in another process reads it before anything is replaced.
 """
 
@@ -29,7 +29,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 @dataclass(slots=True)
 class Handover:
-    """:param listening: descriptors for each slot. :param kept: they are somebody else's, who goes on listening.
+    """:param listening: descriptors for each slot. :param kept: they are the service manager's, kept by it.
     :param page: of the metrics page, or -1. :param log: of the log that workers share.
     :param valkey: `EmbeddedValkey.give`. :param state: what the state is kept in, as `state_of` has it.
     :param workers: slot, place, pid, control, incarnation and spec of each. :param asker: who is to be answered, or -1.

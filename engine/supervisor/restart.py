@@ -54,7 +54,7 @@ class Restart:
         return self._trial is not None or self._rolling is not None
 
     def begin(self, request: Request | None) -> None:
-        """:param request: whoever is to hear of it; None after a signal."""
+        """:param request: the command that gets the answer; None after a signal."""
         if self.busy:
             self._refuse(request, "a restart is under way")
         elif not self._shared_state:
@@ -72,7 +72,7 @@ class Restart:
             self._trial = Trial(self._give())
 
     def _replace_those_asked(self) -> None:
-        """Somebody asked a worker to end: it may, once another serves in its place."""
+        """Another process asked a worker to end: it may, once another serves in its place."""
         asked = [slot for slot in self._crew.slots if slot.process is not None and slot.process.asked]
         if asked and self._shared_state:
             self._rolling = self._roll(asked)
@@ -87,7 +87,7 @@ class Restart:
         return Rolling(self._crew, slots, config.shutdown_grace_period, config.shutdown.pace_per_second, self._say)
 
     def go_on(self, asker: int) -> None:
-        """This is the new program. :param asker: descriptor of whoever is to hear of it, or -1."""
+        """This is the new program. :param asker: descriptor of the command that gets the answer, or -1."""
         if asker >= 0:
             self._request = Request(socket.socket(fileno=asker), ["restart"])
         self._say("the new program has taken over; worker after worker follows")

@@ -1,6 +1,6 @@
 """The specification that workers follow: the first one, and each newer one that SIGHUP brings.
 
-Used by the supervisor. What is wrong with a configuration that was read again is told in the log, and changes nothing.
+Used by the supervisor. What is wrong with a configuration that was read again is logged, and changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from engine.apps.build import build_apps
 from engine.apps.registry import MemoryAppManager
 from engine.config.certificate import Certificate
 from engine.config.loading.load import Loaded
-from engine.config.reload import followed, waits_for_restart
+from engine.config.reload import applicable, waits_for_restart
 from engine.config.root import Config
 from engine.control import WorkerSpec, seal
 from engine.errors import ConfigError
@@ -35,13 +35,13 @@ class ConfigRollout:
         self._read_at = 0.0
         #: The newest as a file for workers that run already; -1 when all of them follow it.
         self._fd = -1
-        #: Those of the newest, once it was needed to tell what another one changes.
+        #: Those of the newest, once they were needed to compare another one with them.
         self._apps: MemoryAppManager | None = None
         if first.loaded.certificate is not None:
             self._show_expiry(first.loaded.certificate)
 
     def read_again(self, load: Callable[[], Loaded], workers: Sequence[WorkerProcess | None]) -> None:
-        """Have all workers follow the configuration as it is now, where they can; and tell in the log what that is."""
+        """Have all workers follow the configuration as it is now, where they can; and log what that is."""
         self._read_at = time.monotonic()
         try:
             loaded = load()
@@ -52,7 +52,7 @@ class ConfigRollout:
             self._metrics.reloads.add(1, "refused")
             return
         running = self.newest.loaded.config
-        config = followed(running, loaded.config)
+        config = applicable(running, loaded.config)
         self.close()
         self.newest = dataclasses.replace(self.newest, loaded=self._followed(config, loaded.certificate))
         self.number += 1
@@ -87,7 +87,7 @@ class ConfigRollout:
             self._metrics.certificate_expiry.set(expires_at)
 
     def hand_out(self, workers: Sequence[WorkerProcess | None]) -> None:
-        """Send the newest to whoever has not got it; to be called until all follow."""
+        """Send the newest to each worker that has not got it; to be called until all have applied it."""
         if self._fd < 0:
             return
         self._send(workers)
@@ -99,7 +99,7 @@ class ConfigRollout:
     def _send(self, workers: Sequence[WorkerProcess | None]) -> None:
         for worker in workers:
             if worker is not None:
-                worker.follow(self.number, self._fd)
+                worker.send_spec(self.number, self._fd)
 
     def close(self) -> None:
         if self._fd >= 0:

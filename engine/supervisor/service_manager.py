@@ -1,4 +1,4 @@
-"""What systemd is told of the engine, after sd_notify(3): that it serves, reloads, stops, lives, and how it is.
+"""What is reported to systemd, after sd_notify(3): that it serves, reloads, stops, lives, and how it is.
 
 Nothing is said where NOTIFY_SOCKET is not set. Used by the supervisor; never blocks and never fails.
 """

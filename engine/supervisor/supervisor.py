@@ -1,7 +1,7 @@
 """The parent process: owns the listening sockets and the embedded Valkey, keeps one worker alive for each slot, and
 hands them a configuration that was read again.
 
-Runs no event loop: signals set a flag, one loop acts. Workers tell of themselves over a control socket from their own
+Runs no event loop: signals set a flag, one loop acts. Workers report over a control socket from their own
 event loops, so a worker whose loop is stuck is noticed, not only one that is gone.
 """
 
@@ -67,7 +67,7 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs the engine until it is told to stop.
+    """Runs the engine until a signal or a command ends it.
 
     :param workers: how many worker processes.
     :param load: reads the configuration again, as `loaded` was read. Raises ConfigError.
@@ -290,7 +290,7 @@ class Supervisor:
             self._trouble = trouble
             if self._announced:
                 _log.warning("the node is not ready: %s", trouble) if trouble else _log.info("the node is ready again")
-        self._crew.tell_trouble(trouble)
+        self._crew.report_trouble(trouble)
 
     def _on_command(self) -> None:
         assert self._commands is not None

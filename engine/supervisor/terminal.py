@@ -1,6 +1,6 @@
 """Whether the engine was started from a terminal, and whether that is still open.
 
-A terminal that is closed and an operator who wants a reload both send SIGHUP; this tells the two apart.
+A terminal that is closed and an operator who wants a reload both send SIGHUP; this distinguishes the two.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class WorkerProcess:
     :ivar incarnation: the worker's name in the cluster, as last heard.
     :ivar ready: it has said that it serves. :ivar trouble: why it would rather not get new work.
     :ivar phase: the last one that it has come to the end of. :ivar connections: of its clients, as last heard.
-    :ivar asked: somebody else asked it to end.
+    :ivar asked: another process than the supervisor asked it to end.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class WorkerProcess:
         self.connections = 0
         self.trouble = ""
         self.asked = False
-        #: What it was told of the node.
+        #: What was last sent to it about the node.
         self.node = ""
         #: When it is to have ended, once it goes.
         self.ends_at = 0.0
@@ -129,7 +129,7 @@ class WorkerProcess:
             _log.error("worker with pid %d: %s; killed", self.pid, error)
             self._signal(signal.SIGKILL)
 
-    def follow(self, number: int, fd: int) -> None:
+    def send_spec(self, number: int, fd: int) -> None:
         """Send it a newer spec, unless it has been sent already; to be called again until it says that it follows."""
         if self._follows and self._sent < number and send_spec(self.control, number, fd):
             self._sent = number

@@ -81,7 +81,7 @@ class Batcher:
         await cancel(self._task)
 
     def add(self, app: App, event: WebhookEvent) -> None:
-        """Tell an event to every endpoint of its app that wants it."""
+        """Emit an event to every endpoint of its app that wants it."""
         for endpoint in app.endpoints:
             if wants(endpoint, event.name, event.channel, event.client_event):
                 self._add((app.id, endpoint.id), event)
@@ -151,7 +151,7 @@ class Batcher:
         now = time.monotonic()
         if now >= self._log_next:
             self._log_next = now + LOG_EVERY_S
-            _log.error("webhooks: the queue does not take what is to be told; %d events dropped so far", self._dropped)
+            _log.error("webhooks: the queue does not take what is to be sent; %d events dropped so far", self._dropped)
 
 
 class _Window:

@@ -1,6 +1,6 @@
 """Webhook events that a worker sees itself: connections, cache misses and client events, handed to its batcher.
 
-Occupancy and membership are not among them; those are decided in the shared state and told by the leader.
+Occupancy and membership are not among them; those are decided in the shared state and emitted by the leader.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def client_event(
 ) -> WebhookEvent:
     """An accepted client event (W-13, D-7).
 
-    :param data: the JSON value that the client sent; anything but a string is told as its JSON text.
+    :param data: the JSON value that the client sent; anything but a string is sent as its JSON text.
     :param user_id: the sender's, on presence channels; None leaves the member out.
     """
     text = data if isinstance(data, str) else _serialize(data).decode()
@@ -93,7 +93,7 @@ def connection_terminated(
 ) -> WebhookEvent:
     """A connection has ended (W-16, D-6).
 
-    :param code: WebSocket close code; told as a string, because .NET reads strings only (W-7).
+    :param code: WebSocket close code; sent as a string, because .NET reads strings only (W-7).
     :param user_id: of a signed-in connection.
     """
     fields: dict[str, Any] = {"name": CONNECTION_TERMINATED, "channel": "", "socket_id": socket_id}
@@ -113,5 +113,5 @@ def _serialize(value: object) -> bytes:
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
-        # A lone surrogate or a number beyond 64 bits, which a client can send at will: told as well as UTF-8 can.
+        # A lone surrogate or a number beyond 64 bits, which a client can send at will: sent as well as UTF-8 can.
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

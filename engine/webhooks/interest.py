@@ -1,4 +1,4 @@
-"""What clients and webhooks want of a channel's occupancy and members, as the store is told with every report."""
+"""What clients and webhooks want of a channel's occupancy and members, as every report says to the store."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class MalformedJob(ValueError):
 
 
 def jobs_for(app: App, events: Iterable[WebhookEvent], batching: Batching, now_ms: int) -> list[Job]:
-    """The requests that tell these events of one app to every endpoint that wants them, in order (W-24).
+    """The requests that bring these events of one app to every endpoint that wants them, in order (W-24).
 
     :param now_ms: creation time of the requests (W-3).
     """
@@ -78,7 +78,7 @@ def encode(job: Job, *, delayed: bool = False, dead_ms: int | None = None) -> by
         "app_id": job.app_id,
         "endpoint_id": job.endpoint_id,
         "id": job.id,
-        # For whoever looks at `redis-cli monitor`.
+        # For an operator who looks at `redis-cli monitor`.
         "kind": "webhook",
         "time_ms": job.time_ms,
         "channels": job.channels,

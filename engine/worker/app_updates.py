@@ -1,4 +1,4 @@
-"""Another set of applications becomes that of a running worker, and every connection follows its application.
+"""Another set of applications becomes that of a running worker, and each is applied to its connections.
 
 The set comes from SIGHUP or from the database. Connections of applications that stay as they are notice nothing.
 """
@@ -22,7 +22,7 @@ SLICE = 200
 
 
 class AppUpdates:
-    """:param catch_up: is told of each set that differs from the one before."""
+    """:param catch_up: called with each set that differs from the one before."""
 
     def __init__(
         self,
@@ -49,20 +49,20 @@ class AppUpdates:
         """Nothing of it goes on by itself."""
 
     async def replace(self, apps: Sequence[App]) -> Changes:
-        """Know these applications and no others; returns when every connection has followed."""
+        """Know these applications and no others; returns when it is applied to every connection."""
         async with self._turn:
             await self._senders.prepare(apps)
             changes = self._apps.replace(apps)
             if changes:
                 self._catch_up.replaced()
-                await self._follow()
+                await self._apply_apps()
             if any(new.watchlist_events and not old.watchlist_events for old, new in changes.changed):
-                # Nobody was told who came and went while they were off.
+                # No webhook was emitted for who came and went while they were off.
                 self._watchlists.resync()
             return changes
 
-    async def _follow(self) -> None:
-        """In slices; whoever connects meanwhile has the new applications already."""
+    async def _apply_apps(self) -> None:
+        """In slices; a client that connects meanwhile has the new applications already."""
         remains: dict[str, App] = {}
         connections = self._hub.connections()
         for at in range(0, len(connections), SLICE):
@@ -72,7 +72,7 @@ class AppUpdates:
                 if app is not None and app is not before:
                     self._handlers.apply_app(connection, app)
                 elif app is None and before is not remains.get(before.id):
-                    # No webhook is left that could be told of the end.
+                    # No webhook is left to emit the end to.
                     gone = remains.setdefault(before.id, dataclasses.replace(before, enabled=False, endpoints=()))
                     self._handlers.orphan(connection, gone)
             await asyncio.sleep(0)

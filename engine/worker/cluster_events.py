@@ -21,8 +21,8 @@ def cluster_events(
     on_watched: Callable[[TotalChange], None],
     on_wake: Callable[[], None],
 ) -> ClusterEvents:
-    """:param on_watched: called with the connections of a user whom somebody here watches.
-    :param on_wake: called when the leader has something to do, whoever that is.
+    """:param on_watched: called with the connections of a user who is watched by a client of this worker.
+    :param on_wake: called when the leader, in this worker or another, has something to do.
     """
 
     def on_total_change(change: TotalChange) -> None:

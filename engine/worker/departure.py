@@ -1,4 +1,4 @@
-"""How a worker goes: not ready, closed to newcomers, its clients sent away, what is to be told told.
+"""How a worker goes: not ready, closed to newcomers, its clients sent away, its webhooks emitted.
 
 The supervisor says when each phase begins, so that all workers of the node go through them together. Nothing here knows
 of the control socket, nor why the worker goes.

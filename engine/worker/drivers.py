@@ -47,7 +47,7 @@ from engine.webhooks.queues.drivers import Opening
 #: Time-out of one command to Redis; a lost Redis is noticed within this time.
 REDIS_TIMEOUT_S = 2.5
 
-#: (app id, channel) -> whether workers are told of its totals.
+#: (app id, channel) -> whether its totals are announced to workers.
 Announced = Callable[[str, str], bool]
 
 
@@ -69,7 +69,7 @@ class Drivers:
         return _OCCUPANCY[self._words.adapter](self, events)
 
     def adapter(self, hub: Hub, events: ClusterEvents, announced: Announced) -> tuple[Adapter, HistoryStore]:
-        """The adapter, and what it keeps. :param announced: whether workers are told of the totals of a channel."""
+        """The adapter, and what it keeps. :param announced: whether a channel's totals are announced to workers."""
         return _ADAPTERS[self._words.adapter](self, hub, events, announced)
 
     def cache(self) -> CacheStore:
@@ -115,8 +115,8 @@ def _redis_occupancy(on: Drivers, _: ClusterEvents) -> OccupancyStore:
 
 
 def _memory_occupancy(on: Drivers, events: ClusterEvents) -> OccupancyStore:
-    told = (events.on_member_change, events.on_wake)
-    return MemoryOccupancy(MemoryState(*told, on_total_change=events.on_total_change, metrics=on.metrics))
+    announced = (events.on_member_change, events.on_wake)
+    return MemoryOccupancy(MemoryState(*announced, on_total_change=events.on_total_change, metrics=on.metrics))
 
 
 def _redis_adapter(on: Drivers, hub: Hub, events: ClusterEvents, announced: Announced) -> tuple[Adapter, HistoryStore]:

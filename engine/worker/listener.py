@@ -112,7 +112,7 @@ class Listener:
         self._task = spawn(self._sweep(), "listener-sweep")
 
     async def close(self) -> None:
-        """Accept no more; returns when those who were accepted have had the time to say what they want.
+        """Accept no more; returns when accepted connections have had the time to send their first bytes.
 
         Who connected before has been accepted if the sockets' queues are empty, which the supervisor looks after."""
         had_tls = bool(self._servers) and self._tls is not None
@@ -171,7 +171,7 @@ class Listener:
             self._publishes.connect(transport, data)
 
     def full(self) -> bool:
-        """Whether one socket more is too many; then nobody can be told so."""
+        """Whether one socket more is too many; then there is no socket to say so on."""
         if not self._max_websockets:
             return False
         others = len(self._undecided) + len(self._http)
@@ -256,7 +256,7 @@ class Listener:
 
 
 class Gate(asyncio.Protocol):
-    """Holds a new connection until its first bytes tell whose it is."""
+    """Holds a new connection until its first bytes show whose it is."""
 
     __slots__ = ("_data", "_listener", "_transport")
 
@@ -302,7 +302,7 @@ class Gate(asyncio.Protocol):
 
 
 class _TakenOver(web.StreamResponse):
-    """Tells aiohttp that a request is done, without a byte being written."""
+    """Has aiohttp see that a request is done, without a byte being written."""
 
     async def prepare(self, request: web.BaseRequest) -> None:
         self._eof_sent = True

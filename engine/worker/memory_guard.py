@@ -1,4 +1,4 @@
-"""Looks once a second whether there is memory for more connections, and says so to whoever lets them in.
+"""Looks once a second whether there is memory for more connections, and says so to the admission.
 
 A part of the worker; it decides over newcomers only, and ends nobody.
 """
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 class MemoryGuard:
     """:param threshold: fraction of the memory in use from which newcomers are refused; 1 is no guard.
-    :param on_change: is told whether they are, whenever that changes.
+    :param on_change: called with whether they are, whenever that changes.
     """
 
     def __init__(

@@ -117,7 +117,7 @@ class Parts:
             self.listener,
         ]
 
-    async def follow(self, loaded: Loaded) -> None:
+    async def apply_config(self, loaded: Loaded) -> None:
         """Serve the applications of a newer configuration, by its limits and its certificate; returns when everybody
         does."""
         if self._tls is not None and loaded.certificate is not None:
@@ -227,7 +227,7 @@ class Parts:
         )
 
     def _websocket(self) -> None:
-        """Connections: how they come in, what they may do, and how they follow their application."""
+        """Connections: how they come in, what they may do, and what changes with their application."""
         config, per_address = self._config, self._config.rate_limiter.websocket_rate_limit
         self._publisher = Publisher(self.adapter, self._cache, self.metrics)
         subscriptions = Subscriptions(

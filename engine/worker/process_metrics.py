@@ -69,7 +69,7 @@ class ProcessWatch:
             self._list_descriptors()
 
     def _list_descriptors(self) -> None:
-        """Before Linux 6.2 the folder does not tell its size. With 20,000 descriptors the listing takes tenths of a
+        """Before Linux 6.2 the folder does not show its size. With 20,000 descriptors the listing takes tenths of a
         second, so that it is a thread's work, and rare."""
         loop = asyncio.get_running_loop()
         if loop.time() - self._listed_at >= LIST_EVERY_S:

@@ -30,23 +30,23 @@ class TrafficMetrics:
             metrics.events.published,
             metrics.adapter.received,
         )
-        self._told: dict[str, tuple[int, ...]] = {}
-        self._told_slow = self._told_drift = 0
+        self._counted: dict[str, tuple[int, ...]] = {}
+        self._counted_slow = self._counted_drift = 0
 
     def sync(self) -> None:
         """Pass on what was added since the last call."""
         for traffic in self._hub.all_traffic():
             now = _counted(traffic)
-            before = self._told.get(traffic.app_id, (0,) * len(now))
-            self._told[traffic.app_id] = now
+            before = self._counted.get(traffic.app_id, (0,) * len(now))
+            self._counted[traffic.app_id] = now
             for counter, a, b in zip(self._counters, now, before, strict=True):
                 counter.add(a - b, traffic.app_id)
             self._metrics.connections.open.set(traffic.connections, traffic.app_id)
             self._metrics.channels.present.set(self._reporter.present(traffic.app_id), traffic.app_id)
         slow, drift = self._hub.flush_queue.slow_consumers, self._reporter.drift
-        self._metrics.connections.slow.add(slow - self._told_slow)
-        self._metrics.occupancy.mended.add(drift - self._told_drift)
-        self._told_slow, self._told_drift = slow, drift
+        self._metrics.connections.slow.add(slow - self._counted_slow)
+        self._metrics.occupancy.mended.add(drift - self._counted_drift)
+        self._counted_slow, self._counted_drift = slow, drift
         self._metrics.flush()
 
 

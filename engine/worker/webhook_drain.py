@@ -1,4 +1,4 @@
-"""What is to be told before a worker goes, as far as the grace period allows.
+"""The webhooks that are to be emitted before a worker goes, as far as the grace period allows.
 
 Called by the departure. With a queue in Redis whatever is left stays there for the next leader; with one in memory it
 would be lost, so this waits for settling times too.
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class WebhookDrain:
-    """:param wait_for_settling: the state ends with this process, so departures are told even if that takes a while.
+    """:param wait_for_settling: the state ends with this process, so departures are emitted even if that takes a while.
     :param lasting: the queue outlives this process.
     """
 

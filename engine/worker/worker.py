@@ -34,7 +34,7 @@ from engine.worker.loop import Loop
 from engine.worker.parts import Part, Parts
 
 HEARTBEAT_S = 1.0
-#: Characters of the reasons that the supervisor is told.
+#: Characters of the reasons in a report to the supervisor.
 MAX_TROUBLE = 500
 #: Who is asked to end by somebody else waits so long for the supervisor to say how: a service manager asks all
 #: processes at once, and one that is to go on starts another worker first.
@@ -67,12 +67,12 @@ class Worker:
         #: What was ordered before there was anything that could depart.
         self._early: Order | None = None
         self._faults: Faults | None = None
-        #: The newest spec that was not followed yet: its number and descriptor.
+        #: The newest spec that was not applied yet: its number and descriptor.
         self._newer: tuple[int, int] | None = None
         self._some_newer = asyncio.Event()
 
     async def run(self) -> int:
-        """Serve until told to stop; the exit status."""
+        """Serve until the supervisor ends it; the exit status."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_loop_exception)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,7 +83,7 @@ class Worker:
         self._faults = Faults(parts.metrics, Notices(_log))
         started: list[Part] = []
         beat: asyncio.Task[None] | None = None
-        follow: asyncio.Task[None] | None = None
+        apply: asyncio.Task[None] | None = None
         try:
             for part in parts.in_order:
                 started.append(part)
@@ -93,7 +93,7 @@ class Worker:
             gc.freeze()
             parts.health.clear("worker")
             beat = spawn(self._beat(parts), "heartbeat")
-            follow = spawn(self._follow(parts), "follow")
+            apply = spawn(self._apply_specs(parts), "apply-specs")
             await self._depart(parts)
         except (StoreUnavailable, ConfigError) as error:
             self._cannot_serve(error)
@@ -102,7 +102,7 @@ class Worker:
             self._cannot_serve(error)
             self._status = EXIT_NO_APPS
         finally:
-            await cancel(follow)
+            await cancel(apply)
             for part in reversed(started):
                 await self._stop(part)
             await cancel(beat)
@@ -114,15 +114,15 @@ class Worker:
         send_beat(self._control, Beat(False, "", self._number, trouble=str(error)[:MAX_TROUBLE]))
 
     async def _beat(self, parts: Parts) -> None:
-        """Tell the supervisor from this loop that it turns, and who we are in the cluster."""
+        """Report to the supervisor, from this loop, that it turns, and who we are in the cluster."""
         while True:
-            self._tell(parts)
+            self._report(parts)
             parts.process_watch.sync()
             parts.memory_guard.look()
             parts.traffic_metrics.sync()
             await asyncio.sleep(HEARTBEAT_S)
 
-    def _tell(self, parts: Parts) -> None:
+    def _report(self, parts: Parts) -> None:
         reached = self._departure.reached if self._departure is not None else Phase.SERVING
         beat = Beat(
             True,
@@ -135,8 +135,8 @@ class Worker:
         )
         send_beat(self._control, beat)
 
-    async def _follow(self, parts: Parts) -> None:
-        """Become what newer specs say; one that is overtaken by the next is passed over."""
+    async def _apply_specs(self, parts: Parts) -> None:
+        """Apply newer specs; one that is overtaken by the next is passed over."""
         while True:
             await self._some_newer.wait()
             self._some_newer.clear()
@@ -144,13 +144,13 @@ class Worker:
                 (number, fd), self._newer = self._newer, None
                 # In a thread: with thousands of applications it takes a while, and connections are served meanwhile.
                 spec = await asyncio.to_thread(unseal, fd)
-                await parts.follow(spec.loaded)
+                await parts.apply_config(spec.loaded)
                 self._number = number
-                self._tell(parts)
+                self._report(parts)
 
     async def _depart(self, parts: Parts) -> None:
         """Serve until every phase of the departure is over."""
-        self._departure = Departure(parts, self._config.shutdown_grace_period, lambda: self._tell(parts))
+        self._departure = Departure(parts, self._config.shutdown_grace_period, lambda: self._report(parts))
         if self._early is not None:
             self._departure.order(self._early)
         await self._departure.run()

@@ -1,6 +1,6 @@
 """From an upgrade request to a Connection, or to a Connection that says why not.
 
-A refusal is told on an open WebSocket, because browsers cannot see the status of a failed upgrade (C-6); that of a path
+A refusal is sent on an open WebSocket, because browsers cannot see the status of a failed upgrade (C-6); that of a path
 that is no endpoint too (C-7).
 """
 
@@ -47,7 +47,7 @@ class Acceptor:
     """Decides over every WebSocket upgrade of this worker.
 
     :param path_prefix: before ``/app/{key}``; "" or "/prefix".
-    :param max_connections: of this worker; 0 is no limit. More are told to come later (4100).
+    :param max_connections: of this worker; 0 is no limit. More are refused for now (4100).
     :param tls: whether this worker's own sockets speak TLS. :param trust_proto: whether X-Forwarded-Proto is believed.
     :param trust_hops: how many entries of X-Forwarded-For are. :param limits_addresses: whether it is limited how often
         an address may connect. :param quota: how many connections it may hold.
@@ -157,8 +157,8 @@ class Acceptor:
         if self._tls or not self._trust_proto:
             return self._tls
         # The last entry is that of the nearest proxy.
-        told = ",".join(request.headers.getall("X-Forwarded-Proto", ())).rpartition(",")[2]
-        return told.strip().lower() in ("https", "wss")
+        forwarded = ",".join(request.headers.getall("X-Forwarded-Proto", ())).rpartition(",")[2]
+        return forwarded.strip().lower() in ("https", "wss")
 
     def _socket_id(self) -> str:
         while True:

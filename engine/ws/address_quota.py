@@ -1,6 +1,6 @@
 """How many connections one address may hold on this worker, so that one machine cannot take all of its memory.
 
-Counts only; who is told, and what, is decided in `ws/accept.py`. How often an address may come is `AddressLimit`'s.
+Counts only; who is refused, and how, is decided in `ws/accept.py`. How often an address may come is `AddressLimit`'s.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Admission:
             self._quota.enter(state.held_by)
         if refusal is not None:
             state.refusal = None
-            self._refusal.tell(connection, refusal)
+            self._refusal.send(connection, refusal)
         elif address is None:
             self._count(connection, replay)
         else:
@@ -142,7 +142,7 @@ class Admission:
     def _refuse(self, connection: Connection, refusal: PusherError) -> None:
         connection.state.stage = REFUSED
         connection.state.early = None
-        self._refusal.tell(connection, refusal)
+        self._refusal.send(connection, refusal)
 
 
 class AddressLimit:

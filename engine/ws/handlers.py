@@ -97,7 +97,7 @@ class Handlers:
             else:
                 raise PusherError(CloseCode.GENERIC, "Unknown event")
         except PusherError as error:
-            self._refusal.tell(connection, error)
+            self._refusal.send(connection, error)
             if not isinstance(error, SubscriptionError):
                 count_error(connection)
 
@@ -112,7 +112,7 @@ class Handlers:
         # From the last to the first; each is done whatever those before it have raised.
         with contextlib.ExitStack() as steps:
             if stage is ADMITTED:
-                steps.callback(self._tell_terminated, connection)
+                steps.callback(self._emit_terminated, connection)
             steps.callback(self._admission.take_back, connection)
             if stage is ADMITTED:
                 steps.callback(self._subscriptions.drop, connection)
@@ -132,28 +132,28 @@ class Handlers:
         if connection.closing:
             return
         if not app.enabled:
-            self._refusal.tell(connection, PusherError(CloseCode.APP_DISABLED, "The app is not enabled."))
+            self._refusal.send(connection, PusherError(CloseCode.APP_DISABLED, "The app is not enabled."))
         elif connection.state.stage is ADMITTED:
             self._admission.count_late(connection)
             if app.subscription_count and not before.subscription_count:
-                self._subscriptions.listen_again(connection)
+                self._subscriptions.renew_topics(connection)
             if app.user_authentication and not before.user_authentication:
                 self._keepalive.expect_authorization(connection, app.user_authentication_timeout_s)
             elif before.user_authentication and not app.user_authentication:
                 self._keepalive.forget(connection)
 
     def orphan(self, connection: Connection, remains: App) -> None:
-        """The connection's app is no more (4001). :param remains: its last state, with nobody to tell anything."""
+        """The connection's app is no more (4001). :param remains: its last state, without webhooks."""
         connection.app = remains
         if not connection.closing:
-            self._refusal.tell(connection, PusherError(CloseCode.UNKNOWN_APP, "The app does not exist any more."))
+            self._refusal.send(connection, PusherError(CloseCode.UNKNOWN_APP, "The app does not exist any more."))
 
     async def all_gone(self, timeout_s: float) -> None:
         """Return when no connection is left, or after the time."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), max(0.0, timeout_s))
 
-    def _tell_terminated(self, connection: Connection) -> None:
+    def _emit_terminated(self, connection: Connection) -> None:
         user = connection.state.user
         user_id = user.id if user is not None else None
         self._emitter.connection_terminated(connection.app, connection.socket_id, connection.close_code, user_id)

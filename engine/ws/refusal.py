@@ -1,4 +1,4 @@
-"""The one place where a PusherError becomes bytes: counted, logged, told, and the connection closed where it must be.
+"""The one place where a PusherError becomes bytes: counted, logged, sent, and the connection closed where it must be.
 
 What is logged holds nothing of what the client sent but names.
 """
@@ -18,17 +18,17 @@ _log = logging.getLogger(__name__)
 
 
 class Refusal:
-    """Tells clients what went wrong with them."""
+    """Sends clients what went wrong with them."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics.connections
         self._notices = Notices(_log)
 
-    def tell(self, connection: Connection, error: PusherError) -> None:
+    def send(self, connection: Connection, error: PusherError) -> None:
         """pusher:error or pusher:subscription_error, and the close frame that may follow."""
         app_id = connection.traffic.app_id
         app = app_id or "(unknown)"
-        _log.debug("app %s: socket %s is told: %s", app, connection.socket_id, error.in_short)
+        _log.debug("app %s: socket %s is sent: %s", app, connection.socket_id, error.in_short)
         self._notices.refused(app, "a client", error)
         if isinstance(error, SubscriptionError):
             self._metrics.errors.add(1, app_id, "subscription")

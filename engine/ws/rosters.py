@@ -44,7 +44,7 @@ class Rosters:
         self._known: dict[tuple[str, str], _Roster] = {}
         #: Changes in channels whose first subscriber still waits for its answer, and will be notified of them after it.
         self._early: dict[tuple[str, str], deque[MemberChange]] = {}
-        #: The shared state was lost and may lack what other workers hold: whoever is missing there has not left.
+        #: The shared state was lost and may lack what other workers hold: a member that is missing there has not left.
         self.resyncing = False
 
     def joined(
@@ -87,7 +87,7 @@ class Rosters:
             again = change.added and change.user_id in known.members
             known.take(change)
             if again:
-                return  # of somebody whom nobody was notified of having left, only the user_info can be another
+                return  # subscribers were never notified that the member left; only its user_info can be another
         if change.added:
             _notify(channel, messages.member_added(channel.name, change.user_id, change.user_info), change.version)
         else:
@@ -96,7 +96,7 @@ class Rosters:
     def resync(self, app_id: str, name: str, members: Mapping[str, str], version: int, final: bool) -> None:
         """The store has answered again.
 
-        :param final: everybody has had time to report, so whoever is missing has left.
+        :param final: every worker has had time to report, so a member that is missing has left.
         """
         channel = self._hub.channel(app_id, name)
         known = self._known.get((app_id, name))

@@ -22,7 +22,7 @@ class Signin:
         self._watchlists = watchlists
 
     def sign_in(self, connection: Connection, request: SigninRequest) -> None:
-        """Success is told once the connection is reachable as the user. Raises PusherError when refused (U-4)."""
+        """Success is sent once the connection is reachable as the user. Raises PusherError when refused (U-4)."""
         app, state = connection.app, connection.state
         auth.verify_signin(app, connection.socket_id, request.auth, request.user_data)
         data = auth.parse_user_data(request.user_data)

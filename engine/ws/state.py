@@ -23,9 +23,9 @@ class Stage(Enum):
     CHECKING_ADDRESS = auto()
     #: The connections of its app are being counted, in the whole cluster.
     COUNTING = auto()
-    #: It was told that the connection is established.
+    #: The client has got `connection_established`.
     ADMITTED = auto()
-    #: It was accepted only to be told why not (C-6).
+    #: It was accepted only to send it the reason of its refusal (C-6).
     REFUSED = auto()
     #: It was left: it is in no channel and gets nothing any more; its socket may still be there.
     CLOSED = auto()

@@ -112,7 +112,7 @@ class Subscriptions:
             self._hub.leave(connection, channel)
             self._left(connection, channel)
 
-    def listen_again(self, connection: Connection) -> None:
+    def renew_topics(self, connection: Connection) -> None:
         """Ask the adapter again: the application now wants totals for channels subscribed before."""
         names = [channel.name for channel in self._hub.channels_of(connection)]
         for name in (*names, *connection.state.joining()):
@@ -133,7 +133,7 @@ class Subscriptions:
     ) -> None:
         """Take a connection into a channel without asking anything; `on_live` acknowledges.
 
-        Redis is asked for the channel's messages first and told of the subscription second, so that a roster is
+        Redis is asked for the channel's messages first, and the subscription is reported second, so that a roster is
         followed by every change after it.
         """
         channel = self._hub.open(connection.app.id, name)
@@ -232,8 +232,8 @@ class Subscriptions:
             )
             succeeded = messages.presence_succeeded(channel.name, members)
             if provisional:
-                # Told as this worker knows it, and what was held meanwhile is part of that: told again, a departure
-                # would come after the return that followed it.
+                # This roster is what the worker knows, and frames held meanwhile are part of that: sent again, a
+                # departure would come after the return that followed it.
                 since = NEWEST
         self.go_live(joining, since, [text_frame(succeeded), *frames], cached, provisional, given.mark)
         kind = channel_kind(channel.name).label

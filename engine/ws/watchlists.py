@@ -1,6 +1,6 @@
 """Watchlists: a signed-in connection hears which users of its list come online and go offline (docs/protocol.md 4.4).
 
-A watcher is a subscriber of each watched user's `#watch-` channel, on which the occupancy store tells that user's
+A watcher is a subscriber of each watched user's `#watch-` channel, on which the occupancy store announces that user's
 coming and going. Never asks about a user whom this worker watches already.
 """
 
@@ -27,7 +27,7 @@ RETRY_S = 1.0
 class _Watched:
     """One user whom some connection of this worker watches.
 
-    `online` is None until somebody has said so; `version` is that of the last word.
+    `online` is None until the store has said so; `version` is that of the last word.
     """
 
     __slots__ = ("channel", "online", "user_id", "version", "waiting")
@@ -72,7 +72,7 @@ class Watchlists:
         await cancel(self._task)
 
     def watch(self, connection: Connection, user_ids: Sequence[str]) -> None:
-        """Tell the connection who of these is online now, and from then on every change."""
+        """Notify the connection of who of these is online now, and from then on of every change."""
         watcher = self._waiting[connection] = _Watcher(connection)
         for user_id in user_ids:
             watched = self._open(connection.app.id, user_id)
@@ -169,7 +169,7 @@ class Watchlists:
                 if not watcher.unknown:
                     self._begin(watcher)
         elif known != online:
-            # Those who have not begun yet will read it in their first frame.
+            # Watchers that have not begun yet will read it in their first frame.
             watched.channel.broadcast(_frame([watched]), None, max(1, version))
 
     def _begin(self, watcher: _Watcher) -> None:

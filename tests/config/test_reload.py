@@ -8,7 +8,7 @@ import pytest
 
 from engine.apps.build import build_apps
 from engine.config.apps import AppArray
-from engine.config.reload import followed, waits_for_restart
+from engine.config.reload import applicable, waits_for_restart
 from tests.config.support import APP, HOOK, apps, loaded, with_app
 
 
@@ -28,7 +28,7 @@ from tests.config.support import APP, HOOK, apps, loaded, with_app
 )
 def test_what_is_followed_at_once(new: dict[str, Any]) -> None:
     running, read = loaded().config, loaded(new).config
-    found = followed(running, read)
+    found = applicable(running, read)
     assert found == read
     assert build_apps(found) == build_apps(read)
     assert waits_for_restart(found, read) == []
@@ -47,7 +47,7 @@ def test_what_is_followed_at_once(new: dict[str, Any]) -> None:
 )
 def test_what_waits_is_named_and_not_followed(new: dict[str, Any], waiting: list[str]) -> None:
     running, read = loaded().config, loaded(new).config
-    found = followed(running, read)
+    found = applicable(running, read)
     assert waits_for_restart(found, read) == waiting
     changed = with_app({})
     assert found.model_copy(update={"webhooks": running.webhooks}) == loaded(changed).config
@@ -57,6 +57,6 @@ def test_a_changed_driver_takes_no_application_away() -> None:
     running = loaded().config
     manager = running.app_manager.model_copy(update={"driver": "postgres", "array": AppArray()})
     read = running.model_copy(update={"app_manager": manager})
-    found = followed(running, read)
+    found = applicable(running, read)
     assert found == running
     assert waits_for_restart(found, read) == ["app_manager.driver", "app_manager.array.apps"]

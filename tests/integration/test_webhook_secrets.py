@@ -94,7 +94,7 @@ def test_redis_holds_nothing_secret(receiver: WebhookReceiver) -> None:
             wait_until(lambda: len(receiver.names("/good")) >= 20 and client.llen("sockudo_queue:failed") >= 5)
             wait_until(lambda: client.zcard("sockudo_queue:delayed") >= 5)
             kept = dump(client)
-            assert any(b"inflight" in key for key in kept)
+            assert any(b"in_flight" in key for key in kept)
             shown = engine.metrics() + engine.log()
         kept |= dump(client)
     assert len(kept) > 5

@@ -218,14 +218,14 @@ async def test_a_reaping_that_was_lost_is_told_to_be_none(redis_url: str) -> Non
         assert (await worker.told())[len(before) :] == [("channel_occupied", "", ""), ("member_added", "ann", "")]
 
 
-async def test_retelling_says_how_it_is_at_once_and_once(redis_url: str) -> None:
+async def test_current_state_is_emitted_at_once_and_once(redis_url: str) -> None:
     """A departure that settles is told now: what it would be cancelled by may contradict what was told before."""
     async with opened(redis_url) as (_, store):
         await store.report("a", [presence(2, MemberReport("ann", 1), MemberReport("bob", 1))])
         await store.report("a", [presence(1, MemberReport("ann", 0), settle_ms=60_000)])
         before = len((await store.due(10)).transitions)
         both = (MemberReport("ann", 0), MemberReport("bob", 0, data="data of bob"))
-        await store.retell([Report("app", ROOM, 0, watched=True, members_watched=True, members=both)])
+        await store.emit_current([Report("app", ROOM, 0, watched=True, members_watched=True, members=both)])
         due = await store.due(10)
         assert [(t.name, t.user_id, t.data) for t in due.transitions[before:]] == [
             ("channel_occupied", "", ""),

@@ -108,7 +108,7 @@ class Oracle:
             case "occupancy_commit" if done.reply == 1:
                 self._check_commit(done)
                 return
-            case "occupancy_retell":
+            case "occupancy_emit_current":
                 self._check_log(done, list(self._retold(decode_reports(done.args[1:]), done.clock_us)))
                 return
             case "occupancy_audit" if done.reply > 0:

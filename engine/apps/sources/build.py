@@ -1,4 +1,4 @@
-"""The source of applications that the configuration names. Called by whoever keeps the copy of its applications.
+"""The source of applications that the configuration names. Never reads it: the caller does, and keeps the copy.
 
 Each driver's library is imported only when that driver is chosen: all of them are optional dependencies, and
 `config/loading/checks.py` has said what to install where one is missing.

@@ -87,7 +87,7 @@ class TableSource:
         except TimeoutError as error:
             raise SourceUnavailable(f"{self._name}: no answer within {READ_TIMEOUT_S:g} s") from error
         except self._server.failures as error:
-            raise SourceUnavailable(f"{self._name}: {_told(error)}") from error
+            raise SourceUnavailable(f"{self._name}: {_in_words(error)}") from error
         finally:
             if not complete:
                 self._drop()
@@ -116,7 +116,7 @@ def tls_context(config: SqlConfig) -> ssl.SSLContext | None:
     return ssl.create_default_context(cafile=config.tls_ca_path) if config.tls else None
 
 
-def _told(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     """What the library says, on one line; its numbers are of no use to the reader."""
     said = [_words(error)]
     if error.__cause__ is not None:

@@ -1,6 +1,6 @@
 """Whether the certificates and keys that a configuration names can be used: read, parsed, and fitting each other.
 
-Asked at start, by `config check` and at each reload, so that no worker is the first to find out. It tells which option
+Asked at start, by `config check` and at each reload, so that no worker is the first to find out. It names the option
 is wrong, and never what a key or passphrase is.
 """
 
@@ -99,8 +99,8 @@ def _pair(cert: str, key: str, passphrase: Any, where: Callable[[str], Path], mi
     if not _readable(key):
         mistakes.add(where("key_path"), _UNREADABLE, key)
     elif not problem:
-        for name, told in _pair_problem(cert, key, passphrase if isinstance(passphrase, str) else None):
-            mistakes.add(where(name), told, {"cert_path": cert, "key_path": key}.get(name, ABSENT))
+        for name, problem in _pair_problem(cert, key, passphrase if isinstance(passphrase, str) else None):
+            mistakes.add(where(name), problem, {"cert_path": cert, "key_path": key}.get(name, ABSENT))
 
 
 def _pair_problem(cert: str, key: str, passphrase: str | None) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Mistakes that only show when two options are seen together, or a file on disk is.
 
-Called by `load.py` on the plain document, after renaming, so that they are told together with every mistake in single
-values. A value of a wrong type is not a finding here: `report.py` tells it.
+Called by `load.py` on the plain document, after renaming, so that they are shown together with every mistake in single
+values. A value of a wrong type is not a finding here: `validation_errors.py` has it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "mysql": ("aiomysql", "mysql"),
     **dict.fromkeys(("postgres", "postgresql", "pgsql"), ("asyncpg", "postgres")),
 }
-# By its path: what a registry may have under the engine's name is somebody else's.
+# By its path: what a registry may have under the engine's name is not ours.
 _NEEDS = "needs a library that is not installed; pip install '.[{}]' in the folder of the engine's source"
 
 

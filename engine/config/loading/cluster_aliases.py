@@ -25,9 +25,9 @@ def normalize(document: Document, mistakes: Mistakes) -> None:
         _move(document, path, mistakes)
     if get(document, ("queue", "driver")) == _WORD:
         _queue(document, mistakes)
-    wishes = {path: value for part in _PARTS for path, value in _wishes(document, part, mistakes)}
-    if wishes and not get(document, NODES):
-        _from_single(document, wishes, mistakes)
+    requested = {path: value for part in _PARTS for path, value in _requests(document, part, mistakes)}
+    if requested and not get(document, NODES):
+        _from_single(document, requested, mistakes)
 
 
 def _credentials(document: Document, mistakes: Mistakes) -> None:
@@ -72,8 +72,8 @@ def _move(document: Document, path: Path, mistakes: Mistakes) -> None:
         mistakes.written[NODES] = written
 
 
-def _wishes(document: Document, part: str, mistakes: Mistakes) -> list[tuple[Path, Any]]:
-    """Where, and by which value, a part is told to use a cluster; said there in our words afterwards."""
+def _requests(document: Document, part: str, mistakes: Mistakes) -> list[tuple[Path, Any]]:
+    """Where, and by which value, a part is made to use a cluster; rewritten there to our words."""
     found: list[tuple[Path, Any]] = []
     section = get(document, (part,))
     if not isinstance(section, dict):
@@ -93,7 +93,7 @@ def _wishes(document: Document, part: str, mistakes: Mistakes) -> list[tuple[Pat
     return found
 
 
-def _from_single(document: Document, wishes: dict[Path, Any], mistakes: Mistakes) -> None:
+def _from_single(document: Document, requested: dict[Path, Any], mistakes: Mistakes) -> None:
     """The one server that is named is a node of the cluster, then."""
     given = get(document, NODES[:-1])
     given = given if isinstance(given, dict) else {}
@@ -105,5 +105,5 @@ def _from_single(document: Document, wishes: dict[Path, Any], mistakes: Mistakes
         put(document, NODES, [{"host": host, "port": given.get("port", 6379)}])
         mistakes.written[NODES] = mistakes.name((*NODES[:-1], "host"))
     else:
-        for path, value in wishes.items():
+        for path, value in requested.items():
             mistakes.add(path, "needs the cluster's nodes in database.redis.cluster_nodes", value)

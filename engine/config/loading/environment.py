@@ -157,7 +157,7 @@ _SERVICE = re.compile(r"(?:tcp|udp|sctp)://[^/?#\s]+:[0-9]{1,5}\Z")
 
 
 def without_services(environ: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
-    """The variables that somebody wrote for this engine, and the one warning about those that Kubernetes did."""
+    """The variables that were set for this engine, and the one warning about those that Kubernetes did."""
     services = sorted(name for name, value in environ.items() if name in VARIABLES and _SERVICE.match(value))
     kept = {name: value for name, value in environ.items() if name not in services}
     if not services:

@@ -1,7 +1,7 @@
 """Secrets that everybody knows, and to whom a server with one of them may listen.
 
-Whoever knows a secret publishes, reads presence and closes users' connections. Such a server listens to its own machine
-only, unless the configuration names another address; then it is told. Never shows a secret.
+A stranger who knows a secret can publish, read presence and close users' connections. Such a server listens to its own
+machine only, unless the configuration names another address; then it is a warning. Never shows a secret.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def settle_hosts(document: Document) -> str | None:
         document["host"] = THIS_MACHINE if known else EVERYBODY
     metrics: Path = ("metrics", "host")
     if get(document, metrics) is None and isinstance(get(document, ("metrics",)) or {}, dict):
-        # A host that is no text is told once.
+        # A host that is no text is one mistake, not two.
         put(document, metrics, document["host"] if isinstance(document["host"], str) else THIS_MACHINE)
     if not known or to_flag(get(document, ("unix_socket", "enabled"))):
         return None

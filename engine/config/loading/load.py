@@ -48,7 +48,7 @@ SOKETI_SECTIONS = frozenset(
         "userAuthenticationTimeout",
     }
 )
-#: For whoever comes from Sockudo, whose documentation says one thing and whose code does another (D-1).
+#: For operators who come from Sockudo, whose documentation says one thing and whose code does another (D-1).
 SIGNATURE_UNSAID = (
     "webhooks.signature_format is not given: X-Pusher-Signature is sent as sha256=<hex>, as Sockudo documents it. "
     "Sockudo itself sends the bare <hex>, which the official libraries verify: "

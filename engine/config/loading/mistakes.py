@@ -1,4 +1,4 @@
-"""The mistakes found in a configuration, and how one is told: key path, value, what is allowed.
+"""The mistakes found in a configuration, and how one is shown: key path, value, what is allowed.
 
 Filled by every step of `load.py`. A secret's value is never shown, whatever is wrong with it.
 """

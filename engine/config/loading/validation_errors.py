@@ -1,4 +1,4 @@
-"""What pydantic found, told in our words: one line for each place, with the key path the user wrote.
+"""What pydantic found, in our words: one line for each place, with the key path the user wrote.
 
 Called by `load.py`.
 """

@@ -91,7 +91,7 @@ def _webhook(entry: Any, path: str, notes: list[str]) -> Any:
 
 def _function(value: Document, path: str, notes: list[str]) -> Document:
     function: Document = {key: value[key] for key in ("function_name", "region") if key in value}
-    # soketi waits for the function's answer unless told not to.
+    # soketi waits for the function's answer unless configured not to.
     function["invocation_type"] = "Event" if value.get("async") else "RequestResponse"
     options = value.get("client_options")
     options = dict(options) if isinstance(options, dict) else {}

@@ -152,9 +152,9 @@ def _drivers(source: Document, ours: Document, notes: list[str]) -> bool:
             put(ours, (snake_case(part), "driver"), "redis")
             uses_redis = True
         elif word is not None:
-            told = known.get(str(word), "has no counterpart")
-            if told:
-                notes.append(f'{part}.driver: "{word}": {told}')
+            note = known.get(str(word), "has no counterpart")
+            if note:
+                notes.append(f'{part}.driver: "{word}": {note}')
     return uses_redis
 
 

@@ -96,7 +96,7 @@ local function trim()
 end
 
 -- The stream as the drivers read it.
-local function told()
+local function stream_state()
   if not s then return { '', '0', '1', '0', '0', '0', '0', '0', fmt('%.0f', now_ms) } end
   local numbers = { s.serial, s.first, s.first_ms, s.last_ms, s.bytes, s.gone_ms, s.broken_ms, now_ms }
   local out = { s.id }

@@ -15,7 +15,7 @@ end
 s.serial, s.last_ms = s.serial + 1, math.max(now_ms, s.last_ms)
 local added = add()
 if type(added) == 'table' and added.err then
-  -- Out of memory, say: nothing was changed. Anything else is a key that somebody else has written to.
+  -- Out of memory, say: nothing was changed. Anything else is a key that another program has written to.
   if not (string.find(added.err, 'WRONGTYPE', 1, true) or string.find(added.err, 'equal or smaller', 1, true)) then
     return added
   end

@@ -2,7 +2,7 @@
 -- ARGV[6]  items at most, [7] 1 for newest first. ARGV[8..9] least and greatest serial, [10..11] least and greatest ms;
 --          -1: no bound. ARGV[12] the serial behind which the page begins, in its direction; -1: no bound
 -- ARGV[13] at most so many bytes, but one item at least
--- Returns {the stream (`told`), 1 when there is more within the bounds, id and payload of each item}.
+-- Returns {the stream (`stream_state`), 1 when there is more within the bounds, id and payload of each item}.
 
 local limit, newest_first, most_bytes = tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[13])
 
@@ -50,4 +50,4 @@ if s then
     end
   end
 end
-return { told(), more, out }
+return { stream_state(), more, out }

@@ -1,6 +1,6 @@
 -- Removes kept events for an operator.
 -- ARGV[6]  reset (another stream begins), all, serial or ms; [7] what comes before that serial or ms
--- Returns {the stream (`told`), its id before, how many events and bytes were removed}.
+-- Returns {the stream (`stream_state`), its id before, how many events and bytes were removed}.
 
 local mode, limit = ARGV[6], tonumber(ARGV[7])
 
@@ -22,4 +22,4 @@ elseif s then
   count, bytes = count - (s.serial + 1 - s.first), bytes - s.bytes
 end
 if s then save() end
-return { told(), before, count, bytes }
+return { stream_state(), before, count, bytes }

@@ -1,7 +1,7 @@
 -- The newest events within bounds, for a new subscriber.
 -- ARGV[6]  at most so many events, [7] of the last so many ms, [8] published after this ms; 0: no bound
 -- ARGV[9]  behind this serial; -1: no bound. ARGV[10] at most so many bytes, but one event at least
--- Returns {the stream (`told`), 1 when more was asked for and is kept, id and payload of each event, newest first}.
+-- Returns {the stream (`stream_state`), 1 when more was asked for and is kept, id and payload of each event, newest first}.
 
 local count, window, after_ms = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local after, most_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -33,4 +33,4 @@ if s then
     end
   end
 end
-return { told(), cut, out }
+return { stream_state(), cut, out }

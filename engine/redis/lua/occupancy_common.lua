@@ -359,7 +359,7 @@ local function note_loss(epoch)
 end
 
 -- An incarnation that was alive is refused. It was given up, and whether data was lost beside that, its newest report
--- tells until it is undone; or Redis failed over to a replica that has never heard of it.
+-- shows until it is undone; or Redis failed over to a replica that has never heard of it.
 local function note_refused(who, answered, epoch)
   if call('ZSCORE', base .. 'reaped', who) then return end
   local known = call('ZSCORE', base .. 'workers', who) or call('SISMEMBER', base .. 'purging', who) == 1

@@ -35,7 +35,7 @@ end
 -- What came after the first job that still waits is emitted after it; but a job that cannot be queued keeps nothing back.
 local waits = not stuck and call('ZRANGE', after_transitions, 0, 0, 'WITHSCORES')[2]
 local upto = math.min(now, tonumber(waits or now))
--- One more than wanted tells whether and when there is more.
+-- One more than asked for, to know whether and when there is more.
 local due = call('ZRANGEBYSCORE', log, '-inf', fmt('%.0f', upto), 'WITHSCORES', 'LIMIT', 0, limit + 1)
 local after = false
 if #due > 2 * limit then

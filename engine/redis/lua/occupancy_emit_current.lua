@@ -3,8 +3,8 @@
 -- KEYS[1] base. ARGV[1] topic prefix, [2...] reports (see read_report): of a channel if watched, of its members if members
 -- are watched. Changes no fact.
 
-local function retell(r, field, is, come, gone, m)
-  -- Without settling: whoever returned meanwhile would cancel something that may have been emitted before.
+local function emit_current(r, field, is, come, gone, m)
+  -- Without settling: a return meanwhile would cancel something that may have been emitted before.
   local pending = call('HGET', base .. 'pending', field)
   if pending then
     call('HDEL', base .. 'pending', field)
@@ -13,9 +13,9 @@ local function retell(r, field, is, come, gone, m)
   append(next_seq(), 0, is and come or gone, r, m.user, m.socket, is and m.data or '')
 end
 
-local function retell_channel(r, occupied)
+local function emit_current_channel(r, occupied)
   if r.watched then
-    retell(r, r.field, occupied, 'channel_occupied', 'channel_vacated', { user = '', socket = '', data = '' })
+    emit_current(r, r.field, occupied, 'channel_occupied', 'channel_vacated', { user = '', socket = '', data = '' })
   end
 end
 
@@ -24,12 +24,12 @@ while ARGV[at] do
   local r
   r, at = read_report(at)
   local occupied = count(call('HGET', r.totals_key, r.channel)) > 0
-  if occupied then retell_channel(r, true) end
+  if occupied then emit_current_channel(r, true) end
   for _, m in ipairs(r.members_watched and r.members or {}) do
     local here = holders(r, m.user) > 0
-    retell(r, r.field .. '/' .. m.user, here, 'member_added', 'member_removed', m)
+    emit_current(r, r.field .. '/' .. m.user, here, 'member_added', 'member_removed', m)
   end
-  if not occupied then retell_channel(r, false) end
+  if not occupied then emit_current_channel(r, false) end
 end
 finish()
 return 1

@@ -15,7 +15,7 @@ for _, id in ipairs(others) do
   give_back(id)
 end
 if call('SADD', consumers, me) == 1 then
-  for i = 3, #ARGV do call('RPUSH', inflight, ARGV[i]) end
+  for i = 3, #ARGV do call('RPUSH', in_flight, ARGV[i]) end
 end
 renew(ARGV[2])
-return { 1, call('LRANGE', inflight, 0, -1), call('ZRANGE', delayed, 0, -1) }
+return { 1, call('LRANGE', in_flight, 0, -1), call('ZRANGE', delayed, 0, -1) }

@@ -10,7 +10,7 @@
 --   deferred:<lane>    list    those entries, oldest at the left
 --   consumers          set     consumers that may hold entries; at most one of them is alive
 --   consumer:<id>      string  its lease, with expiry
---   inflight:<id>      list    what it holds, oldest at the left
+--   in_flight:<id>     list    what it holds, oldest at the left
 --   gone:<id>          string  what it held was given away; it must not go on
 --
 -- The order that all scripts keep for each lane: delayed and in flight, then deferred, then default.
@@ -18,9 +18,9 @@
 local prefix, me = KEYS[1], ARGV[1]
 local call = redis.call
 local default, delayed, failed = prefix .. 'default', prefix .. 'delayed', prefix .. 'failed'
-local consumers, inflight = prefix .. 'consumers', prefix .. 'inflight:' .. me
+local consumers, in_flight = prefix .. 'consumers', prefix .. 'in_flight:' .. me
 
--- How long a purged consumer that comes back after a pause is still told so.
+-- How long a purged consumer that comes back after a pause is still refused.
 local GONE_S = 86400
 local GONE, UNKNOWN = -1, -2
 
@@ -60,7 +60,7 @@ end
 
 -- Return what a consumer holds to the front, in its old order: before what is deferred for its lane, if anything is.
 local function give_back(id)
-  local held = prefix .. 'inflight:' .. id
+  local held = prefix .. 'in_flight:' .. id
   local entry = call('RPOP', held)
   while entry do
     local lane = lane_of(entry)

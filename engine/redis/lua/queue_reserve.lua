@@ -12,7 +12,7 @@ local entries = call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, limit)
 for _, entry in ipairs(entries) do
   call('ZREM', delayed, entry)
   -- In front: it is older than whatever else of its channels is held.
-  call('LPUSH', inflight, entry)
+  call('LPUSH', in_flight, entry)
 end
 
 local full = {}
@@ -50,7 +50,7 @@ for _ = #entries + 1, limit do
     call('RPUSH', prefix .. 'deferred:' .. lane, entry)
     call('SADD', prefix .. 'deferred', lane)
   else
-    call('RPUSH', inflight, entry)
+    call('RPUSH', in_flight, entry)
     entries[#entries + 1] = entry
   end
 end

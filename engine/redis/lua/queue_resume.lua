@@ -7,7 +7,7 @@ if no then return no end
 renew(ARGV[2])
 local deferred, entries = prefix .. 'deferred:' .. ARGV[4], {}
 for i = 1, tonumber(ARGV[3]) do
-  local entry = call('LMOVE', deferred, inflight, 'LEFT', 'RIGHT')
+  local entry = call('LMOVE', deferred, in_flight, 'LEFT', 'RIGHT')
   if not entry then break end
   entries[i] = entry
 end

@@ -5,7 +5,7 @@
 
 local no = refused()
 if no then return no end
-if call('LREM', inflight, 1, ARGV[2]) == 0 then return 0 end
+if call('LREM', in_flight, 1, ARGV[2]) == 0 then return 0 end
 local dropped = 0
 if ARGV[3] == 'retry' then
   call('ZADD', delayed, now_ms() + tonumber(ARGV[5]), ARGV[4])

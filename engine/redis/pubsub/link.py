@@ -106,10 +106,10 @@ class RedisLink(asyncio.Protocol):
     # --- for subclasses
 
     def on_connected(self) -> None:
-        """The connection stands; send what must be sent first, and tell when all is as it was."""
-        self.tell_change(True)
+        """The connection stands; send what must be sent first, and announce it when all is as it was."""
+        self.report_change(True)
 
-    def tell_change(self, connected: bool) -> None:
+    def report_change(self, connected: bool) -> None:
         if self._on_change is not None:
             self._on_change(connected)
 
@@ -154,9 +154,9 @@ class RedisLink(asyncio.Protocol):
                     self.on_tick()
                     self.send("PING")
                     if self._finder is not None:
-                        await self._follow(self._finder)
+                        await self._follow_master(self._finder)
 
-    async def _follow(self, finder: MasterFinder) -> None:
+    async def _follow_master(self, finder: MasterFinder) -> None:
         """Give up the connection when its server is the master no more."""
         if self._loop.time() - self._asked_at < ASK_EVERY_S:
             return
@@ -270,4 +270,4 @@ class RedisLink(asyncio.Protocol):
             if self._stopped:
                 return
             _log.warning("%s: connection to Redis lost%s", self._name, f": {exc}" if exc else "")
-            self.tell_change(False)
+            self.report_change(False)

@@ -80,7 +80,7 @@ class PublishLink(RedisLink):
         if isinstance(reply, int):
             future.set_result(reply)
         elif future in self._running and str(reply).startswith("NOSCRIPT") and self._script is not None:
-            # Somebody has emptied the server's scripts since the connection was made.
+            # The server's scripts were emptied (SCRIPT FLUSH) since the connection was made.
             self._waiting.append((future, self._loop.time()))
             super().send(b"EVAL", self._script.source, *self._running[future](self.life))
         else:

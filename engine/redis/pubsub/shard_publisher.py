@@ -55,7 +55,7 @@ class Parcel:
 class ShardPublisher:
     """The cluster's `PublishLink`.
 
-    :param topology: started before this and stopped after it; whoever owns it calls `follow` after each refresh.
+    :param topology: started before this and stopped after it; its owner calls `on_slots_moved` after each refresh.
     :param script: what `run` runs.
     """
 
@@ -109,7 +109,7 @@ class ShardPublisher:
         link = None if node is None else self._links.get(node)
         return link.life if link is not None and link.connected else ""
 
-    def follow(self, moved: Iterable[int]) -> None:
+    def on_slots_moved(self, moved: Iterable[int]) -> None:
         """The topology is fresh."""
         for node in self._topology.masters:
             if node not in self._links:
@@ -152,7 +152,7 @@ class ShardPublisher:
             return
         self._held_count += 1
         self._held.setdefault(parcel.slot, []).append(parcel)
-        # Should the cluster never tell where the slot is now.
+        # Should the cluster never say where the slot is now.
         self._loop.call_at(parcel.give_up_at, parcel.fail, LATE)
 
     def _release(self, slots: set[int]) -> None:
@@ -238,7 +238,7 @@ class _Link(RedisLink):
                 parcel.fail(LATE)
 
     def on_unreachable(self) -> None:
-        self.tell_change(False)
+        self.report_change(False)
 
     def on_lost(self) -> None:
         waiting, self._waiting = self._waiting, deque()

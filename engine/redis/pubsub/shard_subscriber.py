@@ -43,7 +43,7 @@ class _Topic(Topic):
 class ShardSubscriber:
     """The cluster's `SubscribeLink`.
 
-    :param topology: started before this and stopped after it; whoever owns it calls `follow` after each refresh.
+    :param topology: started before this and stopped after it; its owner calls `on_slots_moved` after each refresh.
     :param on_message: called with (topic, message).
     """
 
@@ -113,7 +113,7 @@ class ShardSubscriber:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.wait(answers), timeout_s)
 
-    def follow(self, moved: frozenset[int]) -> None:
+    def on_slots_moved(self, moved: frozenset[int]) -> None:
         """The topology is fresh."""
         for node in self._topology.masters:
             if node not in self._links:
@@ -122,7 +122,7 @@ class ShardSubscriber:
         for topic, entry in list(self._topics.items()) if moved else ():
             left = entry.link
             if left is not None and entry.slot in moved and left.node not in self._topology.shard(entry.slot):
-                # The node has not told us yet that it has lost the slot.
+                # The node has not reported yet that it has lost the slot.
                 left.unsubscribe(topic)
                 self._lose(topic, entry)
         for topic in list(self._homeless):
@@ -167,7 +167,7 @@ class ShardSubscriber:
         if link is None or link.away:
             _answer(entry)
 
-    # --- what links tell
+    # --- what links report
 
     def on_message(self, topic: bytes, message: bytes) -> None:
         self._on_message(topic, message)
@@ -190,7 +190,7 @@ class ShardSubscriber:
     def on_refused(self, link: _Link, topic: bytes, error: str) -> None:
         entry = self._topics.get(topic)
         if not error.startswith(_ELSEWHERE):
-            # Say NOPERM: whoever waits keeps waiting, the log says why.
+            # NOPERM, for example: the subscriptions stay pending, the log says why.
             _log.error("Redis refused a subscription: %s", error)
         elif entry is not None and entry.link is link:
             self._lose(topic, entry)
@@ -318,7 +318,7 @@ class _Link(RedisLink):
                 future.set_result(None)
         self._asking.clear()
 
-    def tell_change(self, connected: bool) -> None:
+    def report_change(self, connected: bool) -> None:
         if not connected:
             self._owner.on_lost(self)
 

@@ -122,13 +122,13 @@ class SubscribeLink(RedisLink):
             case [b"pong", bytes(text)] | bytes(text) if text == RENEWED:
                 # Replies come in order: every subscription of before is in force again.
                 self.renewed = True
-                self.tell_change(True)
+                self.report_change(True)
             case [b"pong", bytes(text)] | bytes(text) if text == SETTLED:
                 self._settled.set()
             case [b"unsubscribe", _, _] | [b"pong", _] | b"PONG":
                 return
             case hiredis.ReplyError():
-                # Refused (say NOPERM): whoever waits keeps waiting, the log says why.
+                # Refused (NOPERM, for example): the subscription stays pending, the log says why.
                 _log.error("Redis refused a subscription: %s", reply)
             case _:
                 _log.error("Redis sent something unexpected on the subscriber connection")

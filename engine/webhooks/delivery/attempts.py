@@ -72,7 +72,7 @@ class Attempts:
             await self._catch_up(unknown)
 
     async def make(self, job: Job) -> bool:
-        """Send it and tell the queue; True when it is delayed for a retry, False when the queue has done with it.
+        """Send it and settle it in the queue; True when it is delayed for a retry, False when it is done with.
 
         Raises IncarnationGone.
         """
@@ -110,7 +110,7 @@ class Attempts:
         return True
 
     async def drop(self, job: Job) -> None:
-        """Forget a copy. Raises IncarnationGone."""
+        """Acknowledge a second copy of a job without sending it. Raises IncarnationGone."""
         await _insist(lambda: self._queue.ack(job))
 
     async def bury(self, job: Job, reason: str) -> None:
@@ -159,7 +159,7 @@ async def _insist(call: Callable[[], Awaitable[None]]) -> None:
 
 
 def _failing_s(job: Job) -> float:
-    """Seconds since its first failure, by the clock of whoever saw that."""
+    """Seconds since its first failure, by the clock of the worker that saw it."""
     try:
         first = datetime.fromisoformat(job.errors[0].partition(" ")[0])
         return max((datetime.now(UTC) - first).total_seconds(), 0.0)

@@ -24,7 +24,7 @@ RESERVE_JOBS = 100
 LANE_JOBS = 256
 #: Longest wait between two looks at the queue, which also keep the consumer's lease.
 LOOK_EVERY_S = 0.5
-#: How often memory is compared with what the queue says is held and delayed.
+#: How often memory is compared with what the queue says is in flight and delayed.
 RECONCILE_EVERY_S = 30.0
 MEASURE_EVERY_S = 2.0
 #: How soon to ask again while the last leader's consumer is still alive, and while the queue is unreachable.
@@ -152,18 +152,18 @@ class Delivery:
     async def _take(self) -> tuple[bool, float | None]:
         """Whether anything came, and when the next retry is due."""
         lanes = self._lanes
-        reserved = await self._queue.reserve(RESERVE_JOBS, lanes.full())
-        took = bool(reserved.jobs)
-        lanes.deferred = reserved.deferred
-        await lanes.accept(reserved.jobs)
-        for key in reserved.deferred:
+        taken = await self._queue.reserve(RESERVE_JOBS, lanes.full())
+        took = bool(taken.jobs)
+        lanes.deferred = taken.deferred
+        await lanes.accept(taken.jobs)
+        for key in taken.deferred:
             if room := lanes.room(key):
                 resumed = await self._queue.resume(key, min(room, RESERVE_JOBS))
                 took = took or bool(resumed.jobs)
                 lanes.deferred = resumed.deferred
                 await lanes.accept(resumed.jobs)
         lanes.send_held_back()
-        return took, reserved.next_due_s
+        return took, taken.next_due_s
 
     async def _measure(self) -> None:
         if self._clock() < self._measure_at:

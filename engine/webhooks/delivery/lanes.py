@@ -59,7 +59,7 @@ class Lanes:
         return room if room * 2 >= self._lane_jobs else 0
 
     async def accept(self, jobs: list[Job]) -> None:
-        """Put reserved jobs, retries among them, where they belong, and send what may be sent."""
+        """Put jobs in flight, retries among them, where they belong, and send what may be sent."""
         await self._attempts.catch_up(jobs)
         for job in jobs:
             if self._attempts.target(job) is None:
@@ -82,13 +82,13 @@ class Lanes:
         self._settled = set()
 
     async def compare(self, backlog: Backlog) -> None:
-        """Bring memory in line with what the queue says is held and delayed."""
+        """Bring memory in line with what the queue says is in flight and delayed."""
         settled, self._settled = self._settled or set(), None
         self._forget_vanished(settled.union(job.id for job in (*backlog.delayed, *backlog.in_flight)))
         for job in backlog.delayed:
             if self._attempts.target(job) is not None and job.id not in self._lane(job):
                 self._lane(job).add(job, delayed=True)
-        await self.accept([job for job in backlog.in_flight if job.id not in settled and not self._is_held(job)])
+        await self.accept([job for job in backlog.in_flight if job.id not in settled and not self._has(job)])
         self._dispatch(list(self._lanes))
 
     def send_held_back(self) -> None:
@@ -115,7 +115,7 @@ class Lanes:
     def _lane(self, job: Job) -> Lane:
         return self._lanes.setdefault(lane_of(job), Lane(self._lane_jobs))
 
-    def _is_held(self, job: Job) -> bool:
+    def _has(self, job: Job) -> bool:
         """Whether memory has it waiting or under way already; the queue's answer says nothing new then."""
         lane = self._lanes.get(lane_of(job))
         return lane is not None and job.id in lane and not lane.is_delayed(job.id)
@@ -130,7 +130,7 @@ class Lanes:
                 del self._lanes[key]
 
     def _dispatch(self, keys: Iterable[str]) -> None:
-        """Start what may start. Whoever may have lost its lease starts nothing: another may be sending already."""
+        """Start what may start; nothing if the lease may be lost, as another consumer may be sending already."""
         if self.closed:
             return
         if not self._queue.attached:

@@ -85,13 +85,13 @@ class MemoryQueue:
 
     # --- the consumer
 
-    async def attach(self, held: Sequence[Job] = ()) -> Backlog | None:
+    async def attach(self, in_flight: Sequence[Job] = ()) -> Backlog | None:
         self._attached = True
         return Backlog(list(self._in_flight.values()), [job for _, _, job in sorted(self._delayed)])
 
     async def detach(self) -> None:
         self._attached = False
-        # Per lane, what was reserved is older than what was deferred, and that is older than what waits.
+        # Per lane, what was in flight is older than what was deferred, and that is older than what waits.
         for job in reversed(list(self._in_flight.values())):
             self._deferred.get(lane_of(job), self._waiting).appendleft(job)
         self._in_flight.clear()

@@ -43,7 +43,7 @@ class RedisQueue:
     """A `WebhookQueue` in Redis.
 
     :param client: with `decode_responses` off; the caller closes it.
-    :param consumer: this worker's incarnation; whoever learns of its end gives it to `expire`.
+    :param consumer: this worker's incarnation; a worker that learns of its end calls `expire` with it.
     :param lease_s: how long a consumer that says nothing counts as alive.
     :param max_dead_letters: dead letters kept; the oldest go first.
     :param clock: seconds, monotonic. :param metrics: counts what is no job, and what was given up for want of room.
@@ -93,9 +93,9 @@ class RedisQueue:
 
     # --- the consumer
 
-    async def attach(self, held: Sequence[Job] = ()) -> Backlog | None:
+    async def attach(self, in_flight: Sequence[Job] = ()) -> Backlog | None:
         asked = self._clock()
-        entries = [_entry(job) for job in held]
+        entries = [_entry(job) for job in in_flight]
         raw = await self._run(_ATTACH, self._lease_ms(), *entries)
         status = raw[0] if isinstance(raw, list) and raw else None
         if status == -1:
@@ -162,7 +162,7 @@ class RedisQueue:
                 for lane in lanes:
                     pipe.llen(p + "deferred:" + lane)
                 for consumer in consumers:
-                    pipe.llen(p + "inflight:" + consumer)
+                    pipe.llen(p + "in_flight:" + consumer)
                 delayed, dead, *lengths = await pipe.execute()
         waiting = sum(lengths[: 1 + len(lanes)])
         return {"waiting": waiting, "in_flight": sum(lengths) - waiting, "delayed": delayed, "dead": dead}
@@ -213,7 +213,7 @@ class RedisQueue:
         self._notices.note(logging.ERROR, "full", no_room(app_id, endpoint_id))
 
     async def _decoded(self, entries: Sequence[bytes]) -> list[Job]:
-        """The jobs of reserved entries; what is none goes to the dead letters."""
+        """The jobs of entries in flight; what is none goes to the dead letters."""
         jobs: list[Job] = []
         for entry in entries:
             try:

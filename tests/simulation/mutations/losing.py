@@ -36,19 +36,19 @@ LOSING = (
     ),
     Mutation(
         "nothing is told again",
-        "occupancy_retell",
+        "occupancy_emit_current",
         "  append(next_seq(), 0, is and come or gone, r, m.user, m.socket, is and m.data or '')\n",
         loses=True,
     ),
     Mutation(
         "what is told again leaves the old entry in the log",
-        "occupancy_retell",
+        "occupancy_emit_current",
         "call('ZREM', base .. 'transitions', pending)",
         loses=True,
     ),
     Mutation(
         "what is told again of a channel is how it was",
-        "occupancy_retell",
+        "occupancy_emit_current",
         "count(call('HGET', r.totals_key, r.channel)) > 0",
         "false",
         loses=True,

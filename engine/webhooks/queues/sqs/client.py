@@ -113,7 +113,7 @@ class Sqs:
         return lost
 
     async def delete(self, queue: str, handle: str) -> None:
-        """Forget a message. One that somebody else has received meanwhile stays, and comes again."""
+        """Forget a message. One that another worker has received meanwhile stays, and comes again."""
         url = await self.find(queue)
         try:
             await self._call("delete_message", QueueUrl=url, ReceiptHandle=handle)

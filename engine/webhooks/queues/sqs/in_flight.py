@@ -61,25 +61,25 @@ class InFlightJobs:
 
     @property
     def given_out_jobs(self) -> list[Job]:
-        return [held.job for held in self._given_out.values()]
+        return [flight.job for flight in self._given_out.values()]
 
     @property
     def delayed(self) -> list[Job]:
-        return [held.job for _, _, held in sorted(self._delayed)]
+        return [flight.job for _, _, flight in sorted(self._delayed)]
 
     def every(self) -> list[InFlight]:
         return list(self._all.values())
 
-    def is_held(self, message: Incoming) -> bool:
+    def knows(self, message: Incoming) -> bool:
         """Whether it has come before; from now on only its newest receipt is valid."""
-        held = self._all.get(message.id)
-        if held is not None:
-            held.message = message
-        return held is not None
+        flight = self._all.get(message.id)
+        if flight is not None:
+            flight.message = message
+        return flight is not None
 
     def add(self, message: Incoming, job: Job) -> None:
-        held = self._all[message.id] = InFlight(message, job)
-        self._waiting.append(held)
+        flight = self._all[message.id] = InFlight(message, job)
+        self._waiting.append(flight)
 
     def take(self, limit: int, full: Collection[str], now: float) -> Reservation:
         """Up to `limit`: retries whose time has come, then what waits; jobs of `full` lanes are deferred."""
@@ -87,18 +87,18 @@ class InFlightJobs:
         while self._delayed and self._delayed[0][0] <= now and len(taken) < limit:
             taken.append(heapq.heappop(self._delayed)[2])
         for _ in range(min(limit - len(taken), len(self._waiting))):
-            held = self._waiting.popleft()
-            lane = lane_of(held.job)
+            flight = self._waiting.popleft()
+            lane = lane_of(flight.job)
             if lane in full or lane in self._deferred or lane in self._overflowed:
-                self._defer(lane, held)
+                self._defer(lane, flight)
             else:
-                taken.append(held)
+                taken.append(flight)
         return self._give_out(taken, now)
 
     def take_deferred(self, lane: str, limit: int, now: float) -> Reservation:
         deferred = self._deferred.get(lane, deque())
         taken = [deferred.popleft() for _ in range(min(limit, len(deferred)))]
-        self._deferred_bytes -= sum(held.size for held in taken)
+        self._deferred_bytes -= sum(flight.size for flight in taken)
         if not deferred:
             self._deferred.pop(lane, None)
             self._overflowed.discard(lane)
@@ -107,13 +107,13 @@ class InFlightJobs:
     def given_out(self, job: Job) -> InFlight | None:
         return self._given_out.get(id(job))
 
-    def delay(self, held: InFlight, due: float) -> None:
-        del self._given_out[id(held.job)]
-        heapq.heappush(self._delayed, (due, next(self._numbers), held))
+    def delay(self, flight: InFlight, due: float) -> None:
+        del self._given_out[id(flight.job)]
+        heapq.heappush(self._delayed, (due, next(self._numbers), flight))
 
-    def let_go(self, held: InFlight) -> None:
-        self._given_out.pop(id(held.job), None)
-        self._all.pop(held.message.id, None)
+    def let_go(self, flight: InFlight) -> None:
+        self._given_out.pop(id(flight.job), None)
+        self._all.pop(flight.message.id, None)
 
     def clear(self) -> None:
         for state in (
@@ -123,16 +123,16 @@ class InFlightJobs:
             state.clear()
         self._deferred_bytes = 0
 
-    def _defer(self, lane: str, held: InFlight) -> None:
-        if lane in self._overflowed or self._deferred_bytes + held.size > MAX_DEFERRED_BYTES:
+    def _defer(self, lane: str, flight: InFlight) -> None:
+        if lane in self._overflowed or self._deferred_bytes + flight.size > MAX_DEFERRED_BYTES:
             if lane in self._deferred:
                 self._overflowed.add(lane)
-            self.let_go(held)
+            self.let_go(flight)
             return
-        self._deferred.setdefault(lane, deque()).append(held)
-        self._deferred_bytes += held.size
+        self._deferred.setdefault(lane, deque()).append(flight)
+        self._deferred_bytes += flight.size
 
     def _give_out(self, taken: Sequence[InFlight], now: float) -> Reservation:
-        self._given_out.update((id(held.job), held) for held in taken)
+        self._given_out.update((id(flight.job), flight) for flight in taken)
         next_due_s = max(0.0, self._delayed[0][0] - now) if self._delayed else None
-        return Reservation([held.job for held in taken], next_due_s, frozenset(self._deferred))
+        return Reservation([flight.job for flight in taken], next_due_s, frozenset(self._deferred))

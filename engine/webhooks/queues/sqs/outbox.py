@@ -1,6 +1,6 @@
 """Where jobs stand between the decision that makes them and SQS, which cannot take part in that decision.
 
-Owned by the SQS queue, which moves them on. A job that went straight to SQS would be told even if a return cancelled it
+Owned by the SQS queue, which moves them on. A job that went straight to SQS would be sent even if a return cancelled it
 before the leader's commit.
 """
 

@@ -94,7 +94,7 @@ class SqsQueue:
 
     # --- the consumer
 
-    async def attach(self, held: Sequence[Job] = ()) -> Backlog | None:
+    async def attach(self, in_flight: Sequence[Job] = ()) -> Backlog | None:
         if not self._attached:
             await self._sqs.find(QUEUE)
             self._attached = True
@@ -103,7 +103,7 @@ class SqsQueue:
         return Backlog(self._in_flight.given_out_jobs, self._in_flight.delayed)
 
     async def detach(self) -> None:
-        handles = [held.message.handle for held in self._in_flight.every()]
+        handles = [flight.message.handle for flight in self._in_flight.every()]
         await self._forget()
         await self._sqs.hide(QUEUE, handles, 0)
 
@@ -139,23 +139,23 @@ class SqsQueue:
         self._end_looks()
 
     async def ack(self, job: Job) -> None:
-        if (held := await self._settling(job)) is not None:
-            await self._sqs.delete(QUEUE, held.message.handle)
-            self._in_flight.let_go(held)
+        if (flight := await self._settling(job)) is not None:
+            await self._sqs.delete(QUEUE, flight.message.handle)
+            self._in_flight.let_go(flight)
 
     async def retry(self, job: Job, delay_s: float) -> None:
         # In memory only: a message cannot be changed, and a new one would lose its place in the order.
-        if (held := self._in_flight.given_out(job)) is not None:
+        if (flight := self._in_flight.given_out(job)) is not None:
             await self._check()
-            self._in_flight.delay(held, self._clock() + delay_s)
+            self._in_flight.delay(flight, self._clock() + delay_s)
 
     async def bury(self, job: Job) -> None:
-        if (held := await self._settling(job)) is not None:
-            if not held.buried:
+        if (flight := await self._settling(job)) is not None:
+            if not flight.buried:
                 await self._dead_letters.add(job)
-                held.buried = True
-            await self._sqs.delete(QUEUE, held.message.handle)
-            self._in_flight.let_go(held)
+                flight.buried = True
+            await self._sqs.delete(QUEUE, flight.message.handle)
+            self._in_flight.let_go(flight)
 
     # --- for operators
 
@@ -222,7 +222,7 @@ class SqsQueue:
             until = asked + self._config.visibility_timeout
             self._until = min(self._until, until) if self._in_flight else until
         for message in messages:
-            if not self._in_flight.is_held(message):
+            if not self._in_flight.knows(message):
                 await self._take_in(message)
         return len(messages)
 
@@ -242,14 +242,14 @@ class SqsQueue:
     # --- holding
 
     async def _settling(self, job: Job) -> InFlight | None:
-        held = self._in_flight.given_out(job)
-        if held is not None:
+        flight = self._in_flight.given_out(job)
+        if flight is not None:
             await self._check()
-            held.settling = True
-        return held
+            flight.settling = True
+        return flight
 
     async def _check(self) -> None:
-        """Raises IncarnationGone when others may have got what is held."""
+        """Raises IncarnationGone when others may have got what is in flight."""
         if not self._attached:
             raise StoreUnavailable("SQS: this worker does not consume")
         if not self.attached:
@@ -257,7 +257,7 @@ class SqsQueue:
             raise IncarnationGone("SQS may have given its jobs to another")
 
     async def _keep_hidden(self) -> None:
-        """Hide all that is held again and again, long before anybody else could see it."""
+        """Hide all that is in flight again and again, long before anybody else could see it."""
         hidden_s = self._config.visibility_timeout
         pause_s = hidden_s / 4
         while True:
@@ -267,13 +267,15 @@ class SqsQueue:
                 continue
             asked = self._clock()
             try:
-                lost = await self._sqs.hide(QUEUE, [held.message.handle for held in self._in_flight.every()], hidden_s)
+                lost = await self._sqs.hide(
+                    QUEUE, [flight.message.handle for flight in self._in_flight.every()], hidden_s
+                )
             except StoreUnavailable as error:
                 _log.warning("webhooks: what is under way may be sent again: %s", error)
                 pause_s = hidden_s / 20
                 continue
             pause_s = hidden_s / 4
-            if any(held.message.handle in lost and not held.settling for held in self._in_flight.every()):
+            if any(flight.message.handle in lost and not flight.settling for flight in self._in_flight.every()):
                 _log.warning("webhooks: SQS has taken back what was under way")
                 self._until = 0.0
             else:
