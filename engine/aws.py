@@ -1,7 +1,6 @@
 """Clients of one AWS service: made when first used, and every failure of a call in one line.
 
-Called by the Lambda sender, the SQS queue and the source of applications in DynamoDB. It imports aiobotocore, an
-optional dependency, so it must itself be imported only where the configuration asks for AWS.
+It imports aiobotocore, an optional dependency, so it must itself be imported only where the configuration asks for AWS.
 """
 
 from __future__ import annotations

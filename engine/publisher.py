@@ -1,7 +1,7 @@
 """Publishes events: to channels and users over the HTTP API, and client events between subscribers.
 
-Called by http/ and ws/. Checks the app's limits, builds one finished frame for each channel and hands it to the
-adapter. This is the publish path: nothing here costs more with more subscribers.
+Checks the app's limits, builds one finished frame for each channel and hands it to the adapter. This is the publish
+path: nothing here costs more with more subscribers.
 """
 
 from __future__ import annotations

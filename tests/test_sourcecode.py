@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,10 @@ ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
 WRITTEN = ("*.py", "*.pyx", "*.pxd", "*.pyi", "*.lua", "*.mjs")
 FOLDERS = ("engine", "tests", "benchmarks")
+
+_HEADER = re.compile(r'"""(.*?)"""', re.DOTALL)
+_NEVER = re.compile(r"\b(never|nothing|nobody|no|not|none|neither|without|cannot|only|pure)\b", re.IGNORECASE)
+_CALLER = re.compile(r"(?:\A|[.:]\s+)(?:Called|Built|Made|Used|Owned|Read|Driven) by\b")
 
 #: Of these layers everything is imported first; what is above may take them as they are then (`test_layers.py`: they
 #: import nothing from above), which halves the time.
@@ -62,6 +67,21 @@ def test_mypy_finds_nothing() -> None:
 def test_no_file_is_long() -> None:
     long = {str(path.relative_to(ROOT)): lines for path in _written() if (lines := _lines(path)) > MAX_LINES}
     assert not long, f"more than {MAX_LINES} lines: {long}"
+
+
+def test_every_module_says_what_is_never_in_it() -> None:
+    """Its first lines say what lives there and what it must never do; who calls it is for the imports to say."""
+    missing, callers = [], []
+    for path in _written():
+        if path.suffix not in (".py", ".pyx") or not path.is_relative_to(ROOT / "engine") or path.stem == "__init__":
+            continue
+        header = _HEADER.match(path.read_text())
+        if header is None or not _NEVER.search(header[1]):
+            missing.append(str(path.relative_to(ROOT)))
+        elif _CALLER.search(header[1]):
+            callers.append(str(path.relative_to(ROOT)))
+    assert not missing, f"no word of what is not done there: {missing}"
+    assert not callers, f"names its callers, which change: {callers}"
 
 
 def test_package_files_are_empty() -> None:

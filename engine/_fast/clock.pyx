@@ -1,4 +1,7 @@
-"""The monotonic clock for code that runs once a frame."""
+"""The monotonic clock for code that runs once a frame.
+
+Never the time of day.
+"""
 
 from libc.stdint cimport uint32_t
 

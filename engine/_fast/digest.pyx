@@ -1,4 +1,7 @@
-"""MD5 by the OpenSSL that Python's `_hashlib` has loaded, found as `signature.pyx` finds its own; else by `hashlib`."""
+"""MD5 by the OpenSSL that Python's `_hashlib` has loaded, found as `signature.pyx` finds its own; else by `hashlib`.
+
+MD5 is what the protocol has for bodies: never use it to protect anything else.
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.string cimport memcpy

@@ -1,7 +1,7 @@
 """Every connection and channel of this worker, and who is in which.
 
-Subscribing and leaving are O(1); a broadcast is one C loop over a channel's entries. Rules (who may subscribe,
-who is notified) live in ws/; other workers are reached by the adapter, which calls `Channel.broadcast` here.
+Subscribing and leaving are O(1); a broadcast is one C loop over a channel's entries. No rule is here: who may subscribe
+and who is notified is decided in ws/; other workers are reached by the adapter, which calls `Channel.broadcast` here.
 """
 
 cimport cython

@@ -1,4 +1,7 @@
-"""The outbox of one socket: references to finished frames, joined into one write when the hub flushes."""
+"""The outbox of one socket: references to finished frames, joined into one write when the hub flushes.
+
+A frame is shared by all sockets: never write into it.
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc

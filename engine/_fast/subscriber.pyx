@@ -1,6 +1,6 @@
 """The places of one connection in its channels; written by the hub, which keeps the other side.
 
-A connection is in few channels as a rule, so its places are an array that is looked through; many are found by a dict.
+A connection is in few channels as a rule, so its places are an array that is looked through; many are found by a dict. Nothing but the hub changes them.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc

@@ -1,4 +1,7 @@
-"""Counters of one application in this worker: plain numbers, moved to the metrics once a second."""
+"""Counters of one application in this worker: plain numbers, moved to the metrics once a second.
+
+Never read by the hot path.
+"""
 
 cimport cython
 

@@ -1,4 +1,7 @@
-"""A growing buffer of bytes at whose front is always the next request."""
+"""A growing buffer of bytes at whose front is always the next request.
+
+Never looks into them.
+"""
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.string cimport memcpy, memmove

@@ -1,4 +1,7 @@
-"""The adapter of a single worker: what is published goes straight to the hub."""
+"""The adapter of a single worker: what is published goes straight to the hub.
+
+Nothing leaves the process.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The adapter between workers: finished frames over Redis pub/sub, one topic for each occupied channel.
 
-Every worker, the publishing one included, delivers what comes back on its subscriber connection, so all
-subscribers of a channel see one order. What happens to Redis here happens in one write per loop turn.
+Every worker, the publishing one included, delivers what comes back on its subscriber connection, so all subscribers of
+a channel see one order. All of a loop turn goes to Redis in one write. It never looks into a frame.
 """
 
 from __future__ import annotations

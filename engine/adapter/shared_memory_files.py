@@ -1,6 +1,7 @@
 """The descriptors of a shared log: made by the supervisor, inherited by every worker, which opens the log by them.
 
-They outlive workers, so a worker that dies leaves the log whole and its successor takes its place in it.
+They outlive workers, so a worker that dies leaves the log whole and its successor takes its place in it. Nothing here
+reads the log.
 """
 
 from __future__ import annotations

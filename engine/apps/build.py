@@ -1,7 +1,6 @@
 """From an application's entry in the configuration to the `App` that the engine works with.
 
-Called by `worker.py` for each entry. Every limit is resolved here, so nobody else compares an application's value with
-the server-wide one.
+Every limit is resolved here, so nobody else compares an application's value with the server-wide one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From the entries that a database holds to the applications that serve: checked one by one, a bad one harms no other.
 
-Used by `poll.py`. Remembers what it was given, so that an entry that stays as it is costs a comparison, and one that
-went bad keeps its last good state.
+Remembers what it was given, so that an entry that stays as it is costs a comparison, and one that went bad keeps its
+last good state. It reads no database.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`python -m engine apps`: which applications the configuration holds. Called by `__main__`; never shows a secret."""
+"""`python -m engine apps`: which applications the configuration holds.
+
+Starts nothing, and never shows a secret.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`python -m engine config check` and `config convert`. Called by `__main__`; starts nothing."""
+"""`python -m engine config check` and `config convert`.
+
+Starts nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The applications as the server knows them: of the configuration, or of its database, read once. Called by
-`__main__`."""
+"""The applications as the server knows them: of the configuration, or of its database.
+
+Read once: nothing keeps this copy up to date.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m engine listen`: prints what happens on channels, as a client sees it. Called by `__main__`.
+"""`python -m engine listen`: prints what happens on channels, as a client sees it.
 
 It signs its own private and presence subscriptions with the application's secret, and comes back after a lost
 connection by the rules that every Pusher client follows. It never runs inside a worker.

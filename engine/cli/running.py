@@ -1,4 +1,7 @@
-"""`restart` and `rebalance`: a command for the engine that runs with this configuration on this machine."""
+"""`restart` and `rebalance`: a command for the engine that runs with this configuration on this machine.
+
+Only sends the command and prints the answer; what it does is decided in `supervisor/commands.py`.
+"""
 
 from __future__ import annotations
 

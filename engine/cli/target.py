@@ -1,4 +1,7 @@
-"""Which application and which server a command talks to, from the server's own configuration. Called by `__main__`."""
+"""Which application and which server a command talks to, from the server's own configuration.
+
+Asks no server, and never shows a secret.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text for a terminal: lines to stdout and stderr. Called by the commands of this folder.
+"""Text for a terminal: lines to stdout and stderr.
 
 What a stranger wrote (event names, data, answers) never reaches the terminal with control characters in it.
 """

@@ -1,4 +1,7 @@
-"""`python -m engine trigger`: publishes one signed event, as a back end does. Called by `__main__`."""
+"""`python -m engine trigger`: publishes one signed event, as a back end does.
+
+Goes over the HTTP API only, like every other back end.
+"""
 
 from __future__ import annotations
 

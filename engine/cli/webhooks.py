@@ -1,5 +1,4 @@
-"""`python -m engine webhooks …`: dead letters listed, sent again or forgotten, and webhooks tried out. Called by
-`__main__`.
+"""`python -m engine webhooks …`: dead letters listed, sent again or forgotten, and webhooks tried out.
 
 It works on the queue of the running engine and never becomes its consumer; what it sends again the leader delivers.
 """

@@ -1,4 +1,7 @@
-"""The addresses of the server as URLs: the one that its banner shows is the one that its commands use."""
+"""The addresses of the server as URLs: the one that its banner shows is the one that its commands use.
+
+Only puts text together: nothing is resolved or connected to.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where applications come from and what one entry may say (docs/protocol.md 7.3).
 
-Read by `root.py`; made into `apps.app.App` values by `build.py`. Duplicates are found in `checks.py`.
+Judges only single values; what needs two entries, as duplicates do, is in `loading/checks.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sections about what workers share: the adapter, Redis, the cache and the webhook queue.
 
-Read by `root.py`; which driver a null stands for is decided in `resolve.py`.
+Values only: which driver a null stands for is decided in `resolve.py`.
 """
 
 from __future__ import annotations

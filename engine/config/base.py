@@ -1,7 +1,7 @@
 """The model every configuration section derives from, and the scalar types its fields use.
 
-Used by the section files beside it. A validator here raises ValueError with the second half of a sentence ("is not a
-whole number; ..."): `report.py` puts the key path and the value in front of it.
+A validator here raises ValueError with the second half of a sentence ("is not a whole number; ..."):
+`loading/validation_errors.py` puts the key path and the value in front of it. No option is defined here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sections about the databases that applications may be kept in.
 
-Read by `backends.py`, handed to `apps/sources/build.py`. Only the section of the chosen `app_manager.driver` is used.
+Values only; only the section of the chosen `app_manager.driver` is used.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which channels of an application keep their events, how much of them, and what a new subscriber is given of that.
 
-Read by `apps.py` for each application; made into `app.HistoryRule` by `apps/build.py`.
+Values only; `apps/build.py` makes `app.HistoryRule` of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sections that limit what clients and back ends may send: names, payloads, members, requests.
 
-Read by `root.py`. An application may narrow or widen most of them for itself (`apps.py`); `build.py` resolves the two.
+Values only. An application may narrow or widen most of them for itself (`apps.py`); `apps/build.py` resolves the two.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Regular expressions from a configuration, by RE2: they take time in proportion to the text, whatever was written.
 
-An application's owner may write them, and a client's channel names are what they are matched with: Python's own engine
-can be made to need years for thirty characters.
+An application's owner may write them, and a client's channel names are what they are matched with: Python's own engine,
+which can be made to need years for thirty characters, must never be used for them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """How to reach the Redis (or Valkey) that every part shares: one server, what Sentinel says is it, or a cluster.
 
-Built by `resolve.py` from the configuration, and by the supervisor for the embedded server; turned into connections by
-`engine/redis/pubsub/link.py`. It never connects to anything.
+`engine/redis/pubsub/link.py` and `engine/redis/pool.py` make connections of it. It never connects to anything.
 """
 
 from __future__ import annotations

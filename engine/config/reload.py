@@ -1,6 +1,6 @@
 """What a configuration that is read again may change in an engine that serves, and what has to wait for a restart.
 
-Called by the supervisor. Pure.
+Pure: it reads no file and changes no worker.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the configuration comes to for a number of workers: effective drivers and the way to Redis.
 
-Called by `load.py`, once. Pure.
+Pure: it opens and starts nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The whole configuration as one read-only value.
 
-Made by `load.py`, handed out section by section by `worker.py` and `supervisor.py`.
+Parts get the section that they need, never the whole.
 """
 
 from __future__ import annotations

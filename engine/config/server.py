@@ -1,6 +1,6 @@
 """Sections about the server's own sockets, its HTTP API and what it shows the operator.
 
-Read by `root.py`; used by the listener, the edges, the supervisor, `log/setup.py` and `metrics.py`. Values only.
+Values only.
 """
 
 from __future__ import annotations

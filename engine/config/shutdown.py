@@ -1,6 +1,6 @@
 """How a node leaves its clients: the section `shutdown`.
 
-Used by the supervisor, which paces all workers of the node. Values only.
+Values only.
 """
 
 from __future__ import annotations

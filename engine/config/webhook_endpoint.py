@@ -1,7 +1,7 @@
 """One entry of an application's `webhooks`: where it goes, which events it wants, and what it overrides.
 
-Read by `apps.py`; made into an `apps.app.Endpoint` by `build.py`. That exactly one target is given is checked in
-`checks.py`, so that it is shown together with every other mistake.
+Values only. That exactly one target is given is checked in `loading/checks.py`, so that it is shown together with every
+other mistake.
 """
 
 from __future__ import annotations

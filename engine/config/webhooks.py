@@ -1,6 +1,6 @@
 """The `webhooks` section: batching, settling, signing, time-outs and retries of every webhook.
 
-Read by `root.py`; `webhook_endpoint.py` holds what one application's webhook says and may override.
+Values only; `webhook_endpoint.py` holds what one application's webhook says and may override.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a new subscriber is given of a channel's history, and how it is notified of what is missing in that.
 
-Called by ws/ when a subscription is confirmed and counted, and not yet live: what is published from then on is held for
-it. Those who ask the same at the same time share one read.
+A read comes when a subscription is confirmed and counted, and not yet live: what is published from then on is held for
+it. Subscribers that ask the same at the same time share one read. Nothing here sends a frame.
 """
 
 from __future__ import annotations

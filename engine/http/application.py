@@ -1,6 +1,6 @@
 """The HTTP API as an aiohttp application: reads a request, has `routes.Api` answer it, writes the answer.
 
-Called by worker.py; the listener adds the upgrade route and serves it behind the gate.
+What is particular to aiohttp stays here and in `connection.py`; it decides no rule of the protocol.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Who may call: the app of a request, its signature, and how often it may do so.
 
-Called first by every signed endpoint.
+Comes first in every signed endpoint; it never logs a signature or a secret.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""GET channels, channel and users: plain reads of the shared occupancy (docs/protocol.md 5.4 to 5.6)."""
+"""GET channels, channel and users: plain reads of the shared occupancy (docs/protocol.md 5.4 to 5.6).
+
+Changes nothing.
+"""
 
 from __future__ import annotations
 

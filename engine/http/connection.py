@@ -1,6 +1,6 @@
 """Connections of aiohttp's server, with what it lacks: deadlines that no byte moves, one limit of heads, half-closing.
 
-Made by the listener for what the gate hands on. Never answers a request but for a head that is too long.
+Takes what the gate hands on. Never answers a request but for a head that is too long.
 """
 
 from __future__ import annotations

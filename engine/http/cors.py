@@ -1,4 +1,7 @@
-"""Cross-origin headers of the HTTP API (H-53), for pages that read it through a browser."""
+"""Cross-origin headers of the HTTP API (H-53), for pages that read it through a browser.
+
+Says nothing to a page of an origin that is not named.
+"""
 
 from __future__ import annotations
 

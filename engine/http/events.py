@@ -1,4 +1,7 @@
-"""POST events and batch_events: from a body to publications, and the attributes that were asked for (H-11 to H-22)."""
+"""POST events and batch_events: from a body to publications, and the attributes that were asked for (H-11 to H-22).
+
+Every event goes to the publisher; nothing here knows a connection.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What is kept of a channel's events, for back ends: pages, the stream's state, reset and purge (H-67 to H-74).
 
-The form of each answer is Sockudo's, word for word. What is missing is said in every one of them.
+The form of each answer is Sockudo's, word for word, and each says what is missing. Nothing here reads a driver's data
+but through `interfaces.HistoryStore`.
 """
 
 from __future__ import annotations

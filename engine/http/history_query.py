@@ -1,6 +1,6 @@
 """What a request says about history, and the opaque cursor that leads to a page's successor (H-67 to H-72).
 
-Text in, values out. The form of it all is Sockudo's.
+Text in, values out; nothing is read here. The form of it all is Sockudo's.
 """
 
 from __future__ import annotations

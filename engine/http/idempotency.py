@@ -1,6 +1,6 @@
 """Publishing once what is sent twice under one idempotency key (H-56).
 
-Called by events.py. A publish without a key costs nothing here.
+A publish without a key costs nothing here.
 """
 
 from __future__ import annotations

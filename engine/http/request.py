@@ -1,6 +1,6 @@
 """One HTTP API request and its response, without any HTTP server: what the handlers take and give.
 
-Made by routes.py, for both ways in which requests are read.
+Knows neither of the two ways in which requests are read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The route table of the HTTP API, and the one place where an error becomes an answer.
 
-Called with a request that was read: by `application.py` for aiohttp's, by the publish fast path for its own.
+`application.py` reads requests for aiohttp, the publish fast path for itself; handlers never see which of them did.
 """
 
 from __future__ import annotations

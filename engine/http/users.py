@@ -1,4 +1,7 @@
-"""POST terminate_connections and force_reconnect: end every connection that is signed in as a user (H-30, U-11)."""
+"""POST terminate_connections and force_reconnect: end every connection that is signed in as a user (H-30, U-11).
+
+Returns before the connections are closed; nothing waits for them.
+"""
 
 from __future__ import annotations
 

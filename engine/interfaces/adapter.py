@@ -1,4 +1,7 @@
-"""What carries events between workers."""
+"""What carries events between workers.
+
+Types only.
+"""
 
 from __future__ import annotations
 

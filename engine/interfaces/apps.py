@@ -1,4 +1,7 @@
-"""Where applications come from, as types: the look-ups that everybody uses, and a source outside the configuration."""
+"""Where applications come from, as types: the look-ups that everybody uses, and a source outside the configuration.
+
+Types only.
+"""
 
 from __future__ import annotations
 

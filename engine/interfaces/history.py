@@ -1,6 +1,7 @@
 """What is kept of a channel's events, how it is read, and what a read says about what is missing.
 
-The memory driver is the model of the others. Events are put in by the adapter, with the publish (`Message.retention`).
+Types only; the memory driver is the model of the others. Events are put in by the adapter, with the publish
+(`Message.retention`).
 """
 
 from __future__ import annotations

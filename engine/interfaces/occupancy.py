@@ -1,6 +1,6 @@
 """Who holds what: the occupancy store, what is reported to it and what it answers.
 
-The memory driver is the model of the others: same answers, same transitions for the same history.
+Types only; the memory driver is the model of the others: same answers, same transitions for the same history.
 """
 
 from __future__ import annotations

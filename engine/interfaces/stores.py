@@ -1,4 +1,7 @@
-"""The last events of cache channels, counted requests, and answers that are given again."""
+"""The last events of cache channels, counted requests, and answers that are given again.
+
+Types only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Webhook jobs: what waits, where it waits, and what sends it."""
+"""Webhook jobs: what waits, where it waits, and what sends it.
+
+Types only.
+"""
 
 from __future__ import annotations
 

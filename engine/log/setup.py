@@ -1,7 +1,7 @@
 """Logging set-up of a process: one handler on stderr, as lines for people or one JSON object a line.
 
-Called once by the supervisor and by each worker; every other module only uses `logging.getLogger(__name__)`. What is
-logged never holds a secret or a payload: that is the caller's duty, and no code here looks into messages.
+To be called once in a process; every other module only uses `logging.getLogger(__name__)`. What is logged never holds a
+secret or a payload: that is the caller's duty, and no code here looks into messages.
 """
 
 from __future__ import annotations

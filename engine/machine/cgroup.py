@@ -1,6 +1,6 @@
 """The control groups that this process is in, version 2 and 1: what a container may use, and what it does use.
 
-Read by `memory.py` and `cpus.py`. It only reads files, and takes whatever it cannot read for "no limit".
+It only reads files, and takes whatever it cannot read for "no limit".
 """
 
 from __future__ import annotations

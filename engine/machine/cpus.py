@@ -1,4 +1,7 @@
-"""How many workers make sense here: the processors that this process may use, its container's quota counted in."""
+"""How many workers make sense here: the processors that this process may use, its container's quota counted in.
+
+Only reads.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How much memory is in use: the machine's, or that of the container whose limit is nearest to being reached.
 
-For /usage, /accept-traffic and the guard of new connections.
+Only reads; for /usage, /accept-traffic and the guard of new connections.
 """
 
 from __future__ import annotations

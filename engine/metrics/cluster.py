@@ -1,4 +1,7 @@
-"""What the processes do among themselves: events between workers, shared state, applications, supervision."""
+"""What the processes do among themselves: events between workers, shared state, applications, supervision.
+
+Declares only; each area is counted in by the part that it is handed to.
+"""
 
 from __future__ import annotations
 

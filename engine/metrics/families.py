@@ -1,7 +1,7 @@
 """The three kinds of metrics, each a family of numbers that differ in their label values.
 
 Declared in the areas (`traffic.py`, `cluster.py`, `webhooks.py`) with `registry.py`, put together again by `page.py`.
-They count in memory; the registry passes that on.
+They count in memory only; the registry passes that on.
 """
 
 from __future__ import annotations

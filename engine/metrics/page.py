@@ -1,7 +1,7 @@
 """The metrics page: the numbers of all workers, put together as text (format 0.0.4).
 
-Called by `server.py`. An own writer, because sample names must be exactly those that dashboards for other servers ask
-for (M-1, M-5): nothing is appended to them.
+An own writer, because sample names must be exactly those that dashboards for other servers ask for (M-1, M-5): nothing
+is appended to them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where families are declared, and where what was counted is passed on to be shown.
 
-Owned by `metrics.py`; the areas declare their families with it. It knows no single metric.
+The areas declare their families with it. It knows no single metric.
 """
 
 from __future__ import annotations

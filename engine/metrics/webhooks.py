@@ -1,4 +1,7 @@
-"""Webhooks, from the event to the answer (M-4). One request is one attempt; its events are in the batch."""
+"""Webhooks, from the event to the answer (M-4).
+
+One request is one attempt; its events are in the batch. Declares only.
+"""
 
 from __future__ import annotations
 

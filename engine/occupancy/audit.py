@@ -1,6 +1,6 @@
 """A slow walk over all shared figures of a cluster in Redis, comparing each with what the workers' own facts add up to.
 
-Driven by `RedisOccupancy.audit`, a slice at a time. What it finds was lost by Redis or written by someone else.
+A slice at a time, so that Redis is never kept busy. What it finds was lost by Redis or written by someone else.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Occupancy in Redis, shared by all workers of the cluster; every change is one Lua script (`redis/lua/occupancy_*`).
 
-Built by `worker.py`; used by the reporter, the HTTP API and the leader. Never decides anything between two replies.
+Never decides anything between two replies.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What goes to the occupancy scripts and what comes back, as pure functions.
 
-Called by `occupancy/redis.py`. Redis is not trusted: whatever does not fit is left out, never raised.
+Redis is not trusted: whatever does not fit is left out, never raised.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The address of a caller behind reverse proxies, for limits of one address."""
+"""The address of a caller behind reverse proxies, for limits of one address.
+
+Pure. Never believes more entries than there are trusted proxies.
+"""
 
 from __future__ import annotations
 

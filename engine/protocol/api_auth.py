@@ -1,6 +1,6 @@
 """Signatures of HTTP API requests: the query as it was signed, and the checks of H-3 to H-8.
 
-Called by http/auth. Pure: the clock is a parameter. Never logs; every refusal is an ApiError 401.
+Pure: the clock is a parameter. Never logs; every refusal is an ApiError 401.
 """
 
 from __future__ import annotations

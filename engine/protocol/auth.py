@@ -1,7 +1,7 @@
 """Signatures of subscriptions and sign-ins: the strings to sign, their checks, and the signed data they carry.
 
-Called by ws/. Checks with the app's prepared `Signer`; the comparison is in constant time. Never logs, never raises
-anything but PusherError.
+Checks with the app's prepared `Signer`; the comparison is in constant time. Never logs, never raises anything but
+PusherError.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a channel's name says: its kind, and whether it may be used at all.
 
-Called for every subscription, client event and publish, so everything here is a precompiled pattern or a slice.
+Pure, and the only place of the prefixes. It runs for every subscription, client event and publish, so everything here
+is a precompiled pattern or a slice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Every JSON message of the WebSocket, both ways: the server's built as bytes, the client's parsed.
 
-Called by the edges and the publisher, which put the bytes into frames. Knows no socket, no clock, no state.
+Puts nothing into frames. Knows no socket, no clock, no state.
 """
 
 from __future__ import annotations

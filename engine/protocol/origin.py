@@ -1,6 +1,6 @@
 """Which web pages may connect: the app's list of allowed origins (C-33).
 
-Called by ws/ once for each connection to an app that has such a list. Pure.
+Pure.
 """
 
 from __future__ import annotations

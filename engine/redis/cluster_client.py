@@ -1,6 +1,6 @@
 """redis-py's client of a Redis Cluster with the habits of the other client: bounded, and nothing is tried twice.
 
-Made by `pool.py`. It follows fail-overs and slots that move; what is asked meanwhile fails, and callers try again.
+It follows fail-overs and slots that move; what is asked meanwhile fails, and callers try again.
 """
 
 from __future__ import annotations

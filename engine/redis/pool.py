@@ -1,4 +1,7 @@
-"""The redis-py clients of everything but the hot path: one that a worker shares, a blocking one for the supervisor."""
+"""The redis-py clients of everything but the hot path: one that a worker shares, a blocking one for the supervisor.
+
+Nothing here is on the hot path, whose links are in `pubsub/`.
+"""
 
 from __future__ import annotations
 

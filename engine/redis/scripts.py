@@ -1,6 +1,6 @@
 """Lua scripts by name, run over redis-py: EVALSHA first, EVAL once where the server does not know the script yet.
 
-Called by every driver whose state changes inside Redis. Never retries by itself: a caller knows whether it may.
+Never retries by itself: a caller knows whether it may.
 """
 
 from __future__ import annotations

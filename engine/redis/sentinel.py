@@ -1,4 +1,4 @@
-"""Where the master is, asked of the Sentinels through redis-py. Used by every connection to a Redis behind Sentinel.
+"""Where the master is, asked of the Sentinels through redis-py.
 
 It only asks: Sentinel decides, and kills the connections to a master that it has demoted.
 """

@@ -1,4 +1,7 @@
-"""Answers to publishes with an idempotency key, kept in this process. Used with a single worker."""
+"""Answers to publishes with an idempotency key, kept in this process.
+
+For a single worker only: nobody else sees them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate limits counted in this process. With several workers each counts for itself; Redis counts for all."""
+"""Rate limits counted in this process. For a single worker: several would only count each for itself."""
 
 from __future__ import annotations
 

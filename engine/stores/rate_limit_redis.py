@@ -1,4 +1,7 @@
-"""Rate limits counted in Redis, for all workers together: one counter with an expiry for each window."""
+"""Rate limits counted in Redis, for all workers together: one counter with an expiry for each window.
+
+One script a request; nothing is decided between two replies.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the operator reads once the engine serves: where it listens, and what to try next."""
+"""What the operator reads once the engine serves: where it listens, and what to try next.
+
+For people only: no program may rely on its form.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The workers of a node: one for each slot, started, heard, restarted after a death, which is reported to the cluster.
 
-Owned by the supervisor, whose loop calls it. It never decides that the node stops, nor when a worker is replaced.
+It never decides that the node stops, nor when a worker is replaced.
 """
 
 from __future__ import annotations

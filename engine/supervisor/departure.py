@@ -1,7 +1,7 @@
 """The node goes: all its workers pass each phase together, so that nobody is sent away before there is a place to go.
 
-Called by the supervisor once it is to stop. `control.Phase` says what each phase is for a worker;
-docs/operations.md what an operator sees of it.
+Sends phases to the workers and waits for their answers; it closes no client's connection itself. `control.Phase` says
+what each phase is for a worker; docs/operations.md what an operator sees of it.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Written to a file in memory whose descriptor the next program finds in an environment variable. Both may be of different
 versions, so it is JSON with a number for its form, and a trial in another process reads it before anything is replaced.
+Never holds a secret.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""How many descriptors each process may have: as many as the hard limit lets it, since a connection takes one."""
+"""How many descriptors each process may have: as many as the hard limit lets it, since a connection takes one.
+
+Never fails: with less than it asks for the engine serves fewer.
+"""
 
 from __future__ import annotations
 

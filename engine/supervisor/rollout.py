@@ -1,6 +1,6 @@
 """The specification that workers follow: the first one, and each newer one that SIGHUP brings.
 
-Used by the supervisor. What is wrong with a configuration that was read again is logged, and changes nothing.
+What is wrong with a configuration that was read again is logged, and changes nothing.
 """
 
 from __future__ import annotations

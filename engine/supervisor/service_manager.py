@@ -1,6 +1,6 @@
 """What is reported to systemd, after sd_notify(3): that it serves, reloads, stops, lives, and how it is.
 
-Nothing is said where NOTIFY_SOCKET is not set. Used by the supervisor; never blocks and never fails.
+Nothing is said where NOTIFY_SOCKET is not set. Never blocks and never fails.
 """
 
 from __future__ import annotations

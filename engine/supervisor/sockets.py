@@ -1,7 +1,7 @@
 """Listening sockets, one for each worker slot, opened and kept by the supervisor.
 
 All bind the same address with SO_REUSEPORT, so the kernel spreads new connections; a socket outlives its worker, so
-what waits in its backlog is served by the next one.
+what waits in its backlog is served by the next one. Nothing is ever accepted here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Whether the engine was started from a terminal, and whether that is still open.
 
-A terminal that is closed and an operator who wants a reload both send SIGHUP; this distinguishes the two.
+A terminal that is closed and an operator who wants a reload both send SIGHUP; this distinguishes the two, and decides
+nothing else.
 """
 
 from __future__ import annotations

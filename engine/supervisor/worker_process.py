@@ -1,4 +1,7 @@
-"""One worker process as the supervisor sees it: started with its sockets, heard over its control socket."""
+"""One worker process as the supervisor sees it: started with its sockets, heard over its control socket.
+
+Never waits for the process; the supervisor's loop looks at it again and again.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """One webhook event, built and serialized with exactly the documented fields in the documented order.
 
-Called by the leader for transitions and by the workers for what they see themselves. Pure: never looks at a clock,
-an endpoint or a configuration.
+Pure: never looks at a clock, an endpoint or a configuration.
 """
 
 from __future__ import annotations

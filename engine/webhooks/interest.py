@@ -1,4 +1,7 @@
-"""What clients and webhooks want of a channel's occupancy and members, as every report says to the store."""
+"""What clients and webhooks want of a channel's occupancy and members, as every report says to the store.
+
+Pure: it knows no store.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Jobs: events become requests, one per endpoint, and requests become the bytes that a queue holds.
 
-Called by the leader (whose script pushes the bytes), the batcher and the queue drivers. Pure; what it decodes may
-come from anyone who can write to the queue, so it checks everything and trusts nothing.
+Pure; what it decodes may come from anyone who can write to the queue, so it checks everything and trusts nothing.
 """
 
 from __future__ import annotations

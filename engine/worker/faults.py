@@ -1,7 +1,7 @@
 """What goes wrong while serving one connection: counted, and logged once a minute for each kind.
 
-Used by worker.py for whatever reaches the loop's exception handler and is no background task's death. A stranger may be
-the cause, and must not be able to fill the log.
+For what reaches the loop's exception handler and is no background task's death. A stranger may be the cause, and must
+not be able to fill the log.
 """
 
 from __future__ import annotations

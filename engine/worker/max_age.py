@@ -1,6 +1,6 @@
 """Sends connections that have lived for `websocket.max_connection_age` to a new life elsewhere, so that nodes even out.
 
-Costs nothing where the option is off; else some hundred bytes for each connection. Called by the admission.
+Costs nothing where the option is off; else some hundred bytes for each connection.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Watches this process for the metrics page: its CPU, memory, descriptors, collector, and how late its loop is.
 
-Owned by the worker's parts. It must cost nothing that a client could notice: ten timers a second, and a look at `/proc`
-with each heartbeat.
+It must cost nothing that a client could notice: ten timers a second, and a look at `/proc` with each heartbeat.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Chooses how publishes are served: in C where nothing has to be waited for, without aiohttp where that can be.
 
-Called by parts.py.
+Decides once, at start; it reads no request.
 """
 
 from __future__ import annotations

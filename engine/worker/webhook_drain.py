@@ -1,7 +1,7 @@
 """The webhooks that are to be emitted before a worker goes, as far as the grace period allows.
 
-Called by the departure. With a queue in Redis whatever is left stays there for the next leader; with one in memory it
-would be lost, so this waits for settling times too.
+With a queue in Redis whatever is left stays there for the next leader; with one in memory it would be lost, so this
+waits for settling times too. Never longer than the grace period.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Client events: from one subscriber of a private or presence channel to all others (docs/protocol.md 3)."""
+"""Client events: from one subscriber of a private or presence channel to all others (docs/protocol.md 3).
+
+The sender never gets its own event back.
+"""
 
 from __future__ import annotations
 

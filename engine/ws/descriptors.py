@@ -1,6 +1,6 @@
 """Keeps descriptors free for publishes, Redis and webhooks: clients that would take the last ones get 4100.
 
-Without it the kernel refuses to accept, and every client waits without a word. Used by `accept.py`.
+Without it the kernel refuses to accept, and every client waits without a word.
 """
 
 from __future__ import annotations

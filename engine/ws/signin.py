@@ -1,4 +1,7 @@
-"""pusher:signin: the connection proves who its user is and from then on is reached by the user's messages."""
+"""pusher:signin: the connection proves who its user is and from then on is reached by the user's messages.
+
+Never logs what was signed.
+"""
 
 from __future__ import annotations
 

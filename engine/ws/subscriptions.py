@@ -1,6 +1,7 @@
 """Subscribing and leaving: authorise, be subscribed between workers, be counted, be acknowledged, in that order.
 
-Every way in can be broken off at any step (the client leaves, or asks to); `_abandon` undoes exactly what was done.
+Every way in can be broken off at any step (the client leaves, or asks to); `_abandon` undoes exactly what was done. No
+rule of signatures or names is here: those are in `protocol/`.
 """
 
 from __future__ import annotations

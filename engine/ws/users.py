@@ -1,4 +1,7 @@
-"""Signed-in users: each is a channel of its own, so messages to users and termination take the channels' road."""
+"""Signed-in users: each is a channel of its own, so messages to users and termination take the channels' road.
+
+Nothing here knows where a user's connections are.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Applications in a DynamoDB table, one item each, by aiobotocore.
 
-Built by `build.py`, which imports it only for this driver: aiobotocore is an optional dependency. It only ever reads,
-page by page, and asks for the whole table: the index by key that other servers look up is not needed.
+Imported only for this driver: aiobotocore is an optional dependency. It only ever reads, page by page, and asks for the
+whole table: the index by key that other servers look up is not needed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The table of applications in MySQL or MariaDB, by aiomysql.
 
-Built by `build.py`, which imports it only for this driver: aiomysql is an optional dependency. It only ever reads.
+Imported only for this driver: aiomysql is an optional dependency. It only ever reads.
 """
 
 from __future__ import annotations

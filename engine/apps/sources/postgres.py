@@ -1,6 +1,6 @@
 """The table of applications in PostgreSQL, by asyncpg.
 
-Built by `build.py`, which imports it only for this driver: asyncpg is an optional dependency. It only ever reads.
+Imported only for this driver: asyncpg is an optional dependency. It only ever reads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a row of a table of applications to an entry of the configuration (`app_manager.array.apps[]`).
 
-Called by every source. It knows the columns of sockudo's and soketi's tables, leaves out what is no option of an
-application, and judges no value: `entries.py` does, as with entries in the file.
+It knows the columns of sockudo's and soketi's tables, leaves out what is no option of an application, and judges no
+value: `entries.py` does, as with entries in the file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Applications in a table of an SQL server: one connection, kept from one reading to the next and made anew when lost.
 
-Built by `build.py` over the driver of one server. Nothing here writes to the database, and no error's text shows what a
-row says or how the server was logged in to.
+Nothing here writes to the database, and no error's text shows what a row says or how the server was logged in to.
 """
 
 from __future__ import annotations

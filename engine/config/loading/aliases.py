@@ -1,6 +1,6 @@
 """Other servers' spellings of an application's entry, rewritten to ours before anything is checked (K-3, W-22).
 
-Called by `load.py`. Errors keep naming the key that the user wrote.
+Checks no value. Errors keep naming the key that the user wrote.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Mistakes that only show when two options are seen together, or a file on disk is.
 
-Called by `load.py` on the plain document, after renaming, so that they are shown together with every mistake in single
-values. A value of a wrong type is not a finding here: `validation_errors.py` has it.
+Works on the plain document, after renaming, so that they are shown together with every mistake in single values. A
+value of a wrong type is not a finding here: `validation_errors.py` has it.
 """
 
 from __future__ import annotations

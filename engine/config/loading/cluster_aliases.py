@@ -1,6 +1,6 @@
 """The ways in which files of other servers name a Redis Cluster, brought into `database.redis.cluster_nodes`.
 
-Called by `load.py` before anything is checked. Errors keep naming the key that the user wrote.
+Checks no value. Errors keep naming the key that the user wrote.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The application that environment variables describe (K-6), and the one there is when nothing else is (K-7).
 
-Called by `load.py`. Limits that are not set are the engine's own, not the small ones of their origin.
+Limits that are not set are the engine's own, not the small ones of their origin.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One application's entry from outside the configuration, held to the same rules as one that stands in the file.
 
-Called by `apps/entries.py` while the engine serves. Pure.
+Pure: it reads no source and changes no running application.
 """
 
 from __future__ import annotations

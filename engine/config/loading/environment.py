@@ -1,6 +1,6 @@
 """The environment variables that set an option, and the one that each of them sets (docs/protocol.md 7.2, K-6).
 
-Called by `load.py`: a variable wins over the file. An empty variable counts as not set.
+A variable wins over the file; an empty one counts as not set. Checks no value but what a list or a flag needs.
 """
 
 from __future__ import annotations

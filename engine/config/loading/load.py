@@ -1,6 +1,6 @@
 """From file, environment and flags to a checked configuration, or to a list of everything that is wrong.
 
-Called by `__main__.py`, once, before anything is started. It opens no socket and starts nothing.
+It opens no socket and starts nothing.
 """
 
 from __future__ import annotations

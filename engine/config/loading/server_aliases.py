@@ -1,5 +1,7 @@
 """Other servers' spellings of options outside applications and Redis Clusters, rewritten to ours before anything is
-checked. Errors keep naming the key that the user wrote.
+checked.
+
+Checks no value. Errors keep naming the key that the user wrote.
 """
 
 from __future__ import annotations

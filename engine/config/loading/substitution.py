@@ -1,6 +1,6 @@
 """`${VAR}` and `${VAR:-default}` in the text values of the configuration file (K-1, D-13).
 
-Called by `load.py` before anything else looks at a value.
+Texts only, before anything else looks at a value; what they stand for is not checked here.
 """
 
 from __future__ import annotations

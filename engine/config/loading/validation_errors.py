@@ -1,6 +1,6 @@
 """What pydantic found, in our words: one line for each place, with the key path the user wrote.
 
-Called by `load.py`.
+Never shows a secret.
 """
 
 from __future__ import annotations

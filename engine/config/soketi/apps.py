@@ -1,4 +1,7 @@
-"""The applications of a soketi configuration, with their webhooks, in this engine's words. Called by `soketi.py`."""
+"""The applications of a soketi configuration, with their webhooks, in this engine's words.
+
+Pure: no value is checked here.
+"""
 
 from __future__ import annotations
 

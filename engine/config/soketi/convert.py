@@ -1,6 +1,6 @@
 """A soketi configuration in this engine's words (K-2 to K-4), with a line for everything that has no counterpart.
 
-Called by `cli/config.py`. Pure: it reads no file and checks no value; `load.py` does both with what comes out.
+Pure: it reads no file and checks no value; `load.py` does both with what comes out.
 """
 
 from __future__ import annotations

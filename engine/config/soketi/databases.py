@@ -1,4 +1,7 @@
-"""The database that a soketi configuration keeps its applications in, in this engine's words. Called by `soketi.py`."""
+"""The database that a soketi configuration keeps its applications in, in this engine's words.
+
+Pure: no value is checked here.
+"""
 
 from __future__ import annotations
 

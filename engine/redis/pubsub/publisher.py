@@ -1,5 +1,8 @@
 """PUBLISH commands of a loop turn in one write, each with its answer to wait for; and what a script publishes, in line
-with them."""
+with them.
+
+What is under way when the connection is lost fails: whether it arrived is not known, so it is never sent again.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Publishing in a Redis Cluster: SPUBLISH to the master of the topic's slot, over one link for each of them.
 
 Its other half is `shard_subscriber.py`; the adapter owns both. When a slot gets another master, what is published to it
-is held until every worker may be expected to have followed, and goes on in the order in which it came.
+is held until every worker may be expected to have followed, and goes on in the order in which it came. It never asks
+where a slot is: `topology.py` does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Subscribing in a Redis Cluster: SSUBSCRIBE at the shard of the topic's slot, over one link for each master.
 
 Topics find a place again by themselves when their shard fails over, or their slot is given to another. A topic stays
-with a master that has become a replica: the nodes of one shard pass on to each other what is published to it.
+with a master that has become a replica: the nodes of one shard pass on to each other what is published to it. It looks
+into no message.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The subscriber connection: topics come and go with this worker's subscribers, and are kept over reconnects."""
+"""The subscriber connection: topics come and go with this worker's subscribers, and are kept over reconnects.
+
+Looks into no message.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which nodes of a Redis Cluster serve which slot: asked anew now and then, and when a node's answer contradicts it.
 
-Owned by the adapter; its sharded links look up here where a topic belongs. It decides nothing and moves nothing.
+Sharded links look up here where a topic belongs. It decides nothing and moves nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One attempt to deliver a job, and what follows from it: acked, delayed for a retry, or buried.
 
-Called by the delivery, which decides what may be sent when. It knows no order and no other job.
+It decides what becomes of a job, never when it is sent: it knows no order and no other job.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The jobs of one endpoint that are in memory: which may be sent now, so that each channel keeps its order.
 
-Owned by the delivery. Pure: it sends nothing and waits for nothing.
+Pure: it sends nothing and waits for nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """All lanes of one consumer, and the requests under way from them.
 
-Owned by the delivery, which fills the lanes from the queue. `lane.py` knows what may be sent, `attempts.py` sends it.
+The consumer fills them from the queue, which nothing here reads. `lane.py` knows what may be sent, `attempts.py` sends
+it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The drivers of the webhook queue: for each word of `queue.driver` how to open it, for a worker or for an operator.
 
-The one place that knows them all. A new one is a file in this folder, a row in `DRIVERS`, and a section in the
+The only place that knows them all. A new one is a file in this folder, a row in `DRIVERS`, and a section in the
 configuration (`config/backends.py`).
 """
 

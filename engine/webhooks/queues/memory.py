@@ -1,6 +1,6 @@
 """The webhook queue in one process: the reference of the other drivers, lost with the process.
 
-Called by the batcher (`put`), the delivery (all else) and operators' commands.
+Nothing in it outlives the worker.
 """
 
 from __future__ import annotations

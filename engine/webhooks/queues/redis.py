@@ -1,7 +1,7 @@
 """The webhook queue in Redis lists, crash-safe; `redis/lua/queue_common.lua` lists its keys.
 
-Called by the batcher (`put`), the delivery (the consumer's methods) and operators, who may also move entries between
-`<prefix>failed` and `<prefix>default` by hand. It trusts no byte that it reads and writes no secret.
+Operators may also move entries between `<prefix>failed` and `<prefix>default` by hand. It trusts no byte that it reads
+and writes no secret.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Webhooks to AWS Lambda: one invocation of a function, and its failure in one line.
 
-Called by `attempts.py`, which bounds and counts it. Imported only when a webhook names a function.
+Never retries and never decides what becomes of the job. Imported only when a webhook names a function.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The headers of a webhook request: whose it is, its signature, its id, and what the configuration adds.
 
-Called by every sender, whatever carries the request. Pure; the only place where a webhook is signed.
+The same whatever carries the request. Pure; the only place where a webhook is signed.
 """
 
 from __future__ import annotations

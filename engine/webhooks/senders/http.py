@@ -1,6 +1,6 @@
 """Webhooks over HTTP: one signed POST, and its failure in one line.
 
-Called by `attempts.py`, which bounds and counts it. Never follows a redirect, keeps no cookie, reads no proxy setting.
+Never retries, never follows a redirect, keeps no cookie, reads no proxy setting.
 """
 
 from __future__ import annotations

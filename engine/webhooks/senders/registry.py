@@ -1,7 +1,7 @@
-"""The senders of webhooks, by kind of target. Built by `parts.py` and the command line.
+"""The senders of webhooks, by kind of target.
 
-One for AWS Lambda comes into being when the first webhook names a function, which may be while the engine serves: what
-it imports costs every worker 45 MiB and a good part of a second.
+One for AWS Lambda comes into being only when the first webhook names a function, which may be while the engine serves:
+what it imports costs every worker 45 MiB and a good part of a second.
 """
 
 from __future__ import annotations

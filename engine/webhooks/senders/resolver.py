@@ -1,7 +1,7 @@
 """Looking up a webhook's host without holding up another's, and refusing addresses that are not public.
 
-Used by the senders. The check looks at the address that is connected to, so a name that changes its mind between
-a check and the connection gains nothing.
+The check looks at the address that is connected to, so a name that changes its mind between a check and the connection
+gains nothing.
 """
 
 from __future__ import annotations

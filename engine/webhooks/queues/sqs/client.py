@@ -1,6 +1,6 @@
 """Queues of SQS: found or made when first used, and the few calls that the webhook queue needs of them.
 
-Called by `queue.py`. Every call is bounded and attempted once; it knows no job.
+Every call is bounded and attempted once; it knows no job.
 """
 
 from __future__ import annotations

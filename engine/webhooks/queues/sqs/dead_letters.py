@@ -1,6 +1,6 @@
 """Dead letters in a queue of their own in SQS: put there, looked at, sent once more, forgotten.
 
-Owned by the SQS queue. SQS cannot look without taking: what is looked at is hidden for a moment and given back.
+SQS cannot look without taking: what is looked at is hidden for a moment and given back.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The jobs that one consumer has received from SQS and not yet deleted there, and in which state each of them is.
 
-Owned by the SQS queue. Pure: it calls nothing and waits for nothing.
+Pure: it calls nothing and waits for nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Jobs as SQS takes them: within its size, in characters that it knows, and in groups that keep their order.
 
-Called by the SQS queue. Pure.
+Pure: it calls nothing.
 """
 
 from __future__ import annotations

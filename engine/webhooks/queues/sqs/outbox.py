@@ -1,7 +1,7 @@
 """Where jobs stand between the decision that makes them and SQS, which cannot take part in that decision.
 
-Owned by the SQS queue, which moves them on. A job that went straight to SQS would be sent even if a return cancelled it
-before the leader's commit.
+A job that went straight to SQS would be sent even if a return cancelled it before the leader's commit. Nothing here
+calls SQS.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The webhook queue in AWS SQS, standard or FIFO.
 
-Called by the batcher (`put`), the delivery (the consumer's methods) and operators' commands. It trusts no byte that it
-reads and writes no secret.
+It trusts no byte that it reads and writes no secret.
 
 What SQS cannot do is not promised here either. A standard queue keeps no order between jobs; in a FIFO queue all jobs
 of one endpoint stay in order, and later ones wait while one is retried. SQS does not know who consumes: the jobs of a
