@@ -73,11 +73,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     licenses = commands.add_parser("licenses", help="list the libraries that it uses, with their licenses")
     licenses.set_defaults(run=_licenses)
-    config = _command(commands, "config", _check, "check a configuration, or convert one of soketi", url=False)
+    config = _command(
+        commands,
+        "config",
+        _check,
+        "check or show a configuration, list all options, or convert one of soketi",
+        url=False,
+    )
     actions = config.add_subparsers(title="actions", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="say OK, or name every mistake")
     check.set_defaults(run=_check)
     check.add_argument("file", metavar="FILE", type=Path)
+    show = actions.add_parser("show", help="print each value that is in force, and where it comes from")
+    show.set_defaults(run=_show)
+    show.add_argument("--json", action="store_true", help="one JSON object a line, for scripts")
+    reference = actions.add_parser("reference", help="list every option, as a page in Markdown")
+    reference.set_defaults(run=_reference)
+    schema = actions.add_parser("schema", help="print a JSON Schema of the file, for editors")
+    schema.set_defaults(run=_schema)
     convert = actions.add_parser("convert", help="turn soketi's JSON into ours")
     convert.set_defaults(run=_convert)
     convert.add_argument("file", metavar="FILE", type=Path)
@@ -226,6 +239,25 @@ def _check(args: argparse.Namespace) -> int:
     return check_config(args.file, os.environ, args.workers)
 
 
+def _show(args: argparse.Namespace) -> int:
+    from engine.cli.config import show_config
+
+    path, flags = _given(args)
+    return show_config(path, os.environ, args.workers, flags, as_json=args.json)
+
+
+def _reference(args: argparse.Namespace) -> int:
+    from engine.cli.reference import print_reference
+
+    return print_reference()
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from engine.cli.reference import print_schema
+
+    return print_schema()
+
+
 def _convert(args: argparse.Namespace) -> int:
     from engine.cli.config import convert_config
 
@@ -240,9 +272,15 @@ def _config_and_apps(args: argparse.Namespace) -> tuple[Config, Sequence[App]]:
 
 
 def _load(args: argparse.Namespace) -> Loaded:
+    path, flags = _given(args)
+    return load(path, os.environ, args.workers, flags)
+
+
+def _given(args: argparse.Namespace) -> tuple[Path | None, dict[str, object]]:
+    """The configuration's file, if any, and what the command line says of its options."""
     flags = {"host": args.host, "port": args.port, "debug": args.debug or None}
     path = args.config or next(filter(Path.exists, DEFAULT_CONFIGS), None)
-    return load(path, os.environ, args.workers, {name: value for name, value in flags.items() if value is not None})
+    return path, {name: value for name, value in flags.items() if value is not None}
 
 
 def _workers(text: str) -> int:

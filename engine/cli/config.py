@@ -1,4 +1,4 @@
-"""`python -m engine config check` and `config convert`.
+"""`python -m engine config check`, `config show` and `config convert`.
 
 Starts nothing.
 """
@@ -6,12 +6,16 @@ Starts nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from engine.cli.text import complain, one_line, say
 from engine.config.loading.config_file import read
-from engine.config.loading.load import load
+from engine.config.loading.load import explain, load
+from engine.config.loading.mistakes import SECRET_KEYS, without_credentials
+from engine.config.option_path import Path as OptionPath
+from engine.config.option_path import dotted
 from engine.config.soketi.convert import convert
 from engine.errors import ConfigError
 
@@ -22,6 +26,39 @@ def check_config(path: Path, environ: Mapping[str, str], workers: int) -> int:
         complain(f"warning: {warning}")
     say("OK")
     return 0
+
+
+def show_config(
+    path: Path | None, environ: Mapping[str, str], workers: int, flags: Mapping[str, Any], *, as_json: bool
+) -> int:
+    """Print each value that is in force, and where it comes from; never a secret. Returns the exit status."""
+    loaded, origins = explain(path, environ, workers, flags)
+    for warning in loaded.warnings:
+        complain(f"warning: {warning}")
+    for at, value in _values(loaded.config.model_dump(mode="json", by_alias=True), ()):
+        shown = '"(secret)"' if value and any(part in SECRET_KEYS for part in at) else _without_password(value)
+        if as_json:
+            fields = {"option": dotted(at), "value": json.loads(shown), "from": origins.of(at)}
+            say(json.dumps(fields, ensure_ascii=False))
+        else:
+            say(f"{dotted(at)} = {one_line(shown)}  # {origins.of(at)}")
+    return 0
+
+
+def _values(value: Any, at: OptionPath) -> Iterator[tuple[OptionPath, Any]]:
+    """All that is no object and no list of objects, each with its path."""
+    if isinstance(value, dict) and value and not (at and at[-1] in SECRET_KEYS):
+        for key, item in value.items():
+            yield from _values(item, (*at, key))
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for index, item in enumerate(value):
+            yield from _values(item, (*at, index))
+    else:
+        yield at, value
+
+
+def _without_password(value: Any) -> str:
+    return json.dumps(without_credentials(value) if isinstance(value, str) else value, ensure_ascii=False)
 
 
 def convert_config(path: Path, output: Path | None) -> int:

@@ -33,10 +33,26 @@ Origin = Annotated[
 
 
 class AppConfig(Section):
-    """One application. A null limit is the server-wide one of `limits.py`; rates are per second, 0 is no limit.
+    """One application. Rates are per second; 0 is no limit.
 
+    :param id: what the HTTP API's paths name it by. :param key: what clients name it by; public.
+    :param secret: signs requests, tokens of channels and users, and webhooks.
     :param previous_secret: during a rotation, signatures by it are accepted too; webhooks are signed with `secret`.
+    :param enabled: off, its clients are sent away with 4003 and its requests refused with 403.
     :param tls_only: clients that connect without TLS are sent away with 4000.
+    :param max_connections: in the whole cluster; over it a client is sent away with 4004.
+    :param max_channels_per_connection: :param max_presence_members_per_channel: :param max_presence_member_size_in_kb:
+    :param max_channel_name_length: :param max_event_channels_at_once: :param max_event_name_length:
+    :param max_event_payload_in_kb: :param max_event_batch_size: null is the server-wide one.
+    :param enable_client_messages: clients may trigger `client-` events in private and presence channels.
+    :param max_client_events_per_second: of one connection. :param max_backend_events_per_second: of all publishes.
+    :param max_read_requests_per_second: of all questions to the HTTP API.
+    :param enable_user_authentication: connections that do not sign in, or join a channel that needs a token, within
+        `user_authentication_timeout` are ended with 4009.
+    :param enable_watchlist_events: users are told when those of their watchlist come and go.
+    :param enable_subscription_count: subscribers are told how many they are.
+    :param allowed_origins: pages whose clients are let in; an empty list lets in all.
+    :param history: which channels keep their events. :param webhooks: who is told what happens.
     """
 
     id: AppId
@@ -108,6 +124,7 @@ class AppCache(Section):
 class AppManagerConfig(Section):
     """From this file (`memory` and `array` are two names of that), or from a table of the database in `database`.
 
+    :param driver: which of them.
     :param refresh_ms: between two reads of that table, by each worker.
     """
 

@@ -45,7 +45,9 @@ class ClusterHealth(Section):
 
 
 class AdapterConfig(Section):
-    """:param fallback_to_local: deliver a publish to this worker's own clients when Redis is gone, instead of 503.
+    """:param driver: how events reach the other workers and nodes; null is redis where there is more than one worker or
+        a Redis is named, else local.
+    :param fallback_to_local: deliver a publish to this worker's own clients when Redis is gone, instead of 503.
     :param shared_memory: with the embedded Valkey, events go from worker to worker through memory that they share.
     """
 
@@ -80,8 +82,11 @@ class RedisConfig(Section):
     two mean nothing, and the other values hold for each of their servers.
 
     :param host: null, with nothing else that names a server, means the embedded Valkey.
-    :param cluster_nodes: some nodes of a Redis Cluster; `loading/cluster_aliases.py` knows the other ways to say so.
-    :param sentinels: Sentinels, which know where the server called `name` is.
+    :param cluster_nodes: some nodes of a Redis Cluster; each is text `host:port`, an object with `host` and `port`, or
+        an address as of `url`.
+    :param sentinels: Sentinels, which know where the server called `name` is; each is text `host:port` or an object.
+    :param name: what the Sentinels call the server.
+    :param username: :param password: for the server. :param sentinel_password: for the Sentinels.
     :param tls: encrypted, with the server's certificate and name verified; `rediss://` says the same.
     :param tls_ca_path: certificates (PEM) to trust instead of the system's.
     :param tls_cert_path: our own certificate, for a server that asks for one; its key is in `tls_key_path`.
@@ -124,7 +129,10 @@ class CacheMemory(Section):
 
 
 class CacheConfig(Section):
-    """Where the last events of cache channels are kept; `none` keeps none."""
+    """Where the last events of cache channels are kept.
+
+    :param driver: `none` keeps none; null is redis where the workers share one, else memory.
+    """
 
     driver: Annotated[Literal["memory", "redis", "none"], word("memory", "redis", "none")] | None = None
     redis: CacheRedis = CacheRedis()
@@ -164,10 +172,10 @@ QueueDriver = Literal["memory", "redis", "sqs"]
 
 
 class QueueConfig(Section):
-    """Where webhook jobs wait for delivery.
+    """Where webhook jobs wait for delivery. A driver's section has its name.
 
-    A driver's section has its name. Its `library`, if it needs one, is a module and the extra of our package that
-    brings it.
+    :param driver: null is redis where the workers share one, else memory.
+    :cvar library: of a driver's section, if it needs one: a module, and the extra of our package that brings it.
     """
 
     driver: (

@@ -50,7 +50,7 @@ def whole(low: int, high: int, *, unlimited: bool = False) -> BeforeValidator:
 
 def number(low: float, high: float) -> BeforeValidator:
     """A number above `low` and up to `high`, also given as text."""
-    allowed = f"allowed: above {low:g}, up to {high:g}"
+    allowed = f"allowed: above {_plain(low)}, up to {_plain(high)}"
 
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -163,6 +163,10 @@ def did_you_mean(given: str, known: Sequence[str]) -> str:
     """`; did you mean "x"?` for the nearest known word, or nothing."""
     near = get_close_matches(given, known, n=1, cutoff=0.6)
     return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def _plain(bound: float) -> str:
+    return str(int(bound)) if float(bound).is_integer() else str(bound)
 
 
 def _flag(value: Any) -> bool:

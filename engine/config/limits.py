@@ -75,7 +75,7 @@ class RateLimiterRedis(Section):
 class RateLimiterConfig(Section):
     """Limits per address. The limits of an application are its own and do not depend on `enabled`.
 
-    :param driver: null lets the engine choose; see `resolve.py`.
+    :param driver: where they are counted; null is redis where the workers share one, else memory.
     """
 
     enabled: Flag = True

@@ -29,8 +29,11 @@ from engine.config.webhooks import WebhooksConfig
 class Config(Section):
     """Every option with its default (docs/protocol.md 7.2).
 
-    :param host: left out, every address (`0.0.0.0`), but this machine's own while an application has a secret that
-        everybody knows; `metrics.host` left out is the same (`loading/known_secrets.py`).
+    :param host: address to listen on; left out, every one (`0.0.0.0`), but this machine's own (`127.0.0.1`) while an
+        application has a secret that everybody knows; `metrics.host` left out is the same.
+    :param port: for WebSocket and HTTP; 0 takes a free one and prints it.
+    :param debug: write a detailed log.
+    :param path_prefix: what stands in front of every path, for an engine that shares a host name.
     :param activity_timeout: seconds of silence after which a client is expected to ping (C-15).
     :param user_authentication_timeout: seconds that a connection may stay unauthorised (U-7).
     :param shutdown_grace_period: seconds that a stop may take, everything included.

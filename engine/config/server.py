@@ -19,7 +19,7 @@ class WebSocketConfig(Section):
     (D-10, D-11).
     :param max_frames_per_second: of one connection; what it sends beyond waits for the next second. 0 is no limit.
     :param max_connections_per_address: on one worker; over it a client is sent away with 4100. 0 is no limit, null is
-        `AUTOMATIC_PER_ADDRESS` for addresses of the Internet and none for others, which are proxies as a rule.
+        a generous one for addresses of the Internet and none for others, which are proxies as a rule.
     :param memory_threshold: fraction of the container's or the machine's memory in use from which new connections are
         refused with 4100; 1 is never.
     :param max_connection_age: seconds after which a connection, or up to a fifth sooner, is sent to a new life with
@@ -36,6 +36,7 @@ class WebSocketConfig(Section):
 class SslConfig(Section):
     """TLS on the main port. The certificate file holds the whole chain, the leaf first (PEM).
 
+    :param cert_path: :param key_path: PEM files. :param passphrase: of the key, if it is encrypted.
     :param trust_forwarded_proto: a proxy in front ends TLS; its X-Forwarded-Proto says whether a client uses it.
     """
 
@@ -47,7 +48,10 @@ class SslConfig(Section):
 
 
 class UnixSocketConfig(Section):
-    """:param permission_mode: octal digits, the file mode of the socket."""
+    """A socket in the file system instead of the main port, for a proxy on the same machine.
+
+    :param permission_mode: the file mode of the socket.
+    """
 
     enabled: Flag = False
     path: str = "/var/run/sockudo/sockudo.sock"
@@ -83,7 +87,9 @@ class HttpApiConfig(Section):
 
 
 class IdempotencyConfig(Section):
-    """:param ttl_seconds: how long the answer to a publish is given again to the same key (H-56).
+    """A publish that is sent twice with one `idempotency_key` is published once.
+
+    :param ttl_seconds: how long the answer to a publish is given again to the same key (H-56).
     :param max_key_length: characters."""
 
     enabled: Flag = True
@@ -110,7 +116,10 @@ class PrometheusConfig(Section):
 
 
 class MetricsConfig(Section):
-    """The supervisor's metrics page, `GET /metrics` on its own port."""
+    """The supervisor's metrics page, `GET /metrics` on a port of its own, with `/live` and `/ready` of the node.
+
+    :param host: left out, the same as of the main port. :param port: 0 takes a free one and prints it.
+    """
 
     enabled: Flag = True
     driver: Annotated[Literal["prometheus"], word("prometheus")] = "prometheus"

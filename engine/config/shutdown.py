@@ -27,7 +27,7 @@ def _delay(value: Any) -> int | None:
 
 class ShutdownConfig(Section):
     """:param delay_ms: how long a node that leaves still accepts connections while `/ready` says no, so that balancers
-    notice first. None is 5 s where another node of the cluster lives, and 0 where none does.
+    notice first. null is 5 s where another node of the cluster lives, and 0 where none does.
     :param pace_per_second: clients of the node that are sent away in a second, where there is
     somewhere to go; 0 is no limit.
     """

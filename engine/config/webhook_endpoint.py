@@ -80,7 +80,12 @@ Headers = Annotated[
 
 
 class LambdaConfig(Section):
-    """An AWS Lambda function (W-37). `async: false` is the older spelling of `invocation_type: RequestResponse`."""
+    """An AWS Lambda function (W-37). `async: false` is the older spelling of `invocation_type: RequestResponse`.
+
+    :param invocation_type: `Event`, which is the default, does not wait for the function's answer.
+    :param qualifier: a version or an alias of the function.
+    :param endpoint_url: instead of AWS itself, for a local stand-in.
+    """
 
     function_name: Annotated[str, text(r"[a-zA-Z0-9:_$-]{1,256}", "a function's name or ARN")] | None = None
     region: Region = "us-east-1"
@@ -95,7 +100,9 @@ class LambdaConfig(Section):
 class FilterConfig(Section):
     """Which channels (and, by `event_prefix`, client events) are wanted; every given part must pass (W-22, D-2).
 
-    :param channel_namespaces: the channel is in one of these.
+    :param channel_pattern: a regular expression, found anywhere in the channel's name.
+    :param channel_namespace: :param channel_namespaces: the channel is in one of these.
+    :param event_prefix: of a client event's name.
     """
 
     channel_type: ChannelType | None = None
@@ -118,7 +125,13 @@ class RetryOverrides(Section):
 
 
 class WebhookConfig(Section):
-    """Exactly one of `url`, `lambda` and `lambda_function` says where it goes (W-21)."""
+    """Exactly one of `url`, `lambda` and `lambda_function` says where it goes (W-21).
+
+    :param lambda_function: short for `lambda` with a function's name alone.
+    :param event_types: what it is told. :param filter: of which channels; null is all.
+    :param headers: sent with each request; for secrets of the receiver's.
+    :param signature_format: :param request_timeout_ms: :param retry: null is the server-wide one of `webhooks`.
+    """
 
     url: Annotated[str, BeforeValidator(http_url)] | None = None
     function: LambdaConfig | None = Field(default=None, alias="lambda")

@@ -20,6 +20,7 @@ ElapsedMs = Annotated[int, whole(1, 604_800_000, unlimited=True)]
 class Batching(Section):
     """How events share requests (W-24).
 
+    :param enabled: off, every event is a request of its own.
     :param duration: milliseconds that an event waits at most for company. :param size: events of one request.
     """
 
@@ -31,6 +32,7 @@ class Batching(Section):
 class Retry(Section):
     """Attempts after the first one: the wait doubles from the initial one up to the maximum (D-3).
 
+    :param enabled: off, the first failure makes a dead letter.
     :param max_attempts: retries, the first attempt not counted; then the job is a dead letter. Null is as many as
         `max_elapsed_time_ms` leaves room for.
     :param max_elapsed_time_ms: no retry begins later than this after the first failure; 0 sets no such bound.
@@ -44,8 +46,11 @@ class Retry(Section):
 
 
 class WebhooksConfig(Section):
-    """:param settle_ms: how long channel_vacated and member_removed wait for a return; 0 sends at once (W-18, D-4).
-    :param request_timeout_ms: for one attempt, from connecting to the end of the answer.
+    """:param settle_ms: milliseconds that channel_vacated and member_removed wait for a return; 0 sends at once (W-18,
+        D-4).
+    :param signature_format: `prefixed` sends `X-Pusher-Signature: sha256=<hex>`, `hex` the bare digest, which alone the
+        official libraries verify.
+    :param request_timeout_ms: milliseconds for one attempt, from connecting to the end of the answer.
     :param allow_private_targets: false refuses URLs that lead to loopback, private or link-local addresses.
     """
 

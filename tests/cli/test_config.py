@@ -1,4 +1,4 @@
-"""`python -m engine config check` and `config convert`."""
+"""`python -m engine config check`, `config show` and `config convert`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,42 @@ def test_check_names_the_mistakes(content: Any, told: str, tmp_path: Path, capsy
     output = capsys.readouterr()
     assert told in output.err
     assert output.out == ""
+
+
+def test_show_says_where_each_value_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = {"id": "1", "key": "k", "secret": "s3cret", "maxConnections": 7}
+    hook = {"url": "https://a.example/", "event_types": ["cache_miss"], "headers": {"X-Token": "t0ken"}}
+    path = write(tmp_path / "c.json", {"app_manager": {"array": {"apps": [app | {"webhooks": [hook]}]}}, "debug": True})
+    monkeypatch.setenv("REDIS_URL", "redis://ada:pa55@redis.example/1")
+    assert main(["--config", path, "--port", "7000", "config", "show"]) == 0
+    shown = capsys.readouterr().out
+    assert set(shown.splitlines()) >= {
+        "port = 7000  # command line",
+        f"debug = true  # {path}",
+        'database.redis.url = "redis://***@redis.example/1"  # environment variable REDIS_URL',
+        "metrics.port = 9601  # default",
+        # Filled in by the engine, so nobody's wish.
+        'host = "0.0.0.0"  # default',
+        f'app_manager.array.apps[0].secret = "(secret)"  # {path}',
+        f"app_manager.array.apps[0].max_connections = 7  # {path}, as app_manager.array.apps[0].maxConnections",
+        f'app_manager.array.apps[0].webhooks[0].headers = "(secret)"  # {path}',
+    }
+    assert not [secret for secret in ("s3cret", "t0ken", "pa55") if secret in shown]
+
+
+def test_show_can_be_read_by_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "c.json", {"cors": {"origin": ["https://a.example"]}})
+    assert main(["--config", path, "config", "show", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {"option": "cors.origin", "value": ["https://a.example"], "from": path} in lines
+    assert all(set(line) == {"option", "value", "from"} for line in lines)
+
+
+def test_a_configuration_that_cannot_be_used_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", write(tmp_path / "c.json", {"port": "x"}), "config", "show"]) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_convert_writes_a_file_that_passes_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

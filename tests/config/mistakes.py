@@ -64,7 +64,7 @@ CASES: list[tuple[Any, str]] = [
     ),
     (
         {"event_limits": {"max_payload_in_kb": "1e999"}},
-        'event_limits.max_payload_in_kb: "1e999" is out of range; allowed: above 0, up to 1.04858e+06',
+        'event_limits.max_payload_in_kb: "1e999" is out of range; allowed: above 0, up to 1048576',
     ),
     ({"path_prefix": "/a b"}, 'path_prefix: "/a b" is not valid; a path such as /realtime, or / for none'),
     # unknown keys

@@ -5,8 +5,10 @@ It opens no socket and starts nothing.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
@@ -30,6 +32,7 @@ from engine.config.loading.config_file import read
 from engine.config.loading.document import Document, get, objects, put
 from engine.config.loading.mistakes import Mistakes
 from engine.config.loading.substitution import substitute
+from engine.config.option_path import Path
 from engine.config.resolve import Resolved, resolve
 from engine.config.root import Config
 from engine.errors import ConfigError
@@ -48,6 +51,8 @@ SOKETI_SECTIONS = frozenset(
         "userAuthenticationTimeout",
     }
 )
+#: How a step says that a value is not the file's.
+_SOURCE = re.compile(r"(environment variable \w+|command line)\)?\Z")
 #: For operators who come from Sockudo, whose documentation says one thing and whose code does another (D-1).
 SIGNATURE_UNSAID = (
     "webhooks.signature_format is not given: X-Pusher-Signature is sent as sha256=<hex>, as Sockudo documents it. "
@@ -71,6 +76,29 @@ class Loaded:
     certificate: Certificate | None = None
 
 
+class Origins:
+    """Where the values of a configuration come from.
+
+    :param given: what file, environment and command line say, in our words.
+    :param written: how the user wrote a path, where that differs.
+    """
+
+    def __init__(self, file: FilePath | None, given: Document, written: Mapping[Path, str]) -> None:
+        self._file = file
+        self._given = given
+        self._written = written
+
+    def of(self, path: Path) -> str:
+        """`default`, the file's name, a variable or the command line."""
+        if get(self._given, path) is None:
+            return "default"
+        for length in range(len(path), 0, -1):
+            if (written := self._written.get(path[:length])) is not None:
+                found = _SOURCE.search(written)
+                return found[1] if found else f"{self._file}, as {written}"
+        return str(self._file)
+
+
 def load(
     path: FilePath | None,
     environ: Mapping[str, str],
@@ -83,8 +111,20 @@ def load(
     :param flags: dotted option -> value, from the command line.
     Raises ConfigError with one line for every mistake.
     """
+    return explain(path, environ, workers, flags)[0]
+
+
+def explain(
+    path: FilePath | None,
+    environ: Mapping[str, str],
+    workers: int,
+    flags: Mapping[str, Any] | None = None,
+) -> tuple[Loaded, Origins]:
+    """`load`, and where each value comes from."""
     mistakes = Mistakes()
     document = {} if path is None else read(path)
+    # What editors look for.
+    document.pop("$schema", None)
     _refuse_soketi(path, document)
     environ, services = environment.without_services(environ)
     document = substitute(document, environ, mistakes)
@@ -98,6 +138,7 @@ def load(
     aliases.normalize(document, mistakes)
     cluster_aliases.normalize(document, mistakes)
     passed_over = unsupported.drop(document, mistakes)
+    origins = Origins(path, deepcopy(document), mistakes.written)
     warnings = [services, *passed_over, default_app.fall_back(document)]
     if theirs := sorted(name for name in environ if name.startswith("SOKETI_")):
         warnings.append(
@@ -124,7 +165,7 @@ def load(
     if certificate is not None and (expires_at := certificate.expires_at()) is not None and expires_at <= time.time():
         day = datetime.fromtimestamp(expires_at, UTC).date()
         warnings.append(f"ssl.cert_path: the certificate expired on {day}; clients refuse it")
-    return Loaded(config, resolved, tuple(line for line in warnings if line is not None), certificate)
+    return Loaded(config, resolved, tuple(line for line in warnings if line is not None), certificate), origins
 
 
 def _refuse_soketi(path: FilePath | None, document: Document) -> None:

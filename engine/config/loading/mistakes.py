@@ -71,12 +71,12 @@ def show(path: Path, value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return "a list" if value else "an empty list"
     if isinstance(value, str):
-        value = _without_credentials(value)
+        value = without_credentials(value)
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def _without_credentials(text: str) -> str:
+def without_credentials(text: str) -> str:
     """The text with *** for what stands before the @ of a URL, or of something that was meant to be one."""
     before, at, after = text.rpartition("@")
     if not at or ":" not in before:
