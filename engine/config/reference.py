@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from engine.config.reload import followed
+from engine.config.reload import applicable
 from engine.config.root import Config
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -55,7 +55,7 @@ class Group:
 
 def groups() -> list[Group]:
     """All of them, the outermost first."""
-    return list(_groups(Config, "", _reloading(Config, followed(_with_tls(), _replaced()))))
+    return list(_groups(Config, "", _reloading(Config, applicable(_with_tls(), _replaced()))))
 
 
 def _groups(model: type[BaseModel], path: str, now: Any) -> Iterator[Group]:
