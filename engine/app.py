@@ -149,6 +149,14 @@ class HistoryRule:
 
 
 @dataclass(frozen=True, slots=True)
+class PresenceRule:
+    """How much is kept of who comes and goes in the presence channels in whose names the pattern is found."""
+
+    channels: Pattern
+    retention: Retention
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """One application. Every limit is resolved: 0 means unlimited where a limit can be switched off.
 
@@ -191,6 +199,8 @@ class App:
     endpoints: tuple[Endpoint, ...] = ()
     #: Empty: nothing is kept of any channel.
     history: tuple[HistoryRule, ...] = ()
+    #: Empty: of no channel is kept who came and went.
+    presence_history: tuple[PresenceRule, ...] = ()
 
     def history_rule(self, channel: str) -> HistoryRule | None:
         """The rule by which this channel's events are kept; None where they are not."""
@@ -200,6 +210,14 @@ class App:
         for rule in self.history:
             if rule.channels.search(channel):
                 return rule
+        return None
+
+    def presence_retention(self, channel: str) -> Retention | None:
+        """How much is kept of who comes and goes there; None where nothing is."""
+        if channel.startswith("presence-"):
+            for rule in self.presence_history:
+                if rule.channels.search(channel):
+                    return rule.retention
         return None
 
     def signed(self, data: bytes, signature: str) -> bool:

@@ -196,6 +196,7 @@ def local_api(hub: Hub) -> Api:
         adapter=adapter,
         cache=cache,
         history=history,
+        came_and_went=MemoryHistory(),
         limiter=MemoryRateLimiter(),
         answers=MemoryAnswers(),
         health=Health(),

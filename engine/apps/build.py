@@ -18,13 +18,15 @@ from engine.app import (
     HistoryRule,
     HttpTarget,
     LambdaTarget,
+    Pattern,
+    PresenceRule,
     Replay,
     Retention,
     RetryPolicy,
     Target,
 )
 from engine.config.apps import AppConfig
-from engine.config.history import HistoryRuleConfig, ReplayConfig
+from engine.config.history import HistoryRuleConfig, PresenceRuleConfig, ReplayConfig
 from engine.config.patterns import compile_pattern
 from engine.config.root import Config
 from engine.config.webhook_endpoint import FilterConfig, LambdaConfig, RetryOverrides, WebhookConfig
@@ -78,16 +80,27 @@ def build_app(entry: AppConfig, config: Config) -> App:
         close_on_message_limit=entry.message_rate_limit.terminate_on_limit,
         endpoints=_endpoints(entry.webhooks, config.webhooks),
         history=tuple(map(_history_rule, entry.history)),
+        presence_history=tuple(map(_presence_rule, entry.presence_history)),
     )
 
 
 def _history_rule(config: HistoryRuleConfig) -> HistoryRule:
     return HistoryRule(
-        compile_pattern(f"^{'.*'.join(map(re.escape, config.channels.split('*')))}$"),
+        _whole_name(config.channels),
         Retention(config.count, config.seconds * 1000, config.bytes),
         client_events=config.client_events,
         replay=None if config.replay is None else _replay(config.replay),
     )
+
+
+def _presence_rule(config: PresenceRuleConfig) -> PresenceRule:
+    return PresenceRule(_whole_name(config.channels), Retention(config.count, config.seconds * 1000, config.bytes))
+
+
+def _whole_name(pattern: str) -> Pattern:
+    """:param pattern: with * for any characters."""
+    compiled: Pattern = compile_pattern(f"^{'.*'.join(map(re.escape, pattern.split('*')))}$")
+    return compiled
 
 
 def _replay(config: ReplayConfig) -> Replay:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.config.base import Flag, Limit, Section, listed, text, whole, word
-from engine.config.history import HistoryRuleConfig
+from engine.config.history import HistoryRuleConfig, PresenceRuleConfig
 from engine.config.limits import Kilobytes, MessageRateLimit, NameLength
 from engine.config.webhook_endpoint import WebhookConfig
 
@@ -52,7 +52,8 @@ class AppConfig(Section):
     :param enable_watchlist_events: users are told when those of their watchlist come and go.
     :param enable_subscription_count: subscribers are told how many they are.
     :param allowed_origins: pages whose clients are let in; an empty list lets in all.
-    :param history: which channels keep their events. :param webhooks: who is told what happens.
+    :param history: which channels keep their events. :param presence_history: which presence
+        channels keep who came and went. :param webhooks: who is told what happens.
     """
 
     id: AppId
@@ -80,6 +81,7 @@ class AppConfig(Section):
     allowed_origins: Annotated[tuple[Origin, ...], listed(split=True)] = ()
     message_rate_limit: MessageRateLimit = MessageRateLimit()
     history: Annotated[tuple[HistoryRuleConfig, ...], listed()] = ()
+    presence_history: Annotated[tuple[PresenceRuleConfig, ...], listed()] = ()
     webhooks: Annotated[tuple[WebhookConfig, ...], listed()] = ()
 
 

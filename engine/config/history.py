@@ -1,6 +1,7 @@
-"""Which channels of an application keep their events, how much of them, and what a new subscriber is given of that.
+"""Which channels of an application keep their events, or who came and went, how much of it, and what a new subscriber
+is given of that.
 
-Values only; `apps/build.py` makes `app.HistoryRule` of them.
+Values only; `apps/build.py` makes `app.HistoryRule` and `app.PresenceRule` of them.
 """
 
 from __future__ import annotations
@@ -47,3 +48,16 @@ class HistoryRuleConfig(Section):
     bytes: Annotated[int, whole(1024, MAX_BYTES)] = 1024 * 1024
     client_events: Flag = False
     replay: ReplayConfig | None = None
+
+
+class PresenceRuleConfig(Section):
+    """The first rule whose pattern fits a presence channel's name holds for it.
+
+    :param channels: the whole name, * for any characters.
+    :param count: :param seconds: :param bytes: changes kept of each channel: the newest that keep all three bounds.
+    """
+
+    channels: ChannelPattern
+    count: Count = 1000
+    seconds: Seconds = 24 * 3600
+    bytes: Annotated[int, whole(1024, MAX_BYTES)] = 1024 * 1024

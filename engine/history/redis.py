@@ -1,4 +1,5 @@
-"""Kept events in Redis, read and removed by scripts over redis-py. `KEEP` alone is hot: the adapter runs it, with its
+"""Kept events in Redis, read and removed by scripts over redis-py: those of channels, and who came and went in them,
+which the leader's commit puts in (`occupancy/redis.py`). `KEEP` alone is hot: the adapter runs it, with its
 publishes and in their order, to keep an event and publish it in one step.
 
 The script decides an event's serial and publishes the event at that moment, so the order of a stream is the order in
@@ -48,21 +49,34 @@ def keep_arguments(
     return (2, *keys(prefix, topic), SEED, life, *_bounds(retention), envelope, publish, topic)
 
 
+def streams_of_topics(
+    prefix: str, topic_prefix: str, life_of: Callable[[str], str]
+) -> Callable[[str, str], tuple[tuple[str, str], str]]:
+    """Where the adapter keeps what is published in a channel, as `RedisHistory` takes it.
+
+    :param prefix: start of every key. :param topic_prefix: start of the adapter's topics, which name the streams.
+    :param life_of: (topic) -> the life of the server that has its stream, "" where that is not known.
+    """
+
+    def where(app_id: str, channel: str) -> tuple[tuple[str, str], str]:
+        topic = f"{topic_prefix}{app_id}/{channel}"
+        return keys(prefix, topic), life_of(topic)
+
+    return where
+
+
 class RedisHistory:
     """interfaces.HistoryStore in Redis.
 
-    :param client: gives bytes (no `decode_responses`). :param prefix: start of every key.
-    :param topic_prefix: start of the adapter's topics, which name the streams.
-    :param life: (topic) -> the life of the server that has its stream, "" where that is not known.
+    :param client: gives bytes (no `decode_responses`).
+    :param where: (app id, channel) -> the keys of its events and its state, and the life of the server that has them.
     """
 
     name = "redis"
 
-    def __init__(self, client: Redis, prefix: str, topic_prefix: str, life: Callable[[str], str]) -> None:
+    def __init__(self, client: Redis, where: Callable[[str, str], tuple[tuple[str, str], str]]) -> None:
         self._client = client
-        self._prefix = prefix
-        self._topics = topic_prefix
-        self._life = life
+        self._where = where
 
     async def inspect(self, app_id: str, channel: str, retention: Retention) -> Stream:
         return (await self.page(app_id, channel, retention, PageQuery(limit=0))).stream
@@ -106,9 +120,9 @@ class RedisHistory:
     async def _run(
         self, script: scripts.Script, app_id: str, channel: str, retention: Retention, *args: str | int
     ) -> Any:
-        topic = f"{self._topics}{app_id}/{channel}"
-        given = (SEED, self._life(topic), *_bounds(retention), *args)
-        found = await scripts.run(self._client, script, keys(self._prefix, topic), given, TIMEOUT_S)
+        stream, life = self._where(app_id, channel)
+        given = (SEED, life, *_bounds(retention), *args)
+        found = await scripts.run(self._client, script, stream, given, TIMEOUT_S)
         if not isinstance(found, list):
             raise StoreUnavailable(f"{script.name}: an answer of another form")
         return found

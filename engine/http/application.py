@@ -25,6 +25,7 @@ from engine.http.events import Events
 from engine.http.health import Health, HealthPages
 from engine.http.history import History
 from engine.http.idempotency import Idempotency
+from engine.http.presence_history import PresenceHistory
 from engine.http.request import ApiResponse, failed, invalid
 from engine.http.routes import Api
 from engine.http.users import UserConnections
@@ -64,6 +65,7 @@ def build_api(
     adapter: Adapter,
     cache: CacheStore,
     history: HistoryStore,
+    came_and_went: HistoryStore,
     limiter: RateLimiter,
     answers: IdempotencyStore,
     health: Health,
@@ -74,13 +76,18 @@ def build_api(
     limit: RateLimit,
     now_s: Callable[[], float] = time.time,
 ) -> Api:
-    """All endpoints. :param limit: requests of one address (`rate_limiter.api_rate_limit`)."""
+    """All endpoints.
+
+    :param came_and_went: changes of members that are kept.
+    :param limit: requests of one address (`rate_limiter.api_rate_limit`).
+    """
     access = Access(apps, limiter, metrics, path_prefix, now_s)
     return Api(
         access,
         Events(access, publisher, occupancy, Idempotency(answers, idempotency, metrics)),
         Channels(access, occupancy, cache),
         History(access, history),
+        PresenceHistory(access, came_and_went, occupancy),
         UserConnections(access, adapter),
         HealthPages(apps, health, config),
         limiter,

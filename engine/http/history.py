@@ -17,14 +17,23 @@ from engine._fast.frame import payload_of
 from engine.app import App, HistoryRule
 from engine.errors import ApiError
 from engine.http.auth import Access
-from engine.http.history_query import cursor_of, direction_of, encoded, page_query
+from engine.http.history_parts import (
+    confirmed,
+    done,
+    is_broken,
+    is_truncated,
+    next_cursor,
+    note,
+    retained,
+    stream_state,
+)
+from engine.http.history_query import direction_of, page_query
 from engine.http.request import ApiRequest, ApiResponse, invalid, ok
-from engine.interfaces import Bounds, HistoryStore, Kept, Stream
+from engine.interfaces import HistoryStore, Kept, Stream
 from engine.protocol.channel import valid_channel_name
 
 #: What a purge may be asked to remove, and the member of the body that says up to where.
 _MODES = {"all": "", "before_serial": "before_serial", "before_time_ms": "before_time_ms"}
-_BROKEN = "Redis was replaced or started again: events around that moment may be missing"
 
 _log = logging.getLogger(__name__)
 
@@ -46,15 +55,9 @@ class History:
         headers = await self._access.count_read(app)
         found = await self._store.page(app.id, channel, rule.retention, query)
         stream = found.stream
-        if cursor_stream and cursor_stream != stream.id:
-            raise invalid("Expired history cursor: channel stream changed")
-        if query.after is not None and query.after < stream.first:
-            raise invalid("Expired history cursor: cursor points before retained history")
-        cursor = None
-        if found.has_more:
-            cursor = encoded(cursor_of(app.id, channel, stream.id, found.items[-1].serial, query))
-        truncated = _is_truncated(query.bounds, stream)
-        complete = not found.has_more and not truncated and not _is_broken(stream, rule)
+        cursor = next_cursor(app, channel, query, cursor_stream, found)
+        truncated = is_truncated(query.bounds, stream)
+        complete = not found.has_more and not truncated and not is_broken(stream, rule.retention)
         answer = {
             "items": [_item(stream, each) for each in found.items],
             "direction": direction_of(query),
@@ -62,7 +65,7 @@ class History:
             "has_more": found.has_more,
             "next_cursor": cursor,
             "bounds": query.bounds,
-            "continuity": _retained(stream) | {"complete": complete, "truncated_by_retention": truncated},
+            "continuity": retained(stream, "messages") | {"complete": complete, "truncated_by_retention": truncated},
             "stream_state": self._state(stream, rule),
         }
         return ok(answer, headers)
@@ -77,34 +80,34 @@ class History:
     async def reset(self, request: ApiRequest, app_id: str, channel: str) -> ApiResponse:
         """POST /apps/{id}/channels/{channel}/history/reset: forget everything and begin another stream."""
         app, rule = self._rule(request, app_id, channel)
-        body = _confirmed(request, channel, "reset")
+        body = confirmed(request, channel, "reset")
         headers = await self._access.count_read(app)
-        done = await self._store.reset(app.id, channel, rule.retention)
-        _note("reset", app, channel, body)
-        answer = _done("reset", channel, body) | {
-            "previous_stream_id": done.before or None,
-            "new_stream_id": done.stream.id,
-            "purged_messages": done.count,
-            "purged_bytes": done.bytes,
-            "stream": self._inspection(done.stream, rule),
+        gone = await self._store.reset(app.id, channel, rule.retention)
+        note(_log, "reset", app, channel, body)
+        answer = done("reset", channel, body) | {
+            "previous_stream_id": gone.before or None,
+            "new_stream_id": gone.stream.id,
+            "purged_messages": gone.count,
+            "purged_bytes": gone.bytes,
+            "stream": self._inspection(gone.stream, rule),
         }
         return ok(answer, headers)
 
     async def purge(self, request: ApiRequest, app_id: str, channel: str) -> ApiResponse:
         """POST /apps/{id}/channels/{channel}/history/purge: remove events; the stream goes on."""
         app, rule = self._rule(request, app_id, channel)
-        body = _confirmed(request, channel, "purge")
+        body = confirmed(request, channel, "purge")
         limits = _limits(body)
         headers = await self._access.count_read(app)
-        done = await self._store.purge(app.id, channel, rule.retention, *limits)
-        _note("purged", app, channel, body)
-        answer = _done("purge", channel, body) | {
+        gone = await self._store.purge(app.id, channel, rule.retention, *limits)
+        note(_log, "purged", app, channel, body)
+        answer = done("purge", channel, body) | {
             "mode": body["mode"],
             "before_serial": limits[0],
             "before_time_ms": limits[1],
-            "purged_messages": done.count,
-            "purged_bytes": done.bytes,
-            "stream": self._inspection(done.stream, rule),
+            "purged_messages": gone.count,
+            "purged_bytes": gone.bytes,
+            "stream": self._inspection(gone.stream, rule),
         }
         return ok(answer, headers)
 
@@ -122,36 +125,12 @@ class History:
         return {
             "stream_id": stream.id or None,
             "next_serial": stream.serial + 1 if stream.id else None,
-            "retained": _retained(stream),
+            "retained": retained(stream, "messages"),
             "state": self._state(stream, rule),
         }
 
     def _state(self, stream: Stream, rule: HistoryRule) -> dict[str, Any]:
-        broken = _is_broken(stream, rule)
-        return {
-            "stream_id": stream.id or None,
-            "durable_state": "degraded" if broken else "healthy",
-            "recovery_allowed": not broken,
-            "reset_required": False,
-            "reason": _BROKEN if broken else None,
-            "node_id": None,
-            "last_transition_at_ms": stream.broken_ms or None,
-            "authoritative_source": self._store.name,
-            "observed_source": self._store.name,
-        }
-
-
-def _retained(stream: Stream) -> dict[str, Any]:
-    kept = stream.count > 0
-    return {
-        "stream_id": stream.id or None,
-        "oldest_available_serial": stream.first if kept else None,
-        "newest_available_serial": stream.serial if kept else None,
-        "oldest_available_published_at_ms": stream.first_ms if kept else None,
-        "newest_available_published_at_ms": stream.last_ms if kept else None,
-        "retained_messages": stream.count,
-        "retained_bytes": stream.bytes,
-    }
+        return stream_state(stream, rule.retention, self._store.name, "recovery_allowed")
 
 
 def _item(stream: Stream, kept: Kept) -> dict[str, Any]:
@@ -178,40 +157,6 @@ def _event_name(payload: bytes) -> str:
     return str(message["event"]).encode("utf-8", "replace").decode()
 
 
-def _is_truncated(bounds: Bounds, stream: Stream) -> bool:
-    """Whether something was published within the bounds that is not kept any more."""
-    gone = stream.first > 1
-    if bounds.start_serial is not None:
-        gone &= max(bounds.start_serial, 1) < stream.first
-    if bounds.start_time_ms is not None:
-        gone &= bounds.start_time_ms <= stream.gone_ms
-    return gone
-
-
-def _is_broken(stream: Stream, rule: HistoryRule) -> bool:
-    return stream.broken_ms > stream.now_ms - rule.retention.window_ms
-
-
-def _confirmed(request: ApiRequest, channel: str, operation: str) -> dict[str, Any]:
-    """The body of a request that removes something, which says once more what and why."""
-    try:
-        body = orjson.loads(request.body)
-    except orjson.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        raise invalid("The body is not a JSON object")
-    if body.get("confirm_channel") != channel:
-        raise invalid("confirm_channel must exactly match the channel path")
-    if body.get("confirm_operation") != operation:
-        raise invalid(f"confirm_operation must be '{operation}'")
-    reason, by = body.get("reason"), body.get("requested_by")
-    if not isinstance(reason, str) or not reason.strip():
-        raise invalid("reason must not be empty")
-    if not isinstance(by, str | None):
-        raise invalid("requested_by must be text")
-    return body
-
-
 def _limits(body: dict[str, Any]) -> tuple[int | None, int | None]:
     """Before which serial, and before which time, is purged."""
     mode = body.get("mode")
@@ -224,18 +169,3 @@ def _limits(body: dict[str, Any]) -> tuple[int | None, int | None]:
         if name != _MODES[mode] and value is not None:
             raise invalid(f"Purge mode '{mode}' does not accept {name}")
     return body.get("before_serial"), body.get("before_time_ms")
-
-
-def _done(operation: str, channel: str, body: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "ok": True,
-        "operation": operation,
-        "channel": channel,
-        "reason": body["reason"],
-        "requested_by": body.get("requested_by"),
-    }
-
-
-def _note(done: str, app: App, channel: str, body: dict[str, Any]) -> None:
-    by = body.get("requested_by") or "somebody"
-    _log.info("history of %s of app %s was %s by %.100r: %.200r", channel, app.id, done, by, body["reason"])

@@ -39,10 +39,10 @@ def page_query(app_id: str, channel: str, query: Query) -> tuple[PageQuery, str]
     word = (query.get("direction") or "newest_first").lower()
     if word not in _DIRECTIONS:
         raise ValueError(f"Invalid direction '{word[:50]}'. Accepted values: {', '.join(_DIRECTIONS)}")
-    limit = _number(query, "limit")
+    limit = number(query, "limit")
     if limit == 0:
         raise ValueError("History limit must be greater than 0")
-    bounds = Bounds(**{name: _number(query, name, short) for name, short in _BOUNDS.items()})
+    bounds = Bounds(**{name: number(query, name, short) for name, short in _BOUNDS.items()})
     for start, end in (("start_serial", "end_serial"), ("start_time_ms", "end_time_ms")):
         least, most = getattr(bounds, start), getattr(bounds, end)
         if least is not None and most is not None and least > most:
@@ -83,6 +83,18 @@ def direction_of(query: PageQuery) -> str:
     return "newest_first" if query.newest_first else "oldest_first"
 
 
+def number(query: Query, name: str, short: str = "") -> int | None:
+    """A number of the query, perhaps by a shorter name; None without it. Raises ValueError, whose text says why."""
+    text = query.get(name)
+    if text is None and short:
+        text = query.get(short)
+    if not text:
+        return None
+    if _NUMBER.match(text) is None:
+        raise ValueError(f"{name} must be a whole number of at most 15 digits")
+    return int(text)
+
+
 def _decoded(text: str) -> dict[str, Any]:
     try:
         if len(text) > MAX_CURSOR:
@@ -93,14 +105,3 @@ def _decoded(text: str) -> dict[str, Any]:
     if not isinstance(cursor, dict) or cursor.get("version") != 1:
         raise ValueError("Invalid history cursor")
     return cursor
-
-
-def _number(query: Query, name: str, short: str = "") -> int | None:
-    text = query.get(name)
-    if text is None and short:
-        text = query.get(short)
-    if not text:
-        return None
-    if _NUMBER.match(text) is None:
-        raise ValueError(f"{name} must be a whole number of at most 15 digits")
-    return int(text)

@@ -18,6 +18,7 @@ from engine.http.channels import Channels
 from engine.http.events import Events
 from engine.http.health import HealthPages
 from engine.http.history import History
+from engine.http.presence_history import PresenceHistory
 from engine.http.request import ApiRequest, ApiResponse, failed
 from engine.http.users import UserConnections
 from engine.interfaces import RateLimiter
@@ -43,6 +44,7 @@ class Api:
         events: Events,
         channels: Channels,
         history: History,
+        presence: PresenceHistory,
         users: UserConnections,
         health: HealthPages,
         limiter: RateLimiter,
@@ -70,6 +72,10 @@ class Api:
             ("GET", "/apps/{}/channels/{}/history/state", history.state),
             ("POST", "/apps/{}/channels/{}/history/reset", history.reset),
             ("POST", "/apps/{}/channels/{}/history/purge", history.purge),
+            ("GET", "/apps/{}/channels/{}/presence/history", presence.page),
+            ("GET", "/apps/{}/channels/{}/presence/history/state", presence.state),
+            ("GET", "/apps/{}/channels/{}/presence/history/snapshot", presence.snapshot),
+            ("POST", "/apps/{}/channels/{}/presence/history/reset", presence.reset),
             ("POST", "/apps/{}/users/{}/terminate_connections", users.terminate),
             ("POST", "/apps/{}/users/{}/force_reconnect", users.force_reconnect),
             ("POST", "/users/{}/terminate_connections", users.terminate_by_key),

@@ -22,6 +22,7 @@ from engine.interfaces.occupancy import Answer as Answer
 from engine.interfaces.occupancy import Due as Due
 from engine.interfaces.occupancy import Interest as Interest
 from engine.interfaces.occupancy import InterestOf as InterestOf
+from engine.interfaces.occupancy import KeptChange as KeptChange
 from engine.interfaces.occupancy import MemberChange as MemberChange
 from engine.interfaces.occupancy import MemberReport as MemberReport
 from engine.interfaces.occupancy import OccupancyStore as OccupancyStore

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from engine.app import Retention
+
 
 @dataclass(frozen=True, slots=True)
 class MemberReport:
@@ -42,7 +44,7 @@ class Interest(NamedTuple):
     """What is emitted and announced of one channel's occupancy.
 
     :param watched: whether some webhook of the app wants occupied or vacated of this channel.
-    :param members_watched: the same for member_added and member_removed.
+    :param members_watched: the same for member_added and member_removed, or whether they are kept.
     :param settle_ms: how long vacated and member_removed wait for a return.
     :param announced: whether its total is announced to workers: of a user's own channel when it becomes or ceases to be
         occupied (on `watch_channel`), of any other channel every change (on the channel itself).
@@ -100,7 +102,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A change of occupancy or membership, or a new count, that some webhook wants, decided once.
+    """A change of occupancy or membership, or a new count, that some webhook or presence history wants, decided
+    once.
 
     :param id: the driver's own handle, given back to `OccupancyStore.commit`.
     :param name: channel_occupied, channel_vacated, member_added, member_removed or subscription_count.
@@ -119,6 +122,15 @@ class Transition:
     user_id: str = ""
     socket_id: str = ""
     data: str = ""
+
+
+class KeptChange(NamedTuple):
+    """A coming or going that the channel's presence history keeps. :param payload: of `history/presence.py`."""
+
+    app_id: str
+    channel: str
+    retention: Retention
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +237,14 @@ class OccupancyStore(Protocol):
     def pushes_jobs(self) -> bool:
         """Whether `commit` and `push` take jobs; if not, they must be in the queue before a commit."""
 
-    async def commit(self, leader: str, emitted: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
-        """Remove emitted transitions and push jobs ((Redis list, payload)), both or neither.
+    async def commit(
+        self,
+        leader: str,
+        emitted: Sequence[Transition],
+        jobs: Sequence[tuple[str, bytes]],
+        kept: Sequence[KeptChange] = (),
+    ) -> bool:
+        """Remove emitted transitions, push jobs ((Redis list, payload)) and keep changes, in order; all or nothing.
 
         False, with nothing done, when `leader` no longer holds the lease or one of the transitions was cancelled
         meanwhile by a return."""

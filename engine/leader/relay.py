@@ -1,4 +1,5 @@
-"""Transitions whose time has come become webhook jobs, each once and in order.
+"""Transitions whose time has come become webhook jobs and are kept where a presence history wants it, each once and in
+order.
 
 Nothing here depends on having been done before: a job made again has the same id, and a commit fails without the lease.
 """
@@ -12,8 +13,10 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from engine.app import App
+from engine.config.event_types import MEMBER_ADDED, MEMBER_REMOVED
 from engine.config.webhooks import Batching
-from engine.interfaces import AppManager, Job, OccupancyStore, Transition, WebhookQueue
+from engine.history import presence
+from engine.interfaces import AppManager, Job, KeptChange, OccupancyStore, Transition, WebhookQueue
 from engine.leader.lease import Lease
 from engine.metrics.metrics import Metrics
 from engine.webhooks.event import WebhookEvent, from_transition
@@ -95,11 +98,24 @@ class Relay:
             # Not in one step: should this worker die in between, the next leader queues them again, with the same ids.
             await self._queue.put(jobs)
             pushed = []
-        committed = await self._store.commit(self._lease.holder, transitions, pushed)
+        kept = self._kept(transitions)
+        committed = await self._store.commit(self._lease.holder, transitions, pushed, kept)
         if committed:
             for app_id, events in by_app.items():
                 self._count(app_id, self._apps.by_id(app_id), events)
         return committed
+
+    def _kept(self, transitions: Sequence[Transition]) -> list[KeptChange]:
+        """Those that a presence history wants, in order."""
+        kept = []
+        for each in transitions:
+            app = self._apps.by_id(each.app_id)
+            if app is None or not app.presence_history or each.name not in (MEMBER_ADDED, MEMBER_REMOVED):
+                continue
+            retention = app.presence_retention(each.channel)
+            if retention is not None:
+                kept.append(KeptChange(each.app_id, each.channel, retention, presence.payload_of(each)))
+        return kept
 
     def _target(self) -> str | None:
         """The list that the store's scripts push jobs to, where it has scripts and the queue a list."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from engine.interfaces import Answer, Due, InterestOf, Report, Transition
+from engine.app import Retention
+from engine.interfaces import Answer, Due, InterestOf, KeptChange, Report, Transition
 from engine.occupancy.failure_detector import FailureDetector
 from engine.occupancy.memory_state import MemoryState
 from engine.protocol.channel import is_server_owned
@@ -18,10 +19,17 @@ class MemoryOccupancy:
     """interfaces.OccupancyStore without a server.
 
     :param clock: seconds that only grow, for heartbeats.
+    :param keep: keeps a change of a member, given as `KeptChange`.
     """
 
-    def __init__(self, state: MemoryState, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        state: MemoryState,
+        clock: Callable[[], float] = time.monotonic,
+        keep: Callable[[str, str, Retention, bytes], object] = lambda *change: None,
+    ) -> None:
         self._state = state
+        self._keep = keep
         self._detector = FailureDetector(clock)
         self._judged: dict[str, int] = {}
 
@@ -101,10 +109,20 @@ class MemoryOccupancy:
     def pushes_jobs(self) -> bool:
         return False
 
-    async def commit(self, leader: str, emitted: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
+    async def commit(
+        self,
+        leader: str,
+        emitted: Sequence[Transition],
+        jobs: Sequence[tuple[str, bytes]],
+        kept: Sequence[KeptChange] = (),
+    ) -> bool:
         if jobs:
             await self.push(jobs)
-        return self._state.leads(leader) and self._state.log.commit(emitted)
+        if not self._state.leads(leader) or not self._state.log.commit(emitted):
+            return False
+        for change in kept:
+            self._keep(*change)
+        return True
 
     async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
         raise ValueError("there is no Redis list to push jobs to: put them in the queue before the commit")

@@ -9,13 +9,14 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from secrets import token_hex
 from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 
 from engine.config.event_types import DEPARTURES
 from engine.errors import IncarnationGone, StoreUnavailable
-from engine.interfaces import Answer, Due, InterestOf, MemberReport, Report, Transition
+from engine.interfaces import Answer, Due, InterestOf, KeptChange, MemberReport, Report, Transition
 from engine.metrics.metrics import Metrics
 from engine.occupancy import redis_wire
 from engine.occupancy.audit import Audit
@@ -25,6 +26,8 @@ from engine.redis.scripts import Script, bounded, load, run
 
 #: Fields read in one step of a scan, so that no hash, however large, holds up Redis or this worker's loop.
 SCAN_COUNT = 1000
+#: Says who made a stream's id; another one in each process.
+SEED = token_hex(16)
 
 _COMMON = "occupancy_common"
 _REPORT = load("occupancy_report", common=_COMMON)
@@ -35,7 +38,7 @@ _LEAVE = load("occupancy_leave", common=_COMMON)
 _LEASE = load("occupancy_lease", common=_COMMON)
 _DUE = load("occupancy_due", common=_COMMON)
 _TOTALS = load("occupancy_totals", common=_COMMON)
-_COMMIT = load("occupancy_commit", common=_COMMON)
+_COMMIT = load("occupancy_commit", common=(_COMMON, "history_common"))
 _PUSH = load("occupancy_push", common=_COMMON)
 _AUDIT = load("occupancy_audit", common=_COMMON)
 
@@ -52,6 +55,7 @@ class RedisOccupancy:
     :param timeout_s: how long one command may take.
     :param clock: seconds that only grow, for heartbeats.
     :param metrics: counts what cannot be read.
+    :param life: of the server that has the keys, as `history/redis.py` takes it.
     """
 
     def __init__(
@@ -62,8 +66,10 @@ class RedisOccupancy:
         timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
         metrics: Metrics | None = None,
+        life: Callable[[], str] = str,
     ) -> None:
         self._client = client
+        self._life = life
         self._keys = Keys(prefix)
         self._topic_prefix = topic_prefix
         self._timeout_s = timeout_s
@@ -210,12 +216,19 @@ class RedisOccupancy:
     def pushes_jobs(self) -> bool:
         return True
 
-    async def commit(self, leader: str, emitted: Sequence[Transition], jobs: Sequence[tuple[str, bytes]]) -> bool:
+    async def commit(
+        self,
+        leader: str,
+        emitted: Sequence[Transition],
+        jobs: Sequence[tuple[str, bytes]],
+        kept: Sequence[KeptChange] = (),
+    ) -> bool:
         args: list[str | bytes | int] = [leader, len(emitted)]
         for transition in emitted:
             settles = transition.name in DEPARTURES
             field = fact(transition.app_id, transition.channel, transition.user_id) if settles else ""
             args += (transition.id, field)
+        args += (SEED, self._life(), *redis_wire.encode_kept(kept))
         for job in jobs:
             args += job
         return bool(await self._run(_COMMIT, *args))

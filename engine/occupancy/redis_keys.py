@@ -32,6 +32,11 @@ class Keys:
     def members(self, app_id: str, channel: str) -> str:
         return f"{self.base}members:{app_id}/{channel}"
 
+    def presence_history(self, app_id: str, channel: str) -> tuple[str, str]:
+        """Events and state of who came and went, as the scripts of histories take them."""
+        place = fact(app_id, channel)
+        return f"{self.base}presence_events:{place}", f"{self.base}presence_stream:{place}"
+
 
 def fact(app_id: str, channel: str, user_id: str = "") -> str:
     """The name of one fact, as a field of a worker's hashes and of `pending`."""

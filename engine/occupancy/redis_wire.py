@@ -10,8 +10,10 @@ from typing import Any
 
 import orjson
 
+from engine.app import Retention
 from engine.config.event_types import SUBSCRIPTION_COUNT, TRANSITIONS
-from engine.interfaces import Answer, Report, Transition
+from engine.interfaces import Answer, KeptChange, Report, Transition
+from engine.occupancy.redis_keys import fact
 
 #: In place of a count: leave the subscriptions as they are.
 UNCHANGED = -1
@@ -36,6 +38,17 @@ def encode_reports(reports: Iterable[Report]) -> list[str | int]:
         for member in report.members:
             args += (member.user_id, member.count, member.user_info, member.socket_id, member.data, member.limit)
             args += (member.since_us, int(member.joined), member.left)
+    return args
+
+
+def encode_kept(kept: Iterable[KeptChange]) -> list[str | bytes | int]:
+    """The streams that occupancy_commit.lua takes, and their number in front; each keeps the order of its changes."""
+    streams: dict[tuple[str, Retention], list[bytes]] = {}
+    for change in kept:
+        streams.setdefault((fact(change.app_id, change.channel), change.retention), []).append(change.payload)
+    args: list[str | bytes | int] = [len(streams)]
+    for (place, retention), payloads in streams.items():
+        args += (place, retention.count, retention.window_ms, retention.bytes, len(payloads), *payloads)
     return args
 
 

@@ -37,9 +37,9 @@ class Script:
         self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
-def load(name: str, *, common: str = "") -> Script:
-    """The script `lua/<name>.lua`, with `lua/<common>.lua` in front, since Redis' Lua cannot require a file."""
-    parts = [common, name] if common else [name]
+def load(name: str, *, common: str | tuple[str, ...] = ()) -> Script:
+    """The script `lua/<name>.lua`, with each `lua/<common>.lua` in front, since Redis' Lua cannot require a file."""
+    parts = [common, name] if isinstance(common, str) else [*common, name]
     return Script(name, "\n".join((_FOLDER / f"{part}.lua").read_text("utf-8") for part in parts), bool(common))
 
 

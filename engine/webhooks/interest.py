@@ -1,6 +1,5 @@
-"""What clients and webhooks want of a channel's occupancy and members, as every report says to the store.
-
-Pure: it knows no store.
+"""What clients, webhooks and presence histories want of a channel's occupancy and members, as every report says to the
+store. Pure: it knows no store.
 """
 
 from __future__ import annotations
@@ -26,11 +25,12 @@ class InterestOfApps:
         if app is None:
             return Interest(settle_ms=self._settle_ms)
         announced = _announced(app, channel)
+        kept = bool(app.presence_history) and app.presence_retention(channel) is not None
         if not app.endpoints:
-            return Interest(settle_ms=self._settle_ms, announced=announced)
+            return Interest(members_watched=kept, settle_ms=self._settle_ms, announced=announced)
         return Interest(
             may_want(app, OCCUPANCY_EVENTS, channel),
-            may_want(app, MEMBER_EVENTS, channel),
+            kept or may_want(app, MEMBER_EVENTS, channel),
             self._settle_ms,
             announced,
             announced and may_want(app, COUNT_EVENTS, channel),

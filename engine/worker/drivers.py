@@ -18,7 +18,7 @@ from engine.adapter.shared_memory import SharedMemoryAdapter
 from engine.config.redis import RedisOptions
 from engine.control import WorkerSpec
 from engine.history.memory import MemoryHistory
-from engine.history.redis import RedisHistory
+from engine.history.redis import RedisHistory, streams_of_topics
 from engine.interfaces import (
     Adapter,
     AppSource,
@@ -34,6 +34,7 @@ from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryState
 from engine.occupancy.redis import RedisOccupancy
+from engine.occupancy.redis_keys import Keys
 from engine.redis.pool import RedisClient, connect
 from engine.stores.cache_memory import MemoryCache, NoCache
 from engine.stores.cache_redis import RedisCache
@@ -46,6 +47,9 @@ from engine.webhooks.queues.drivers import Opening
 
 #: Time-out of one command to Redis; a lost Redis is noticed within this time.
 REDIS_TIMEOUT_S = 2.5
+
+#: What one worker alone keeps in its memory of who came and went.
+PRESENCE_BYTES = 64 * 1024 * 1024
 
 #: (app id, channel) -> whether its totals are announced to workers.
 Announced = Callable[[str, str], bool]
@@ -63,9 +67,12 @@ class Drivers:
         self._words = spec.loaded.resolved
         self._connected = None if spec.redis is None else (connect(spec.redis), spec.redis)
         self.client = RedisClient(None if self._connected is None else self._connected[0])
+        #: (topic) -> the life of the server that has it; as the adapter says, once there is one.
+        self.life_of: Callable[[str], str] = lambda topic: ""
         self.log = None if spec.log is None else (spec.log.open(slot), spec.log.wakers[slot])
 
-    def occupancy(self, events: ClusterEvents) -> OccupancyStore:
+    def occupancy(self, events: ClusterEvents) -> tuple[OccupancyStore, HistoryStore]:
+        """Who is where, and who came and went, as far as that is kept."""
         return _OCCUPANCY[self._words.adapter](self, events)
 
     def adapter(self, hub: Hub, events: ClusterEvents, announced: Announced) -> tuple[Adapter, HistoryStore]:
@@ -109,14 +116,23 @@ class Drivers:
         return self._connected[1]
 
 
-def _redis_occupancy(on: Drivers, _: ClusterEvents) -> OccupancyStore:
+def _redis_occupancy(on: Drivers, _: ClusterEvents) -> tuple[OccupancyStore, HistoryStore]:
     topics = on.options.beside_occupancy(on.config.adapter.redis.prefix)
-    return RedisOccupancy(on.redis, on.config.database.redis.key_prefix, topics, REDIS_TIMEOUT_S, metrics=on.metrics)
+    prefix = on.config.database.redis.key_prefix
+    keys = Keys(prefix)
+
+    def life() -> str:
+        return on.life_of(topics)
+
+    store = RedisOccupancy(on.redis, prefix, topics, REDIS_TIMEOUT_S, metrics=on.metrics, life=life)
+    return store, RedisHistory(on.redis, lambda app_id, channel: (keys.presence_history(app_id, channel), life()))
 
 
-def _memory_occupancy(on: Drivers, events: ClusterEvents) -> OccupancyStore:
+def _memory_occupancy(on: Drivers, events: ClusterEvents) -> tuple[OccupancyStore, HistoryStore]:
     announced = (events.on_member_change, events.on_wake)
-    return MemoryOccupancy(MemoryState(*announced, on_total_change=events.on_total_change, metrics=on.metrics))
+    state = MemoryState(*announced, on_total_change=events.on_total_change, metrics=on.metrics)
+    kept = MemoryHistory(max_bytes=PRESENCE_BYTES)
+    return MemoryOccupancy(state, keep=kept.keep), kept
 
 
 def _redis_adapter(on: Drivers, hub: Hub, events: ClusterEvents, announced: Announced) -> tuple[Adapter, HistoryStore]:
@@ -130,7 +146,8 @@ def _redis_adapter(on: Drivers, hub: Hub, events: ClusterEvents, announced: Anno
         adapter = SharedMemoryAdapter(*given, *on.log)
     else:
         adapter = RedisAdapter(*given)
-    return adapter, RedisHistory(on.redis, key_prefix, config.redis.prefix, adapter.life_of)
+    on.life_of = adapter.life_of
+    return adapter, RedisHistory(on.redis, streams_of_topics(key_prefix, config.redis.prefix, adapter.life_of))
 
 
 def _local_adapter(_: Drivers, hub: Hub, events: ClusterEvents, __: Announced) -> tuple[Adapter, HistoryStore]:
@@ -138,7 +155,7 @@ def _local_adapter(_: Drivers, hub: Hub, events: ClusterEvents, __: Announced) -
     return LocalAdapter(hub, events.on_terminate, history), history
 
 
-_OCCUPANCY: dict[str, Callable[[Drivers, ClusterEvents], OccupancyStore]] = {
+_OCCUPANCY: dict[str, Callable[[Drivers, ClusterEvents], tuple[OccupancyStore, HistoryStore]]] = {
     "local": _memory_occupancy,
     "redis": _redis_occupancy,
 }

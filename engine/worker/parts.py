@@ -159,7 +159,7 @@ class Parts:
         )
         self._poll = self._app_poll(outages)
         self._interest_of = InterestOfApps(self.apps, config.webhooks.settle_ms)
-        self._store = self._drivers.occupancy(events)
+        self._store, self._came_and_went = self._drivers.occupancy(events)
         health = config.adapter.cluster_health
         # A worker that is well must be heard several times before it counts as dead.
         heartbeat_s = min(health.heartbeat_interval_ms, health.node_timeout_ms / 4) / 1000
@@ -298,6 +298,7 @@ class Parts:
             adapter=self.adapter,
             cache=self._cache,
             history=self._history,
+            came_and_went=self._came_and_went,
             limiter=self._limiter,
             answers=self._drivers.answers(),
             health=self.health,

@@ -219,3 +219,13 @@ def test_a_rule_of_history_fits_whole_names_however_many_stars_it_has(pattern: s
         assert (rule.retention.count, rule.retention.window_ms) == (7, 300_000)
         assert rule.replay is not None
         assert (rule.replay.count, rule.replay.window_ms) == (0, 5000)
+
+
+def test_a_rule_of_presence_history_fits_presence_channels_alone() -> None:
+    built = app(apps({"presence_history": [{"channels": "*-a", "count": 7}, {"channels": "*", "seconds": 9}]}))
+    few, short = built.presence_retention("presence-a"), built.presence_retention("presence-cache-b")
+    assert few is not None and short is not None
+    assert (few.count, few.window_ms) == (7, 24 * 3600 * 1000)
+    assert (short.count, short.window_ms) == (1000, 9000)
+    assert built.presence_retention("private-a") is None
+    assert built.presence_retention("#server-to-user-presence-a") is None

@@ -207,6 +207,14 @@ CASES: list[tuple[Any, str]] = [
         apps(APP | {"history": [{"channels": "a", "second": 5}]}),
         f'{A}.history[0].second: unknown key; did you mean "seconds"?',
     ),
+    (
+        apps(APP | {"presence_history": [{"channels": "presence-*", "replay": {"count": 1}}]}),
+        f"{A}.presence_history[0].replay: unknown key; known here: channels, count, seconds, bytes",
+    ),
+    (
+        apps(APP | {"presence_history": [{"channels": "private-*"}]}),
+        f'{A}.presence_history[0].channels: "private-*" fits no presence channel; allowed: presence-room-*, or *',
+    ),
     # webhooks
     (hook(url=None), f"{W}: has no target; allowed: one of url, lambda, lambda_function"),
     (

@@ -12,6 +12,7 @@ from tests.conformance.tables import (
     libraries,
     names,
     presence,
+    presence_history,
     publishing,
     reading,
     refusing,
@@ -32,6 +33,7 @@ SECTIONS: dict[str, tuple[Rule, ...]] = {
     "publishing": publishing.RULES,
     "reading": reading.RULES,
     "history": history.RULES,
+    "presence history": presence_history.RULES,
     "signing": signing.RULES,
     "refusing": refusing.RULES,
     "libraries": libraries.RULES,
@@ -41,7 +43,7 @@ RULES: tuple[Rule, ...] = tuple(each for rules in SECTIONS.values() for each in 
 _PROSE = "says what others do, or where text comes from; nothing to ask a server"
 _CLIENT = "is about a client library"
 #: The last number of each letter in docs/protocol.md 1 to 5.
-NUMBERED = {"C": 34, "N": 45, "E": 10, "U": 16, "H": 74}
+NUMBERED = {"C": 34, "N": 45, "E": 10, "U": 16, "H": 79}
 ELSEWHERE: dict[str, str] = {
     "C-8": "needs a server that drains: tests/integration/test_shutdown.py",
     "C-9": _CLIENT,
@@ -68,5 +70,6 @@ ELSEWHERE: dict[str, str] = {
     "H-63": "is on another port: tests/metrics",
     "H-64": _PROSE,
     "H-65": _PROSE,
+    "H-77": "needs workers that die: tests/integration/test_presence_history.py",
     "H-74": "needs a server without its Redis: tests/integration/test_history.py",
 }

@@ -43,7 +43,8 @@ APPS: dict[str, dict[str, Any]] = {
             {"channels": "*-kept-*"},
             {"channels": "*replay-*", "replay": {"count": 3}},
             {"channels": "*window-*", "count": 2, "replay": {"seconds": 60}},
-        ]
+        ],
+        "presence_history": [{"channels": "presence-kept-*"}],
     },
     rule.PAUSED: {"max_backend_events_per_second": 2, "max_read_requests_per_second": 2},
 }

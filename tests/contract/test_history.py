@@ -15,7 +15,7 @@ from engine._fast.queues import FlushQueue
 from engine.adapter.local import LocalAdapter
 from engine.app import Retention
 from engine.history.memory import MemoryHistory
-from engine.history.redis import RedisHistory
+from engine.history.redis import RedisHistory, streams_of_topics
 from engine.interfaces import Adapter, Bounds, HistoryStore, Message, PageQuery, ReplayQuery
 from engine.redis.pool import connect
 from tests.adapter.workers import workers_on
@@ -65,7 +65,10 @@ async def made(request: pytest.FixtureRequest) -> AsyncIterator[Made]:
         yield Made(history, LocalAdapter(hub, lambda *_: None, history))
         return
     async with workers_on(options, count=1) as (worker,), aclosing(connect(options)) as client:
-        yield Made(RedisHistory(client, worker.prefix, worker.prefix, worker.adapter.life_of), worker.adapter)
+        yield Made(
+            RedisHistory(client, streams_of_topics(worker.prefix, worker.prefix, worker.adapter.life_of)),
+            worker.adapter,
+        )
 
 
 async def test_an_answered_publish_is_kept_in_order(made: Made) -> None:

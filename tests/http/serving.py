@@ -132,7 +132,8 @@ class Serving:
         self.history = MemoryHistory()
         self.adapter = Adapter(self.history)
         self.cache = MemoryCache(100)
-        self.occupancy = Occupancy(MemoryState(lambda change: None, lambda: None))
+        self.came_and_went = MemoryHistory()
+        self.occupancy = Occupancy(MemoryState(lambda change: None, lambda: None), keep=self.came_and_went.keep)
         self.answers = MemoryAnswers()
         self.limiter = Limiter(clock=lambda: NOW_S)
         self.health = Health()
@@ -145,6 +146,7 @@ class Serving:
             adapter=self.adapter,  # type: ignore[arg-type]
             cache=self.cache,
             history=self.history,
+            came_and_went=self.came_and_went,
             limiter=self.limiter,
             answers=self.answers,
             health=self.health,

@@ -217,9 +217,9 @@ class Forgetting(MemoryOccupancy):
 
     commits = 0
 
-    async def commit(self, leader: str, told: Any, jobs: Any) -> bool:
+    async def commit(self, leader: str, told: Any, jobs: Any, kept: Any = ()) -> bool:
         self.commits += 1
-        return self.commits > 1 and await super().commit(leader, told, jobs)
+        return self.commits > 1 and await super().commit(leader, told, jobs, kept)
 
 
 async def test_a_repeated_put_carries_the_same_id() -> None:

@@ -15,7 +15,9 @@ import redis.asyncio
 
 from engine._fast.envelope import parse_member_change, parse_total
 from engine.config.redis import RedisOptions
-from engine.interfaces import MemberChange, OccupancyStore, TotalChange
+from engine.history.memory import MemoryHistory
+from engine.history.redis import RedisHistory
+from engine.interfaces import HistoryStore, MemberChange, OccupancyStore, TotalChange
 from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryState
@@ -40,6 +42,9 @@ class Cluster(Protocol):
         """What was published since the last call: changes of members and of announced totals, in order, and how often
         the leader was woken."""
 
+    def came_and_went(self) -> HistoryStore:
+        """What its stores keep of members."""
+
     async def close(self) -> None: ...
 
 
@@ -49,10 +54,14 @@ class InMemory:
         self.now_us = time.time_ns() // 1000
         self._changes: list[MemberChange | TotalChange] = []
         self._wakes = 0
+        self._kept = MemoryHistory()
         self.cluster = MemoryState(self._changes.append, self._on_wake, self._tick, self._changes.append)
 
     def store(self) -> MemoryOccupancy:
-        return MemoryOccupancy(self.cluster, lambda: self.beat_s)
+        return MemoryOccupancy(self.cluster, lambda: self.beat_s, self._kept.keep)
+
+    def came_and_went(self) -> MemoryHistory:
+        return self._kept
 
     async def pass_ms(self, ms: int) -> None:
         self.now_us += ms * 1000
@@ -80,6 +89,8 @@ class InRedis:
 
     def __init__(self, url: str, options: RedisOptions | None = None) -> None:
         self.beat_s = 0.0
+        #: Of the server, as a worker knows it.
+        self.life = ""
         self.name = uuid.uuid4().hex
         self.metrics = Metrics()
         self.topic_prefix = f"{self.name}-topic:"
@@ -91,7 +102,18 @@ class InRedis:
 
     def store(self) -> RedisOccupancy:
         return RedisOccupancy(
-            self._used, f"{self.name}-key:", self.topic_prefix, 10.0, lambda: self.beat_s, self.metrics
+            self._used,
+            f"{self.name}-key:",
+            self.topic_prefix,
+            10.0,
+            lambda: self.beat_s,
+            self.metrics,
+            lambda: self.life,
+        )
+
+    def came_and_went(self) -> RedisHistory:
+        return RedisHistory(
+            self._used, lambda app_id, channel: (self.keys.presence_history(app_id, channel), self.life)
         )
 
     async def pass_ms(self, ms: int) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 from engine.app import Filter
 from engine.apps.registry import MemoryAppManager
-from engine.redis import scripts
 from engine.webhooks.interest import InterestOfApps
 from tests.simulation.excuses import Excuses
 from tests.simulation.lives import Lives, Violation
@@ -23,7 +22,7 @@ from tests.simulation.mutation import Mutation
 from tests.simulation.node import Node
 from tests.simulation.oracle import Oracle, State
 from tests.simulation.plan import APP, JOBS, PREFIX, TOPICS, Plan
-from tests.simulation.server import COMMON, NAMES, Server, Snapshot
+from tests.simulation.server import NAMES, Server, Snapshot, script_of
 from tests.simulation.surroundings import Clocks, given
 from tests.simulation.wire import Client, Peer, Wire
 from tests.support.stories import COMES, GOES
@@ -67,7 +66,7 @@ class World:
         self._names = (f"w{n}" for n in itertools.count(1))
         self.server = Server(path, BASE, TOPICS, JOBS, mutation)
         self._mutation = mutation
-        self._shas = {script.source: script.sha for script in (scripts.load(name, common=COMMON) for name in NAMES)}
+        self._shas = {script.source: script.sha for script in map(script_of, NAMES)}
         self.wire = Wire(self, self.chance, self.server.names)
         self.wire.weather = plan.weather
         endpoint = make_endpoint(

@@ -26,7 +26,7 @@ _SOKETI = {
     "max_read_req_per_sec": "max_read_requests_per_second",
 }
 #: Columns that hold JSON, as a type of its own or as text.
-_JSON = frozenset({"history", "webhooks", "allowed_origins", "message_rate_limit", "policy"})
+_JSON = frozenset({"history", "presence_history", "webhooks", "allowed_origins", "message_rate_limit", "policy"})
 #: Put in the place of text that should have been JSON: that text may hold secrets, and errors show values.
 UNREADABLE = "(text that is not JSON)"
 UNREADABLE_POLICY = "(policy is no JSON object)"
@@ -40,8 +40,9 @@ _IN_POLICY = frozenset(AppConfig.model_fields) - {
     "key",
     "secret",
     "enabled",
-    # Ours alone; sockudo's own `history` is server-wide.
+    # Ours alone; sockudo's own are server-wide.
     "history",
+    "presence_history",
     "previous_secret",
     "tls_only",
     "max_channels_per_connection",

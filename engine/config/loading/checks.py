@@ -49,6 +49,8 @@ def check(document: Document, workers: int, mistakes: Mistakes) -> None:
     for path, app in objects(document, APPS):
         for inner, rule in objects(app, ("history",)):
             _history_rule(rule, (*path, *inner), mistakes)
+        for inner, rule in objects(app, ("presence_history",)):
+            _presence_rule(rule, (*path, *inner), mistakes)
         for inner, webhook in objects(app, ("webhooks",)):
             _webhook(webhook, (*path, *inner), mistakes)
 
@@ -185,6 +187,16 @@ def _history_rule(rule: Document, path: Path, mistakes: Mistakes) -> None:
         if asked is not None and kept is not None and asked > kept:
             message = f"is more than is kept; allowed: up to {kept}, as {name} of the rule says"
             mistakes.add((*path, "replay", name), message, value)
+
+
+def _presence_rule(rule: Document, path: Path, mistakes: Mistakes) -> None:
+    """Nobody is a member elsewhere."""
+    channels = rule.get("channels")
+    if isinstance(channels, str):
+        start, star, _ = channels.partition("*")
+        if not (start.startswith("presence-") or (star and "presence-".startswith(start))):
+            message = "fits no presence channel; allowed: presence-room-*, or *"
+            mistakes.add((*path, "channels"), message, channels)
 
 
 def _webhook(webhook: dict[str, Any], path: Path, mistakes: Mistakes) -> None:

@@ -152,7 +152,7 @@ _PASSED_OVER: dict[str, tuple[str, ...]] = {
 #: Option -> why it is passed over.
 IGNORED: dict[str, str] = {option: why for why, options in _PASSED_OVER.items() for option in options}
 #: Objects in Sockudo's files, lists here: those are options of ours.
-LISTS_OF_OURS = {f"{_APP}.history"}
+LISTS_OF_OURS = {f"{_APP}.history", f"{_APP}.presence_history"}
 #: Option -> why it cannot be used. Where it says nothing (null, false, empty), or only names the one Redis again, it is
 #: dropped without a word.
 REFUSED: dict[str, str] = {

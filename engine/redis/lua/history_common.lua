@@ -1,29 +1,44 @@
--- What the history scripts share; put in front of each of them. Defines functions only, but reads the clock.
--- KEYS[1]  events: stream, ids "<serial>-<ms>", one field: the payload (of a channel's event the finished frame)
--- KEYS[2]  state: string, see `load`; outlives the events (`Retention.forget_ms`)
--- ARGV[1]  seed: what no other worker says, for ids of new streams
--- ARGV[2]  life: which life of which server this is, as far as the caller knows; "" when it does not
--- ARGV[3..5]  the most that is kept: events, ms, bytes
+-- One stream of kept events; put in front of each script that reads or writes one. Defines functions only, runs nothing:
+-- `open` says which stream it is about.
 
-local events, state = KEYS[1], KEYS[2]
-local max_count, window_ms, max_bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local fmt, sub = string.format, string.sub
 local FIELD = 'p'
 
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local events, state, seed, given_life, max_count, window_ms, max_bytes
+local time, now_ms
 
 local s -- the stream as it is; nil where nothing was ever kept
 local changed = false
 
+-- events: key of a stream, ids "<serial>-<ms>", one field: the payload (of a channel's event the finished frame)
+-- state: key of a string, see `load`; outlives the events (`Retention.forget_ms`)
+-- seed: what no other worker says, for ids of new streams
+-- life: which life of which server this is, as far as the caller knows; "" when it does not
+-- count, ms, bytes: the most that is kept
+local function open(events_key, state_key, of_worker, life, count, ms, bytes)
+  events, state, seed, given_life = events_key, state_key, of_worker, life
+  max_count, window_ms, max_bytes = tonumber(count), tonumber(ms), tonumber(bytes)
+  s, changed = nil, false
+  if not time then
+    time = redis.call('TIME')
+    now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+end
+
+-- Of the scripts about one stream: KEYS[1] events, KEYS[2] state, ARGV[1..5] the others.
+local function open_given()
+  open(KEYS[1], KEYS[2], unpack(ARGV, 1, 5))
+end
+
 local function new_id()
-  return sub(redis.sha1hex(ARGV[1] .. time[1] .. ':' .. time[2] .. state), 1, 32)
+  return sub(redis.sha1hex(seed .. time[1] .. ':' .. time[2] .. state), 1, 32)
 end
 
 local function begin()
-  redis.call('DEL', events)
+  -- Not for nothing: once a script has written, a full Redis refuses it nothing any more.
+  if redis.call('EXISTS', events) == 1 then redis.call('DEL', events) end
   s = { id = new_id(), serial = 0, first = 1, first_ms = 0, last_ms = 0, bytes = 0, gone_ms = 0, broken_ms = 0 }
-  s.life = ARGV[2]
+  s.life = given_life
   changed = true
 end
 
@@ -44,9 +59,9 @@ local function load()
     broken_ms = tonumber(broken_ms), life = life,
   }
   -- Another server, or this one started again: the last events before may be lost, and their serials given anew.
-  if s.life ~= ARGV[2] and ARGV[2] ~= '' then
+  if s.life ~= given_life and given_life ~= '' then
     if s.life ~= '' then s.id, s.broken_ms = new_id(), now_ms end
-    s.life, changed = ARGV[2], true
+    s.life, changed = given_life, true
   end
 end
 
@@ -93,6 +108,34 @@ local function trim()
     if ms <= now_ms - window_ms then return true end
     return serial < s.serial and (s.serial + 1 - s.first > max_count or s.bytes > max_bytes)
   end)
+end
+
+-- Puts an event in; `finish_puts` must follow. What Redis says where it cannot (nothing was changed then), or nothing.
+local function put(payload)
+  if not s then begin() end
+  s.serial, s.last_ms = s.serial + 1, math.max(now_ms, s.last_ms)
+  local function add()
+    return redis.pcall('XADD', events, fmt('%.0f-%.0f', s.serial, s.last_ms), FIELD, payload)
+  end
+  local added = add()
+  if type(added) == 'table' and added.err then
+    -- Out of memory, say. Anything else is a key that another program has written to.
+    if not (string.find(added.err, 'WRONGTYPE', 1, true) or string.find(added.err, 'equal or smaller', 1, true)) then
+      return added
+    end
+    begin()
+    s.serial, s.last_ms = 1, now_ms
+    added = add()
+    if type(added) == 'table' and added.err then return added end
+  end
+  if s.first == s.serial then s.first_ms = s.last_ms end
+  s.bytes, changed = s.bytes + #payload, true
+end
+
+local function finish_puts()
+  trim()
+  save()
+  redis.call('PEXPIRE', events, fmt('%.0f', window_ms))
 end
 
 -- The stream as the drivers read it.

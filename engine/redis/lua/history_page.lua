@@ -23,6 +23,7 @@ local function bound(n)
   return value >= 0 and value or nil
 end
 
+open_given()
 load()
 local out, more, n, bytes = {}, 0, 0, 0
 if s then

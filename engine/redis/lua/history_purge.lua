@@ -4,6 +4,7 @@
 
 local mode, limit = ARGV[6], tonumber(ARGV[7])
 
+open_given()
 load()
 local before, count, bytes = '', 0, 0
 if s then

@@ -6,6 +6,7 @@
 local count, window, after_ms = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local after, most_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
 
+open_given()
 load()
 local out, cut, n, bytes = {}, 0, 0, 0
 if s then

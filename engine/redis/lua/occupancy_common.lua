@@ -22,6 +22,8 @@
 --   reaped                        zset    incarnation that was undone -> microsecond; the newest 10,000
 --   turns                         hash    incarnation -> number of its newest report
 --   lease                         string  the leader's incarnation
+--   presence_events:<P>           stream  who came and went, where an application keeps that: see history_common.lua
+--   presence_stream:<P>           string  its state
 
 local base, topic = KEYS[1], ARGV[1]
 local fmt = string.format

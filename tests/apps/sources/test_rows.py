@@ -67,10 +67,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "our own additions": (
         ID
         | {"previous_secret": "old", "tls_only": 1, "enable_subscription_count": 0, "max_channels_per_connection": 9}
-        | {"message_rate_limit": '{"enabled": true, "max_attempts": 5}'},
+        | {"message_rate_limit": '{"enabled": true, "max_attempts": 5}'}
+        | {"presence_history": '[{"channels": "presence-*"}]'},
         ID
         | {"previous_secret": "old", "tls_only": 1, "enable_subscription_count": 0, "max_channels_per_connection": 9}
-        | {"message_rate_limit": {"enabled": True, "max_attempts": 5}},
+        | {"message_rate_limit": {"enabled": True, "max_attempts": 5}}
+        | {"presence_history": [{"channels": "presence-*"}]},
     ),
     "sockudo's policy": (
         ID

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from engine.config.loading.load import SIGNATURE_UNSAID
 from tests.config.support import HOOK, apps, loaded
 
@@ -156,10 +158,11 @@ def test_a_nested_policy_is_flattened() -> None:
     assert found.warnings[0].endswith(": app_manager.array.apps[0].policy.channels.channel_namespaces")
 
 
-def test_an_application_has_history_of_ours_or_of_sockudos() -> None:
-    ours = loaded(apps({"history": [{"channels": "a"}]}))
-    assert [rule.channels for rule in ours.config.app_manager.array.apps[0].history] == ["a"]
+@pytest.mark.parametrize("name", ["history", "presence_history"])
+def test_an_application_has_history_of_ours_or_of_sockudos(name: str) -> None:
+    ours = loaded(apps({name: [{"channels": "presence-a"}]}))
+    assert [rule.channels for rule in getattr(ours.config.app_manager.array.apps[0], name)] == ["presence-a"]
     assert ours.warnings == ()
-    theirs = loaded(apps({"history": {"enabled": True}}))
-    assert theirs.config.app_manager.array.apps[0].history == ()
-    assert any("app_manager.array.apps[0].history" in warning for warning in theirs.warnings)
+    theirs = loaded(apps({name: {"enabled": True}}))
+    assert getattr(theirs.config.app_manager.array.apps[0], name) == ()
+    assert any(f"app_manager.array.apps[0].{name}" in warning for warning in theirs.warnings)
