@@ -18,6 +18,7 @@ from engine.interfaces import Adapter, CacheStore, Message
 from engine.metrics.metrics import Metrics
 from engine.protocol import messages
 from engine.protocol.channel import RESERVED_PREFIXES, SOCKET_ID, channel_kind, user_of, valid_channel_name
+from engine.protocol.json_values import dumps
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Publisher:
         for publication in publications:
             event, data = publication.event, publication.data
             _log.debug("app %s: %s is published to %s", app.id, event, publication.channels)
-            parts = messages.spelled_event_parts(*publication.spelling or map(messages.json_string, (event, data)))
+            parts = messages.spelled_event_parts(*publication.spelling or map(dumps, (event, data)))
             # A channel named twice gets the event once (H-16).
             for channel in dict.fromkeys(publication.channels):
                 prefix, suffix = parts
@@ -67,7 +68,7 @@ class Publisher:
                     cached[channel] = publication
                     # As it will be spelled when it comes out of the cache: a subscriber gets it once, not twice.
                     prefix, suffix = messages.channel_event_parts(event, data)
-                frame = spliced_frame(prefix, messages.json_string(channel), suffix)
+                frame = spliced_frame(prefix, dumps(channel), suffix)
                 message = Message(app.id, channel, frame, publication.except_socket_id)
                 if app.history and (rule := app.history_rule(channel)) is not None:
                     message = message._replace(retention=rule.retention)

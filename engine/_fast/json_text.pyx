@@ -15,14 +15,15 @@ cdef enum:
     MAX_DEPTH = 1024
 
 
-def members(bytes data not None):
+def members(bytes data not None, int max_depth=MAX_DEPTH):
     """The members of a JSON object: name -> its value's text as it lies, of each name the last.
 
-    None for a valid text of anything else. Raises ValueError where the text is not valid JSON.
+    None for a valid text of anything else. Raises ValueError where the text is not valid JSON, or nested more deeply
+    than that.
     """
     cdef const char* start = PyBytes_AS_STRING(data)
     cdef const char* end = start + PyBytes_GET_SIZE(data)
-    cdef const char* p = _whole(start, end)
+    cdef const char* p = _whole(start, end, MAX_DEPTH - max_depth)
     cdef const char* value
     cdef Text name
     cdef dict found = {}
@@ -45,7 +46,7 @@ def items(bytes data not None):
     """The items of a JSON array, each as its text lies. None and ValueError as with `members`."""
     cdef const char* start = PyBytes_AS_STRING(data)
     cdef const char* end = start + PyBytes_GET_SIZE(data)
-    cdef const char* p = _whole(start, end)
+    cdef const char* p = _whole(start, end, 0)
     cdef const char* value
     cdef list found = []
     if p[0] != 91:  # [
@@ -61,10 +62,10 @@ def items(bytes data not None):
     return found
 
 
-cdef const char* _whole(const char* start, const char* end) except NULL:
-    """Where the only value of a text begins."""
+cdef const char* _whole(const char* start, const char* end, int depth) except NULL:
+    """Where the only value of a text begins. :param depth: of what the text is thought to stand in."""
     cdef const char* p = skip_space(start, end)
-    cdef const char* behind = skip_value(p, end, 0)
+    cdef const char* behind = skip_value(p, end, depth)
     if behind == NULL or skip_space(behind, end) != end:
         raise ValueError("not valid JSON")
     return p

@@ -16,6 +16,7 @@ import orjson
 
 from engine.app import App
 from engine.cli.text import complain, one_line, say
+from engine.protocol.json_values import dumps, loads
 
 CONNECT_TIMEOUT_S = 10.0
 #: How long an answer to our ping may take (C-22).
@@ -87,7 +88,7 @@ async def _converse(socket: aiohttp.ClientWebSocketResponse, app: App, channels:
         text = await _receive(socket, activity_timeout_s, ping=established)
         if text is None:
             return established
-        message = orjson.loads(text)
+        message = loads(text)
         event, data = message["event"], message.get("data")
         if event == "pusher:connection_established":
             established = True
@@ -147,4 +148,4 @@ def _print(channel: str, event: str, data: Any) -> None:
 
 
 def _text(data: Any) -> str:
-    return one_line(data if isinstance(data, str) else orjson.dumps(data).decode())
+    return one_line(data if isinstance(data, str) else dumps(data).decode())

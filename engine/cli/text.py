@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def say(line: str) -> None:
@@ -24,5 +24,5 @@ def complain(line: str) -> None:
 
 
 def one_line(text: str) -> str:
-    """The text with its control characters written out, so that it stays one line and commands no terminal."""
+    """The text with what commands a terminal or is no UTF-8 written out, so that it stays one line."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -20,6 +20,7 @@ from engine.cli.text import complain, one_line, say
 from engine.config.root import Config
 from engine.errors import DeliveryError, StoreUnavailable
 from engine.interfaces import Job, WebhookQueue
+from engine.protocol.json_values import loads
 from engine.webhooks.senders.registry import Senders
 
 #: Channels that a line about a job names.
@@ -150,8 +151,8 @@ def _summarise(shown: int, count: int, limit: int) -> None:
 def _content(job: Job) -> str:
     """Its events, such as ``2 × member_added, channel_occupied: presence-a, presence-b``."""
     try:
-        names = Counter(str(event["name"]) for event in orjson.loads(job.body)["events"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        names = Counter(str(event["name"]) for event in loads(job.body)["events"])
+    except (ValueError, KeyError, TypeError):
         names = Counter({"an unreadable body": 1})
     events = ", ".join(name if count == 1 else f"{count} × {name}" for name, count in names.items())
     more = len(job.channels) - SHOWN

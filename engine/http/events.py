@@ -5,7 +5,6 @@ Every event goes to the publisher; nothing here knows a connection.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -22,7 +21,7 @@ from engine.http.idempotency import Idempotency
 from engine.http.request import ApiRequest, ApiResponse, Headers, invalid, ok
 from engine.interfaces import OccupancyStore
 from engine.protocol.channel import channel_kind
-from engine.protocol.messages import json_string
+from engine.protocol.json_values import dumps, loads
 from engine.publisher import Publication, Publisher
 
 #: Attributes of a channel (H-17), also used by channels.py.
@@ -179,12 +178,8 @@ def _value(text: bytes | None) -> Any:
     if text is None:
         return None
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return json.loads(text)  # which has a place for lone surrogates
-    except RecursionError as problem:
+        return loads(text)
+    except ValueError as problem:
         raise invalid("The body is nested too deeply") from problem
 
 
@@ -211,7 +206,7 @@ def _data(text: bytes) -> tuple[str, bytes]:
         if _HALF.search(text) is None:
             raise invalid("data is nested too deeply") from problem
         data = text.decode()  # spelled as it came
-    return data, json_string(data)
+    return data, dumps(data)
 
 
 def _keys(event: Members) -> tuple[object, object]:

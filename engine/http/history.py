@@ -6,13 +6,13 @@ but through `interfaces.HistoryStore`.
 
 from __future__ import annotations
 
-import json
 import logging
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 
+from engine._fast import json_text
 from engine._fast.frame import payload_of
 from engine.app import App, HistoryRule
 from engine.errors import ApiError
@@ -31,6 +31,7 @@ from engine.http.history_query import direction_of, page_query
 from engine.http.request import ApiRequest, ApiResponse, invalid, ok
 from engine.interfaces import HistoryStore, Kept, Stream
 from engine.protocol.channel import valid_channel_name
+from engine.protocol.json_values import loads
 
 #: What a purge may be asked to remove, and the member of the body that says up to where.
 _MODES = {"all": "", "before_serial": "before_serial", "before_time_ms": "before_time_ms"}
@@ -149,12 +150,9 @@ def _item(stream: Stream, kept: Kept) -> dict[str, Any]:
 
 
 def _event_name(payload: bytes) -> str:
-    try:
-        message = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        # It has escapes of half characters, which are handed on as they came.
-        message = json.loads(payload)
-    return str(message["event"]).encode("utf-8", "replace").decode()
+    # Without its data, which may be nested more deeply than can be read.
+    members = json_text.members(payload) or {}
+    return str(loads(members["event"])).encode("utf-8", "replace").decode()
 
 
 def _limits(body: dict[str, Any]) -> tuple[int | None, int | None]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from engine._fast import json_text
 from engine.app import App
 from engine.errors import CloseCode, PusherError, SubscriptionError
 from engine.protocol.channel import channel_kind, valid_user_id
+from engine.protocol.json_values import compact_bytes, loads, signed, spelled, whole_number
+
+#: Members of a JSON object, each value as it was spelled.
+Members = dict[str, bytes]
 
 #: Ids of a watchlist that count (U-13).
 MAX_WATCHLIST = 100
@@ -22,6 +25,9 @@ _OTHER_KEY = "The endpoint that authorises clients signs with the key of another
 _OTHER_SECRET = (
     "The endpoint that authorises clients signs with another secret, or something else than the client sent."
 )
+
+#: How deep a user_info may be nested.
+MAX_DEPTH = 256
 
 # Error texts repeat what the client sent, cut to this many characters.
 _QUOTED = 200
@@ -53,9 +59,7 @@ class ReplayRequest:
     stream_id: str = ""
 
 
-def verify_channel_auth(
-    app: App, socket_id: str, channel: str, auth: str, channel_data: str | None
-) -> dict[str, Any] | None:
+def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, channel_data: str | None) -> Members | None:
     """Check the `auth` of a private or presence subscription (N-8, N-9); the object in channel_data, if it covers one.
     Raises SubscriptionError, status 401.
 
@@ -63,46 +67,45 @@ def verify_channel_auth(
     the caller passes. Only the text of a JSON object counts: names may hold colons, and any other data could be what
     follows one of them in the name that the signature is for.
     """
-    data = json_object(channel_data)
+    data = json_members(channel_data)
     plain = f"{socket_id}:{channel}"
-    signed = plain if data is None else f"{plain}:{channel_data}"
+    whole = plain if data is None else f"{plain}:{channel_data}"
     key, colon, signature = auth.partition(":")
     if not colon or key != app.key:
         raise SubscriptionError(channel, f"Invalid key in subscription auth data: '{_cut(auth)}'", remedy=_OTHER_KEY)
-    if app.signed(signed.encode(), signature):
+    if app.signed(signed(whole), signature):
         return data
     if not channel_kind(channel).is_presence and app.signed(plain.encode(), signature):
         return None
-    expected = f"Invalid signature: Expected HMAC SHA256 hex digest of {_cut(signed)}, but got {_cut(signature)}"
+    expected = f"Invalid signature: Expected HMAC SHA256 hex digest of {_cut(whole)}, but got {_cut(signature)}"
     raise SubscriptionError(channel, expected, remedy=_OTHER_SECRET)
 
 
-def parse_channel_data(app: App, channel: str, data: dict[str, Any] | None) -> tuple[str, str]:
+def parse_channel_data(app: App, channel: str, data: Members | None) -> tuple[str, str]:
     """(user id, user_info as JSON text or "") of a presence subscription (N-18 to N-20). Raises SubscriptionError.
 
-    A numeric id becomes its decimal text (N-19). :param data: of `verify_channel_auth`.
+    A numeric id becomes the text that JavaScript prints for it (N-19). :param data: of `verify_channel_auth`.
     """
     if data is None:
         raise SubscriptionError(channel, "The channel_data of a presence channel must be a JSON object with a user_id")
-    user_id = data.get("user_id")
-    if isinstance(user_id, int) and not isinstance(user_id, bool):
-        user_id = str(user_id)
+    user_id = _user_id(data.get("user_id", b"null"))
     if not isinstance(user_id, str) or not valid_user_id(user_id):
         raise SubscriptionError(channel, "The user_id in channel_data must be a number or 1 to 200 characters")
     user_info = _info_text(data)
     if user_info is None:
         raise SubscriptionError(channel, "The user_info in channel_data is nested too deeply")
     limit = app.max_presence_member_bytes
-    if limit and len(user_info.encode()) > limit:
+    raw = data.get("user_info", b"")
+    if limit and len(raw) > limit and compact_bytes(raw) > limit:
         message = f"The maximum size for a channel member is {limit / 1024:g} KB."
         raise SubscriptionError(channel, message, kind="LimitReached", status=CloseCode.CLIENT_EVENT_REJECTED)
     return user_id, user_info
 
 
-def parse_replay(channel: str, data: dict[str, Any] | None) -> ReplayRequest | None:
+def parse_replay(channel: str, data: Members | None) -> ReplayRequest | None:
     """What the application asks for its client in signed channel_data (N-42); None when it asks nothing. Raises
     SubscriptionError. :param data: of `verify_channel_auth`."""
-    asked = None if data is None else data.get("replay")
+    asked = None if data is None else _value(data.get("replay"))
     if asked is None:
         return None
     stream_id = asked.get("stream_id") if isinstance(asked, dict) else None
@@ -121,44 +124,62 @@ def parse_replay(channel: str, data: dict[str, Any] | None) -> ReplayRequest | N
 def verify_signin(app: App, socket_id: str, auth: str, user_data: str) -> None:
     """Check the `auth` of a sign-in (U-1). Raises PusherError, which closes with 4009 as soketi does (U-4)."""
     key, _, signature = auth.partition(":")
-    if key != app.key or not app.signed(f"{socket_id}::user::{user_data}".encode(), signature):
+    if key != app.key or not app.signed(signed(f"{socket_id}::user::{user_data}"), signature):
         raise PusherError(CloseCode.UNAUTHORIZED, "Connection not authorized.", remedy=_OTHER_SECRET)
 
 
 def parse_user_data(user_data: str) -> UserData:
     """Read the user of a sign-in (U-2). Raises PusherError, which closes with 4009."""
-    data = json_object(user_data)
-    user_id = data.get("id") if data is not None else None
+    data = json_members(user_data)
+    user_id = _value(data.get("id")) if data is not None else None
     if data is None or not isinstance(user_id, str) or not valid_user_id(user_id):
         raise PusherError(CloseCode.UNAUTHORIZED, 'The returned user data must contain the "id" field.')
     user_info = _info_text(data)
     if user_info is None:
         raise PusherError(CloseCode.UNAUTHORIZED, "The user_info in user_data is nested too deeply")
-    listed = data.get("watchlist")
+    listed = _value(data.get("watchlist"))
     ids = listed if isinstance(listed, list) else []
     watchlist = dict.fromkeys(watched for watched in ids if isinstance(watched, str) and valid_user_id(watched))
     return UserData(user_id, user_info, tuple(watchlist))
 
 
-def json_object(text: str | None) -> dict[str, Any] | None:
+def json_members(text: str | None) -> Members | None:
     """None where the text is of no object."""
     if text is None:
         return None
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return json_text.members(spelled(text))
+    except ValueError:
         return None
-    return value if isinstance(value, dict) else None
 
 
-def _info_text(data: dict[str, Any]) -> str | None:
-    """`user_info` as JSON text, "" without one; None when it is nested deeper than can be written again."""
+def _value(text: bytes | None) -> Any:
+    """What a member says; None also where there is none, or where it is nested too deeply to be read."""
+    if text is None:
+        return None
+    try:
+        return loads(text)
+    except ValueError:
+        return None
+
+
+def _user_id(text: bytes) -> str | None:
+    """None where it is neither text nor a whole number."""
+    value = _value(text)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return whole_number(text.decode())
+    return value if isinstance(value, str) else None
+
+
+def _info_text(data: Members) -> str | None:
+    """`user_info` as it was spelled, "" without one; None when it is nested deeper than others can be told."""
     if "user_info" not in data:
         return ""
     try:
-        return orjson.dumps(data["user_info"]).decode()
-    except TypeError:
+        json_text.members(data["user_info"], MAX_DEPTH)
+    except ValueError:
         return None
+    return data["user_info"].decode()
 
 
 def _wrong_replay(channel: str) -> SubscriptionError:

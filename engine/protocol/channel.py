@@ -105,11 +105,11 @@ def user_of(name: str) -> str | None:
 
 
 def valid_user_id(user_id: str) -> bool:
-    """Whether it can be the id of a member or signed-in user: any text without control characters (N-5)."""
-    return 0 < len(user_id) <= MAX_USER_ID_LENGTH and _CONTROL.search(user_id) is None
+    """Whether it can be the id of a member or user: any text without control characters or lone surrogates (N-5)."""
+    return 0 < len(user_id) <= MAX_USER_ID_LENGTH and _UNUSABLE.search(user_id) is None
 
 
 _PREFIX = re.compile("|".join(sorted((re.escape(kind.value) for kind in ChannelKind if kind.value), reverse=True)))
 _KINDS = {kind.value: kind for kind in ChannelKind}
 _NAME = re.compile(r"[A-Za-z0-9_\-=@,.;:]+\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")

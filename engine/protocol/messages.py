@@ -5,14 +5,15 @@ Puts nothing into frames. Knows no socket, no clock, no state.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
+from engine._fast import json_text
 from engine.errors import CloseCode, PusherError, SubscriptionError
 from engine.protocol.channel import channel_kind
+from engine.protocol.json_values import dumps, loads
 
 PUSHER_PING = "pusher:ping"
 PUSHER_PONG = "pusher:pong"
@@ -22,6 +23,9 @@ PUSHER_SIGNIN = "pusher:signin"
 
 #: Client events begin so (E-1).
 CLIENT_PREFIX = "client-"
+
+#: How deep what one client sends to others may be nested.
+MAX_DEPTH = 256
 
 #: Above so many subscriptions to a channel their number is sent at most once in so long (N-36).
 COUNT_AT_ONCE = 100
@@ -46,7 +50,7 @@ def error(code: int | None, message: str, channel: str | None = None) -> bytes:
     body: dict[str, Any] = {"event": "pusher:error", "data": {"code": code, "message": message}}
     if channel is not None:
         body["channel"] = channel
-    return orjson.dumps(body)
+    return dumps(body)
 
 
 def subscription_succeeded(channel: str) -> bytes:
@@ -68,7 +72,7 @@ def presence_succeeded(channel: str, roster: Mapping[str, str]) -> bytes:
 def subscription_error(error: SubscriptionError) -> bytes:
     """A refused subscription, in the shape that pusher-js and Echo hand to the application (N-15, N-16)."""
     data = {"type": error.kind, "error": error.message, "status": int(error.status)}
-    return orjson.dumps({"event": "pusher:subscription_error", "channel": error.channel, "data": data})
+    return dumps({"event": "pusher:subscription_error", "channel": error.channel, "data": data})
 
 
 def member_added(channel: str, user_id: str, user_info: str) -> bytes:
@@ -96,7 +100,7 @@ def history_gap(channel: str, gap: dict[str, object]) -> bytes:
 
 def signin_success(user_data: str) -> bytes:
     """:param user_data: the string as received (U-3)."""
-    return orjson.dumps({"event": "pusher:signin_success", "data": {"user_data": user_data}})
+    return dumps({"event": "pusher:signin_success", "data": {"user_data": user_data}})
 
 
 def subscription_count(channel: str, count: int) -> bytes:
@@ -115,15 +119,12 @@ def watchlist_events(online: Sequence[str], offline: Sequence[str]) -> bytes:
 def channel_event(event: str, channel: str, data: str) -> bytes:
     """An event published over HTTP; `data` arrives exactly as it was given (C-18, N-38)."""
     prefix, suffix = channel_event_parts(event, data)
-    return prefix + json_string(channel) + suffix
+    return prefix + dumps(channel) + suffix
 
 
 def channel_event_parts(event: str, data: str) -> tuple[bytes, bytes]:
-    """What stands before and after the channel's `json_string`, for one event that goes to many channels."""
-    try:
-        return b'{"event":' + orjson.dumps(event) + b',"channel":', b',"data":' + orjson.dumps(data) + b"}"
-    except TypeError:
-        return spelled_event_parts(json_string(event), json_string(data))
+    """What stands before and after the channel's JSON string, for one event that goes to many channels."""
+    return spelled_event_parts(dumps(event), dumps(data))
 
 
 def spelled_event_parts(event_json: bytes, data_json: bytes) -> tuple[bytes, bytes]:
@@ -131,20 +132,10 @@ def spelled_event_parts(event_json: bytes, data_json: bytes) -> tuple[bytes, byt
     return b'{"event":' + event_json + b',"channel":', b',"data":' + data_json + b"}"
 
 
-def json_string(text: str) -> bytes:
-    """A JSON string with its quotes. Lone surrogates, from texts that were cut within a character, are escaped."""
-    try:
-        return orjson.dumps(text)
-    except TypeError:
-        return json.dumps(text).encode()
-
-
 def client_event(event: str, channel: str, data_json: bytes, user_id: str | None) -> bytes:
     """An event of another client (E-4). :param user_id: the sender's, on presence channels only (E-9)."""
     suffix = b"}" if user_id is None else b',"user_id":' + orjson.dumps(user_id) + b"}"
-    return b"".join(
-        (b'{"event":', orjson.dumps(event), b',"channel":', orjson.dumps(channel), b',"data":', data_json, suffix)
-    )
+    return b"".join((b'{"event":', dumps(event), b',"channel":', orjson.dumps(channel), b',"data":', data_json, suffix))
 
 
 def channel_data(user_id: str, user_info: str) -> str:
@@ -170,9 +161,7 @@ class ClientMessage(NamedTuple):
     """One message of a client.
 
     :param data: the JSON value; None also when there was none.
-    :param data_json: of a client event, `data` as JSON text again. It is the same value to every JSON reader with
-        double-precision numbers, though not the same spelling: white space, escapes and digits past a double's
-        precision are not kept.
+    :param data_json: of a client event, `data` as it was spelled.
     """
 
     event: str
@@ -207,9 +196,10 @@ def parse(payload: bytes) -> ClientMessage:
     if not event.startswith(CLIENT_PREFIX):
         return ClientMessage(event, channel, data)
     try:
-        return ClientMessage(event, channel, data, orjson.dumps(data))
-    except TypeError as problem:  # nested deeper than can be written again
+        members = json_text.members(payload, MAX_DEPTH) or {}
+    except ValueError as problem:
         raise _invalid("The message's data is nested too deeply") from problem
+    return ClientMessage(event, channel, data, members.get("data", b"null"))
 
 
 def subscribe_request(message: ClientMessage) -> SubscribeRequest:
@@ -242,8 +232,8 @@ def _data(message: ClientMessage) -> dict[str, Any]:
 
 def _object(text: bytes | str) -> dict[str, Any]:
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as problem:
+        value = loads(text)
+    except ValueError as problem:
         raise _invalid("The message is not valid JSON") from problem
     if not isinstance(value, dict):
         raise _invalid("The message is not a JSON object")

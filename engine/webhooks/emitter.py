@@ -38,11 +38,13 @@ class Emitter:
         self._now_ms = now_ms
 
     def client_event(
-        self, app: App, channel: str, name: str, data: object, socket_id: str, user_id: str | None
+        self, app: App, channel: str, name: str, data: object, data_json: bytes, socket_id: str, user_id: str | None
     ) -> None:
-        """:param data: the JSON value that the client sent. :param user_id: the sender's, on presence channels."""
+        """:param data: the JSON value that the client sent. :param data_json: as it was spelled.
+        :param user_id: the sender's, on presence channels."""
         if may_want(app, _CLIENT_EVENT, channel):
-            made = event.client_event(app.id, channel, name, data, socket_id, user_id, self._now_ms())
+            text = data if isinstance(data, str) else data_json.decode()
+            made = event.client_event(app.id, channel, name, text, socket_id, user_id, self._now_ms())
             self._sink.add(app, made)
 
     def cache_miss(self, app: App, channel: str) -> None:

@@ -5,11 +5,8 @@ Pure: never looks at a clock, an endpoint or a configuration.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from engine.config.event_types import (
     CACHE_MISS,
@@ -21,6 +18,7 @@ from engine.config.event_types import (
     SUBSCRIPTION_COUNT,
 )
 from engine.interfaces import Transition
+from engine.protocol.json_values import dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,36 +53,35 @@ def from_transition(transition: Transition) -> WebhookEvent:
             fields["data"] = t.data
     fields["time_ms"] = t.time_ms
     fields["seq"] = t.seq
-    return WebhookEvent(t.app_id, t.name, t.channel, _serialize(fields), t.channel)
+    return WebhookEvent(t.app_id, t.name, t.channel, dumps(fields), t.channel)
 
 
 def client_event(
-    app_id: str, channel: str, event: str, data: object, socket_id: str, user_id: str | None, time_ms: int
+    app_id: str, channel: str, event: str, data: str, socket_id: str, user_id: str | None, time_ms: int
 ) -> WebhookEvent:
     """An accepted client event (W-13, D-7).
 
-    :param data: the JSON value that the client sent; anything but a string is sent as its JSON text.
+    :param data: the text that the client sent, or the JSON text of any other value.
     :param user_id: the sender's, on presence channels; None leaves the member out.
     """
-    text = data if isinstance(data, str) else _serialize(data).decode()
-    fields: dict[str, Any] = {"name": CLIENT_EVENT, "channel": channel, "event": event, "data": text}
+    fields: dict[str, Any] = {"name": CLIENT_EVENT, "channel": channel, "event": event, "data": data}
     fields["socket_id"] = socket_id
     if user_id is not None:
         fields["user_id"] = user_id
     fields["time_ms"] = time_ms
-    return WebhookEvent(app_id, CLIENT_EVENT, channel, _serialize(fields), channel, event)
+    return WebhookEvent(app_id, CLIENT_EVENT, channel, dumps(fields), channel, event)
 
 
 def cache_miss(app_id: str, channel: str, time_ms: int) -> WebhookEvent:
     """Someone subscribed to a cache channel that remembers nothing (W-14)."""
     fields = {"name": CACHE_MISS, "channel": channel, "time_ms": time_ms}
-    return WebhookEvent(app_id, CACHE_MISS, channel, _serialize(fields), channel)
+    return WebhookEvent(app_id, CACHE_MISS, channel, dumps(fields), channel)
 
 
 def connection_established(app_id: str, socket_id: str, time_ms: int) -> WebhookEvent:
     """A connection was accepted (W-16, D-6)."""
     fields = {"name": CONNECTION_ESTABLISHED, "channel": "", "socket_id": socket_id, "time_ms": time_ms}
-    return WebhookEvent(app_id, CONNECTION_ESTABLISHED, "", _serialize(fields), _socket_order(socket_id))
+    return WebhookEvent(app_id, CONNECTION_ESTABLISHED, "", dumps(fields), _socket_order(socket_id))
 
 
 def connection_terminated(
@@ -100,17 +97,9 @@ def connection_terminated(
         fields["user_id"] = user_id
     fields["reason"] = str(code)
     fields["time_ms"] = time_ms
-    return WebhookEvent(app_id, CONNECTION_TERMINATED, "", _serialize(fields), _socket_order(socket_id))
+    return WebhookEvent(app_id, CONNECTION_TERMINATED, "", dumps(fields), _socket_order(socket_id))
 
 
 def _socket_order(socket_id: str) -> str:
     # No channel name holds a blank, so this is never mistaken for one.
     return f"socket {socket_id}"
-
-
-def _serialize(value: object) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        # A lone surrogate or a number beyond 64 bits, which a client can send at will: sent as well as UTF-8 can.
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

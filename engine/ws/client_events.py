@@ -10,6 +10,7 @@ import time
 from engine._fast.connection import Connection
 from engine.errors import CloseCode, PusherError
 from engine.protocol.channel import channel_kind
+from engine.protocol.json_values import compact_bytes
 from engine.protocol.messages import ClientMessage
 from engine.publisher import Publisher
 from engine.webhooks.emitter import Emitter
@@ -40,13 +41,14 @@ class ClientEvents:
             )
         if len(message.event) > app.max_event_name_length:
             raise _rejected(f"Event name is too long. Maximum allowed size is {app.max_event_name_length}.", channel)
-        if len(message.data_json) > app.max_event_bytes:
-            raise _rejected(f"The event data should be less than {app.max_event_bytes // 1024} KB.", channel)
+        limit, data = app.max_event_bytes, message.data_json
+        if len(data) > limit and compact_bytes(data) > limit:
+            raise _rejected(f"The event data should be less than {limit // 1024} KB.", channel)
         self._count(connection, channel)
         member = connection.state.member(channel)
         user_id = member.user_id if member else None
-        self._publisher.client_event(app, channel, message.event, message.data_json, user_id, connection.socket_id)
-        self._emitter.client_event(app, channel, message.event, message.data, connection.socket_id, user_id)
+        self._publisher.client_event(app, channel, message.event, data, user_id, connection.socket_id)
+        self._emitter.client_event(app, channel, message.event, message.data, data, connection.socket_id, user_id)
 
     @staticmethod
     def _count(connection: Connection, channel: str) -> None:

@@ -23,6 +23,7 @@ from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Member, Reporter
 from engine.protocol import auth, messages
 from engine.protocol.channel import channel_kind, is_server_owned, user_of, valid_channel_name
+from engine.protocol.json_values import spelled
 from engine.protocol.messages import SubscribeRequest
 from engine.tasks import serve
 from engine.webhooks.emitter import Emitter
@@ -303,14 +304,14 @@ class Subscriptions:
     # --- presence and users
 
     @staticmethod
-    def _member(connection: Connection, request: SubscribeRequest, signed: dict[str, Any] | None) -> Member:
+    def _member(connection: Connection, request: SubscribeRequest, signed: auth.Members | None) -> Member:
         app = connection.app
         user = connection.state.user
         if request.channel_data is None and user is not None:
             user_id, user_info = user.id, user.user_info
             data = messages.channel_data(user_id, user_info)
         else:
-            data = request.channel_data or ""
+            data = spelled(request.channel_data or "").decode()
             user_id, user_info = auth.parse_channel_data(app, request.channel, signed)
         now_us = time.time_ns() // 1000
         return Member(user_id, user_info, connection.socket_id, data, app.max_presence_members, now_us)

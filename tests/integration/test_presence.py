@@ -134,6 +134,31 @@ def test_client_event_webhook(engine: Engine, hooks: WebhookReceiver, unique: Ca
     assert all(request.signed_with("app-secret") for request in hooks.to("/hook"))
 
 
+def test_halves_of_characters_reach_a_webhook(
+    engine: Engine, hooks: WebhookReceiver, unique: Callable[[str], str]
+) -> None:
+    room = unique("presence-cut")
+
+    async def scenario() -> None:
+        async with connected(engine.ws_url) as sender:
+            await sender.subscribe(room, user_id="ada", user_info={"name": "x\ud83d"})
+            await sender.send("client-text", "x\ud83d", room)
+            await sender.send("client-object", {"cut": "\ude00", "é": 1.0}, room)
+            await sender.settle()
+
+    asyncio.run(scenario())
+    events = _wait_for_all(
+        hooks,
+        room,
+        ["channel_occupied", "member_added", "client_event", "client_event", "member_removed", "channel_vacated"],
+    )
+    told = {event.get("event", event["name"]): event.get("data") for event in events}
+    assert told["member_added"] == r'{"user_id":"ada","user_info":{"name":"x\ud83d"}}'
+    assert told["client-text"] == "x\ud83d"
+    assert told["client-object"] == r'{"cut":"\ude00","é":1.0}'
+    assert all(request.signed_with("app-secret") for request in hooks.to("/hook"))
+
+
 def _wait_for_all(hooks: WebhookReceiver, channel: str, names: list[str]) -> list[dict[str, object]]:
     """Client events come from another worker than occupancy; between the two no order is promised."""
     wait_until(

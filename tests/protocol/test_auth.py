@@ -215,12 +215,15 @@ def test_a_refusal_does_not_send_back_all_that_came() -> None:
         ('{"user_id":"u1"}', "u1", None),
         ('{"user_id":-7,"user_info":null}', "-7", None),
         ('{"user_id":9223372036854775807}', "9223372036854775807", None),
+        ('{"user_id":10.0}', "10", None),
+        ('{"user_id": 1e3 }', "1000", None),
+        ('{"user_id":-0.0,"user_info":"\\ud83d"}', "0", "\ud83d"),
         ('{"user_id":"zoë ☃","user_info":["x",1.5]}', "zoë ☃", ["x", 1.5]),
         ('{"user_id":"%s"}' % ("x" * 200), "x" * 200, None),
     ],
 )
 def test_channel_data(given: str, user_id: str, user_info: Any) -> None:
-    found_id, found_info = auth.parse_channel_data(APP_A, "presence-a", auth.json_object(given))
+    found_id, found_info = auth.parse_channel_data(APP_A, "presence-a", auth.json_members(given))
     assert found_id == user_id
     assert (json.loads(found_info) if found_info else None) == user_info
 
@@ -239,6 +242,8 @@ def test_channel_data(given: str, user_id: str, user_info: Any) -> None:
         '{"user_id":null}',
         '{"user_id":true}',
         '{"user_id":1.5}',
+        '{"user_id":1e-3}',
+        '{"user_id":1e999}',
         '{"user_id":["u"]}',
         '{"user_id":{"a":1}}',
         '{"user_id":"a\\nb"}',
@@ -251,15 +256,15 @@ def test_channel_data(given: str, user_id: str, user_info: Any) -> None:
 )
 def test_channel_data_that_must_be_refused(given: str | None) -> None:
     with pytest.raises(SubscriptionError) as caught:
-        auth.parse_channel_data(APP_A, "presence-a", auth.json_object(given))
+        auth.parse_channel_data(APP_A, "presence-a", auth.json_members(given))
     assert (caught.value.channel, caught.value.status) == ("presence-a", 401)
 
 
 def test_member_size_is_that_of_user_info_in_bytes() -> None:
     app = make_app(KEY_A, "s", max_presence_member_bytes=16)
-    assert auth.parse_channel_data(app, "presence-a", {"user_id": "u", "user_info": "☃☃☃☃12"})
+    assert auth.parse_channel_data(app, "presence-a", auth.json_members('{"user_id":"u","user_info": "☃☃☃\\u260312"}'))
     with pytest.raises(SubscriptionError) as caught:
-        auth.parse_channel_data(app, "presence-a", {"user_id": "u", "user_info": "☃☃☃☃123"})
+        auth.parse_channel_data(app, "presence-a", auth.json_members('{"user_id":"u","user_info":"☃☃☃\\u2603123"}'))
     assert (caught.value.kind, caught.value.status) == ("LimitReached", 4301)
 
 
@@ -278,6 +283,22 @@ def test_signins_that_must_be_refused(given: str, user_data: str) -> None:
     with pytest.raises(PusherError) as caught:
         auth.verify_signin(APP_A, SOCKET_A, given, user_data)
     assert caught.value.code == CloseCode.UNAUTHORIZED
+
+
+def test_user_info_stays_as_it_was_spelled() -> None:
+    given = r'{"user_id":"u","user_info": {"name": "\u00e9\/\ud83d",  "n":1.0e2}}'
+    assert auth.parse_channel_data(APP_A, "presence-a", auth.json_members(given))[1] == (
+        r'{"name": "\u00e9\/\ud83d",  "n":1.0e2}'
+    )
+    assert auth.parse_user_data(r'{"id":"u","user_info":["\udc00"],"watchlist":["\ud800","v"]}') == auth.UserData(
+        "u", r'["\udc00"]', ("v",)
+    )
+
+
+def test_half_a_character_is_signed_as_servers_of_javascript_sign_it() -> None:
+    app = make_app(KEY_A, "s")
+    digest = app.signer.hex('1.2::user::{"id":"u","x":"\ufffd"}'.encode())
+    auth.verify_signin(app, "1.2", f"{KEY_A}:{digest}", '{"id":"u","x":"\ud83d"}')
 
 
 def test_user_data() -> None:

@@ -47,5 +47,6 @@ def signed_query(
 
 
 def compact(value: Any) -> str:
-    """JSON as most clients write it: no spaces, UTF-8."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    """JSON as JavaScript writes it: no spaces, UTF-8, halves of characters as escapes."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode()

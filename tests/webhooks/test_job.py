@@ -38,7 +38,7 @@ W_V4 = '{"name":"member_removed","channel":"presence-lobby","user_id":"zoë"}'.e
         ),
         (
             client_event(
-                "a", "private-game-room", "client-typing", {"isTyping": True}, "1234.1234", None, 1678886400300
+                "a", "private-game-room", "client-typing", '{"isTyping":true}', "1234.1234", None, 1678886400300
             ),
             1678886400300,
             "3143e6d8e23687b79462029a96d7cced4cbf79ec02eddef41e3de7d8085f0d7e",

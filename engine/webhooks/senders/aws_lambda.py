@@ -13,6 +13,7 @@ from engine.app import App, Endpoint, LambdaTarget
 from engine.aws import Aws, AwsError, Place
 from engine.errors import DeliveryError
 from engine.interfaces import Job
+from engine.protocol.json_values import dumps, loads
 from engine.webhooks.senders.headers import request_headers
 from engine.webhooks.senders.resolver import public_socket, refusal
 
@@ -62,12 +63,12 @@ def make_payload(headers: dict[str, str], body: str, limit: int) -> bytes:
     """
     request: dict[str, Any] = {"headers": headers, "body": body}
     try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        content = loads(body)
+    except ValueError:
         content = None  # it came from the queue, to which others may have written
     if isinstance(content, dict):
         copies = {"payload": content, "time_ms": content.get("time_ms"), "events": content.get("events")}
-        whole = orjson.dumps(request | copies)
+        whole = dumps(request | copies)
         if len(whole) <= limit:
             return whole
     return orjson.dumps(request)

@@ -28,6 +28,8 @@ VALUES = {
     "an object": {"a": {"b": [1, 2.5, None, True]}, "ü": "☃"},
     "text": "plain",
     "text that holds JSON, as Java sends it": '{"on":true}',
+    "a text that was cut within a character": "x\ud83d",
+    "an object with half a character": {"a": ["\ude00"]},
     "a list": [1, "x"],
     "a number": 7,
     "true": True,

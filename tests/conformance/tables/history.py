@@ -223,9 +223,9 @@ RULES = (
         connect("a", "b"),
         joins("a", "private-talk-~"),
         joins("b", "private-talk-~"),
-        send("a", "client-said", {"n": 1}, "private-talk-~"),
-        gets("b", "client-said", {"n": 1}),
-        history("private-talk-~", {"items": [{"event_name": "client-said", "message": {"data": {"n": 1}}}]}),
+        send("a", "client-said", {"n": "\ud83d"}, "private-talk-~"),
+        gets("b", "client-said", {"n": "\ud83d"}),
+        history("private-talk-~", {"items": [{"event_name": "client-said", "message": {"data": {"n": "\ud83d"}}}]}),
     ),
     rule(
         "H-69",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.match import ANY, AnyOrder, JsonText
+from tests.conformance.match import ANY, AnyOrder, Exactly, JsonText
 from tests.conformance.rule import (
     LIMITED,
     Call,
@@ -32,6 +32,8 @@ ROOM = "presence-~"
 ADDED, REMOVED = "pusher_internal:member_added", "pusher_internal:member_removed"
 ALICE: dict[str, Any] = {"user_id": "u1", "user_info": {"name": "Alice"}}
 BOB: dict[str, Any] = {"user_id": "u2", "user_info": {"name": "Bob"}}
+SPELLED = r'{ "cut": "x\ud83d", "n": 1.0e2, "t": "\/\u00e9" }'
+CUT: dict[str, Any] = {"user_id": "u2", "user_info": {"cut": "x\ud83d", "n": 100, "t": "/é"}}
 ROBERT: dict[str, Any] = {"user_id": "u2", "user_info": {"name": "Robert"}}
 SIGN_IN = "user sign-in"
 
@@ -152,6 +154,26 @@ RULES = (
         member("a", {"user_id": 10}),
         joins("b", ROOM, {"user_id": "10"}, roster(1, ANY)),
         ids("10"),
+    ),
+    *(
+        rule(
+            "N-19",
+            f"{number} is {text}, as JavaScript prints it",
+            connect("a"),
+            joins("a", ROOM, '{"user_id":' + number + "}", roster(1, Exactly({text: {}}))),
+            ids(text),
+        )
+        for number, text in (("10.0", "10"), ("1e3", "1000"), ("-0", "0"))
+    ),
+    rule(
+        "N-11",
+        "a user_info stays as it was spelled, with half a character too",
+        connect("a", "b"),
+        joins("a", ROOM, ALICE),
+        Subscribe("b", ROOM, '{"user_info":' + SPELLED + ',"user_id":"u2"}'),
+        Gets("b", succeeded(ROOM, roster(2, {"u2": {"cut": "x\ud83d"}}))),
+        gets("a", ADDED, '{"user_id":"u2","user_info":' + SPELLED + "}"),
+        get(f"/channels/{ROOM}/users", {"users": AnyOrder((shown(ALICE), shown(CUT)))}, info="user_info"),
     ),
     bad_data("no channel_data", None),
     bad_data("channel_data that is no JSON", "hello"),

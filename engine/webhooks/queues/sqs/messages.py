@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from engine.interfaces import Job
+from engine.protocol.json_values import dumps, loads
 from engine.webhooks.job import encode, lane_of
 
 #: The largest message that every queue takes, and all messages of one call together; newer queues may take more.
@@ -88,9 +87,9 @@ def _group(group_id: str, job: Job) -> str:
 def _halves(job: Job) -> Sequence[Job]:
     """Two jobs with half of the events each, in order; none when there are not two events."""
     try:
-        content = orjson.loads(job.body)
+        content = loads(job.body)
         time_ms, events = content["time_ms"], content["events"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return ()
     if not isinstance(events, list) or len(events) < 2:
         return ()
@@ -99,7 +98,7 @@ def _halves(job: Job) -> Sequence[Job]:
         replace(
             job,
             id=f"{job.id}-{number}",
-            body=orjson.dumps({"time_ms": time_ms, "events": part}).decode(),
+            body=dumps({"time_ms": time_ms, "events": part}).decode(),
             channels=_channels(job, part),
             errors=list(job.errors),
         )
