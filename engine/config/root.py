@@ -45,7 +45,7 @@ class Config(Section):
     port: Port = 6001
     debug: Flag = False
     path_prefix: PathPrefix = ""
-    activity_timeout: Annotated[int, whole(1, 86_400)] = 120
+    activity_timeout: Annotated[int, whole(1, 86_400)] = 30
     user_authentication_timeout: Annotated[float, number(0, 31_536_000)] = 3600.0
     shutdown_grace_period: Annotated[float, number(0, 3600)] = 10.0
     shutdown: ShutdownConfig = ShutdownConfig()

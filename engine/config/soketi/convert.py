@@ -17,7 +17,6 @@ from engine.config.soketi.databases import convert_database
 
 #: What soketi does when its configuration says nothing, where this engine does otherwise.
 _DEFAULTS: Document = {
-    "activity_timeout": 30,
     "user_authentication_timeout": 30,
     "shutdown_grace_period": 3,
     "http_api": {"request_limit_in_mb": 100, "accept_traffic": {"memory_threshold": 0.85}},
