@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-import orjson
-
 from engine.errors import ApiError
 from engine.protocol.api_auth import Query
+from engine.protocol.json_values import dumps
 
 JSON = "application/json"
 TEXT = "text/plain"
@@ -58,7 +57,7 @@ class ApiResponse(NamedTuple):
 
 def ok(value: Any, headers: Headers = ()) -> ApiResponse:
     """200, as every official library wants it: a JSON object (H-10)."""
-    return ApiResponse(200, orjson.dumps(value), headers)
+    return ApiResponse(200, dumps(value), headers)
 
 
 def text(status: int, body: str, headers: Headers = ()) -> ApiResponse:
@@ -68,7 +67,7 @@ def text(status: int, body: str, headers: Headers = ()) -> ApiResponse:
 def failed(error: ApiError) -> ApiResponse:
     """The JSON object that .NET needs even here (H-10, D-14)."""
     body = {"error": error.message, "code": error.token, "status": int(error.status)}
-    return ApiResponse(error.status, orjson.dumps(body), tuple(error.headers.items()))
+    return ApiResponse(error.status, dumps(body), tuple(error.headers.items()))
 
 
 def invalid(message: str) -> ApiError:

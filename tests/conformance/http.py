@@ -80,4 +80,4 @@ def _body(body: Any) -> bytes:
         return b""
     if isinstance(body, bytes):
         return body
-    return (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)).encode()
+    return (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)).encode("utf-8", "backslashreplace")

@@ -173,7 +173,7 @@ RULES = (
         Subscribe("b", ROOM, '{"user_info":' + SPELLED + ',"user_id":"u2"}'),
         Gets("b", succeeded(ROOM, roster(2, {"u2": {"cut": "x\ud83d"}}))),
         gets("a", ADDED, '{"user_id":"u2","user_info":' + SPELLED + "}"),
-        get(f"/channels/{ROOM}/users", {"users": AnyOrder((shown(ALICE), shown(CUT)))}, info="user_info"),
+        get(f"/channels/{ROOM}/users", {"users": AnyOrder((shown(ALICE), shown(CUT)))}, params={"with_user_info": "1"}),
     ),
     bad_data("no channel_data", None),
     bad_data("channel_data that is no JSON", "hello"),

@@ -89,8 +89,8 @@ RULES = (
     rule(
         "H-27",
         "cache: data and seconds left",
-        publish("cache-~", "e", "d"),
-        get("/channels/cache-~", {"cache": {"data": "d", "ttl": Number(1, 3600)}}, info="cache"),
+        publish("cache-~", "e", "d\ud83d"),
+        get("/channels/cache-~", {"cache": {"data": "d\ud83d", "ttl": Number(1, 3600)}}, info="cache"),
     ),
     rule("H-27", "cache: null when there is none", get("/channels/cache-~", {"cache": None}, info="cache")),
     rule(

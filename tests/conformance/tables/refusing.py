@@ -62,6 +62,7 @@ RULES = (
     *bad("H-41", "an event name of 201 characters", GOOD | {"name": "x" * 201}),
     *bad("H-41", "one character more than the app allows", GOOD | {"name": "x" * 21}, app=LIMITED),
     *bad("H-42", "a channel name with a blank", GOOD | {"channel": "a b"}, free=True),
+    *bad("H-42", "a channel name with half a character", GOOD | {"channel": "a\ud83d"}, free=True),
     *bad("H-42", "a channel name of 201 characters", GOOD | {"channel": "x" * 201}, free=True),
     *bad("H-42", "a channel name that is the server's", GOOD | {"channel": "#connections"}, free=True),
     *bad("H-43", "data larger than 100 kB", GOOD | {"data": "x" * (100 * 1024 + 1)}, 413),
