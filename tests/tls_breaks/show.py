@@ -93,7 +93,9 @@ def _config(url: str) -> dict[str, Any]:
         }
         for number in range(ENDPOINTS)
     ]
-    return {"app_manager": {"array": {"apps": [APP | {"webhooks": hooks}]}}, "shutdown_grace_period": 1}
+    # The clients never sign in, for which an application may set a time limit; an hour's run would meet it.
+    app = APP | {"enable_user_authentication": False, "webhooks": hooks}
+    return {"app_manager": {"array": {"apps": [app]}}, "shutdown_grace_period": 1}
 
 
 class _Show:
