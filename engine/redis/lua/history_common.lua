@@ -82,8 +82,8 @@ local function drop(gone)
   local first, n = s.first, 2
   while s.first <= s.serial and gone(s.first, s.first_ms) do
     local found = redis.call('XRANGE', events, fmt('%.0f', s.first), '+', 'COUNT', n)
-    if #found == 0 then -- not removed by us
-      s.first, s.bytes = s.serial + 1, 0
+    if #found == 0 then -- the key has expired, or another program has removed it
+      s.first, s.first_ms, s.gone_ms, s.bytes = s.serial + 1, s.last_ms, s.last_ms, 0
       break
     end
     for _, each in ipairs(found) do
