@@ -15,7 +15,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest chaos tls-breaks stops rfc6455 conformance simulate debug-test install-test deploy-check
+.PHONY: help run test quicktest chaos tls-breaks stops returns rfc6455 conformance simulate debug-test install-test deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -38,6 +38,9 @@ tls-breaks: compile ## Break off an engine's TLS connections 50 times a second f
 
 stops: compile $(NODE_MODULES) ## Stop, restart and roll nodes under real clients, behind HAProxy and nginx; ARGS='--only restart'
 	$(BIN)/python -m tests.stops $(ARGS)
+
+returns: compile $(NODE_MODULES) ## Cut clients off 10,000 times while workers are killed; each must miss nothing; ARGS='--returns 500'
+	$(BIN)/python -m tests.returns $(ARGS)
 
 rfc6455: compile ## Print the table of RFC 6455's cases, each with its result; ARGS='--url …' asks another server
 	$(BIN)/python -m tests.rfc6455 $(ARGS)
