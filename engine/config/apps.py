@@ -79,7 +79,7 @@ class AppConfig(Section):
     enable_watchlist_events: Flag = False
     enable_subscription_count: Flag = False
     allowed_origins: Annotated[tuple[Origin, ...], listed(split=True)] = ()
-    message_rate_limit: MessageRateLimit = MessageRateLimit()
+    message_rate_limit: MessageRateLimit = Field(default_factory=MessageRateLimit)
     history: Annotated[tuple[HistoryRuleConfig, ...], listed()] = ()
     presence_history: Annotated[tuple[PresenceRuleConfig, ...], listed()] = ()
     webhooks: Annotated[tuple[WebhookConfig, ...], listed()] = ()
@@ -131,9 +131,9 @@ class AppManagerConfig(Section):
     """
 
     driver: AppDriver = "memory"
-    array: AppArray = AppArray()
+    array: AppArray = Field(default_factory=AppArray)
     refresh_ms: Annotated[int, whole(50, 3_600_000)] = 500
-    cache: AppCache = AppCache()
+    cache: AppCache = Field(default_factory=AppCache)
 
     @property
     def from_file(self) -> bool:

@@ -64,8 +64,8 @@ class AdapterConfig(Section):
     ) = None
     fallback_to_local: Flag = True
     shared_memory: Flag = True
-    redis: AdapterRedis = AdapterRedis()
-    cluster_health: ClusterHealth = ClusterHealth()
+    redis: AdapterRedis = Field(default_factory=AdapterRedis)
+    cluster_health: ClusterHealth = Field(default_factory=ClusterHealth)
 
 
 class EmbeddedRedis(Section):
@@ -108,14 +108,14 @@ class RedisConfig(Section):
     sentinels: Annotated[tuple[SentinelPlace, ...], listed(split=True)] = ()
     sentinel_password: OptionalText = Field(default=None, repr=False)
     name: Annotated[str, text(r"[A-Za-z0-9._-]+", "letters, digits or . _ -")] = "mymaster"
-    embedded: EmbeddedRedis = EmbeddedRedis()
+    embedded: EmbeddedRedis = Field(default_factory=EmbeddedRedis)
 
 
 class DatabaseConfig(Section):
-    redis: RedisConfig = RedisConfig()
-    mysql: MySqlConfig = MySqlConfig()
-    postgres: PostgresConfig = PostgresConfig()
-    dynamodb: DynamoDbConfig = DynamoDbConfig()
+    redis: RedisConfig = Field(default_factory=RedisConfig)
+    mysql: MySqlConfig = Field(default_factory=MySqlConfig)
+    postgres: PostgresConfig = Field(default_factory=PostgresConfig)
+    dynamodb: DynamoDbConfig = Field(default_factory=DynamoDbConfig)
 
 
 class CacheRedis(Section):
@@ -135,8 +135,8 @@ class CacheConfig(Section):
     """
 
     driver: Annotated[Literal["memory", "redis", "none"], word("memory", "redis", "none")] | None = None
-    redis: CacheRedis = CacheRedis()
-    memory: CacheMemory = CacheMemory()
+    redis: CacheRedis = Field(default_factory=CacheRedis)
+    memory: CacheMemory = Field(default_factory=CacheMemory)
 
 
 class QueueRedis(Section):
@@ -188,8 +188,8 @@ class QueueConfig(Section):
         ]
         | None
     ) = None
-    redis: QueueRedis = QueueRedis()
-    sqs: QueueSqs = QueueSqs()
+    redis: QueueRedis = Field(default_factory=QueueRedis)
+    sqs: QueueSqs = Field(default_factory=QueueSqs)
 
     def concurrency(self, driver: QueueDriver) -> int:
         """Webhook requests at one time to one endpoint: the driver's own figure, else that of Redis."""

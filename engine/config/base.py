@@ -23,7 +23,14 @@ FALSE = frozenset({"false", "0", "no", "off"})
 class Section(BaseModel):
     """One object of the configuration file; read-only, and a key that it does not know is a mistake."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, validate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=False,
+        validate_by_name=True,
+        # What reads a section is made when one is read first: workers get theirs read already.
+        defer_build=True,
+    )
 
 
 def whole(low: int, high: int, *, unlimited: bool = False) -> BeforeValidator:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from engine.config.base import Flag, Limit, Prefix, Section, number, whole, word
 
 NameLength = Annotated[int, whole(1, 10_000)]
@@ -86,6 +88,6 @@ class RateLimiterConfig(Section):
         ]
         | None
     ) = None
-    api_rate_limit: RateLimit = RateLimit()
-    websocket_rate_limit: RateLimit = RateLimit()
-    redis: RateLimiterRedis = RateLimiterRedis()
+    api_rate_limit: RateLimit = Field(default_factory=RateLimit)
+    websocket_rate_limit: RateLimit = Field(default_factory=RateLimit)
+    redis: RateLimiterRedis = Field(default_factory=RateLimiterRedis)

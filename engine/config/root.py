@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from pydantic import Field
+
 from engine.config.apps import AppManagerConfig
 from engine.config.backends import AdapterConfig, CacheConfig, DatabaseConfig, QueueConfig
 from engine.config.base import Flag, Host, Limit, Port, Section, number, whole
@@ -48,24 +50,24 @@ class Config(Section):
     activity_timeout: Annotated[int, whole(1, 86_400)] = 30
     user_authentication_timeout: Annotated[float, number(0, 31_536_000)] = 3600.0
     shutdown_grace_period: Annotated[float, number(0, 3600)] = 10.0
-    shutdown: ShutdownConfig = ShutdownConfig()
+    shutdown: ShutdownConfig = Field(default_factory=ShutdownConfig)
     max_connections: Limit = 0
     websocket_max_payload_kb: Annotated[float, number(0, 1024 * 1024)] = 64.0
-    app_manager: AppManagerConfig = AppManagerConfig()
-    adapter: AdapterConfig = AdapterConfig()
-    database: DatabaseConfig = DatabaseConfig()
-    cache: CacheConfig = CacheConfig()
-    queue: QueueConfig = QueueConfig()
-    webhooks: WebhooksConfig = WebhooksConfig()
-    channel_limits: ChannelLimits = ChannelLimits()
-    event_limits: EventLimits = EventLimits()
-    presence: PresenceLimits = PresenceLimits()
-    rate_limiter: RateLimiterConfig = RateLimiterConfig()
-    websocket: WebSocketConfig = WebSocketConfig()
-    http_api: HttpApiConfig = HttpApiConfig()
-    idempotency: IdempotencyConfig = IdempotencyConfig()
-    cors: CorsConfig = CorsConfig()
-    ssl: SslConfig = SslConfig()
-    unix_socket: UnixSocketConfig = UnixSocketConfig()
-    metrics: MetricsConfig = MetricsConfig()
-    logging: LoggingConfig = LoggingConfig()
+    app_manager: AppManagerConfig = Field(default_factory=AppManagerConfig)
+    adapter: AdapterConfig = Field(default_factory=AdapterConfig)
+    database: DatabaseConfig = Field(default_factory=DatabaseConfig)
+    cache: CacheConfig = Field(default_factory=CacheConfig)
+    queue: QueueConfig = Field(default_factory=QueueConfig)
+    webhooks: WebhooksConfig = Field(default_factory=WebhooksConfig)
+    channel_limits: ChannelLimits = Field(default_factory=ChannelLimits)
+    event_limits: EventLimits = Field(default_factory=EventLimits)
+    presence: PresenceLimits = Field(default_factory=PresenceLimits)
+    rate_limiter: RateLimiterConfig = Field(default_factory=RateLimiterConfig)
+    websocket: WebSocketConfig = Field(default_factory=WebSocketConfig)
+    http_api: HttpApiConfig = Field(default_factory=HttpApiConfig)
+    idempotency: IdempotencyConfig = Field(default_factory=IdempotencyConfig)
+    cors: CorsConfig = Field(default_factory=CorsConfig)
+    ssl: SslConfig = Field(default_factory=SslConfig)
+    unix_socket: UnixSocketConfig = Field(default_factory=UnixSocketConfig)
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig)
+    logging: LoggingConfig = Field(default_factory=LoggingConfig)

@@ -74,7 +74,7 @@ class HttpApiConfig(Section):
     request_limit_in_mb: Annotated[float, number(0, 1024)] = 10.0
     request_head_limit_in_kb: Annotated[float, number(0, 1024)] = 16.0
     without_prefix: Flag = True
-    accept_traffic: AcceptTrafficConfig = AcceptTrafficConfig()
+    accept_traffic: AcceptTrafficConfig = Field(default_factory=AcceptTrafficConfig)
     usage_enabled: Flag = True
 
     @property
@@ -125,7 +125,7 @@ class MetricsConfig(Section):
     driver: Annotated[Literal["prometheus"], word("prometheus")] = "prometheus"
     host: Host = "0.0.0.0"
     port: Port = 9601
-    prometheus: PrometheusConfig = PrometheusConfig()
+    prometheus: PrometheusConfig = Field(default_factory=PrometheusConfig)
 
 
 class LoggingConfig(Section):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from engine.config.base import Flag, Section, whole, word
 
 #: `prefixed` sends sha256=<hex>, `hex` the bare digest, which alone the official libraries verify (D-1, W-6).
@@ -54,9 +56,9 @@ class WebhooksConfig(Section):
     :param allow_private_targets: false refuses URLs that lead to loopback, private or link-local addresses.
     """
 
-    batching: Batching = Batching()
+    batching: Batching = Field(default_factory=Batching)
     settle_ms: Annotated[int, whole(0, 600_000)] = 3_000
     signature_format: SignatureFormat = "prefixed"
     request_timeout_ms: RequestTimeoutMs = 10_000
-    retry: Retry = Retry()
+    retry: Retry = Field(default_factory=Retry)
     allow_private_targets: Flag = True
