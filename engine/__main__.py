@@ -9,12 +9,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.app import App
-from engine.cli.text import complain
-from engine.config.loading.load import Loaded, load
-from engine.config.root import Config
-from engine.errors import ConfigError
-from engine.machine.cpus import usable_cpus
+from engine.machine.collector import resting
+
+with resting():
+    from engine.app import App
+    from engine.cli.text import complain
+    from engine.config.loading.load import Loaded, load
+    from engine.config.root import Config
+    from engine.errors import ConfigError
+    from engine.machine.cpus import usable_cpus
 
 EXIT_MISUSE = 2
 #: The first of them that there is.
@@ -158,15 +161,16 @@ def _serve(args: argparse.Namespace) -> int:
     terminal = Terminal()
     # Before the file is read: a SIGHUP that comes too early must not end what has not begun.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    loaded = _load(args)
-    from engine.supervisor.handover import is_left, tried
+    with resting():
+        loaded = _load(args)
+        from engine.supervisor.handover import is_left, tried
 
-    if tried(loaded, args.workers):
-        return 0
-    from engine.supervisor.sockets import open_port
+        if tried(loaded, args.workers):
+            return 0
+        from engine.supervisor.sockets import open_port
 
-    port = None if is_left() else open_port(loaded.config, args.workers)
-    from engine.supervisor.supervisor import Supervisor
+        port = None if is_left() else open_port(loaded.config, args.workers)
+        from engine.supervisor.supervisor import Supervisor
 
     return Supervisor(loaded, args.workers, lambda: _load(args), port, terminal).run()
 

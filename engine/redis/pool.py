@@ -62,20 +62,6 @@ def connect(options: RedisOptions) -> Redis:
     return Redis.from_pool(BlockingConnectionPool(**settings))
 
 
-class RedisClient:
-    """The life of a worker's client: it connects by itself and is closed last."""
-
-    def __init__(self, client: Redis | None) -> None:
-        self._client = client
-
-    async def start(self) -> None:
-        """Connects when first used."""
-
-    async def stop(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-
-
 @contextmanager
 def blocking(options: RedisOptions, timeout_s: float) -> Iterator[redis.Redis]:
     """A blocking client for one call; every step of it, connecting included, is given up after `timeout_s`.

@@ -11,15 +11,24 @@ import subprocess
 import time
 from typing import Protocol
 
-from engine.redis.embedded import Process
-
 LOOK_EVERY_S = 0.01
 
 
-class Child(Process, Protocol):
+class Child(Protocol):
     """What both kinds have."""
 
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
     def send_signal(self, sig: int) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class AdoptedChild:

@@ -12,13 +12,16 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from engine.control import EXIT_NO_APPS, Order, Phase
 from engine.errors import CloseCode, EngineError
 from engine.metrics.metrics import Metrics
-from engine.occupancy.declare_dead import DeadWorkers
 from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    from engine.occupancy.declare_dead import DeadWorkers
 
 #: A worker that was ready and then says nothing for so long counts as stuck (it speaks once a second) ...
 SILENT_S = 2.5

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from engine.adapter.shared_memory_files import LogFiles
 from engine.app import App
@@ -31,17 +31,14 @@ from engine.apps.build import build_apps
 from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
 from engine.control import WorkerSpec
-from engine.errors import EngineError, StoreUnavailable
+from engine.errors import EngineError
 from engine.http.health import DRAINING
 from engine.log.setup import set_up_logging
+from engine.machine.collector import resting
 from engine.metrics.metrics import Metrics
 from engine.metrics.server import MetricsServer
 from engine.metrics.values import MappedValues
-from engine.occupancy.declare_dead import DeadWorkers
-from engine.occupancy.other_nodes import others_live
-from engine.redis.embedded import EmbeddedValkey
 from engine.supervisor import banner
-from engine.supervisor.adopted import AdoptedChild
 from engine.supervisor.commands import CommandSocket
 from engine.supervisor.crew import Crew
 from engine.supervisor.departure import EXTRA_S, NodeDeparture
@@ -54,12 +51,13 @@ from engine.supervisor.sockets import Port
 from engine.supervisor.terminal import Terminal
 from engine.supervisor.worker_process import WorkerProcess
 
+if TYPE_CHECKING:
+    from engine.supervisor.node_redis import NodeRedis
+
 #: Nothing happens for longer than this without the loop looking around.
 TICK_S = 0.25
 #: The same while the node stops: clients wait.
 STOP_TICK_S = 0.02
-#: For each step of asking Redis whether there are other nodes.
-ASK_TIMEOUT_S = 0.5
 #: A second signal so long after the first ends everything at once.
 IMPATIENCE_S = 1.0
 
@@ -92,8 +90,7 @@ class Supervisor:
         self._workers = workers
         self._stopping = 0
         self._stopped_at = -IMPATIENCE_S
-        self._valkey: EmbeddedValkey | None = None
-        self._dead_workers: DeadWorkers | None = None
+        self._redis: NodeRedis | None = None
         self._metrics = Metrics()
         self._page: MetricsServer | None = None
         self._selector = selectors.DefaultSelector()
@@ -137,7 +134,7 @@ class Supervisor:
                 self._rollout,
                 self._selector,
                 self._metrics,
-                self._dead_workers,
+                None if self._redis is None else self._redis.dead_workers,
                 self._forget,
             )
             self._restart = Restart(
@@ -169,18 +166,15 @@ class Supervisor:
 
     def _start_redis(self, stack: contextlib.ExitStack, given: Handover | None) -> RedisOptions | None:
         resolved = self._loaded.resolved
-        redis = resolved.redis
-        if resolved.redis_embedded:
-            self._valkey = EmbeddedValkey(Path(self._config.database.redis.embedded.data_dir))
-            stack.callback(self._valkey.stop)
-            if given is None or given.valkey is None:
-                self._valkey.start()
-            else:
-                self._valkey.take_over(given.valkey, AdoptedChild(given.valkey["pid"]))
-            redis = self._valkey.options
-        if redis is not None and resolved.adapter == "redis":
-            self._dead_workers = DeadWorkers(redis, self._config)
-        return redis if resolved.redis_needed else None
+        if resolved.redis is None and not resolved.redis_embedded:
+            return None
+        with resting():
+            from engine.supervisor.node_redis import NodeRedis
+
+        self._redis = NodeRedis(self._loaded)
+        stack.callback(self._redis.stop)
+        self._redis.start(None if given is None else given.valkey)
+        return self._redis.options if resolved.redis_needed else None
 
     def _listen_to_commands(self, stack: contextlib.ExitStack) -> None:
         try:
@@ -261,9 +255,8 @@ class Supervisor:
 
     def _serve(self) -> None:
         while not self._stopping:
-            if self._valkey is not None and not self._valkey.alive:
-                _log.error("the embedded Valkey ended; starting it again on the same data")
-                self._valkey.restart()
+            if self._redis is not None:
+                self._redis.look_after()
             if self._hung_up:
                 self._hung_up = False
                 self._service.reloading()
@@ -323,7 +316,7 @@ class Supervisor:
             metrics_dir=self._metrics_dir,
             page=-1,
             log=None if self._log is None else dataclasses.asdict(self._log),
-            valkey=None if self._valkey is None else self._valkey.give(),
+            valkey=None if self._redis is None else self._redis.give(),
             state=state_of(self._rollout.newest.loaded),
             workers=[slot.process.give() for slot in self._crew.slots if slot.process is not None],
             spec=self._rollout.number,
@@ -361,25 +354,14 @@ class Supervisor:
         departure = NodeDeparture(
             self._crew,
             self._config,
-            others=self._others_live(),
+            others=self._redis is not None
+            and self._redis.others_live({process.incarnation for process in self._crew.processes}),
             kept=self._port.kept,
             wait=lambda: self._wait(STOP_TICK_S),
             impatient=lambda: self._stopping > 1,
             on_closing=self._unlink,
         )
         return departure.run()
-
-    def _others_live(self) -> bool:
-        """Whether clients have another node to go to; when nobody can say, they may have."""
-        redis = self._rollout.newest.redis
-        if redis is None or self._valkey is not None or self._loaded.resolved.adapter == "local":
-            return False
-        ours = {process.incarnation for process in self._crew.processes}
-        try:
-            return others_live(redis, self._config.database.redis.key_prefix, ours, ASK_TIMEOUT_S)
-        except StoreUnavailable as error:
-            _log.warning("%s; taking it that there are some", error)
-            return True
 
     def _unlink(self) -> None:
         """Once only: the next process may listen there before this one has ended."""

@@ -2,6 +2,9 @@
 
 import sys
 
-from engine.worker.worker import main
+from engine.machine.collector import resting
+
+with resting():
+    from engine.worker.worker import main
 
 sys.exit(main(sys.argv[1:]))

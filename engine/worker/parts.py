@@ -101,7 +101,7 @@ class Parts:
         self.traffic_metrics = TrafficMetrics(self.hub, self.reporter, self.metrics)
         self.in_order: list[Part] = [
             self.process_watch,
-            self._drivers.client,
+            *([] if self._drivers.of_redis is None else [self._drivers.of_redis]),
             self._senders,
             self._app_updates,
             # Before anything that would give up what concerns an application it does not know.

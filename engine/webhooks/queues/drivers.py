@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
-
-from redis.asyncio import Redis
+from typing import TYPE_CHECKING, Literal
 
 from engine.config.backends import QueueConfig, QueueDriver
 from engine.config.redis import RedisOptions
 from engine.interfaces import WebhookQueue
 from engine.metrics.metrics import Metrics
 from engine.webhooks.queues.memory import MemoryQueue
-from engine.webhooks.queues.redis import RedisQueue
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,9 @@ def _memory(opening: Opening) -> WebhookQueue:
 
 
 def _redis(opening: Opening) -> WebhookQueue:
+    # Imported only here, as what is Redis's is everywhere.
+    from engine.webhooks.queues.redis import RedisQueue
+
     assert opening.redis is not None
     client, options = opening.redis
     prefix = options.beside_occupancy(opening.config.redis.prefix)

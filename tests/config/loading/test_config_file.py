@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.config.loading import config_file
+from engine.config.loading import yaml_file
 from engine.config.loading.config_file import read
 from engine.config.loading.load import load
 from engine.errors import ConfigError
@@ -121,7 +121,7 @@ def test_what_is_told_of_a_file_that_cannot_be_read(tmp_path: Path, name: str, c
 
 
 def test_aliases_of_aliases_do_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config_file, "MAX_YAML_NODES", 1000)
+    monkeypatch.setattr(yaml_file, "MAX_YAML_NODES", 1000)
     lines = ["a0: &a0 [x, x, x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 12))]
     with pytest.raises(ConfigError, match="its aliases come to more than 1000 values"):
         read(_written(tmp_path, "a.yaml", "\n".join(lines)))

@@ -1,0 +1,23 @@
+"""The collector while a process starts."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from engine.machine.collector import resting
+
+
+def test_it_rests_and_works_again_whatever_happens() -> None:
+    before = gc.get_freeze_count()
+    with resting():
+        assert not gc.isenabled()
+        kept = [[]]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > before, f"{kept} is not looked at again"
+    gc.unfreeze()
+    with pytest.raises(ImportError), resting():
+        raise ImportError
+    assert gc.isenabled()
+    gc.unfreeze()
