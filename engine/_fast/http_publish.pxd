@@ -20,7 +20,7 @@ cdef class PublishServer:
     cdef object _refuse              # (target, body bytes) -> bytes of the whole answer, or None
     cdef object _usual               # () -> the usual answer, with the date of now
     cdef object _late                # () -> the answer to a request whose body took too long
-    cdef object _elsewhere           # (transport, unread bytes): whose connection it is from then on
+    cdef object _elsewhere           # (transport, unread bytes, source): whose connection it is from then on
     cdef object _serve               # (coroutine, name, what ends the connection)
     cdef readonly ReadQueue reads            # connections with requests left for the next turn
     cdef readonly set connections
@@ -36,6 +36,7 @@ cdef class PublishServer:
 cdef class PublishProtocol(Queued):
     cdef PublishServer _server
     cdef object _transport
+    cdef object _source              # whoever takes the connection over is told where it comes from, or None
     cdef int _fd                     # -1 under TLS: every write goes through the transport
     cdef Unread _unread              # from the first byte of the next request on
     cdef Py_ssize_t _needs           # bytes of unread below which there is nothing to look at

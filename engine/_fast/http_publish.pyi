@@ -21,13 +21,13 @@ class PublishServer:
         refuse: Callable[[bytes, int], bytes | None],
         usual: Callable[[], bytes],
         late: Callable[[], bytes],
-        elsewhere: Callable[[Any, bytes], None],
+        elsewhere: Callable[[Any, bytes, str | None], None],
         serve: Callable[[Coroutine[Any, Any, None], str, Callable[[], None]], Any],
         call_soon: Callable[..., Any],
         path_prefix: str,
         max_body_bytes: int,
     ) -> None: ...
-    def connect(self, transport: Any, data: bytes) -> None: ...
+    def connect(self, transport: Any, data: bytes, source: str | None = None) -> None: ...
     def sweep(self) -> None: ...
 
 class PublishProtocol(asyncio.Protocol):

@@ -53,7 +53,7 @@ cdef class PublishServer:
     :param answer: ``async (target, body) -> bytes``; never raises.
     :param refuse: ``(target, body_bytes) -> bytes | None``: the answer, if the head alone is enough to refuse.
     :param usual: ``() -> bytes``: the whole answer to a plain publish now; :param late: to one whose body took too long.
-    :param elsewhere: ``(transport, unread)`` takes a connection over.
+    :param elsewhere: ``(transport, unread, source)`` takes a connection over.
     :param serve: ``(coroutine, name, end)`` runs it in the background; calls `end` should it raise.
     :param call_soon: the loop's.
     :param path_prefix: before ``/apps/``.
@@ -75,9 +75,10 @@ cdef class PublishServer:
         self._max_body = max_body_bytes
         self.connections = set()
 
-    def connect(self, transport, bytes data not None):
-        """Serve a connection, of which these bytes have come."""
+    def connect(self, transport, bytes data not None, source=None):
+        """Serve a connection, of which these bytes have come. :param source: what is to be said of where it comes from."""
         cdef PublishProtocol connection = PublishProtocol(self)
+        connection._source = source
         self.connections.add(connection)
         transport.set_protocol(connection)
         connection.connection_made(transport)
@@ -380,5 +381,5 @@ cdef class PublishProtocol(Queued):
         unread_free(&self._unread)
         self._server.forget(self)
         if not transport.is_closing():
-            self._server._elsewhere(transport, unread)
+            self._server._elsewhere(transport, unread, self._source)
         return 0

@@ -49,7 +49,8 @@ class PresenceLimits(Section):
 class RateLimit(Section):
     """At most `max_requests` of one address in `window_seconds`; 0 is no limit, which is the default (D-10).
 
-    :param trust_hops: reverse proxies in front whose X-Forwarded-For entries are believed.
+    :param trust_hops: reverse proxies in front whose X-Forwarded-For entries are believed, for who does not know their
+        addresses; instead of `trusted_proxies`.
     """
 
     enabled: Flag = True

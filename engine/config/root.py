@@ -13,6 +13,7 @@ from engine.config.apps import AppManagerConfig
 from engine.config.backends import AdapterConfig, CacheConfig, DatabaseConfig, QueueConfig
 from engine.config.base import Flag, Host, Limit, Port, Section, number, whole
 from engine.config.limits import ChannelLimits, EventLimits, PresenceLimits, RateLimiterConfig
+from engine.config.proxies import NetworkList, ProxyProtocolConfig
 from engine.config.server import (
     CorsConfig,
     HttpApiConfig,
@@ -41,6 +42,8 @@ class Config(Section):
     :param shutdown_grace_period: seconds that a stop may take, everything included.
     :param max_connections: of one worker; over it a client is sent away with 4100. 0 is no limit.
     :param websocket_max_payload_kb: largest incoming message.
+    :param trusted_proxies: who is believed to say, by the PROXY protocol, X-Forwarded-For, X-Forwarded-Proto or
+        Forwarded, where a client comes from (docs/client-addresses.md).
     """
 
     host: Host = "0.0.0.0"
@@ -63,6 +66,8 @@ class Config(Section):
     event_limits: EventLimits = Field(default_factory=EventLimits)
     presence: PresenceLimits = Field(default_factory=PresenceLimits)
     rate_limiter: RateLimiterConfig = Field(default_factory=RateLimiterConfig)
+    trusted_proxies: NetworkList = ()
+    proxy_protocol: ProxyProtocolConfig = Field(default_factory=ProxyProtocolConfig)
     websocket: WebSocketConfig = Field(default_factory=WebSocketConfig)
     http_api: HttpApiConfig = Field(default_factory=HttpApiConfig)
     idempotency: IdempotencyConfig = Field(default_factory=IdempotencyConfig)
@@ -71,3 +76,8 @@ class Config(Section):
     unix_socket: UnixSocketConfig = Field(default_factory=UnixSocketConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
+
+    @property
+    def balancers(self) -> tuple[str, ...]:
+        """Networks whose connections begin with a header of the PROXY protocol, where that is enabled."""
+        return self.trusted_proxies if self.proxy_protocol.trusted is None else self.proxy_protocol.trusted

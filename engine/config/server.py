@@ -38,6 +38,7 @@ class SslConfig(Section):
 
     :param cert_path: :param key_path: PEM files. :param passphrase: of the key, if it is encrypted.
     :param trust_forwarded_proto: a proxy in front ends TLS; its X-Forwarded-Proto says whether a client uses it.
+        Only needed without `trusted_proxies`, and then believed of whoever sends it.
     """
 
     enabled: Flag = False

@@ -39,7 +39,8 @@ from engine.interfaces import (
     RateLimiter,
 )
 from engine.metrics.metrics import Metrics
-from engine.protocol.address import caller_address
+from engine.protocol.address import of_peer
+from engine.protocol.forwarded import Callers
 from engine.publisher import Publisher
 from engine.tasks import within
 
@@ -98,10 +99,13 @@ def build_api(
     )
 
 
-def build_application(api: Api, config: HttpApiConfig, cors: CorsConfig, limit: RateLimit) -> web.Application:
-    """Every path and method leads to `api`, except routes that are added later."""
+def build_application(api: Api, config: HttpApiConfig, cors: CorsConfig, callers: Callers) -> web.Application:
+    """Every path and method leads to `api`, except routes that are added later.
+
+    :param callers: says whose request it is.
+    """
     application = web.Application(client_max_size=config.request_limit_bytes)
-    shell = _Shell(api, config, Cors(cors), limit.trust_hops)
+    shell = _Shell(api, config, Cors(cors), callers)
     application.router.add_route("*", r"/{path:[\s\S]*}", shell.serve, expect_handler=shell.expect)
     return application
 
@@ -127,12 +131,12 @@ def connection_options(metrics: Metrics) -> dict[str, Any]:
 class _Shell:
     """Between aiohttp's requests and the API's calls."""
 
-    def __init__(self, api: Api, config: HttpApiConfig, cors: Cors, trust_hops: int) -> None:
+    def __init__(self, api: Api, config: HttpApiConfig, cors: Cors, callers: Callers) -> None:
         self._api = api
         self._limit_bytes = config.request_limit_bytes
         self._head_limit_bytes = config.request_head_limit_bytes
         self._cors = cors
-        self._trust_hops = trust_hops
+        self._callers = callers
 
     async def serve(self, request: web.Request) -> web.Response:
         refusal = self._refusal_of_head(request)
@@ -204,7 +208,11 @@ class _Shell:
     def _address(self, request: web.Request) -> str:
         if not self._api.limits_addresses:
             return ""
-        return caller_address(request.remote, request.headers.getall("X-Forwarded-For", ()), self._trust_hops)
+        connection, transport = request.protocol, request.transport
+        source = connection.source if isinstance(connection, HttpConnection) else None
+        if source is None:
+            source = of_peer(None if transport is None else transport.get_extra_info("peername"))
+        return self._callers.address(source, request.headers)
 
     def _last_response(self, request: web.Request, answer: ApiResponse) -> web.Response:
         response = self._response(request, answer)

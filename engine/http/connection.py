@@ -84,7 +84,8 @@ class HttpConnections:
 
 
 class HttpConnection(web.RequestHandler):
-    """:ivar last: the client has said all that it will, and only the request at hand is not answered yet."""
+    """:ivar last: the client has said all that it will, and only the request at hand is not answered yet.
+    :ivar source: where it comes from, by a header of the PROXY protocol; None: from its peer."""
 
     __slots__ = (
         "_answer_since_s",
@@ -95,6 +96,7 @@ class HttpConnection(web.RequestHandler):
         "_head_since_s",
         "_owner",
         "_socket",
+        "source",
     )
 
     def __init__(self, owner: HttpConnections, server: web.Server, options: dict[str, Any]) -> None:
@@ -108,6 +110,7 @@ class HttpConnection(web.RequestHandler):
         #: Since when an answer is not read; since when the socket should be gone. 0 is not.
         self._answer_since_s = self._closed_s = 0
         self._half_closed = False
+        self.source: str | None = None
 
     @property
     def last(self) -> bool:

@@ -55,7 +55,7 @@ class FastPath:
         #: perhaps with a request under way.
         self.last_answers = False
 
-    def start(self, elsewhere: Callable[[Any, bytes], None]) -> PublishServer:
+    def start(self, elsewhere: Callable[[Any, bytes, str | None], None]) -> PublishServer:
         """:param elsewhere: takes connections over on which something else is asked for."""
         return PublishServer(
             self._plain,

@@ -51,9 +51,10 @@ class Emitter:
         if may_want(app, _CACHE_MISS, channel):
             self._sink.add(app, event.cache_miss(app.id, channel, self._now_ms()))
 
-    def connection_established(self, app: App, socket_id: str) -> None:
+    def connection_established(self, app: App, socket_id: str, address: str | None) -> None:
+        """:param address: the client's; None on a Unix socket."""
         if may_want(app, _ESTABLISHED, ""):
-            self._sink.add(app, event.connection_established(app.id, socket_id, self._now_ms()))
+            self._sink.add(app, event.connection_established(app.id, socket_id, self._now_ms(), address))
 
     def connection_terminated(self, app: App, socket_id: str, code: int, user_id: str | None) -> None:
         if may_want(app, _TERMINATED, ""):

@@ -78,9 +78,12 @@ def cache_miss(app_id: str, channel: str, time_ms: int) -> WebhookEvent:
     return WebhookEvent(app_id, CACHE_MISS, channel, dumps(fields), channel)
 
 
-def connection_established(app_id: str, socket_id: str, time_ms: int) -> WebhookEvent:
-    """A connection was accepted (W-16, D-6)."""
-    fields = {"name": CONNECTION_ESTABLISHED, "channel": "", "socket_id": socket_id, "time_ms": time_ms}
+def connection_established(app_id: str, socket_id: str, time_ms: int, address: str | None = None) -> WebhookEvent:
+    """A connection was accepted (W-16, D-6). :param address: the client's; None leaves the member out."""
+    fields: dict[str, Any] = {"name": CONNECTION_ESTABLISHED, "channel": "", "socket_id": socket_id}
+    if address is not None:
+        fields["address"] = address
+    fields["time_ms"] = time_ms
     return WebhookEvent(app_id, CONNECTION_ESTABLISHED, "", dumps(fields), _socket_order(socket_id))
 
 

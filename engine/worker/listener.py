@@ -24,7 +24,10 @@ from engine.control import BACKLOG
 from engine.http.connection import CLOSE_TIMEOUT_S, HEAD_TIMEOUT_S, HttpConnections
 from engine.http.fast_path import FastPath
 from engine.log.notices import Notices
+from engine.protocol.address import Networks
+from engine.protocol.proxy_header import begins
 from engine.tasks import cancel, spawn
+from engine.worker.proxy_protocol import ProxyPort, Waiting
 from engine.ws.upgrade import Upgrade
 
 #: What newcomers get to end their handshakes once no more are accepted.
@@ -48,6 +51,11 @@ _TLS_REMEDY = (
     " (pusher-js: forceTLS: false)"
 )
 
+_PROXY_REMEDY = (
+    "a balancer sends the PROXY protocol's header to this port, which does not read it: configure `proxy_protocol`, or"
+    " take send-proxy (nginx: proxy_protocol on) out of the balancer's configuration"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +67,8 @@ class Listener:
     :param fast_path: serves publishes; None sends all requests to aiohttp.
     :param runner: of the HTTP API; upgrades are taken out of its application here. :param http: its connections.
     :param websockets: how many there are; :param max_websockets: how many there may be, 0 is no limit.
+    :param proxied: networks whose connections begin with a header of the PROXY protocol; None: that is not read.
+    :param count_refusal: called for each connection that is ended because of that header.
     """
 
     def __init__(
@@ -72,6 +82,8 @@ class Listener:
         tls: ssl.SSLContext | None,
         websockets: Callable[[], int],
         max_websockets: int,
+        proxied: Networks | None,
+        count_refusal: Callable[[], None],
     ) -> None:
         self._sockets = sockets
         self.to_websocket = upgrade.open
@@ -87,8 +99,10 @@ class Listener:
         self._runner = runner
         self._websocket_path = f"{path_prefix}/app/"
         runner.app.middlewares.append(self._upgrades)
-        self._servers: list[asyncio.AbstractServer] = []
-        self._undecided: dict[Gate, int] = {}
+        self._proxied = proxied
+        self._count_refusal = count_refusal
+        self._servers: list[asyncio.AbstractServer | ProxyPort] = []
+        self._undecided: dict[Waiting, int] = {}
         self._notices = Notices(_log)
         self._all_decided = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -99,6 +113,13 @@ class Listener:
             self._publishes = self._fast_path.start(self.to_http)
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
+            if self._proxied is not None:
+                port = ProxyPort(
+                    sock, self, self._proxied, lambda source: Gate(self, source), self._tls, self._count_refusal
+                )
+                port.start()
+                self._servers.append(port)
+                continue
             tls = self._tls is not None
             server = await loop.create_server(
                 lambda: Gate(self),
@@ -141,34 +162,37 @@ class Listener:
 
     # --- called by the gates
 
-    def undecided(self, gate: Gate) -> None:
+    def undecided(self, gate: Waiting) -> None:
         self._undecided[gate] = monotonic_s() + HEAD_TIMEOUT_S
 
-    def decided(self, gate: Gate) -> None:
+    def decided(self, gate: Waiting) -> None:
         self._undecided.pop(gate, None)
         if not self._undecided:
             self._all_decided.set()
 
-    def look_for_tls(self, data: bytes) -> None:
-        """A client that begins TLS on a port without it is answered as any other nonsense; the remedy is logged."""
+    def look_for_mistakes(self, data: bytes) -> None:
+        """What this port does not speak is answered as any other nonsense; the remedy is logged."""
         if self._tls is None and data.startswith(_CLIENT_HELLO):
             self._notices.note(logging.INFO, "tls", _TLS_REMEDY)
+        elif self._proxied is None and begins(data):
+            self._notices.note(logging.INFO, "proxy", _PROXY_REMEDY)
 
-    def to_http(self, transport: asyncio.Transport, data: bytes) -> None:
+    def to_http(self, transport: asyncio.Transport, data: bytes, source: str | None = None) -> None:
         server = self._runner.server
         if server is None:  # it was stopped meanwhile
             transport.abort()
             return
         protocol = self._http.make(server)
+        protocol.source = source
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
 
-    def to_publish(self, transport: asyncio.Transport, data: bytes) -> None:
+    def to_publish(self, transport: asyncio.Transport, data: bytes, source: str | None) -> None:
         if self._publishes is None:
-            self.to_http(transport, data)
+            self.to_http(transport, data, source)
         else:
-            self._publishes.connect(transport, data)
+            self._publishes.connect(transport, data, source)
 
     def full(self) -> bool:
         """Whether one socket more is too many; then there is no socket to say so on."""
@@ -201,7 +225,7 @@ class Listener:
         http.transport = None
         http.connection_lost(None)
         transport.resume_reading()
-        self.to_websocket(transport, b"\r\n".join(head) + b"\r\n\r\n" + tail)
+        self.to_websocket(transport, b"\r\n".join(head) + b"\r\n\r\n" + tail, http.source)
         return _TakenOver()
 
     async def _finish_http(self) -> None:
@@ -256,12 +280,16 @@ class Listener:
 
 
 class Gate(asyncio.Protocol):
-    """Holds a new connection until its first bytes show whose it is."""
+    """Holds a new connection until its first bytes show whose it is.
 
-    __slots__ = ("_data", "_listener", "_transport")
+    :param source: where it comes from, by a header of the PROXY protocol; None: from its peer.
+    """
 
-    def __init__(self, listener: Listener) -> None:
+    __slots__ = ("_data", "_listener", "_source", "_transport")
+
+    def __init__(self, listener: Listener, source: str | None = None) -> None:
         self._listener = listener
+        self._source = source
         self._data = b""
         self._transport: asyncio.Transport | None = None
 
@@ -279,7 +307,7 @@ class Gate(asyncio.Protocol):
             self._hand_over(listener.to_publish)
         elif not data.startswith(listener.websocket_head):
             if not listener.publish_head.startswith(data) and not listener.websocket_head.startswith(data):
-                listener.look_for_tls(data)
+                listener.look_for_mistakes(data)
                 self._hand_over(listener.to_http)
         elif b"\r\n\r\n" in data or len(data) > listener.max_head_bytes:
             self._hand_over(listener.to_websocket)
@@ -292,12 +320,12 @@ class Gate(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _hand_over(self, taker: Callable[[asyncio.Transport, bytes], None]) -> None:
+    def _hand_over(self, taker: Callable[[asyncio.Transport, bytes, str | None], None]) -> None:
         transport = self._transport
         assert transport is not None
         self._listener.decided(self)
         self._transport = None
-        taker(transport, self._data)
+        taker(transport, self._data, self._source)
         self._data = b""
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from engine.apps.build import build_apps
 from engine.apps.entries import Entries
 from engine.apps.poll import AppPoll
 from engine.apps.registry import MemoryAppManager
+from engine.config.limits import RateLimit
 from engine.config.loading.load import Loaded
 from engine.control import WorkerSpec
 from engine.history.replay import Replays
@@ -24,9 +26,12 @@ from engine.http.application import build_api, build_application, build_runner, 
 from engine.http.connection import HttpConnections, head_too_long, whole_refusal
 from engine.http.health import Health
 from engine.leader.leader import build_leader
+from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
 from engine.metrics.values import MappedValues
 from engine.occupancy.reporter import Reporter
+from engine.protocol.address import Networks
+from engine.protocol.forwarded import Callers
 from engine.publisher import Publisher
 from engine.webhooks.batcher import Batcher
 from engine.webhooks.delivery.attempts import Attempts
@@ -66,6 +71,13 @@ from engine.ws.watchlists import Watchlists
 #: waits only a few seconds longer.
 DELIVERY_GRACE_S = 2.0
 
+_CONFLICT = (
+    "a proxy of `trusted_proxies` sent both X-Forwarded-For and Forwarded, and they name different clients; neither is"
+    " believed. Have it remove the one that it does not set: a client may have sent that"
+)
+
+_log = logging.getLogger(__name__)
+
 
 class Part(Protocol):
     """What has a life of its own."""
@@ -88,6 +100,7 @@ class Parts:
         self.health = Health()
         self.apps = MemoryAppManager(build_apps(config) if config.app_manager.from_file else ())
         self.metrics.apps.serve(self.apps.all())
+        self._trusted = Networks(config.trusted_proxies)
         limits = config.websocket
         self.hub = Hub(
             FlushQueue(asyncio.get_running_loop().call_soon, limits.max_backpressure, limits.max_frames_per_second)
@@ -246,7 +259,8 @@ class Parts:
         self._max_age = MaxAge(self.hub, config.websocket.max_connection_age, time.monotonic)
         self._keepalive = Keepalive(self.hub, config.activity_timeout)
         refusal = Refusal(self.metrics)
-        addresses = AddressLimit(self._limiter, per_address, self.metrics)
+        limits_addresses = config.rate_limiter.enabled and per_address.enabled and per_address.max_requests > 0
+        addresses = AddressLimit(self._limiter, per_address, self.metrics) if limits_addresses else None
         quota = AddressQuota(config.websocket.max_connections_per_address)
         self.handlers = Handlers(
             self.hub,
@@ -272,7 +286,6 @@ class Parts:
         self._app_updates = AppUpdates(
             self.apps, self._senders, self.hub, self.handlers, self._watchlists, self._catch_up
         )
-        limits_addresses = config.rate_limiter.enabled and per_address.enabled and per_address.max_requests > 0
         self._max_message_bytes = int(config.websocket_max_payload_kb * 1024)
         self.acceptor = Acceptor(
             self.apps,
@@ -282,9 +295,7 @@ class Parts:
             self._max_message_bytes,
             config.max_connections,
             tls=config.ssl.enabled,
-            trust_proto=config.ssl.trust_forwarded_proto,
-            trust_hops=per_address.trust_hops,
-            limits_addresses=limits_addresses,
+            callers=self._callers(per_address),
             quota=quota,
         )
 
@@ -308,7 +319,7 @@ class Parts:
             idempotency=config.idempotency,
             limit=limit,
         )
-        application = build_application(api, config.http_api, config.cors, limit)
+        application = build_application(api, config.http_api, config.cors, self._callers(limit))
         max_head_bytes = config.http_api.request_head_limit_bytes
         self.listener = Listener(
             listening,
@@ -335,4 +346,16 @@ class Parts:
             None if self._tls is None else self._tls.context,
             lambda: len(self.hub),
             config.max_connections,
+            Networks(config.balancers) if config.proxy_protocol.enabled else None,
+            lambda: self.metrics.connections.errors.add(1, "", "proxy_header"),
+        )
+
+    def _callers(self, limit: RateLimit) -> Callers:
+        """:param limit: the section that says it in the old way."""
+        notices = Notices(_log)
+        return Callers(
+            self._trusted,
+            limit.trust_hops,
+            any_proto=self._config.ssl.trust_forwarded_proto,
+            on_conflict=lambda: notices.note(logging.INFO, "headers", _CONFLICT),
         )

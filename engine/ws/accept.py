@@ -19,7 +19,8 @@ from engine._fast.hub import Hub
 from engine.app import App
 from engine.errors import CloseCode, PusherError
 from engine.interfaces import AppManager
-from engine.protocol.address import caller_address
+from engine.protocol.address import of_peer
+from engine.protocol.forwarded import Callers
 from engine.protocol.origin import origin_allowed
 from engine.ws.address_quota import AddressQuota
 from engine.ws.descriptors import of_this_process
@@ -35,7 +36,7 @@ NO_APP = ""
 _log = logging.getLogger(__name__)
 
 _UNKNOWN_KEY = "`python -m engine apps` shows the keys that are known."
-_TLS_ONLY = "Clients must use wss://; behind a proxy that ends TLS, see `ssl.trust_forwarded_proto`."
+_TLS_ONLY = "Clients must use wss://; a proxy that ends TLS must be in `trusted_proxies` and send X-Forwarded-Proto."
 
 _PROTOCOL = re.compile(r"(?:^|&)protocol=([^&]*)")
 _NUMBER = re.compile(r"[0-9]+\Z")
@@ -48,9 +49,8 @@ class Acceptor:
 
     :param path_prefix: before ``/app/{key}``; "" or "/prefix".
     :param max_connections: of this worker; 0 is no limit. More are refused for now (4100).
-    :param tls: whether this worker's own sockets speak TLS. :param trust_proto: whether X-Forwarded-Proto is believed.
-    :param trust_hops: how many entries of X-Forwarded-For are. :param limits_addresses: whether it is limited how often
-        an address may connect. :param quota: how many connections it may hold.
+    :param tls: whether this worker's own sockets speak TLS. :param callers: says where a request comes from.
+    :param quota: how many connections an address may hold.
     """
 
     def __init__(
@@ -63,9 +63,7 @@ class Acceptor:
         max_connections: int,
         *,
         tls: bool,
-        trust_proto: bool,
-        trust_hops: int,
-        limits_addresses: bool,
+        callers: Callers,
         quota: AddressQuota,
     ) -> None:
         self._apps = apps
@@ -75,9 +73,7 @@ class Acceptor:
         self._max_message_bytes = max_message_bytes
         self._max_connections = max_connections
         self._tls = tls
-        self._trust_proto = trust_proto
-        self._trust_hops = trust_hops
-        self._limits_addresses = limits_addresses
+        self._callers = callers
         self._quota = quota
         self._descriptors = of_this_process()
         #: While draining, newcomers are sent to another worker (C-8).
@@ -85,8 +81,8 @@ class Acceptor:
         #: While there is no memory for more.
         self.full = False
 
-    def accept(self, request: WSUpgradeRequest, transport: asyncio.Transport) -> Connection:
-        """A connection that is not open yet."""
+    def accept(self, request: WSUpgradeRequest, transport: asyncio.Transport, source: str | None = None) -> Connection:
+        """A connection that is not open yet. :param source: its address, where that is not what the socket says."""
         target = request.path.decode("latin-1")
         path, _, query = target.partition("?")
         key = self._key(path)
@@ -100,21 +96,21 @@ class Acceptor:
             self._max_message_bytes,
         )
         connection.is_page = "Origin" in request.headers
-        address = ""
-        if self._limits_addresses or self._quota.counts:
-            address = _address(request, transport, self._trust_hops)
-        refusal = self._descriptors.refusal(transport) or self._refusal(app, key, query, request, address)
+        peer = of_peer(transport.get_extra_info("peername")) if source is None else source
+        address = self._callers.address(peer, request.headers)
+        refusal = self._descriptors.refusal(transport) or self._refusal(app, key, query, request, peer, address)
         state = ConnectionState(refusal)
-        state.address = address or None if self._limits_addresses else None
-        state.held_by = address or None if self._quota.counts and state.refusal is None else None
+        if refusal is None:
+            state.address = address or None
+            state.held_by = address or None if self._quota.counts else None
         connection.state = state
         if _log.isEnabledFor(logging.DEBUG):
-            peer = address or _address(request, transport, self._trust_hops)
-            _log.debug("app %s: socket %s connects from %s", app.id if app else "(unknown)", connection.socket_id, peer)
+            told = app.id if app else "(unknown)"
+            _log.debug("app %s: socket %s connects from %s", told, connection.socket_id, address or "a Unix socket")
         return connection
 
     def _refusal(
-        self, app: App | None, key: str | None, query: str, request: WSUpgradeRequest, address: str
+        self, app: App | None, key: str | None, query: str, request: WSUpgradeRequest, peer: str, address: str
     ) -> PusherError | None:
         if key is None:
             return PusherError(CloseCode.PATH_NOT_FOUND, f"WebSockets are at {self._prefix}{{key}}")
@@ -125,7 +121,7 @@ class Acceptor:
             return PusherError(CloseCode.UNKNOWN_APP, f"App key {key[:64]} does not exist.", remedy=_UNKNOWN_KEY)
         if not app.enabled:
             return PusherError(CloseCode.APP_DISABLED, "The app is not enabled.")
-        if app.tls_only and not self._secure(request):
+        if app.tls_only and not (self._tls or self._callers.secure(peer, request.headers)):
             return PusherError(CloseCode.TLS_ONLY, "The app takes connections with TLS only", remedy=_TLS_ONLY)
         if self.draining:
             return PusherError(CloseCode.RECONNECT, "The server is going away; connect again")
@@ -152,14 +148,6 @@ class Acceptor:
         key = path[len(self._prefix) :] if path.startswith(self._prefix) else ""
         return unquote(key) if key and "/" not in key else None
 
-    def _secure(self, request: WSUpgradeRequest) -> bool:
-        """Whether the client uses TLS, as far as we or a proxy in front can see."""
-        if self._tls or not self._trust_proto:
-            return self._tls
-        # The last entry is that of the nearest proxy.
-        forwarded = ",".join(request.headers.getall("X-Forwarded-Proto", ())).rpartition(",")[2]
-        return forwarded.strip().lower() in ("https", "wss")
-
     def _socket_id(self) -> str:
         while True:
             # More random bits than the range needs, so that the remainder is even enough.
@@ -167,9 +155,3 @@ class Acceptor:
             socket_id = f"{chance % MAX_ID_PART}.{(chance >> 64) % MAX_ID_PART}"
             if self._hub.get(socket_id) is None:
                 return socket_id
-
-
-def _address(request: WSUpgradeRequest, transport: asyncio.Transport, trust_hops: int) -> str:
-    peer = transport.get_extra_info("peername")
-    own = peer[0] if isinstance(peer, tuple) else None  # a unix socket has none
-    return caller_address(own, request.headers.getall("X-Forwarded-For", ()), trust_hops) if trust_hops else own or ""

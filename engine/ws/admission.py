@@ -33,11 +33,15 @@ Replay = Callable[[Connection, bytes], None]
 
 
 class Admission:
-    """Admits connections, or says why not. :param on_admitted: called with each that was."""
+    """Admits connections, or says why not.
+
+    :param addresses: None where it is not limited how often an address may connect.
+    :param on_admitted: called with each that was admitted.
+    """
 
     def __init__(
         self,
-        addresses: AddressLimit,
+        addresses: AddressLimit | None,
         quota: AddressQuota,
         reporter: Reporter,
         keepalive: Keepalive,
@@ -64,10 +68,9 @@ class Admission:
         if refusal is not None:
             state.refusal = None
             self._refusal.send(connection, refusal)
-        elif address is None:
+        elif address is None or self._addresses is None:
             self._count(connection, replay)
         else:
-            state.address = None
             decide = functools.partial(self._on_address, connection, replay)
             self._addresses.check(address, decide, connection.abort)
 
@@ -131,7 +134,8 @@ class Admission:
         connection.send(text_frame(established))
         if app.user_authentication:
             self._keepalive.expect_authorization(connection, app.user_authentication_timeout_s)
-        self._emitter.connection_established(app, connection.socket_id)
+        address, state.address = state.address, None
+        self._emitter.connection_established(app, connection.socket_id, address)
         if self._on_admitted is not None:
             self._on_admitted(connection)
         if state.early is not None:
@@ -141,7 +145,7 @@ class Admission:
 
     def _refuse(self, connection: Connection, refusal: PusherError) -> None:
         connection.state.stage = REFUSED
-        connection.state.early = None
+        connection.state.early = connection.state.address = None
         self._refusal.send(connection, refusal)
 
 

@@ -87,9 +87,9 @@ class ConnectionState:
     def __init__(self, refusal: PusherError | None = None) -> None:
         self.stage: Stage = CHECKING_ADDRESS if refusal is None else REFUSED
         self.refusal = refusal
-        #: Where it comes from, when it is limited how often that address may connect.
+        #: Where it comes from, until it is admitted; None on a Unix socket.
         self.address: str | None = None
-        #: The same when it is limited how many connections it may hold.
+        #: The same as long as it is one of that address's, when it is limited how many it may hold.
         self.held_by: str | None = None
         #: By what it is admitted, while it is COUNTING.
         self.on_counted: Callable[[Answer, bool], None] | None = None

@@ -33,7 +33,7 @@ _PROTOCOL = b"Sec-WebSocket-Protocol: %b\r\n"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 #: Decides over a request.
-Accept = Callable[[WSUpgradeRequest, asyncio.Transport], Connection]
+Accept = Callable[[WSUpgradeRequest, asyncio.Transport, str | None], Connection]
 
 _log = logging.getLogger(__name__)
 
@@ -78,10 +78,11 @@ class Upgrade:
         self.max_head_bytes = max_head_bytes
         self._head_too_long = head_too_long
 
-    def open(self, transport: asyncio.Transport, data: bytes) -> None:
+    def open(self, transport: asyncio.Transport, data: bytes, source: str | None = None) -> None:
         """Answer an upgrade request.
 
         :param data: what has come on the transport: a whole head and whatever is behind it, or too long a head.
+        :param source: where it comes from, by a header of the PROXY protocol; None: from its peer.
         """
         if transport.is_closing():
             return
@@ -95,7 +96,7 @@ class Upgrade:
         except RuntimeError as error:
             _refuse(transport, HTTPStatus.BAD_REQUEST, str(error))
             return
-        connection = self._accept(request, transport)
+        connection = self._accept(request, transport, source)
         headers = request.headers
         if headers.get("Sec-WebSocket-Version") != VERSION:
             # RFC 6455 section 4.4; picows would take drafts that browsers gave up in 2011.

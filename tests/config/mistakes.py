@@ -37,7 +37,24 @@ CASES: list[tuple[Any, str]] = [
     # an app that nobody could connect to
     (
         apps(APP | {"tls_only": True}),
-        f"{A}.tls_only: true needs ssl.enabled or, behind a proxy that ends TLS, ssl.trust_forwarded_proto",
+        f"{A}.tls_only: true needs ssl.enabled or, behind a proxy that ends TLS, trusted_proxies",
+    ),
+    # who stands in front
+    (
+        {"trusted_proxies": ["10.0.0.1/8"]},
+        'trusted_proxies[0]: "10.0.0.1/8" names an address and a network at once; 10.0.0.0/8, or 10.0.0.1',
+    ),
+    (
+        {"trusted_proxies": ["10.0.0.1", "balancer"]},
+        'trusted_proxies[1]: "balancer" is not valid; an address, a network such as 10.0.0.0/8, or unix',
+    ),
+    (
+        {"proxy_protocol": {"enabled": True, "trusted": []}},
+        "proxy_protocol.enabled: needs proxy_protocol.trusted or trusted_proxies, the balancers' networks",
+    ),
+    (
+        {"trusted_proxies": ["unix"], "rate_limiter": {"api_rate_limit": {"trust_hops": 1}}},
+        "rate_limiter.api_rate_limit.trust_hops: 1 cannot be combined with trusted_proxies, which says it better",
     ),
     # wrong types
     ({"port": "abc"}, 'port: "abc" is not a whole number; allowed: 0 to 65535'),

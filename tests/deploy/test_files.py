@@ -74,6 +74,8 @@ def test_the_compose_file_mounts_what_is_there_and_sets_variables_that_are_known
             assert source in compose["volumes"] or (DEPLOY / source).exists()
     for name in ("engine-1", "engine-2"):
         assert set(compose["services"][name]["environment"]) <= KNOWN_VARIABLES
+        trusted = compose["services"][name]["environment"]["PROXY_PROTOCOL_TRUSTED"]
+        assert trusted == compose["services"]["haproxy"]["networks"]["default"]["ipv4_address"]
     scraped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
     assert scraped["static_configs"][0]["targets"] == ["engine-1:9601", "engine-2:9601"]
 

@@ -24,6 +24,8 @@ FILES = ("nginx/http.conf", "nginx/stream.conf", "haproxy.cfg", "haproxy-http.cf
 STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 #: Which of them speak HTTP, and so can say who the client is.
 SAYS_WHO = ("nginx/http.conf", "haproxy-http.cfg")
+#: Whose connections begin with the PROXY protocol's header; the tests themselves come from another address.
+BALANCER = "127.0.0.9"
 #: Seconds of silence after which Debian's HAProxy cuts a connection; nginx does after 60.
 SHORTEST_DEFAULT_S = 50
 
@@ -31,7 +33,11 @@ SHORTEST_DEFAULT_S = 50
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     with running(
-        {"ssl": {"trust_forwarded_proto": True}, "app_manager": {"array": {"apps": [APP, SECURE]}}}
+        {
+            "ssl": {"trust_forwarded_proto": True},
+            "proxy_protocol": {"enabled": True, "trusted": [BALANCER]},
+            "app_manager": {"array": {"apps": [APP, SECURE]}},
+        }
     ) as started:
         yield started
 
@@ -49,6 +55,8 @@ def proxy(file: str, engine: Engine, folder: Path) -> Iterator[int]:
     text = re.sub(r"engine-[12]:6001", f"127.0.0.1:{engine.port}", (DEPLOY / file).read_text())
     assert text.count(str(engine.port)) == 2
     text = re.sub(r"(listen |bind :)6001", rf"\g<1>{port}", text)
+    if "send-proxy" in text:
+        text = text.replace("default-server ", f"default-server source {BALANCER} ")
     # What a machine of tests may have open.
     text = re.sub(r"(worker_rlimit_nofile|worker_connections|maxconn) \d+", r"\1 200", text)
     if program == "nginx":

@@ -138,7 +138,7 @@ class Side:
         transport.written.clear()
         return transport
 
-    def _take_over(self, _: object, unread: bytes) -> None:
+    def _take_over(self, _: object, unread: bytes, source: str | None) -> None:
         self._handed_over = unread
 
 

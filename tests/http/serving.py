@@ -25,6 +25,8 @@ from engine.interfaces import MemberReport, Message, RateDecision, Report
 from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryState
+from engine.protocol.address import Networks
+from engine.protocol.forwarded import Callers
 from engine.publisher import Publisher
 from engine.stores.cache_memory import MemoryCache
 from engine.stores.idempotency_memory import MemoryAnswers
@@ -192,7 +194,7 @@ class Serving:
     @asynccontextmanager
     async def served(self) -> AsyncIterator[int]:
         """Serve it; gives the port."""
-        application = build_application(self.api, self.config, self.cors, self.limit)
+        application = build_application(self.api, self.config, self.cors, Callers(Networks([]), self.limit.trust_hops))
         runner = build_runner(application, self.metrics)
         await runner.setup()
         try:

@@ -37,7 +37,7 @@ FIELDS = {
     "client_event": ["name", "channel", "event", "data", "socket_id", "user_id", "time_ms"],
     "cache_miss": ["name", "channel", "time_ms"],
     "subscription_count": ["name", "channel", "subscription_count", "time_ms", "seq"],
-    "connection_established": ["name", "channel", "socket_id", "time_ms"],
+    "connection_established": ["name", "channel", "socket_id", "address", "time_ms"],
     "connection_terminated": ["name", "channel", "socket_id", "reason", "time_ms"],
 }
 

@@ -148,12 +148,15 @@ async def connected(
     wait: bool = True,
     headers: dict[str, str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    local_address: str | None = None,
 ) -> AsyncIterator[PusherClient]:
     """Connect to ``{url}/app/{key}``; with `wait`, up to the first frame, which fills `socket_id`.
 
     :param url: ``ws://host:port`` with a path prefix if there is one.
+    :param local_address: that it comes from; any of 127.0.0.0/8 will do.
     """
-    async with aiohttp.ClientSession() as session:
+    connector = None if local_address is None else aiohttp.TCPConnector(local_addr=(local_address, 0))
+    async with aiohttp.ClientSession(connector=connector) as session:
         websocket = await session.ws_connect(
             f"{url}/app/{key}?{query}", headers=headers, ssl=ssl_context or True, autoclose=True
         )

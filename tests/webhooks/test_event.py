@@ -63,6 +63,11 @@ def transition(name: str, channel: str, **fields: str) -> event.WebhookEvent:
             '{"name":"subscription_count","channel":"room","subscription_count":3,"time_ms":1678886400000,"seq":77}',
         ),
         (
+            event.connection_established("a", "1.2", T_MS, "192.0.2.1"),
+            '{"name":"connection_established","channel":"","socket_id":"1.2","address":"192.0.2.1",'
+            '"time_ms":1678886400000}',
+        ),
+        (
             event.connection_established("a", "1.2", T_MS),
             '{"name":"connection_established","channel":"","socket_id":"1.2","time_ms":1678886400000}',
         ),

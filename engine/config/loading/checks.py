@@ -44,6 +44,7 @@ def check(document: Document, workers: int, mistakes: Mistakes) -> None:
     _unix_socket(document, mistakes)
     _libraries(document, mistakes)
     _tls_only(document, mistakes)
+    _proxies(document, mistakes)
     for key in ("id", "key"):
         _distinct(document, key, mistakes)
     for path, app in objects(document, APPS):
@@ -118,13 +119,27 @@ def _tls_only(document: Document, mistakes: Mistakes) -> None:
     """An application that nobody could ever connect to."""
     if any(to_flag(get(document, ("ssl", key))) for key in ("enabled", "trust_forwarded_proto")):
         return
+    if get(document, ("trusted_proxies",)):
+        return
     for path, app in objects(document, APPS):
         if to_flag(app.get("tls_only")):
             mistakes.add(
                 (*path, "tls_only"),
-                "needs ssl.enabled or, behind a proxy that ends TLS, ssl.trust_forwarded_proto",
+                "needs ssl.enabled or, behind a proxy that ends TLS, trusted_proxies",
                 app["tls_only"],
             )
+
+
+def _proxies(document: Document, mistakes: Mistakes) -> None:
+    """Whose word is taken is said in one way."""
+    trusted = get(document, ("trusted_proxies",))
+    path: Path = ("proxy_protocol",)
+    if to_flag(get(document, (*path, "enabled"))) and not (get(document, (*path, "trusted")) or trusted):
+        mistakes.add((*path, "enabled"), "needs proxy_protocol.trusted or trusted_proxies, the balancers' networks")
+    for limit in ("api_rate_limit", "websocket_rate_limit") if trusted else ():
+        hops: Path = ("rate_limiter", limit, "trust_hops")
+        if to_whole(get(document, hops)):
+            mistakes.add(hops, "cannot be combined with trusted_proxies, which says it better", get(document, hops))
 
 
 def _databases(document: Document, mistakes: Mistakes) -> None:

@@ -16,6 +16,8 @@ from tests.config.support import HOOK, apps, hooks, loaded
 
 #: A sample for each variable whose text is not simply kept.
 SAMPLES = {
+    "TRUSTED_PROXIES": "10.0.0.0/8, unix",
+    "PROXY_PROTOCOL_TRUSTED": "10.0.0.0/8,2001:db8::1",
     "SHUTDOWN_DELAY_MS": "250",
     "REDIS_URL": "redis://h",
     "WEBSOCKET_MEMORY_THRESHOLD": "0.5",
@@ -37,7 +39,7 @@ SAMPLES = {
 #: A certificate and its key.
 PEM = str(Path(__file__).parents[2] / "support" / "self_signed.pem")
 #: What lets any single variable be set alone.
-NEEDED = {"DATABASE_REDIS_HOST": "h", "SSL_CERT_PATH": PEM, "SSL_KEY_PATH": PEM}
+NEEDED = {"DATABASE_REDIS_HOST": "h", "SSL_CERT_PATH": PEM, "SSL_KEY_PATH": PEM, "PROXY_PROTOCOL_TRUSTED": "10.0.0.1"}
 
 
 def test_without_a_file_the_defaults_serve_one_well_known_app() -> None:
