@@ -5,6 +5,7 @@ EngineError
 ├── PusherError         sent to a WebSocket client as pusher:error (docs/protocol.md 1.5)
 ├── ApiError            sent to an HTTP API caller as JSON
 ├── StoreUnavailable    shared state (Redis) cannot be reached now; callers go on with what is local
+│   └── StoreUnsuitable  it can be reached, but not all that the engine does is possible there, or allowed
 ├── SourceUnavailable   the database that holds the applications cannot be read now; the copy goes on serving
 ├── IncarnationGone     this worker's incarnation was purged; it must take a new one and announce all
 └── DeliveryError       a webhook attempt that did not end with a 2xx
@@ -26,6 +27,10 @@ class ConfigError(EngineError):
 
 class StoreUnavailable(EngineError):
     """Shared state cannot be reached now. Nothing was lost that the caller still holds."""
+
+
+class StoreUnsuitable(StoreUnavailable):
+    """The server, or the rights of its user, do not do for the engine; the text names what is missing."""
 
 
 class SourceUnavailable(EngineError):

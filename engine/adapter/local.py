@@ -35,8 +35,8 @@ class LocalAdapter:
     async def settle(self) -> None:
         """Nothing is ever on its way."""
 
-    def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
-        done()
+    def subscribe(self, app_id: str, channel: str, done: Callable[[bool], None]) -> None:
+        done(True)
 
     def unsubscribe(self, app_id: str, channel: str) -> None:
         """Nobody else was asked."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,10 +22,12 @@ from engine._fast.envelope import (
     parse_total,
 )
 from engine._fast.hub import Channel, Hub
+from engine.adapter.echo import Echo
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.history.redis import KEEP, keep_arguments
 from engine.interfaces import ClusterEvents, MemberChange, Message, TotalChange
+from engine.log.setup import Seldom
 from engine.metrics.cluster import AdapterMetrics
 from engine.protocol.channel import user_channel, user_of
 from engine.redis.pubsub.publisher import PublishLink
@@ -69,26 +72,45 @@ class RedisAdapter:
         self._events = events
         self._metrics = metrics
         self._wake_topic = self._prefix + b"wake"
+        #: Of this worker alone.
+        self._echo_stem = self._prefix + b"echo:" + secrets.token_hex(8).encode()
         self._publisher, self._subscriber = self._links(options)
+        self._echo = Echo(self._publisher.publish, self._tell)
+        self._was_linked = False
+        self._holes_logged = Seldom()
         self._channels: dict[bytes, Channel] = {}
 
     @property
     def connected(self) -> bool:
-        return self._publisher.connected and self._subscriber.renewed
+        return self._linked and self._echo.proved
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not connected, in a few words."""
+        refusal = self._subscriber.refusal or (self._echo.refusal if self._linked else "")
+        if refusal:
+            return f"Redis refuses what goes between workers ({refusal})"
+        if self._linked:
+            return "what is published through Redis is not heard"
+        return "other workers cannot be reached"
 
     async def start(self) -> None:
+        """Connects; where that cannot be done now it goes on trying, and this worker serves alone."""
         await self._publisher.start()
         await self._subscriber.start()
         self._subscriber.subscribe(self._wake_topic)
+        self._use_echoes([self._echo_stem])
+        self._echo.begin()
 
     async def stop(self) -> None:
+        await self._echo.stop()
         await self._publisher.stop()
         await self._subscriber.stop()
 
     async def settle(self) -> None:
         await self._subscriber.settle(SETTLE_TIMEOUT_S)
 
-    def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
+    def subscribe(self, app_id: str, channel: str, done: Callable[[bool], None]) -> None:
         topic = self._topic(app_id, channel)
         self._channels[topic] = self._hub.open(app_id, channel)
         self._subscriber.subscribe(topic, done)
@@ -154,13 +176,18 @@ class RedisAdapter:
 
     def _links(self, options: RedisOptions) -> tuple[PublishLink | ShardPublisher, SubscribeLink | ShardSubscriber]:
         return (
-            PublishLink(options, "publisher", PUBLISH_TIMEOUT_S, self._changed, KEEP),
-            SubscribeLink(options, "subscriber", self._on_message, self._changed),
+            PublishLink(options, "publisher", PUBLISH_TIMEOUT_S, self._changed, KEEP, self._count_loss),
+            SubscribeLink(options, "subscriber", self._on_message, self._changed, self._count_loss, self._on_hole),
         )
 
     def life_of(self, topic: str) -> str:
         """The life of the data that the server has on which this topic is, "" when it is not known now."""
         return self._publisher.life_of(topic.encode())
+
+    def _use_echoes(self, topics: list[bytes]) -> None:
+        for topic in topics:
+            self._subscriber.subscribe(topic)
+        self._echo.use(topics)
 
     def _topic(self, app_id: str, channel: str) -> bytes:
         return self._prefix + f"{app_id}/{channel}".encode()
@@ -188,6 +215,8 @@ class RedisAdapter:
         if channel is None:
             if topic == self._wake_topic:
                 self._events.on_wake()
+            else:
+                self._echo.heard(topic)
             return
         try:
             if deliver_event(self._hub, channel, message):
@@ -209,4 +238,26 @@ class RedisAdapter:
             self._metrics.malformed.add(1)
 
     def _changed(self, _: bool) -> None:
-        self._events.on_connected(self.connected)
+        linked = self._linked
+        if linked and not self._was_linked:
+            self._echo.doubt()
+        self._was_linked = linked
+        self._tell()
+
+    @property
+    def _linked(self) -> bool:
+        return self._publisher.connected and self._subscriber.renewed
+
+    def _tell(self) -> None:
+        connected = self.connected
+        self._events.on_connected(connected, "" if connected else self.trouble)
+
+    def _count_loss(self) -> None:
+        self._metrics.losses.add(1)
+
+    def _on_hole(self, seconds: float) -> None:
+        """The subscriber connection was away, and others published meanwhile."""
+        self._metrics.holes.add(1)
+        self._metrics.hole_seconds.add(seconds)
+        if self._holes_logged.due():
+            _log.warning("what others published in %.2f s was not heard: Redis had cut this worker off", seconds)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from redis.crc import key_slot
+
 from engine._fast.hub import Hub
 from engine.adapter.redis import RedisAdapter
 from engine.config.redis import RedisOptions
@@ -18,6 +20,9 @@ from engine.protocol.channel import WATCH_PREFIX, channel_kind, is_server_owned
 from engine.redis.pubsub.shard_publisher import ShardPublisher
 from engine.redis.pubsub.shard_subscriber import ShardSubscriber
 from engine.redis.pubsub.topology import Topology
+
+#: Names looked at for one in a slot of each master; a master with a thousandth of the slots is found by then.
+MAX_SLOTS_TRIED = 5_000
 
 
 class RedisClusterAdapter(RedisAdapter):
@@ -41,25 +46,30 @@ class RedisClusterAdapter(RedisAdapter):
         self._announced = announced
         self._announced_prefix = options.beside_occupancy(topic_prefix).encode()
         self._wake_topic = self._announced_prefix + b"wake"
+        self._echoes: list[bytes] = []
+        self._started = False
 
     async def start(self) -> None:
         await self._topology.start()
+        self._started = True
         await super().start()
 
     async def stop(self) -> None:
         await self._topology.stop()
         await super().stop()
 
-    def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
+    def subscribe(self, app_id: str, channel: str, done: Callable[[bool], None]) -> None:
         topics = self._topics(app_id, channel)
         opened = self._hub.open(app_id, channel)
         missing = len(topics)
+        all_live = True
 
-        def on_done() -> None:
-            nonlocal missing
+        def on_done(live: bool) -> None:
+            nonlocal missing, all_live
             missing -= 1
+            all_live &= live
             if not missing:
-                done()
+                done(all_live)
 
         for topic in topics:
             self._channels[topic] = opened
@@ -84,12 +94,31 @@ class RedisClusterAdapter(RedisAdapter):
 
     def _links(self, options: RedisOptions) -> tuple[ShardPublisher, ShardSubscriber]:
         return (
-            ShardPublisher(options, self._topology, self._changed, KEEP),
-            ShardSubscriber(options, self._topology, self._on_message, self._changed),
+            ShardPublisher(options, self._topology, self._changed, KEEP, self._count_loss),
+            ShardSubscriber(options, self._topology, self._on_message, self._changed, self._count_loss, self._on_hole),
         )
+
+    def _use_echoes(self, topics: list[bytes]) -> None:
+        """One for each master, in a slot that it has; the first of a kind that do, so most stay as they are."""
+        (stem,) = topics
+        missing, found = set(self._topology.masters), []
+        for number in range(MAX_SLOTS_TRIED):
+            if not missing:
+                break
+            topic = stem + b"{%d}" % number
+            master = self._topology.master(key_slot(topic))
+            if master in missing:
+                missing.remove(master)
+                found.append(topic)
+        for topic in set(self._echoes) - set(found):
+            self._subscriber.unsubscribe(topic)
+        self._echoes = found
+        super()._use_echoes(found)
 
     def _on_slots_moved(self, moved: frozenset[int]) -> None:
         assert isinstance(self._publisher, ShardPublisher) and isinstance(self._subscriber, ShardSubscriber)
         # Subscribers first: what is published is held until they have followed.
         self._subscriber.on_slots_moved(moved)
         self._publisher.on_slots_moved(moved)
+        if self._started:
+            self._use_echoes([self._echo_stem])

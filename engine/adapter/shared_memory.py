@@ -71,7 +71,7 @@ class SharedMemoryAdapter(RedisAdapter):
         self._catch_up()
         await super().settle()
 
-    def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
+    def subscribe(self, app_id: str, channel: str, done: Callable[[bool], None]) -> None:
         topic = self._topic(app_id, channel)
         if topic not in self._channels:
             self._shared.want(topic)

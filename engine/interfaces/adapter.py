@@ -35,7 +35,8 @@ class ClusterEvents:
     :param on_total_change: an announced total of one.
     :param on_terminate: (app id, user id, whether its clients shall come back at once).
     :param on_wake: the leader has something to do.
-    :param on_connected: whether the adapter has its connections, each time that it gets or loses them.
+    :param on_connected: whether the adapter does what it is for, each time that this may have changed, and if not why,
+        in a few words.
     :param on_missed: so many messages of other workers are lost to this one.
     """
 
@@ -43,7 +44,7 @@ class ClusterEvents:
     on_total_change: Callable[[TotalChange], None]
     on_terminate: Callable[[str, str, bool], None]
     on_wake: Callable[[], None]
-    on_connected: Callable[[bool], None]
+    on_connected: Callable[[bool, str], None]
     on_missed: Callable[[int], None]
 
 
@@ -62,8 +63,9 @@ class Adapter(Protocol):
     async def settle(self) -> None:
         """Return when all that any worker had published before this call was handed to the hub; bounded."""
 
-    def subscribe(self, app_id: str, channel: str, done: Callable[[], None]) -> None:
-        """This worker has a subscriber; `done` is called when nothing published from then on is missed.
+    def subscribe(self, app_id: str, channel: str, done: Callable[[bool], None]) -> None:
+        """This worker has a subscriber; `done` is called with True when nothing published from then on is missed, and
+        with False when that is refused. Bounded: alone, a worker answers True.
 
         Asked again for a channel that it has, it subscribes to what has come to be announced of it since."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -26,6 +27,25 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if
     10: r"\n",
     13: r"\r",
 }
+
+
+class Seldom:
+    """Whether a line may be logged that could otherwise come as often as somebody likes.
+
+    :param every_s: it may once in so long.
+    """
+
+    def __init__(self, every_s: float = 60.0) -> None:
+        self._every_s = every_s
+        self._due_at = 0.0
+
+    def due(self) -> bool:
+        """True when it may be now; then not again for a while."""
+        now = time.monotonic()
+        if now < self._due_at:
+            return False
+        self._due_at = now + self._every_s
+        return True
 
 
 def set_up_logging(

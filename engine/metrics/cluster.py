@@ -41,6 +41,11 @@ class AdapterMetrics:
         self.missed = counter(
             "missed_messages_total", "Messages of other workers that one was too slow to read from shared memory."
         )
+        self.losses = counter("redis_lost_connections_total", "Connections for events between workers that were lost.")
+        self.holes = counter(
+            "redis_missed_intervals_total", "Times that a worker was cut off from what others published."
+        )
+        self.hole_seconds = counter("redis_missed_seconds_total", "Seconds of which it heard nothing.")
         self.connected = declare.gauge("redis_connected_workers", "Workers whose connection to Redis is up.")
 
 

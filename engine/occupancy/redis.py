@@ -23,6 +23,7 @@ from engine.occupancy.audit import Audit
 from engine.occupancy.failure_detector import FailureDetector
 from engine.occupancy.redis_keys import Keys, fact, parse_fact, parse_member_fact
 from engine.redis.scripts import Script, bounded, load, run
+from engine.redis.suitability import Suitability
 
 #: Fields read in one step of a scan, so that no hash, however large, holds up Redis or this worker's loop.
 SCAN_COUNT = 1000
@@ -56,6 +57,7 @@ class RedisOccupancy:
     :param clock: seconds that only grow, for heartbeats.
     :param metrics: counts what cannot be read.
     :param life: of the server that has the keys, as `history/redis.py` takes it.
+    :param server: asked before a script is run; None where that was done already.
     """
 
     def __init__(
@@ -67,9 +69,11 @@ class RedisOccupancy:
         clock: Callable[[], float] = time.monotonic,
         metrics: Metrics | None = None,
         life: Callable[[], str] = str,
+        server: Suitability | None = None,
     ) -> None:
         self._client = client
         self._life = life
+        self._server = server
         self._keys = Keys(prefix)
         self._topic_prefix = topic_prefix
         self._timeout_s = timeout_s
@@ -250,6 +254,8 @@ class RedisOccupancy:
         return turn if name == incarnation else 0
 
     async def _run(self, script: Script, *args: str | bytes | int) -> Any:
+        if self._server is not None:
+            return await self._server.run(script, (self._keys.base,), (self._topic_prefix, *args), self._timeout_s)
         return await run(self._client, script, (self._keys.base,), (self._topic_prefix, *args), self._timeout_s)
 
     async def _workers(self) -> tuple[set[bytes], dict[bytes, float]]:

@@ -98,10 +98,15 @@ class Reporter:
         self.drift = 0
 
     async def start(self) -> None:
-        """Make this worker known to the cluster. Raises StoreUnavailable."""
-        await self._join()
-        self._enter(Phase.STEADY)
-        self._task = spawn(self._run(), "occupancy-reporter")
+        """Make this worker known to the cluster; without the store it begins alone, and joins when that is there."""
+        lost: StoreUnavailable | None = None
+        try:
+            await self._join()
+            self._enter(Phase.STEADY)
+        except StoreUnavailable as error:
+            lost = error
+            self._on_change(False)
+        self._task = spawn(self._run(lost), "occupancy-reporter")
 
     async def stop(self) -> None:
         """Report what is left to report, then leave: what is held even then, the cluster gives up at once."""
@@ -155,8 +160,11 @@ class Reporter:
 
     # --- the loop
 
-    async def _run(self) -> None:
+    async def _run(self, lost: StoreUnavailable | None = None) -> None:
+        """:param lost: why the store could not be joined at the start."""
         loop = asyncio.get_running_loop()
+        if lost is not None:
+            await self._serve_alone(lost)
         self._beat_at = loop.time() + self._heartbeat_s
         self._reconcile_at = loop.time() + self._reconcile_s
         while True:

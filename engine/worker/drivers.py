@@ -82,7 +82,8 @@ class Drivers:
         # A Redis that holds neither occupancy nor jobs is none of the queue's business: commits cannot push to it.
         used = "redis" in (self._words.adapter, self._words.queue)
         redis = (self.redis.client, self.redis.options) if used else None
-        return QUEUES[self._words.queue].open(Opening(self.config.queue, incarnation, redis, self.metrics))
+        server = self.redis.server if used else None
+        return QUEUES[self._words.queue].open(Opening(self.config.queue, incarnation, redis, self.metrics, server))
 
     def app_source(self) -> AppSource | None:
         """None where applications are in the configuration."""

@@ -39,6 +39,8 @@ class Outages:
         self._counts = counts
         self._compare = compare
         self._ask_watched = ask_watched
+        #: Called when another server may have taken the old one's place.
+        self.doubt: Callable[[], None] = _nothing
         self._adapter_was_up = self._adapter_missed = False
 
     def on_stale(self, stale: bool) -> None:
@@ -50,10 +52,16 @@ class Outages:
         """Shared state is lost or found again; the reporter compares by itself."""
         self._note("store", "shared state cannot be reached", over=connected)
 
-    def on_adapter(self, connected: bool) -> None:
+    def on_server(self, wrong: str) -> None:
+        """Redis lacks something that the engine needs, or nothing any more."""
+        self._note("server", wrong, over=not wrong)
+
+    def on_adapter(self, connected: bool, reason: str) -> None:
         """The links to other workers are lost or found again."""
-        self._note("adapter", "other workers cannot be reached", over=connected)
+        self._note("adapter", reason, over=connected)
         self._metrics.adapter.connected.set(connected)
+        if not connected:
+            self.doubt()
         self._adapter_missed |= self._adapter_was_up and not connected
         self._adapter_was_up |= connected
         if connected and self._adapter_missed:
@@ -83,3 +91,7 @@ class Outages:
             self._health.clear(part)
         else:
             self._health.set(part, reason)
+
+
+def _nothing() -> None:
+    """There is no server to doubt."""

@@ -162,6 +162,9 @@ class Parts:
             compare=lambda: self.reporter.refresh(),
             ask_watched=lambda: self._watchlists.resync(),
         )
+        redis = self._drivers.of_redis
+        if redis is not None:
+            redis.server.on_change, outages.doubt = outages.on_server, redis.server.doubt
         events = cluster_events(
             users,
             self._rosters,

@@ -27,6 +27,7 @@ from engine.metrics.metrics import Metrics
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.redis_keys import Keys
 from engine.redis.pool import connect
+from engine.redis.suitability import Ground, Suitability
 from engine.stores.cache_redis import RedisCache
 from engine.stores.idempotency_redis import RedisAnswers
 from engine.stores.rate_limit_redis import RedisRateLimiter
@@ -36,13 +37,18 @@ REDIS_TIMEOUT_S = 2.5
 
 
 class RedisDrivers:
-    """A part: its end is the client's. :ivar client: what the drivers share; it connects when it is first used."""
+    """A part: its end is the client's.
+
+    :ivar client: what the drivers share; it connects when it is first used.
+    :ivar server: whether that server does for the engine; what changes its state asks first.
+    """
 
     def __init__(self, spec: WorkerSpec, options: RedisOptions, slot: int, metrics: Metrics) -> None:
         self.client = connect(options)
         self.options = options
         self._config = spec.loaded.config
         self._metrics = metrics
+        self.server = Suitability(self.client, self._ground(), clustered=bool(options.nodes))
         #: (topic) -> the life of the server that has it; as the adapter says, once there is one.
         self._life_of: Callable[[str], str] = lambda topic: ""
         #: Of the workers of this host, not yet joined, and this one's eventfd; None where events go through Redis.
@@ -63,7 +69,8 @@ class RedisDrivers:
         def life() -> str:
             return self._life_of(topics)
 
-        store = RedisOccupancy(self.client, prefix, topics, REDIS_TIMEOUT_S, metrics=self._metrics, life=life)
+        given = (self.client, prefix, topics, REDIS_TIMEOUT_S)
+        store = RedisOccupancy(*given, metrics=self._metrics, life=life, server=self.server)
         kept = RedisHistory(self.client, lambda app_id, channel: (keys.presence_history(app_id, channel), life()))
         return store, kept
 
@@ -91,4 +98,15 @@ class RedisDrivers:
         return RedisRateLimiter(self.client, self._config.rate_limiter.redis.prefix)
 
     def answers(self) -> IdempotencyStore:
-        return RedisAnswers(self.client, f"{self._config.database.redis.key_prefix}idempotency:")
+        return RedisAnswers(self.client, self._answers_prefix)
+
+    @property
+    def _answers_prefix(self) -> str:
+        return f"{self._config.database.redis.key_prefix}idempotency:"
+
+    def _ground(self) -> Ground:
+        """Where all that these drivers keep in Redis is."""
+        config, beside = self._config, self.options.beside_occupancy
+        queue = beside(config.queue.redis.prefix)
+        others = (queue, config.cache.redis.prefix, config.rate_limiter.redis.prefix, self._answers_prefix)
+        return Ground(Keys(config.database.redis.key_prefix).base, others, beside(config.adapter.redis.prefix))

@@ -143,8 +143,11 @@ class Subscriptions:
         connection.state.remember_joining(name, joining)
         self._adapter.subscribe(connection.app.id, name, functools.partial(self._on_subscribed, joining))
 
-    def _on_subscribed(self, joining: Joining) -> None:
+    def _on_subscribed(self, joining: Joining, live: bool) -> None:
         if joining.pending.cancelled or joining.done is not None:
+            return
+        if not live:
+            self._refuse(joining, "The server cannot subscribe to this channel.", "ServerError", 500)
             return
         channel = joining.pending.channel
         joining.done = functools.partial(self._on_answer, joining)
@@ -154,24 +157,18 @@ class Subscriptions:
         if joining.pending.cancelled:
             return
         if refused:
-            connection = joining.pending.connection
-            name = joining.pending.channel.name
-            connection.state.pop_joining(name)
-            self._abandon(joining)
-            connection.send(
-                text_frame(
-                    messages.subscription_error(
-                        SubscriptionError(
-                            name,
-                            "The maximum members per presence channel limit was reached",
-                            kind="LimitReached",
-                            status=CloseCode.OVER_CAPACITY,
-                        )
-                    )
-                )
-            )
+            text = "The maximum members per presence channel limit was reached"
+            self._refuse(joining, text, "LimitReached", CloseCode.OVER_CAPACITY)
             return
         joining.on_live(joining, answer)
+
+    def _refuse(self, joining: Joining, text: str, kind: str, status: int) -> None:
+        """The way in ends here; the client is told."""
+        connection, name = joining.pending.connection, joining.pending.channel.name
+        connection.state.pop_joining(name)
+        self._abandon(joining)
+        error = SubscriptionError(name, text, kind=kind, status=status)
+        connection.send(text_frame(messages.subscription_error(error)))
 
     def _on_counted(self, joining: Joining, answer: Answer) -> None:
         self._go_live(joining, answer, [], None, NOTHING)
@@ -324,5 +321,5 @@ class Subscriptions:
         connection.send(text_frame(messages.subscription_succeeded(name)))
 
 
-def _nobody_waits() -> None:
+def _nobody_waits(_: bool) -> None:
     """For what is subscribed to without anybody being acknowledged."""

@@ -128,7 +128,7 @@ class Watchlists:
 
     # --- what is known
 
-    def _ask(self, watched: _Watched) -> None:
+    def _ask(self, watched: _Watched, _: bool) -> None:
         if self._watched.get((watched.channel.app_id, watched.channel.name)) is watched:
             self._unasked[watched] = None
             self._wake.set()

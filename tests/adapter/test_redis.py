@@ -179,7 +179,16 @@ async def test_a_redis_that_hangs_is_noticed_within_three_seconds() -> None:
             await until(lambda: a.adapter.connected)
 
 
-async def test_a_redis_that_is_not_there_stops_the_start() -> None:
-    with pytest.raises(StoreUnavailable, match="cannot reach Redis"):
-        async with workers_on(RedisOptions(path="/nonexistent/socket"), count=1):
-            pytest.fail("started")
+async def test_a_worker_starts_alone_while_redis_is_away_and_joins_the_others_when_it_is_there() -> None:
+    with ValkeyServer() as server:
+        server.kill()
+        async with workers_on(RedisOptions.parse(server.url), count=1) as (a,):
+            connection, peer = await a.server.connect()
+            a.server.subscribe(connection, "room")
+            await a.subscribe("room")
+            assert not a.adapter.connected
+            await a.adapter.publish([Message("app", "room", text_frame(b"alone"))])
+            server.start()
+            await until(lambda: a.adapter.connected)
+            await a.adapter.publish([Message("app", "room", text_frame(b"together"))])
+            await until(lambda: peer.texts == ["alone", "together"])

@@ -10,14 +10,11 @@ import pytest
 from redis.crc import key_slot
 
 from engine._fast.frame import text_frame
-from engine.config.redis import Node as Place
-from engine.config.redis import RedisOptions
-from engine.errors import StoreUnavailable
 from engine.interfaces import Message
 from tests._fast.pair import Peer
 from tests.adapter.workers import AdapterWorker, workers_on
 from tests.support.valkey_cluster import SLOTS, ValkeyCluster
-from tests.support.waiting import free_port, until
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +143,18 @@ async def test_a_master_that_becomes_a_replica_goes_on_serving_and_is_left_when_
             await until(lambda: peer.texts == [*sent, "last"])
 
 
-async def test_a_cluster_that_is_not_there_stops_the_start(cluster: ValkeyCluster) -> None:
-    with pytest.raises(StoreUnavailable, match=r"cannot reach the Redis Cluster of 127\.0\.0\.1:"):
-        async with workers_on(RedisOptions(nodes=(Place("127.0.0.1", free_port()),)), count=1):
-            pytest.fail("started")
+async def test_a_worker_starts_alone_while_no_node_of_the_cluster_is_there() -> None:
+    with ValkeyCluster() as cluster:
+        for master in cluster.masters:
+            master.pause()
+        async with workers_on(cluster.redis_options(), count=1) as (a,):
+            connection, peer = await a.server.connect()
+            a.server.subscribe(connection, "room")
+            await a.subscribe("room")
+            assert not a.adapter.connected
+            await a.adapter.publish([event("alone")])
+            for master in cluster.masters:
+                master.resume()
+            await until(lambda: a.adapter.connected)
+            await a.adapter.publish([event("together")])
+            await until(lambda: peer.texts == ["alone", "together"])

@@ -48,9 +48,12 @@ async def test_redis_carries_no_event() -> None:
             for n in range(50):
                 await a.adapter.publish([event(str(n))])
             await until(lambda: len(peer.texts) == 50)
-            client = server.client()
-            assert "cmdstat_publish" not in client.info("commandstats")
-            client.close()
+            with server.client() as client:
+                # One subscriber of each worker's own echo, and of what the scripts tell; none of a channel.
+                topics = {topic.removeprefix(a.prefix.encode()) for topic in client.pubsub_channels()}
+                assert not [topic for topic in topics if not topic.startswith((b"echo:", b"wake", b"app/"))]
+                published = client.info("commandstats").get("cmdstat_publish", {"calls": 0})["calls"]
+                assert published < 50, "echoes only, two a second"
 
 
 async def test_a_subscriber_gets_nothing_of_before_its_subscription_and_everything_of_after(redis_url: str) -> None:
@@ -60,7 +63,7 @@ async def test_a_subscriber_gets_nothing_of_before_its_subscription_and_everythi
             a.adapter.send(event(f"early {n}"))
         # The channel is there, but nobody had asked the log for it: nothing has made this worker read.
         b.server.subscribe(connection, "room")
-        b.adapter.subscribe("app", "room", lambda: None)
+        b.adapter.subscribe("app", "room", lambda _: None)
         a.adapter.send(event("late"))
         await until(lambda: peer.texts)
         await b.adapter.settle()

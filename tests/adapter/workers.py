@@ -50,7 +50,7 @@ class AdapterWorker:
             on_total_change=self.totals.append,
             on_terminate=lambda *user: self.terminated.append(user),
             on_wake=self._wake,
-            on_connected=self.states.append,
+            on_connected=lambda connected, _: self.states.append(connected),
             on_missed=self.missed.append,
         )
         given = (server.hub, options, prefix, fallback, events, self.metrics.adapter, prefix)
@@ -67,7 +67,7 @@ class AdapterWorker:
 
     async def subscribe(self, channel: str) -> None:
         done = asyncio.Event()
-        self.adapter.subscribe("app", channel, done.set)
+        self.adapter.subscribe("app", channel, lambda _: done.set())
         await asyncio.wait_for(done.wait(), PATIENCE_S)
 
 

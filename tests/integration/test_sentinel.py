@@ -39,7 +39,13 @@ async def _follow(engine: Engine, servers: WatchedValkey, receiver: WebhookRecei
         # The old one goes on for seconds as if nothing had happened, and so do connections to it.
         await until(servers.ask_for_another)
         second = servers.current()
-        await until(lambda: _serves(engine, second))
+        await until(
+            lambda: _serves(engine, second),
+            what=lambda: (
+                second.call("PUBSUB", "NUMSUB", f"sockudo_adapter:1/{ROOM}", password="hush"),
+                [engine.raw("GET", "/ready").body for _ in range(8)],
+            ),
+        )
         await _publish(engine, some, "after the first")
         await until(lambda: servers.follow(second))
 
@@ -51,7 +57,7 @@ async def _follow(engine: Engine, servers: WatchedValkey, receiver: WebhookRecei
         for client in some:
             await client.close()
         names = ["channel_occupied", "channel_vacated"]
-        await until(lambda: receiver.names("/hook", ROOM) == names)
+        await until(lambda: receiver.names("/hook", ROOM) == names, what=lambda: str(receiver.names("/hook", ROOM)))
 
 
 async def _publish(engine: Engine, clients: list[PusherClient], event: str) -> None:

@@ -29,7 +29,7 @@ class Room:
         self._answers: list[Callable[[Answer, bool], None]] = []
         self.rosters = Rosters(on.hub)
         adapter, reporter = Mock(), Mock()
-        adapter.subscribe = lambda app_id, name, done: done()
+        adapter.subscribe = lambda app_id, name, done: done(True)
         reporter.add = lambda app_id, channel, member, done, limit=0: self._answers.append(done)
         self._subscriptions = Subscriptions(
             on.hub, adapter, reporter, self.rosters, Mock(), Mock(), Mock(), Mock(), Metrics()

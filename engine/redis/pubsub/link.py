@@ -21,14 +21,23 @@ from engine.redis.sentinel import MasterFinder
 from engine.redis.tls import client_context
 from engine.tasks import cancel, spawn, within
 
-#: A connection on which nothing arrived for this long, though a PING was sent every second, is given up. Together
-#: with the ping's period this keeps the promise to notice a lost Redis within 3 s.
-SILENCE_S = 2.0
-PING_EVERY_S = 0.5
+#: A connection is asked for a sign of life so often, and given up when so many questions in a row went by without
+#: anything having arrived. Together this keeps the promise to notice a lost Redis within 3 s. Counted in turns of this
+#: loop, not in seconds: a process that was stopped itself has not listened, and what it missed waits to be read.
+ASK_EVERY_S = 0.5
+MAX_SILENT = 4
+SILENCE_S = ASK_EVERY_S * MAX_SILENT
+#: Asked for by leaving a topic that nobody is in, which any server answers in any state. A Redis whose last snapshot
+#: failed refuses PING (MISCONF), and so does one that is loading.
+ALIVE = b"alive"
 CONNECT_TIMEOUT_S = 2.0
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
 #: With Sentinel, how often it is asked whether the master is still the same: one that was cut off does not know.
-ASK_EVERY_S = 2.0
+FOLLOW_EVERY_S = 2.0
+#: Questions answered after which a connection is steady, and its next loss is logged again.
+STEADY_AFTER = 10
+#: Different troubles of one connection that are logged until it is steady.
+MAX_LOGGED = 5
 
 #: In INFO. It changes with every start and every fail-over, which may each lose what was written last.
 _LIFE = re.compile(rb"^master_replid:([0-9a-f]{40})\r?$", re.MULTILINE)
@@ -42,6 +51,7 @@ class RedisLink(asyncio.Protocol):
     :param name: for logs and CLIENT LIST.
     :param on_change: called with True and False as the connection comes and goes.
     :param script: loaded with each connection, so that EVALSHA finds it.
+    :param count_loss: called each time that it is lost; logged is only the first time until it was steady again.
     :ivar life: of that server's data, with a script only: another one when it was started again or has become the
         master; "" where it does not say.
     """
@@ -54,6 +64,7 @@ class RedisLink(asyncio.Protocol):
         name: str,
         on_change: Callable[[bool], None] | None = None,
         script: Script | None = None,
+        count_loss: Callable[[], None] | None = None,
     ) -> None:
         self._options = options
         self._finder = MasterFinder(options) if options.sentinels else None
@@ -61,6 +72,7 @@ class RedisLink(asyncio.Protocol):
         self._name = name
         self._on_change = on_change
         self._script = script
+        self._count_loss = count_loss
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader()
         self._out: list[bytes] = []
@@ -68,22 +80,30 @@ class RedisLink(asyncio.Protocol):
         self._greeting = 0
         self._lost = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._last_received = 0.0
+        self._silent = 0
+        #: When this loop turned here last, by its own clock: long ago when the process was stopped.
+        self._turned_at = 0.0
+        #: Why this end gave the connection up.
+        self._given_up = ""
+        #: What was logged of a trouble that is not over.
+        self._logged: set[str] = set()
         self._ready: asyncio.Future[None] | None = None
         self._stopped = False
         self.connected = False
 
     async def start(self) -> None:
-        """Connect for the first time, waiting at most a few seconds; later losses mend themselves.
-
-        Raises StoreUnavailable when the first connection fails.
-        """
+        """Connect, waiting at most a few seconds. What cannot be connected to now is tried again, as after any loss."""
         self._loop = asyncio.get_running_loop()
-        await self._connect()
+        try:
+            await self._connect()
+        except StoreUnavailable as error:
+            self._log_once(str(error))
+            self.on_unreachable(str(error))
+            self._lost.set()
         self._task = spawn(self._keep_connected(), f"redis-{self._name}")
 
     def begin(self) -> None:
-        """`start` without waiting, for a server that may be away."""
+        """`start` without waiting."""
         self._loop = asyncio.get_running_loop()
         self._lost.set()
         self._task = spawn(self._keep_connected(), f"redis-{self._name}")
@@ -116,14 +136,24 @@ class RedisLink(asyncio.Protocol):
     def on_lost(self) -> None:
         """The connection is gone; no reply that is still due will come."""
 
-    def on_unreachable(self) -> None:
+    def on_unreachable(self, reason: str) -> None:
         """It could not be connected to; that is tried again."""
 
     def on_reply(self, reply: Any) -> None:
         """One reply or pushed message, in order."""
 
     def on_tick(self) -> None:
-        """Called with every ping."""
+        """Called with every question for a sign of life."""
+
+    def give_up(self, reason: str) -> None:
+        """End the connection, which is then made anew."""
+        self._given_up = self._given_up or reason
+        if self._transport is not None:
+            self._transport.abort()
+
+    def ask_alive(self) -> None:
+        """Send what any server answers."""
+        self.send(b"UNSUBSCRIBE", ALIVE)
 
     # --- the connection's life
 
@@ -137,38 +167,51 @@ class RedisLink(asyncio.Protocol):
                 try:
                     await self._connect()
                 except StoreUnavailable as error:
-                    _log.debug("%s: %s", self._name, error)
-                    self.on_unreachable()
+                    self._log_once(str(error))
+                    self.on_unreachable(str(error))
 
     async def _watch(self) -> None:
         """Return when the connection is lost; gives it up when it stays silent."""
+        answered = self._silent = 0
         while not self._lost.is_set():
             try:
-                await asyncio.wait_for(self._lost.wait(), PING_EVERY_S)
+                await asyncio.wait_for(self._lost.wait(), ASK_EVERY_S)
+                continue
             except TimeoutError:
-                if self._loop.time() - self._last_received > SILENCE_S:
-                    _log.warning("%s: Redis does not answer", self._name)
-                    if self._transport is not None:
-                        self._transport.abort()
-                else:
-                    self.on_tick()
-                    self.send("PING")
-                    if self._finder is not None:
-                        await self._follow_master(self._finder)
+                self._turned_at = self._loop.time()
+            answered = answered + 1 if not self._silent else 0
+            if self._silent >= MAX_SILENT:
+                self.give_up("Redis does not answer")
+                continue
+            if answered == STEADY_AFTER and self._logged:
+                self._logged.clear()
+                _log.info("%s: the connection to Redis stands again", self._name)
+            self._silent += 1
+            self.on_tick()
+            self.ask_alive()
+            if self._finder is not None:
+                await self._follow_master(self._finder)
+
+    def _log_once(self, text: str) -> None:
+        """A connection that comes and goes, or does not come at all, has each of its troubles in the log once."""
+        known = text in self._logged or len(self._logged) >= MAX_LOGGED
+        _log.log(logging.DEBUG if known else logging.WARNING, "%s: %s; trying again until it stands", self._name, text)
+        if not known:
+            self._logged.add(text)
 
     async def _follow_master(self, finder: MasterFinder) -> None:
         """Give up the connection when its server is the master no more."""
-        if self._loop.time() - self._asked_at < ASK_EVERY_S:
+        if self._loop.time() - self._asked_at < FOLLOW_EVERY_S:
             return
         self._asked_at = self._loop.time()
-        if await finder.moved() and self._transport is not None:
-            _log.warning("%s: there is another master", self._name)
-            self._transport.abort()
+        if await finder.moved():
+            self.give_up("there is another master")
 
     async def _connect(self) -> None:
         options = self._options
         self._reader = hiredis.Reader()
         self._out.clear()
+        self._given_up = ""
         self._ready = self._loop.create_future()
         self._lost = asyncio.Event()
         try:
@@ -181,20 +224,25 @@ class RedisLink(asyncio.Protocol):
                     await self._loop.create_connection(lambda: self, host, port, ssl=context)
                 self._greet()
                 await self._ready
+                if self._lost.is_set():
+                    raise StoreUnavailable("connection closed")
         except Exception as error:
             # Whatever it is: uvloop has RuntimeError for what asyncio calls OSError.
             if self._transport is not None:
+                # Its end must not be taken for that of the next one.
                 self._transport.abort()
+                await asyncio.wait([asyncio.ensure_future(self._lost.wait())], timeout=CONNECT_TIMEOUT_S)
             raise StoreUnavailable(
                 f"cannot reach Redis at {options.address}: {str(error) or 'no answer in time'}"
             ) from error
         self.connected = True
+        self._turned_at = self._loop.time()
         self.on_connected()
 
     def _greet(self) -> None:
         """Authenticate and select before anything else; the replies are counted off by `data_received`."""
         options = self._options
-        commands: list[tuple[str | int, ...]] = []
+        commands: list[tuple[bytes | str | int, ...]] = []
         if options.password:
             commands.append(
                 ("AUTH", options.username, options.password) if options.username else ("AUTH", options.password)
@@ -202,7 +250,7 @@ class RedisLink(asyncio.Protocol):
         if options.db:
             commands.append(("SELECT", options.db))
         # Sentinel may not know yet, or not any more.
-        commands.append(("PING",) if self._finder is None else ("ROLE",))
+        commands.append(("UNSUBSCRIBE", ALIVE) if self._finder is None else ("ROLE",))
         if self._script is not None:
             commands += [("SCRIPT", "LOAD", self._script.source), ("INFO", "replication")]
         self._greeting = len(commands)
@@ -219,20 +267,17 @@ class RedisLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are not of that class
-        self._last_received = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
-        self._last_received = self._loop.time()
+        self._silent = 0
         self._reader.feed(data)
         while True:
             try:
                 reply = self._reader.gets()
             except hiredis.ProtocolError as error:
-                _log.error("%s: Redis sent what is not RESP: %s", self._name, error)
-                assert self._transport is not None
-                self._transport.abort()
+                self.give_up(f"Redis sent what is not RESP: {error}")
                 return
-            if reply is False:
+            if reply is False or self._given_up:
                 return
             if self._greeting:
                 self._on_greeting(reply)
@@ -254,7 +299,7 @@ class RedisLink(asyncio.Protocol):
         elif isinstance(reply, hiredis.ReplyError):
             self._ready.set_exception(StoreUnavailable(str(reply)))
         elif self._greeting == behind:
-            if isinstance(reply, list) and reply[:1] != [b"master"]:
+            if self._finder is not None and (not isinstance(reply, list) or reply[:1] != [b"master"]):
                 self._ready.set_exception(StoreUnavailable("it is not the master"))
             elif not behind:
                 self._ready.set_result(None)
@@ -269,5 +314,8 @@ class RedisLink(asyncio.Protocol):
             self.on_lost()
             if self._stopped:
                 return
-            _log.warning("%s: connection to Redis lost%s", self._name, f": {exc}" if exc else "")
+            if self._count_loss is not None:
+                self._count_loss()
+            reason = self._given_up or (str(exc) if exc else "")
+            self._log_once(f"connection to Redis lost{reason and f' ({reason})'}")
             self.report_change(False)

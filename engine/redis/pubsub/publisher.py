@@ -7,21 +7,33 @@ What is under way when the connection is lost fails: whether it arrived is not k
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+import hiredis
 
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
-from engine.redis.pubsub.link import RedisLink
+from engine.redis.pubsub.link import ASK_EVERY_S, SILENCE_S, RedisLink
 from engine.redis.scripts import Script
+
+#: What waits while the connection is looked at or made anew, at one time.
+MAX_HELD = 10_000
 
 #: Makes a script's arguments, number of keys first, for the life of the server that it will run on.
 Arguments = Callable[[str], tuple[bytes | str | int, ...]]
+#: Sends what waits for the future.
+Carry = Callable[[asyncio.Future[int]], None]
 
 
 class PublishLink(RedisLink):
     """PUBLISH, with one future for each command, resolved in order.
+
+    An event is not given to a connection that may be dead although nobody has noticed: after this process was stopped,
+    and after a loss until it has been tried once to connect again, events wait.
 
     :param timeout_s: how long a publish waits for its reply before it counts as not taken, give or take a ping.
     :param script: what `run` runs.
@@ -34,38 +46,36 @@ class PublishLink(RedisLink):
         timeout_s: float,
         on_change: Callable[[bool], None] | None = None,
         script: Script | None = None,
+        count_loss: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(options, name, on_change, script)
-        self._timeout_s = timeout_s
-        #: Future (None: nobody asks for that reply) and when it was sent. One look at the oldest with every ping costs
-        #: less than a timer for each publish.
-        self._waiting: deque[tuple[asyncio.Future[int] | None, float]] = deque()
+        super().__init__(options, name, on_change, script, count_loss)
+        self._timeout_ticks = math.ceil(timeout_s / ASK_EVERY_S)
+        self._tick = 0
+        #: Future (None: nobody asks for that reply) and the tick in which it was sent. One look at the oldest with
+        #: every tick costs less than a timer for each publish; and a tick is no second, see `link.MAX_SILENT`.
+        self._waiting: deque[tuple[asyncio.Future[int] | None, int]] = deque()
         #: Scripts that were not answered yet.
         self._running: dict[asyncio.Future[int], Arguments] = {}
+        self._held: list[tuple[asyncio.Future[int], Carry]] = []
+        self._holding = False
+        #: Replies to come until the one that shows that the connection is well; 0 when none is waited for.
+        self._until_well = 0
 
     def publish(self, topic: bytes, message: bytes) -> asyncio.Future[int]:
         """The future gives how many connections got it, or raises StoreUnavailable."""
-        future: asyncio.Future[int] = self._loop.create_future()
-        if self.connected:
-            self._waiting.append((future, self._loop.time()))
+        if self.connected and not self._holding and self._loop.time() - self._turned_at <= SILENCE_S:
+            # As nearly always: without a thing made for later.
+            future: asyncio.Future[int] = self._loop.create_future()
+            self._waiting.append((future, self._tick))
             super().send(b"PUBLISH", topic, message)
-        else:
-            future.set_exception(StoreUnavailable("no connection to Redis"))
-        return future
+            return future
+        return self._take(partial(self._carry, topic, message))
 
     def run(self, topic: bytes, arguments: Arguments) -> asyncio.Future[int]:
         """Run the script in line with what is published; the future as with `publish`.
 
         :param topic: whose server it runs on, where there are several."""
-        future: asyncio.Future[int] = self._loop.create_future()
-        if self.connected and self._script is not None:
-            self._running[future] = arguments
-            future.add_done_callback(self._running.pop)
-            self._waiting.append((future, self._loop.time()))
-            super().send(b"EVALSHA", self._script.sha, *arguments(self.life))
-        else:
-            future.set_exception(StoreUnavailable("no connection to Redis"))
-        return future
+        return self._take(partial(self._carry_script, arguments))
 
     def life_of(self, topic: bytes) -> str:
         """The life of the server that has the topic, "" when that is not known now."""
@@ -73,32 +83,96 @@ class PublishLink(RedisLink):
 
     def send(self, *command: bytes | str | int) -> None:
         if not self._greeting:
-            self._waiting.append((None, self._loop.time()))
+            self._waiting.append((None, self._tick))
         super().send(*command)
 
+    def on_connected(self) -> None:
+        self._release()
+        super().on_connected()
+
+    def on_unreachable(self, reason: str) -> None:
+        self._give_back(reason)
+
     def on_reply(self, reply: Any) -> None:
-        future, _ = self._waiting.popleft()
-        if future is None or future.done():
+        if not self._waiting:
+            self.give_up("Redis sent a reply that nobody waits for")
             return
-        if isinstance(reply, int):
-            future.set_result(reply)
-        elif future in self._running and str(reply).startswith("NOSCRIPT") and self._script is not None:
-            # The server's scripts were emptied (SCRIPT FLUSH) since the connection was made.
-            self._waiting.append((future, self._loop.time()))
-            super().send(b"EVAL", self._script.source, *self._running[future](self.life))
-        else:
-            future.set_exception(StoreUnavailable(str(reply)))
+        future, _ = self._waiting.popleft()
+        if future is not None and not future.done():
+            if isinstance(reply, int):
+                future.set_result(reply)
+            elif future in self._running and str(reply).startswith("NOSCRIPT") and self._script is not None:
+                # The server's scripts were emptied (SCRIPT FLUSH) since the connection was made.
+                self._waiting.append((future, self._tick))
+                super().send(b"EVAL", self._script.source, *self._running[future](self.life))
+            elif isinstance(reply, hiredis.ReplyError):
+                future.set_exception(StoreUnavailable(str(reply)))
+            else:
+                future.set_exception(StoreUnavailable("Redis gave another answer than to PUBLISH"))
+                self.give_up("Redis sent something unexpected on the publisher connection")
+        if self._until_well:
+            self._until_well -= 1
+            if not self._until_well:
+                self._release()
 
     def on_tick(self) -> None:
-        sent_before = self._loop.time() - self._timeout_s
+        self._tick += 1
         for future, sent in self._waiting:
-            if sent > sent_before:
+            if sent > self._tick - 1 - self._timeout_ticks:
                 break
             if future is not None and not future.done():
                 future.set_exception(StoreUnavailable("Redis did not take the event in time"))
 
     def on_lost(self) -> None:
+        # Until it was tried to connect again.
+        self._holding, self._until_well = not self._stopped, 0
         waiting, self._waiting = self._waiting, deque()
         for future, _ in waiting:
             if future is not None and not future.done():
                 future.set_exception(StoreUnavailable("connection to Redis lost"))
+        if self._stopped:
+            self._give_back("this worker ends")
+
+    def _take(self, carry: Carry) -> asyncio.Future[int]:
+        """Send it when the connection is known to be well; the future that waits for the reply."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        if self.connected and not self._holding and self._loop.time() - self._turned_at > SILENCE_S:
+            # This process was stopped; what the server did meanwhile is not known yet.
+            self._holding = True
+            self.ask_alive()
+            self._until_well = len(self._waiting)
+        if self._holding:
+            if len(self._held) < MAX_HELD:
+                self._held.append((future, carry))
+            else:
+                future.set_exception(StoreUnavailable("too much waits for Redis"))
+        elif self.connected:
+            carry(future)
+        else:
+            future.set_exception(StoreUnavailable("no connection to Redis"))
+        return future
+
+    def _carry(self, topic: bytes, message: bytes, future: asyncio.Future[int]) -> None:
+        self._waiting.append((future, self._tick))
+        super().send(b"PUBLISH", topic, message)
+
+    def _carry_script(self, arguments: Arguments, future: asyncio.Future[int]) -> None:
+        assert self._script is not None
+        self._running[future] = arguments
+        future.add_done_callback(self._running.pop)
+        self._waiting.append((future, self._tick))
+        super().send(b"EVALSHA", self._script.sha, *arguments(self.life))
+
+    def _release(self) -> None:
+        """The connection is well: what was held goes on."""
+        held, self._held, self._holding = self._held, [], False
+        self._turned_at = self._loop.time()
+        for future, carry in held:
+            if not future.done():
+                carry(future)
+
+    def _give_back(self, reason: str) -> None:
+        held, self._held, self._holding = self._held, [], False
+        for future, _ in held:
+            if not future.done():
+                future.set_exception(StoreUnavailable(reason))

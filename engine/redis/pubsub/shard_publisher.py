@@ -18,14 +18,15 @@ from redis.crc import key_slot
 
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
-from engine.redis.pubsub.link import RedisLink
+from engine.redis.pubsub.link import ASK_EVERY_S, SILENCE_S, RedisLink
 from engine.redis.pubsub.publisher import Arguments
 from engine.redis.pubsub.topology import Topology
 from engine.redis.scripts import Script
 
 #: How long all that is published to a slot waits after it got another master. Subscribers learn of that within
-#: milliseconds from the node that lost the slot, or from their broken connection to it, and subscribe at the new one.
-HOLD_S = 0.25
+#: milliseconds from the node that lost the slot, or from their broken connection to it, and subscribe at the new one;
+#: a host with too much to do takes a few hundred.
+HOLD_S = 0.5
 #: What waits longer than this is given up, as are its senders' patience and the adapter's.
 PATIENCE_S = 3.0
 #: Messages held at one time.
@@ -66,11 +67,13 @@ class ShardPublisher:
         topology: Topology,
         on_change: Callable[[bool], None],
         script: Script | None = None,
+        count_loss: Callable[[], None] | None = None,
     ) -> None:
         self._options = options
         self._script = script
         self._topology = topology
         self._on_change = on_change
+        self._count_loss = count_loss
         self._links: dict[Node, _Link] = {}
         #: Slot -> what waits there; the slots of `_due` go on at a time that is set.
         self._held: dict[int, list[Parcel]] = {}
@@ -85,7 +88,7 @@ class ShardPublisher:
         self._loop = asyncio.get_running_loop()
         for node in self._topology.masters:
             self._links[node] = self._link(node)
-        await asyncio.gather(*(start_or_begin(link) for link in self._links.values()))
+        await asyncio.gather(*(link.start() for link in self._links.values()))
         self._look()
 
     async def stop(self) -> None:
@@ -137,7 +140,7 @@ class ShardPublisher:
 
     def _link(self, node: Node) -> _Link:
         options = replace(self._options, host=node.host, port=node.port, nodes=())
-        return _Link(options, f"publisher {node}", self._on_link, self._on_moved, self._script)
+        return _Link(options, f"publisher {node}", self._on_link, self._on_moved, self._script, self._count_loss)
 
     def _send(self, parcel: Parcel) -> None:
         node = self._topology.master(parcel.slot)
@@ -181,7 +184,7 @@ class ShardPublisher:
 
     def _look(self) -> None:
         links, masters = self._links, self._topology.masters
-        connected = all(node in links and links[node].connected for node in masters)
+        connected = bool(masters) and all(node in links and links[node].connected for node in masters)
         if connected != self.connected:
             self.connected = connected
             self._on_change(connected)
@@ -197,13 +200,29 @@ class _Link(RedisLink):
         on_change: Callable[[bool], None],
         on_moved: Callable[[Parcel], None],
         script: Script | None,
+        count_loss: Callable[[], None] | None,
     ) -> None:
-        super().__init__(options, name, on_change, script)
+        super().__init__(options, name, on_change, script, count_loss)
         self._on_moved = on_moved
-        self._waiting: deque[Parcel | None] = deque()
+        #: With the tick in which each was sent: see `link.MAX_SILENT`.
+        self._waiting: deque[tuple[Parcel | None, int]] = deque()
+        self._tick = 0
+        #: What waits for the reply that shows that the connection is well, and how many replies come until then.
+        self._held: list[Parcel] = []
+        self._until_well = 0
 
     def carry(self, parcel: Parcel) -> None:
-        self._waiting.append(parcel)
+        """Send it; but after this process was stopped not before the connection is seen to be well."""
+        if not self._until_well and self._loop.time() - self._turned_at > SILENCE_S:
+            self.ask_alive()
+            self._until_well = len(self._waiting)
+        if self._until_well:
+            self._held.append(parcel)
+        else:
+            self._send_parcel(parcel)
+
+    def _send_parcel(self, parcel: Parcel) -> None:
+        self._waiting.append((parcel, self._tick))
         if parcel.arguments is None:
             super().send(b"SPUBLISH", parcel.topic, parcel.message)
         else:
@@ -212,11 +231,21 @@ class _Link(RedisLink):
 
     def send(self, *command: bytes | str | int) -> None:
         if not self._greeting:
-            self._waiting.append(None)
+            self._waiting.append((None, self._tick))
         super().send(*command)
 
     def on_reply(self, reply: Any) -> None:
-        parcel = self._waiting.popleft()
+        if not self._waiting:
+            self.give_up("Redis sent a reply that nobody waits for")
+            return
+        parcel, _ = self._waiting.popleft()
+        if self._until_well:
+            self._until_well -= 1
+            if not self._until_well:
+                self._turned_at = self._loop.time()
+                held, self._held = self._held, []
+                for each in held:
+                    self._send_parcel(each)
         if parcel is None:
             return
         if isinstance(reply, int):
@@ -225,40 +254,36 @@ class _Link(RedisLink):
         elif str(reply).startswith("MOVED ") or (parcel.arguments is not None and _is_moving(str(reply))):
             self._on_moved(parcel)
         elif parcel.arguments is not None and self._script is not None and str(reply).startswith("NOSCRIPT"):
-            self._waiting.append(parcel)
+            self._waiting.append((parcel, self._tick))
             super().send(b"EVAL", self._script.source, *parcel.arguments(self.life))
         else:
             parcel.fail(str(reply))
 
     def on_tick(self) -> None:
-        now = self._loop.time()
-        for parcel in self._waiting:
+        self._tick += 1
+        for parcel, sent in self._waiting:
+            if sent >= self._tick - PATIENCE_S / ASK_EVERY_S:
+                break
             if parcel is not None:
-                if parcel.give_up_at > now:
-                    break
                 parcel.fail(LATE)
 
-    def on_unreachable(self) -> None:
+    def on_unreachable(self, reason: str) -> None:
         self.report_change(False)
 
     def on_lost(self) -> None:
         waiting, self._waiting = self._waiting, deque()
-        for parcel in waiting:
+        for parcel, _ in waiting:
             if parcel is not None:
                 parcel.fail("connection to Redis lost")
+        held, self._held, self._until_well = self._held, [], 0
+        for parcel in held:
+            # It never left; it waits until it is known who has its slot.
+            self._on_moved(parcel)
 
 
 def _is_moving(error: str) -> bool:
     """The keys of a script are on their way to another node: it is run when they have arrived, or given up."""
     return error.startswith(("ASK ", "TRYAGAIN"))
-
-
-async def start_or_begin(link: RedisLink) -> None:
-    """Connect, or go on trying in the background."""
-    try:
-        await link.start()
-    except StoreUnavailable:
-        link.begin()
 
 
 def end(link: RedisLink, ending: set[asyncio.Task[None]]) -> None:

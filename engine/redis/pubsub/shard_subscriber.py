@@ -19,9 +19,10 @@ import hiredis
 from redis.crc import key_slot
 
 from engine.config.redis import Node, RedisOptions
-from engine.redis.pubsub.link import RedisLink
-from engine.redis.pubsub.shard_publisher import end, start_or_begin
-from engine.redis.pubsub.subscriber import SETTLED, Topic
+from engine.log.setup import Seldom
+from engine.redis.pubsub.link import ALIVE, RedisLink
+from engine.redis.pubsub.shard_publisher import end
+from engine.redis.pubsub.subscriber import MAX_TICKS, SETTLED, Done, Topic, note_refusal
 from engine.redis.pubsub.topology import Topology
 
 #: Errors after which a topic is to be subscribed elsewhere, or later. Any other is the operator's to mend.
@@ -54,15 +55,25 @@ class ShardSubscriber:
         topology: Topology,
         on_message: Callable[[bytes, bytes], None],
         on_change: Callable[[bool], None],
+        count_loss: Callable[[], None] | None = None,
+        on_hole: Callable[[float], None] | None = None,
     ) -> None:
         self._options = options
         self._topology = topology
         self._on_message = on_message
         self._on_change = on_change
+        self.count_loss = count_loss
+        self._on_hole = on_hole
+        #: When topics were without a place first, of those that are now.
+        self._hole_since = 0.0
         self._links: dict[Node, _Link] = {}
         self._topics: dict[bytes, _Topic] = {}
         #: Wanted topics that lost their place, until the next one is confirmed.
         self._homeless: set[bytes] = set()
+        #: Topics that their shard refuses to a worker that has subscribers of them; asked for again.
+        self._refused: set[bytes] = set()
+        self._refusal_logged = Seldom()
+        self.refusal = ""
         self._ending: set[asyncio.Task[None]] = set()
         #: Every master is connected to, and every topic of before is subscribed again.
         self.renewed = False
@@ -71,13 +82,13 @@ class ShardSubscriber:
         """Connects to every master. One that is away is connected to when it is back; then `renewed` is False."""
         for node in self._topology.masters:
             self._links[node] = self._link(node)
-        await asyncio.gather(*(start_or_begin(link) for link in self._links.values()))
+        await asyncio.gather(*(link.start() for link in self._links.values()))
         self._look()
 
     async def stop(self) -> None:
         await asyncio.gather(*(link.stop() for link in self._links.values()), *self._ending)
 
-    def subscribe(self, topic: bytes, done: Callable[[], None] | None = None) -> None:
+    def subscribe(self, topic: bytes, done: Done | None = None) -> None:
         """`done` is called once the shard has confirmed; at once if it had, or if the shard is away: then this worker
         serves alone, and subscribes when the shard, or its successor, is there."""
         entry = self._topics.get(topic)
@@ -89,7 +100,11 @@ class ShardSubscriber:
             entry.wanted = True
             self._place(topic, entry)
         elif entry.link is not None and not entry.outstanding:
-            _answer(entry)
+            if topic in self._refused:
+                entry.outstanding = 1
+                entry.link.subscribe(topic)
+            else:
+                entry.answer(True)
         elif entry.link is None:
             self._answer_if_away(entry)
 
@@ -103,8 +118,9 @@ class ShardSubscriber:
             entry.link.unsubscribe(topic)
         if not entry.outstanding:
             del self._topics[topic]
-        if topic in self._homeless:
+        if topic in self._homeless or topic in self._refused:
             self._homeless.discard(topic)
+            self._refused.discard(topic)
             self._look()
 
     async def settle(self, timeout_s: float) -> None:
@@ -155,6 +171,7 @@ class ShardSubscriber:
     def _lose(self, topic: bytes, entry: _Topic) -> None:
         entry.link = None
         entry.outstanding = 0
+        self._refused.discard(topic)
         if entry.wanted:
             self._homeless.add(topic)
         else:
@@ -166,7 +183,7 @@ class ShardSubscriber:
         node = self._topology.master(entry.slot)
         link = None if node is None else self._links.get(node)
         if link is None or link.away:
-            _answer(entry)
+            entry.answer(True)
 
     # --- what links report
 
@@ -183,16 +200,24 @@ class ShardSubscriber:
         if not entry.wanted:
             del self._topics[topic]
             return
-        if topic in self._homeless:
+        if topic in self._homeless or topic in self._refused:
             self._homeless.discard(topic)
+            self._refused.discard(topic)
             self._look()
-        _answer(entry)
+        entry.answer(True)
 
     def on_refused(self, link: _Link, topic: bytes, error: str) -> None:
         entry = self._topics.get(topic)
         if not error.startswith(_ELSEWHERE):
-            # NOPERM, for example: the subscriptions stay pending, the log says why.
-            _log.error("Redis refused a subscription: %s", error)
+            # NOPERM, for example.
+            if entry is not None and entry.link is link and entry.outstanding:
+                entry.outstanding = 0
+                entry.answer(False)
+                if self._topics.get(topic) is entry:
+                    self._refused.add(topic)
+                    self.refusal = error
+                    self._look()
+            note_refusal(self._refusal_logged, error)
         elif entry is not None and entry.link is link:
             self._lose(topic, entry)
             self._topology.refresh()
@@ -207,6 +232,13 @@ class ShardSubscriber:
             link.subscribe(topic)
             self._topology.refresh()
             self._look()
+
+    def on_tick(self, link: _Link) -> None:
+        for topic in list(self._refused):
+            entry = self._topics[topic]
+            if entry.link is link and not entry.outstanding:
+                entry.outstanding = 1
+                link.subscribe(topic)
 
     def on_connected(self, link: _Link) -> None:
         for topic in list(self._homeless):
@@ -225,16 +257,30 @@ class ShardSubscriber:
         for topic in self._homeless:
             entry = self._topics[topic]
             if entry.link is None and self._topology.master(entry.slot) == link.node:
-                _answer(entry)
+                entry.answer(True)
         self._look()
         self._topology.refresh()
 
     def _look(self) -> None:
         links, masters = self._links, self._topology.masters
-        renewed = not self._homeless and all(node in links and links[node].connected for node in masters)
+        if not self._refused:
+            self.refusal = ""
+        renewed = (
+            not (self._homeless or self._refused)
+            and bool(masters)
+            and all(node in links and links[node].connected for node in masters)
+        )
         if renewed != self.renewed:
             self.renewed = renewed
+            self._note_hole(renewed)
             self._on_change(renewed)
+
+    def _note_hole(self, over: bool) -> None:
+        now = asyncio.get_running_loop().time()
+        if not over:
+            self._hole_since = now
+        elif self._hole_since and self._on_hole is not None:
+            self._on_hole(now - self._hole_since)
 
 
 class _Link(RedisLink):
@@ -245,34 +291,45 @@ class _Link(RedisLink):
     """
 
     def __init__(self, options: RedisOptions, node: Node, owner: ShardSubscriber) -> None:
-        super().__init__(options, f"subscriber {node}")
+        super().__init__(options, f"subscriber {node}", count_loss=owner.count_loss)
         self.node = node
         self.away = False
         self._owner = owner
-        #: Commands without a reply yet: (word of the reply, topic).
-        self._due: deque[tuple[bytes, bytes]] = deque()
+        #: Commands without a reply yet: (word of the reply, topic, tick).
+        self._due: deque[tuple[bytes, bytes, int]] = deque()
+        self._tick = 0
         self._asking: list[asyncio.Future[None]] = []
 
     def subscribe(self, topic: bytes) -> None:
-        self._due.append((b"ssubscribe", topic))
+        self._due.append((b"ssubscribe", topic, self._tick))
         super().send(b"SSUBSCRIBE", topic)
 
     def unsubscribe(self, topic: bytes) -> None:
         if self.connected:
-            self._due.append((b"sunsubscribe", topic))
+            self._due.append((b"sunsubscribe", topic, self._tick))
             super().send(b"SUNSUBSCRIBE", topic)
 
     def ask(self) -> asyncio.Future[None]:
         """Done when all that was on its way here has been passed on."""
         future = self._loop.create_future()
         self._asking.append(future)
-        self.send("PING", SETTLED)
+        self._leave_nothing(SETTLED)
         return future
 
-    def send(self, *command: bytes | str | int) -> None:
-        if not self._greeting:
-            self._due.append((b"pong", b""))
-        super().send(*command)
+    def ask_alive(self) -> None:
+        self._leave_nothing(ALIVE)
+
+    def on_tick(self) -> None:
+        self._tick += 1
+        if self._due and self._tick - self._due[0][2] > MAX_TICKS:
+            self.give_up("Redis does not answer a command")
+        else:
+            self._owner.on_tick(self)
+
+    def _leave_nothing(self, topic: bytes) -> None:
+        """The classical command, which every node answers for any topic."""
+        self._due.append((b"unsubscribe", topic, self._tick))
+        super().send(b"UNSUBSCRIBE", topic)
 
     def on_reply(self, reply: Any) -> None:
         match reply:
@@ -284,21 +341,24 @@ class _Link(RedisLink):
             case [b"sunsubscribe" as word, bytes(topic), _]:
                 if not self._settle_due(word, topic):
                     self._owner.on_dropped(self, topic)
-            case [b"pong", bytes(text)] | bytes(text):
-                if self._due:
-                    self._due.popleft()
-                if text == SETTLED:
-                    self._asking.pop(0).set_result(None)
-            case hiredis.ReplyError():
-                word, topic = self._due.popleft() if self._due else (b"", b"")
+            case [b"unsubscribe" as word, bytes(topic), _] if self._settle_due(word, topic):
+                self._on_left(topic)
+            case hiredis.ReplyError() if self._due:
+                word, topic, _ = self._due.popleft()
                 if word == b"ssubscribe":
                     self._owner.on_refused(self, topic, str(reply))
+                else:
+                    self._on_left(topic)
             case _:
-                _log.error("Redis sent something unexpected on the subscriber connection")
+                self.give_up("Redis sent something unexpected on the subscriber connection")
+
+    def _on_left(self, topic: bytes) -> None:
+        if topic == SETTLED and self._asking:
+            self._asking.pop(0).set_result(None)
 
     def _settle_due(self, word: bytes, topic: bytes) -> bool:
         """Whether this answers the oldest command."""
-        if not self._due or self._due[0] != (word, topic):
+        if not self._due or self._due[0][:2] != (word, topic):
             return False
         self._due.popleft()
         return True
@@ -307,7 +367,7 @@ class _Link(RedisLink):
         self.away = False
         self._owner.on_connected(self)
 
-    def on_unreachable(self) -> None:
+    def on_unreachable(self, reason: str) -> None:
         self.away = True
         self._owner.on_away(self)
 
@@ -322,9 +382,3 @@ class _Link(RedisLink):
     def report_change(self, connected: bool) -> None:
         if not connected:
             self._owner.on_lost(self)
-
-
-def _answer(entry: _Topic) -> None:
-    waiting, entry.waiting = entry.waiting, []
-    for done in waiting:
-        done()

@@ -8,19 +8,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import hiredis
 
 from engine.config.redis import RedisOptions
-from engine.redis.pubsub.link import RedisLink
+from engine.log.setup import Seldom
+from engine.redis.pubsub.link import ALIVE, RedisLink
 
 #: Topics per SUBSCRIBE when all are renewed after a reconnect, so that no command grows without bound.
 RENEW_AT_ONCE = 500
+#: Questions that are answered in order with all else; the topics are nobody's.
 RENEWED, SETTLED = b"renewed", b"settled"
+#: Questions for a sign of life after which a command without a reply is one that will get none.
+MAX_TICKS = 10
+#: Refused topics that are asked for again with each of those questions.
+ASKED_AGAIN = 100
+
 
 _log = logging.getLogger(__name__)
+
+#: Called with whether the subscription is live; otherwise Redis refuses it.
+Done = Callable[[bool], None]
 
 
 class Topic:
@@ -33,13 +44,34 @@ class Topic:
         # SUBSCRIBE commands not yet confirmed: only the last confirmation counts, since an UNSUBSCRIBE may have
         # been sent between two of them.
         self.outstanding = 0
-        self.waiting: list[Callable[[], None]] = []
+        self.waiting: list[Done] = []
+
+    def answer(self, live: bool) -> None:
+        """Call those who waited."""
+        waiting, self.waiting = self.waiting, []
+        for done in waiting:
+            done(live)
+
+
+class _Asked:
+    """A command whose replies are due: one for each of its topics, or one error for all of them."""
+
+    __slots__ = ("answered", "tick", "topics", "word")
+
+    def __init__(self, word: bytes, topics: tuple[bytes, ...], tick: int) -> None:
+        self.word = word
+        self.topics = topics
+        self.tick = tick
+        self.answered = 0
 
 
 class SubscribeLink(RedisLink):
     """SUBSCRIBE and UNSUBSCRIBE, and what is published in between.
 
     :param on_message: called with (topic, message).
+    :param on_hole: called with the seconds of which nothing was heard, each time that the connection stands again.
+
+    :ivar refusal: what Redis says of topics that it refuses to a worker that has subscribers of them; "" for none.
     """
 
     def __init__(
@@ -48,31 +80,43 @@ class SubscribeLink(RedisLink):
         name: str,
         on_message: Callable[[bytes, bytes], None],
         on_change: Callable[[bool], None] | None = None,
+        count_loss: Callable[[], None] | None = None,
+        on_hole: Callable[[float], None] | None = None,
     ) -> None:
-        super().__init__(options, name, on_change)
+        super().__init__(options, name, on_change, count_loss=count_loss)
         self._on_message = on_message
+        self._on_hole = on_hole
         self._topics: dict[bytes, Topic] = {}
-        #: Connected, and subscribed again to everything of before.
-        self.renewed = False
+        self._due: deque[_Asked] = deque()
+        self._tick = 0
+        self._refused: dict[bytes, None] = {}
+        self._heard_at = self._deaf_since = 0.0
+        self._renewed = False
         self._settled = asyncio.Event()
+        self._refusal_logged = Seldom()
+        self.refusal = ""
 
-    def subscribe(self, topic: bytes, done: Callable[[], None] | None = None) -> None:
-        """`done` is called once Redis has confirmed; at once if it had, or if there is no connection: then this worker
-        serves alone, and subscribes when Redis is back."""
+    @property
+    def renewed(self) -> bool:
+        """Connected, and subscribed again to everything of before."""
+        return self._renewed and not self._refused
+
+    def subscribe(self, topic: bytes, done: Done | None = None) -> None:
+        """`done` is called once Redis has confirmed or refused; at once if it had confirmed, or if there is no
+        connection: then this worker serves alone, and subscribes when Redis is back."""
         entry = self._topics.get(topic)
         if entry is None:
             entry = self._topics[topic] = Topic()
         if not self.connected:
             entry.wanted = True
-        elif not entry.wanted:
+        elif not entry.wanted or (topic in self._refused and not entry.outstanding):
             entry.wanted = True
-            entry.outstanding += 1
-            self.send(b"SUBSCRIBE", topic)
+            self._ask(b"subscribe", topic)
         if done is not None:
             if entry.outstanding:
                 entry.waiting.append(done)
             else:
-                done()
+                done(True)
 
     def unsubscribe(self, topic: bytes) -> None:
         entry = self._topics.get(topic)
@@ -81,71 +125,149 @@ class SubscribeLink(RedisLink):
         entry.wanted = False
         entry.waiting.clear()
         if self.connected:
-            self.send(b"UNSUBSCRIBE", topic)
+            self._ask(b"unsubscribe", topic)
         if not entry.outstanding:
             del self._topics[topic]
+        self._forgive(topic)
 
     async def settle(self, timeout_s: float) -> None:
         """Return when everything published before this call has been passed on, or when that cannot be known."""
         if not self.connected:
             return
         self._settled = asyncio.Event()
-        self.send(b"PING", SETTLED)
+        self._ask(b"unsubscribe", SETTLED)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settled.wait(), timeout_s)
+
+    def ask_alive(self) -> None:
+        self._ask(b"unsubscribe", ALIVE)
 
     def on_connected(self) -> None:
         topics = []
         for topic, entry in list(self._topics.items()):
             if entry.wanted:
-                entry.outstanding = 1
                 topics.append(topic)
             else:
                 del self._topics[topic]
         for at in range(0, len(topics), RENEW_AT_ONCE):
-            self.send(b"SUBSCRIBE", *topics[at : at + RENEW_AT_ONCE])
-        self.send(b"PING", RENEWED)
+            self._ask(b"subscribe", *topics[at : at + RENEW_AT_ONCE])
+        self._ask(b"unsubscribe", RENEWED)
 
     def on_lost(self) -> None:
-        self.renewed = False
-        waiting = []
-        for entry in self._topics.values():
+        if self._renewed:
+            self._deaf_since = self._heard_at
+        self._renewed = False
+        self._due.clear()
+        self._refused.clear()
+        self.refusal = ""
+        for entry in list(self._topics.values()):
             entry.outstanding = 0
-            waiting += entry.waiting
-            entry.waiting = []
-        for done in waiting:
-            done()
+            entry.answer(True)
+
+    def on_tick(self) -> None:
+        self._tick += 1
+        if self._due and self._tick - self._due[0].tick > MAX_TICKS:
+            self.give_up("Redis does not answer a command")
+            return
+        for topic in list(self._refused)[:ASKED_AGAIN]:
+            if not self._topics[topic].outstanding:
+                self._ask(b"subscribe", topic)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self._loop.time()
+        super().data_received(data)
 
     def on_reply(self, reply: Any) -> None:
         match reply:
             case [b"message", bytes(topic), bytes(message)]:
                 self._on_message(topic, message)
-            case [b"subscribe", bytes(topic), _]:
-                self._on_confirmed(topic)
-            case [b"pong", bytes(text)] | bytes(text) if text == RENEWED:
-                # Replies come in order: every subscription of before is in force again.
-                self.renewed = True
-                self.report_change(True)
-            case [b"pong", bytes(text)] | bytes(text) if text == SETTLED:
-                self._settled.set()
-            case [b"unsubscribe", _, _] | [b"pong", _] | b"PONG":
-                return
-            case hiredis.ReplyError():
-                # Refused (NOPERM, for example): the subscription stays pending, the log says why.
-                _log.error("Redis refused a subscription: %s", reply)
+            case [b"subscribe" | b"unsubscribe" as word, bytes(topic), _]:
+                self._on_answered(word, topic)
+            case hiredis.ReplyError() if self._due and not self._due[0].answered:
+                self._on_refused(self._due.popleft(), str(reply))
             case _:
-                _log.error("Redis sent something unexpected on the subscriber connection")
+                self.give_up("Redis sent something unexpected on the subscriber connection")
 
-    def _on_confirmed(self, topic: bytes) -> None:
+    def _ask(self, word: bytes, *topics: bytes) -> None:
+        if word == b"subscribe":
+            for topic in topics:
+                self._topics[topic].outstanding += 1
+        self._due.append(_Asked(word, topics, self._tick))
+        self.send(word.upper(), *topics)
+
+    def _on_answered(self, word: bytes, topic: bytes) -> None:
+        asked = self._due[0] if self._due else None
+        if asked is None or asked.word != word or asked.topics[asked.answered] != topic:
+            self.give_up("Redis answered what it was not asked on the subscriber connection")
+            return
+        asked.answered += 1
+        if asked.answered == len(asked.topics):
+            self._due.popleft()
+        if word == b"subscribe":
+            self._on_subscribed(topic)
+        else:
+            self._on_left(topic)
+
+    def _on_left(self, topic: bytes) -> None:
+        """Replies come in order: what was asked before is done."""
+        if topic == SETTLED:
+            self._settled.set()
+        elif topic == RENEWED:
+            self._renewed = True
+            if self._deaf_since and self._on_hole is not None:
+                self._on_hole(self._loop.time() - self._deaf_since)
+            self._deaf_since = 0.0
+            self._heard_at = self._loop.time()
+            self.report_change(True)
+
+    def _on_subscribed(self, topic: bytes) -> None:
+        entry = self._confirmed(topic)
+        if entry is not None:
+            entry.answer(True)
+            self._forgive(topic)
+
+    def _on_refused(self, asked: _Asked, error: str) -> None:
+        """NOPERM, for example. Which of several topics is meant is not said."""
+        if asked.word != b"subscribe":
+            for topic in asked.topics:
+                self._on_left(topic)
+            return
+        for topic in asked.topics:
+            entry = self._confirmed(topic)
+            if entry is None:
+                continue
+            if len(asked.topics) > 1:
+                self._ask(b"subscribe", topic)
+                continue
+            # Whoever waited may have been the only one who wanted it.
+            entry.answer(False)
+            if self._topics.get(topic) is entry and topic not in self._refused:
+                self._refused[topic] = None
+                self.refusal = error
+                self.report_change(False)
+            note_refusal(self._refusal_logged, error)
+
+    def _confirmed(self, topic: bytes) -> Topic | None:
+        """One reply more of those that are due for a topic; the topic, if it is wanted and this was the last."""
         entry = self._topics.get(topic)
         if entry is None or not entry.outstanding:
-            return
+            return None
         entry.outstanding -= 1
         if entry.outstanding:
-            return
+            return None
         if not entry.wanted:
             del self._topics[topic]
-            return
-        waiting, entry.waiting = entry.waiting, []
-        for done in waiting:
-            done()
+            return None
+        return entry
+
+    def _forgive(self, topic: bytes) -> None:
+        """It is subscribed to, or wanted no more."""
+        if self._refused.pop(topic, topic) is None and not self._refused:
+            self.refusal = ""
+            self.report_change(True)
+
+
+def note_refusal(logged: Seldom, error: str) -> None:
+    """Any client can cause it."""
+    if logged.due():
+        _log.error("Redis refuses a subscription (%s); whoever asks for it is told so", error)

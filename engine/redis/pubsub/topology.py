@@ -17,7 +17,6 @@ from redis.backoff import NoBackoff
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from engine.config.redis import Node, RedisOptions
-from engine.errors import StoreUnavailable
 from engine.redis.tls import library_settings
 from engine.tasks import cancel, spawn, within
 
@@ -56,12 +55,14 @@ class Topology:
         self.masters: frozenset[Node] = frozenset()
 
     async def start(self) -> None:
-        """Raises StoreUnavailable when no node answers."""
+        """When no node answers there are no masters yet; that is asked again and again."""
         view = await self._ask_all()
         if view is None:
-            raise StoreUnavailable(f"cannot reach {self._options.address}")
-        self._slots = view.slots
-        self.masters = _masters(view.slots)
+            _log.warning("cannot reach %s; trying again", self._options.address)
+            self._doubt.set()
+        else:
+            self._slots = view.slots
+            self.masters = _masters(view.slots)
         self._task = spawn(self._keep_fresh(), "redis-topology")
 
     async def stop(self) -> None:

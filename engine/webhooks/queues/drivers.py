@@ -19,6 +19,8 @@ from engine.webhooks.queues.memory import MemoryQueue
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from engine.redis.suitability import Suitability
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -26,13 +28,14 @@ class Opening:
 
     :param consumer: the worker's name in the cluster; None for an operator, who neither decides nor delivers.
     :param redis: the client of the shared state and the options it was made by; None where there is no such Redis.
-    :param metrics: a worker's.
+    :param metrics: a worker's. :param server: whether that Redis does for the engine, as a worker asks.
     """
 
     config: QueueConfig
     consumer: str | None
     redis: tuple[Redis, RedisOptions] | None
     metrics: Metrics | None = None
+    server: Suitability | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def _redis(opening: Opening) -> WebhookQueue:
     assert opening.redis is not None
     client, options = opening.redis
     prefix = options.beside_occupancy(opening.config.redis.prefix)
-    return RedisQueue(client, prefix, opening.consumer or "operator", metrics=opening.metrics)
+    return RedisQueue(client, prefix, opening.consumer or "operator", metrics=opening.metrics, server=opening.server)
 
 
 def _sqs(opening: Opening) -> WebhookQueue:

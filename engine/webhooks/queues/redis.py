@@ -21,6 +21,7 @@ from engine.interfaces import Backlog, Job, Reservation
 from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
 from engine.redis.scripts import Script, bounded, load, run
+from engine.redis.suitability import Suitability
 from engine.webhooks.job import MalformedJob, decode, encode, malformed_entry
 from engine.webhooks.room import LIMITS, LOG_EVERY_S, Limits, no_room
 
@@ -46,6 +47,7 @@ class RedisQueue:
     :param consumer: this worker's incarnation; a worker that learns of its end calls `expire` with it.
     :param lease_s: how long a consumer that says nothing counts as alive.
     :param max_dead_letters: dead letters kept; the oldest go first.
+    :param server: asked before anything is changed; None where that was done already.
     :param clock: seconds, monotonic. :param metrics: counts what is no job, and what was given up for want of room.
     :param limits: bytes of what waits for an endpoint and for an application, and of all dead letters.
     """
@@ -62,10 +64,12 @@ class RedisQueue:
         clock: Callable[[], float] = time.monotonic,
         metrics: Metrics | None = None,
         limits: Limits = LIMITS,
+        server: Suitability | None = None,
     ) -> None:
         self._limits = limits
         self._notices = Notices(_log, clock, LOG_EVERY_S)
         self._client = client
+        self._server = server
         self._prefix = prefix
         self._names = (f"{consumer}.{n}" for n in itertools.count())
         self._me = next(self._names)
@@ -88,6 +92,8 @@ class RedisQueue:
 
     async def put(self, jobs: Sequence[Job]) -> None:
         if jobs:
+            if self._server is not None:
+                await self._server.hold()
             async with bounded("queue put", self._timeout_s):
                 await self._client.rpush(self._prefix + "default", *map(encode, jobs))
 
@@ -249,6 +255,8 @@ class RedisQueue:
         raise IncarnationGone(f"webhook consumer {gone}")
 
     async def _run(self, script: Script, *args: str | bytes | int) -> Any:
+        if self._server is not None:
+            return await self._server.run(script, [self._prefix], [self._me, *args], self._timeout_s)
         return await run(self._client, script, [self._prefix], [self._me, *args], self._timeout_s)
 
     async def _count(self, script: Script, *args: str | bytes | int) -> int:

@@ -1,0 +1,143 @@
+"""Redis answers, and yet not all that the engine needs is possible there: it is named, `/ready` says it, nothing is
+lost, and what cannot be done is refused instead of waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from tests.support.client import connected
+from tests.support.engine import APP, Engine, running
+from tests.support.receiver import WebhookReceiver
+from tests.support.valkey import ValkeyServer
+from tests.support.waiting import until, wait_until
+
+#: As docs/redis.md names them.
+RIGHTS = ("~sockudo*", "&sockudo*", "+@all", "-@admin", "-@dangerous", "+info")
+HOOK = ["channel_occupied", "channel_vacated"]
+
+
+class Restricted:
+    """A server, and an engine of two workers there under a user of its own."""
+
+    def __init__(self, server: ValkeyServer, engine: Engine) -> None:
+        self.server = server
+        self.engine = engine
+
+    def grant(self, *rights: str) -> None:
+        with self.server.client() as client:
+            client.execute_command("ACL", "SETUSER", "app", *rights)
+
+    def ready(self) -> tuple[int, str]:
+        answer = self.engine.raw("GET", "/ready")
+        return answer.status, answer.body.decode()
+
+    def all_say(self, status: int, text: str) -> bool:
+        """Whether each of enough requests that both workers get some is answered so."""
+        answers = [self.ready() for _ in range(12)]
+        return all(found == status and text in body for found, body in answers)
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def restricted(receiver: WebhookReceiver) -> Iterator[Restricted]:
+    hook = {"url": f"{receiver.url}/hook", "event_types": HOOK}
+    with ValkeyServer() as server:
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "app", "on", ">pw", *RIGHTS)
+        config: dict[str, Any] = {
+            "database": {"redis": {"url": server.url.replace("unix://", "unix://app:pw@")}},
+            "adapter": {"shared_memory": False},
+            "app_manager": {"array": {"apps": [APP | {"webhooks": [hook]}]}},
+        }
+        with running(config, 2, noise=None) as engine:
+            yield Restricted(server, engine)
+
+
+async def test_channels_that_are_not_allowed_show_and_a_subscription_is_refused_in_time(
+    restricted: Restricted,
+) -> None:
+    engine = restricted.engine
+    async with connected(engine.ws_url) as client:
+        restricted.grant("resetchannels")
+        try:
+            await until(lambda: asyncio.to_thread(restricted.all_say, 503, "Redis refuses what goes between workers"))
+            await client.send("pusher:subscribe", {"channel": "room"})
+            refused = await client.next("pusher:subscription_error", "room", timeout_s=5)
+            assert refused["data"]["type"] == "ServerError"
+        finally:
+            restricted.grant("&sockudo*")
+        await until(lambda: asyncio.to_thread(restricted.all_say, 200, "OK"))
+        await client.subscribe("room")
+        await asyncio.to_thread(engine.trigger, "room", "heard")
+        await client.next("heard", "room")
+
+
+async def test_a_right_taken_away_is_named_and_no_webhook_is_lost(
+    restricted: Restricted, receiver: WebhookReceiver
+) -> None:
+    engine = restricted.engine
+    async with connected(engine.ws_url) as client:
+        await client.subscribe("first")
+        await until(lambda: receiver.names("/hook", "first") == ["channel_occupied"])
+        restricted.grant("-lmove", "-zadd")
+        try:
+            await until(lambda: asyncio.to_thread(restricted.all_say, 503, "may not run ZADD, LMOVE"))
+            named = [line for line in engine.log().splitlines() if " ERROR " in line and "ZADD, LMOVE" in line]
+            assert len(named) == 2, "once for each worker"
+            # Served alone, and told when it can be.
+            await client.subscribe("second")
+            await client.unsubscribe("first")
+        finally:
+            restricted.grant("+lmove", "+zadd")
+        await until(lambda: asyncio.to_thread(restricted.all_say, 200, "OK"))
+        await until(lambda: receiver.names("/hook", "second") == ["channel_occupied"])
+        await until(lambda: receiver.names("/hook", "first") == HOOK)
+
+
+async def test_a_redis_that_cannot_save_takes_no_writes_and_still_carries_events(restricted: Restricted) -> None:
+    engine, server = restricted.engine, restricted.server
+    async with connected(engine.ws_url) as client:
+        await client.subscribe("unsaved")
+        with server.client() as admin:
+            lines = len(engine.log().splitlines())
+            # A snapshot cannot take the place of a folder.
+            in_its_way = server.folder / "dump.rdb"
+            in_its_way.mkdir()
+            admin.config_set("save", "3600 1")
+            admin.bgsave()
+            try:
+                wait_until(lambda: _refuses_ping(admin), what="MISCONF")
+                await until(lambda: asyncio.to_thread(restricted.all_say, 503, "shared state"))
+                # The links are made anew, which needs more than those that stand.
+                admin.client_kill_filter(_type="pubsub")
+                await until(lambda: _subscribers(admin, engine) == 1)
+                await asyncio.to_thread(engine.trigger, "unsaved", "carried")
+                await client.next("carried", "unsaved")
+                assert not [line for line in engine.log().splitlines()[lines:] if " ERROR " in line]
+            finally:
+                admin.config_set("save", "")
+                in_its_way.rmdir()
+                admin.save()
+        await until(lambda: asyncio.to_thread(restricted.all_say, 200, "OK"))
+
+
+def _refuses_ping(admin: redis.Redis) -> bool:
+    try:
+        admin.execute_command("PING")
+    except redis.exceptions.ResponseError as error:
+        return "MISCONF" in str(error)
+    return False
+
+
+def _subscribers(admin: redis.Redis, engine: Engine) -> int:
+    return int(admin.pubsub_numsub("sockudo_adapter:1/unsaved")[0][1])
