@@ -21,7 +21,8 @@ from aiohttp import web
 from tests.support import browser, node
 from tests.support.engine import APP, ROOT, Engine, running
 from tests.support.node import CLIENTS
-from tests.support.waiting import free_port
+from tests.support.snippets import snippets
+from tests.support.waiting import free_port, until
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 SCRIPTS = CLIENTS / "node_modules" / "pusher-js" / "dist" / "web"
@@ -85,6 +86,38 @@ async def _first_steps(engine: Engine) -> None:
         await asyncio.to_thread(engine.trigger, "test-channel", "greeting", json.dumps({"text": "hello"}))
         await page.wait("""document.getElementById("events").innerText.includes('greeting: {"text":"hello"}')""")
         await page.screenshot(SCREENSHOTS / "getting-started.png")
+
+
+def test_with_the_lines_of_the_docs_a_page_that_is_left_is_no_member_until_it_comes_back(
+    shared_engine: Callable[[int], Engine],
+) -> None:
+    asyncio.run(_leave_and_come_back(shared_engine(1)))
+
+
+async def _leave_and_come_back(engine: Engine) -> None:
+    """Without these lines the member would stay for longer than anything here waits."""
+    (lines,) = snippets("browsers.md", "js")
+    text = (CLIENTS / "page.html").read_text().replace("</body>", f"<script>{lines}</script></body>")
+
+    def members() -> object:
+        return engine.request("GET", "/channels/presence-left/users").json["users"]
+
+    async with _served(_back_end(engine), text) as url, browser.browser_page() as page:
+        query = urlencode([("key", APP["key"]), ("port", engine.port), ("channel", "presence-left")])
+        await page.open(f"{url}/index.html?{query}")
+        await page.wait("page.subscribed.length == 1")
+        assert await asyncio.to_thread(members) == [{"id": "ada"}]
+
+        await page.open(f"{url}/pusher.js")
+        await until(lambda: asyncio.to_thread(lambda: members() == []), what="the member is gone")
+
+        await page.value("history.back()")
+        await page.wait("page.subscribed.length == 2")
+        states = await page.value("page.states")
+        assert states == ["connected", "disconnected", "connecting", "connected"], "the same page"
+        assert await asyncio.to_thread(members) == [{"id": "ada"}]
+        await asyncio.to_thread(engine.trigger, "presence-left", "greeting")
+        await page.wait(f'{_last("presence-left")}.event == "greeting"')
 
 
 def _back_end(engine: Engine) -> pusher.Pusher:
