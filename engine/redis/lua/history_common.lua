@@ -58,6 +58,10 @@ local function load()
     last_ms = tonumber(last_ms), bytes = tonumber(bytes), gone_ms = tonumber(gone_ms),
     broken_ms = tonumber(broken_ms), life = life,
   }
+  -- The events' key goes by itself after a silence: with the newest of them, all.
+  if s.first <= s.serial and redis.call('EXISTS', events) == 0 then
+    s.first, s.first_ms, s.gone_ms, s.bytes, changed = s.serial + 1, s.last_ms, s.last_ms, 0, true
+  end
   -- Another server, or this one started again: the last events before may be lost, and their serials given anew.
   if s.life ~= given_life and given_life ~= '' then
     if s.life ~= '' then s.id, s.broken_ms = new_id(), now_ms end
@@ -82,7 +86,7 @@ local function drop(gone)
   local first, n = s.first, 2
   while s.first <= s.serial and gone(s.first, s.first_ms) do
     local found = redis.call('XRANGE', events, fmt('%.0f', s.first), '+', 'COUNT', n)
-    if #found == 0 then -- the key has expired, or another program has removed it
+    if #found == 0 then -- another program has removed them
       s.first, s.first_ms, s.gone_ms, s.bytes = s.serial + 1, s.last_ms, s.last_ms, 0
       break
     end
