@@ -6,8 +6,9 @@ import { createInterface } from "node:readline";
 import * as echo from "./echo.mjs";
 import * as pusher from "./pusher.mjs";
 import * as server from "./server.mjs";
+import * as snippet from "./snippet.mjs";
 
-const modules = { echo, pusher, server };
+const modules = { echo, pusher, server, snippet };
 
 async function call({ call, args = {} }) {
   const [module, name] = call.split(".");
