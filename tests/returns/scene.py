@@ -39,6 +39,8 @@ RULES = [
     {"channels": BRIEF, "count": 10_000, "seconds": 3, "bytes": 16 * 1024 * 1024},
 ]
 EVENTS_PER_S = 100
+#: Events in one request, which has each for two channels.
+IN_ONE = 5
 #: A publish without an answer is repeated after that, at the other node.
 ANSWER_S = 10.0
 END_S = 100.0
@@ -56,7 +58,10 @@ class Options:
 
 
 class Publisher:
-    """Event after event, each with its number and time, to one node after the other."""
+    """Events with their numbers and times, some in each request, to one node after the other.
+
+    The next request waits for the answer, so that the order of numbers is the order of publishing.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, urls: list[str]) -> None:
         self._session = session
@@ -69,18 +74,21 @@ class Publisher:
         due = time.monotonic()
         while not over.is_set():
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            due = max(due + 1 / EVENTS_PER_S, time.monotonic() - 1)
-            data = json.dumps({"id": self.count, "at": time.time_ns() // 1_000_000})
-            body = json.dumps({"name": "e", "channels": [KEPT, BRIEF], "data": data}).encode()
-            attempt = 0
-            while not await self._sent(body, self.count + attempt):
-                self.repeated.add(self.count)
+            due = max(due + IN_ONE / EVENTS_PER_S, time.monotonic() - 1)
+            numbers = range(self.count, self.count + IN_ONE)
+            at_ms = time.time_ns() // 1_000_000
+            data = [json.dumps({"id": number, "at": at_ms}) for number in numbers]
+            batch = [{"name": "e", "channel": channel, "data": each} for each in data for channel in (KEPT, BRIEF)]
+            body = json.dumps({"batch": batch}).encode()
+            attempt = self.count // IN_ONE
+            while not await self._sent(body, attempt):
+                self.repeated.update(numbers)
                 attempt += 1
                 await asyncio.sleep(0.05)
-            self.count += 1
+            self.count += IN_ONE
 
     async def _sent(self, body: bytes, number: int) -> bool:
-        path = f"/apps/{APP['id']}/events"
+        path = f"/apps/{APP['id']}/batch_events"
         query = signed_query(APP["key"], APP["secret"], "POST", path, body)
         try:
             async with self._session.post(
