@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     listen = _command(commands, "listen", _listen, "print the events of channels until Ctrl-C", url=True)
     listen.add_argument("channels", metavar="channel", nargs="+")
     listen.add_argument("--user-id", metavar="U", default="cli", help="who to be in presence channels (default: cli)")
-    _command(commands, "apps", _apps, "list the applications, without their secrets", url=False)
+    _add_apps(_command(commands, "apps", _apps, "list the applications, or edit those of a SQLite file", url=False))
     _add_webhooks(
         _command(commands, "webhooks", _failed, "operate the webhooks: dead letters, test requests", url=False)
     )
@@ -116,6 +116,30 @@ class _Version(argparse.Action):
             parser.exit(0, f"engine {metadata.version('engine')}\n")
         except metadata.PackageNotFoundError:
             parser.exit(0, "engine, from its source and not installed\n")
+
+
+def _add_apps(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions, for app_manager.driver sqlite", metavar="ACTION")
+    options = "an option of it, such as max_connections=100 or enable_client_messages=true; null is its default"
+    add = actions.add_parser("add", help="add an application, with a new key and secret where none is given")
+    add.add_argument("app", metavar="ID")
+    add.add_argument("options", metavar="OPTION=VALUE", nargs="*", help=options)
+    add.add_argument("--key", metavar="KEY")
+    add.add_argument("--secret", metavar="SECRET")
+    change = actions.add_parser("set", help="change options of an application")
+    change.add_argument("app", metavar="ID")
+    change.add_argument("options", metavar="OPTION=VALUE", nargs="+", help=options)
+    rotate = actions.add_parser("rotate", help="give an application a new secret, beside its present one")
+    rotate.add_argument("app", metavar="ID")
+    rotate.add_argument("--finish", action="store_true", help="take the previous secret away")
+    for name, words in (
+        ("enable", "let its clients and requests in again"),
+        ("disable", "send its clients and requests away"),
+        ("remove", "remove an application"),
+    ):
+        actions.add_parser(name, help=words).add_argument("app", metavar="ID")
+    for name, action in actions.choices.items():
+        action.set_defaults(run=_edit_apps, action=name)
 
 
 def _add_webhooks(command: argparse.ArgumentParser) -> None:
@@ -196,6 +220,23 @@ def _apps(args: argparse.Namespace) -> int:
     from engine.cli.apps import show_apps
 
     return show_apps(_config_and_apps(args)[1])
+
+
+def _edit_apps(args: argparse.Namespace) -> int:
+    from engine.cli import edit_apps
+
+    config = _load(args).config
+    match args.action:
+        case "add":
+            return edit_apps.add(config, args.app, args.key, args.secret, args.options)
+        case "set":
+            return edit_apps.set_options(config, args.app, args.options)
+        case "rotate":
+            return edit_apps.rotate(config, args.app, finish=args.finish)
+        case "remove":
+            return edit_apps.remove(config, args.app)
+        case _:
+            return edit_apps.enable(config, args.app, enabled=args.action == "enable")
 
 
 def _failed(args: argparse.Namespace) -> int:

@@ -76,7 +76,7 @@ class Entries:
         try:
             return build_app(check_entry(entry, self._config), self._config)
         except ConfigError as error:
-            return "\n".join(line.removeprefix(".") for line in str(error).splitlines()[:MAX_LINES])
+            return "\n".join(str(error).splitlines()[:MAX_LINES])
 
     def _with_distinct_keys(self, refused: dict[str, str]) -> dict[str, App]:
         """What serves: a bad entry's last good state, and of several with one key the one that has it already, else the

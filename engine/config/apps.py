@@ -87,7 +87,7 @@ class AppConfig(Section):
 
 #: Where applications are kept.
 AppDriver = Annotated[
-    Literal["memory", "mysql", "postgres", "dynamodb"],
+    Literal["memory", "mysql", "postgres", "sqlite", "dynamodb"],
     word(
         "memory",
         "array",
@@ -95,6 +95,7 @@ AppDriver = Annotated[
         "postgres",
         "postgresql",
         "pgsql",
+        "sqlite",
         "dynamodb",
         elsewhere=("scylladb", "surrealdb"),
         synonyms={"array": "memory", "postgresql": "postgres", "pgsql": "postgres"},

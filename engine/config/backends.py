@@ -23,7 +23,7 @@ from engine.config.base import (
     whole,
     word,
 )
-from engine.config.databases import DynamoDbConfig, MySqlConfig, PostgresConfig
+from engine.config.databases import DynamoDbConfig, MySqlConfig, PostgresConfig, SqliteConfig
 from engine.config.redis import ClusterNode, RedisUrl, SentinelPlace
 
 
@@ -115,6 +115,7 @@ class DatabaseConfig(Section):
     redis: RedisConfig = Field(default_factory=RedisConfig)
     mysql: MySqlConfig = Field(default_factory=MySqlConfig)
     postgres: PostgresConfig = Field(default_factory=PostgresConfig)
+    sqlite: SqliteConfig = Field(default_factory=SqliteConfig)
     dynamodb: DynamoDbConfig = Field(default_factory=DynamoDbConfig)
 
 

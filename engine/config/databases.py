@@ -45,6 +45,16 @@ class PostgresConfig(SqlConfig):
     port: Port = 5432
 
 
+class SqliteConfig(Section):
+    """A file of this machine, which `python -m engine apps add` makes and fills; nodes on other machines do not see it.
+
+    :param path: of the file; relative to the working directory.
+    """
+
+    path: Annotated[str, text(r".+", "a path")] = "data/applications.sqlite3"
+    table_name: TableName = "applications"
+
+
 class DynamoDbConfig(Section):
     """Credentials come from the usual chain of AWS unless they are given here.
 

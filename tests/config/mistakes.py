@@ -123,7 +123,7 @@ CASES: list[tuple[Any, str]] = [
     (
         {"app_manager": {"driver": "scylladb", "array": {"apps": [APP]}}},
         'app_manager.driver: "scylladb" is not supported by this engine (yet); '
-        "allowed: memory, array, mysql, postgres, postgresql, pgsql, dynamodb",
+        "allowed: memory, array, mysql, postgres, postgresql, pgsql, sqlite, dynamodb",
     ),
     # databases
     (

@@ -48,7 +48,7 @@ def test_what_must_be_given_has_no_default() -> None:
         ("port", "0 to 65535"),
         ("debug", "true or false"),
         ("max_connections", "1 to 2147483647, or 0, -1 or null for no limit"),
-        ("app_manager.driver", "memory, array, mysql, postgres, postgresql, pgsql, dynamodb"),
+        ("app_manager.driver", "memory, array, mysql, postgres, postgresql, pgsql, sqlite, dynamodb"),
         ("app_manager.array.apps[].max_channels_per_connection", "1 to 2147483647, or 0 or -1 for no limit, or null"),
         ("app_manager.array.apps[].history", "a list of objects"),
         ("cors.origin", "a list; each: text"),

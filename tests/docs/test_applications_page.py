@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.__main__ import main
 from engine.apps.sources.build import build_source
 from engine.config.apps import AppConfig
-from engine.config.loading.load import Loaded
+from engine.config.loading.load import Loaded, load
 from tests.config.support import APP, loaded
 from tests.support.aws import REGION, MotoAws, dynamodb, use_credentials
 from tests.support.databases import DatabaseServer, MariaDbServer, PostgresServer, database_server
@@ -69,3 +72,20 @@ def _read(found: Loaded, driver: Any) -> list[dict[str, Any]]:
             await source.close()
 
     return asyncio.run(read())
+
+
+def test_the_commands_for_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(documented("sqlite")))
+    (commands,) = (code for code in snippets(PAGE, "sh") if "apps add" in code)
+    lines = [shlex.split(line) for line in commands.splitlines()]
+    *lines, last = lines
+    for words in lines:
+        assert words[:3] == ["python", "-m", "engine"]
+        assert main(words[3:]) == 0, words
+    (entry,) = _read(load(tmp_path / "config.json", {}, 1), "sqlite")
+    assert entry["allowed_origins"] == ["https://shop.example"]
+    assert (entry["enabled"], entry["enable_client_messages"]) == (1, 1)
+    assert "previous_secret" not in entry and "max_connections" not in entry
+    assert main(last[3:]) == 0
+    assert _read(load(tmp_path / "config.json", {}, 1), "sqlite") == []

@@ -12,7 +12,7 @@ from engine.config.backends import DatabaseConfig
 from engine.interfaces import AppSource
 
 
-def build_source(config: DatabaseConfig, driver: Literal["mysql", "postgres", "dynamodb"]) -> AppSource:
+def build_source(config: DatabaseConfig, driver: Literal["mysql", "postgres", "sqlite", "dynamodb"]) -> AppSource:
     """Nothing is connected to before the first reading."""
     from engine.apps.sources.table import TableSource
 
@@ -26,6 +26,11 @@ def build_source(config: DatabaseConfig, driver: Literal["mysql", "postgres", "d
 
         pg = config.postgres
         return TableSource(PostgresServer(pg), f"postgres at {pg.host}:{pg.port}, table {pg.table_name}")
+    if driver == "sqlite":
+        from engine.apps.sources.sqlite import SqliteServer
+
+        file = config.sqlite
+        return TableSource(SqliteServer(file), f"sqlite in {file.path}, table {file.table_name}")
     from engine.apps.sources.dynamodb import DynamoDbSource
 
     return DynamoDbSource(config.dynamodb)

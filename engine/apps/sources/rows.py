@@ -26,7 +26,7 @@ _SOKETI = {
     "max_read_req_per_sec": "max_read_requests_per_second",
 }
 #: Columns that hold JSON, as a type of its own or as text.
-_JSON = frozenset({"history", "presence_history", "webhooks", "allowed_origins", "message_rate_limit", "policy"})
+JSON_COLUMNS = frozenset({"history", "presence_history", "webhooks", "allowed_origins", "message_rate_limit", "policy"})
 #: Put in the place of text that should have been JSON: that text may hold secrets, and errors show values.
 UNREADABLE = "(text that is not JSON)"
 UNREADABLE_POLICY = "(policy is no JSON object)"
@@ -59,7 +59,7 @@ def to_entry(row: Mapping[str, Any]) -> dict[str, Any]:
     for column in sorted(row, key=lambda name: name in AppConfig.model_fields):
         name = _option(column)
         value = _plain(row[column])
-        if name in _JSON:
+        if name in JSON_COLUMNS:
             value = _parsed(value)
         if name == "policy":
             policy = value
@@ -94,7 +94,7 @@ def _with_policy(entry: dict[str, Any], policy: Any) -> dict[str, Any]:
 
 
 def _is_unset(name: str, value: Any) -> bool:
-    return value is None or (name in _SERVER_WIDE and value in (-1, "-1")) or (name in _JSON and value == "")
+    return value is None or (name in _SERVER_WIDE and value in (-1, "-1")) or (name in JSON_COLUMNS and value == "")
 
 
 def _parsed(value: Any) -> Any:

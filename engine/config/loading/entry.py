@@ -16,6 +16,7 @@ from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, put
 from engine.config.loading.mistakes import Mistakes
 from engine.config.root import Config
+from engine.errors import ConfigError
 
 
 def check_entry(entry: dict[str, Any], config: Config) -> AppConfig:
@@ -37,6 +38,7 @@ def check_entry(entry: dict[str, Any], config: Config) -> AppConfig:
     except ValidationError as error:
         validation_errors.collect(error, mistakes)
     checks.check(document, 1, mistakes)
-    mistakes.raise_if_any()
+    if lines := mistakes.lines():
+        raise ConfigError("\n".join(line.removeprefix(".") for line in lines))
     assert found is not None
     return found.app_manager.array.apps[0]

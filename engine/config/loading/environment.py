@@ -81,6 +81,8 @@ VARIABLES: dict[str, str] = {
     "DATABASE_POSTGRES_TABLE_NAME": "database.postgres.table_name",
     "DATABASE_POSTGRES_POOL_MIN": "database.postgres.pool_min",
     "DATABASE_POSTGRES_POOL_MAX": "database.postgres.pool_max",
+    "DATABASE_SQLITE_PATH": "database.sqlite.path",
+    "DATABASE_SQLITE_TABLE_NAME": "database.sqlite.table_name",
     "DATABASE_DYNAMODB_REGION": "database.dynamodb.region",
     "DATABASE_DYNAMODB_TABLE_NAME": "database.dynamodb.table_name",
     "DATABASE_DYNAMODB_ENDPOINT_URL": "database.dynamodb.endpoint_url",
