@@ -79,6 +79,7 @@ class DatabaseServer:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
+                env=self._environment(),
                 **_account(),
             )
         wait_until(self._answers, START_TIMEOUT_S, f"{self.driver} answers")
@@ -126,6 +127,10 @@ class DatabaseServer:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _environment(self) -> dict[str, str]:
+        """MariaDB, as it starts, removes whatever it finds of temporary tables: another server's too, in one folder."""
+        return os.environ | {"TMPDIR": str(self.folder)}
+
     def make(self, *command: object) -> None:
         """Run a program that prepares the data folder."""
         done = subprocess.run(
@@ -133,6 +138,7 @@ class DatabaseServer:
             check=False,
             capture_output=True,
             cwd=self.folder,
+            env=self._environment(),
             timeout=START_TIMEOUT_S,
             **_account(),
         )
