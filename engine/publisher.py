@@ -57,9 +57,11 @@ class Publisher:
         self.check(app, publications)
         out: list[Message] = []
         cached: dict[str, Publication] = {}
+        debug = _log.isEnabledFor(logging.DEBUG)
         for publication in publications:
             event, data = publication.event, publication.data
-            _log.debug("app %s: %s is published to %s", app.id, event, publication.channels)
+            if debug:
+                _log.debug("app %s: %s is published to %s", app.id, event, publication.channels)
             parts = messages.spelled_event_parts(*publication.spelling or map(dumps, (event, data)))
             # A channel named twice gets the event once (H-16).
             for channel in dict.fromkeys(publication.channels):

@@ -29,6 +29,7 @@ USER_COUNT = "user_count"
 SUBSCRIPTION_COUNT = "subscription_count"
 
 _NOTHING_TO_SAY = b"{}"
+_NO_ATTRIBUTES: frozenset[str] = frozenset()
 
 #: An escape of half a character.
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -68,7 +69,7 @@ class Events:
 
     async def _publish(self, app: App, body: Members) -> ApiResponse:
         publication = _publication(body, _channels(body))
-        info = attributes(_value(body.get("info")))
+        info = attributes(_value(body["info"])) if "info" in body else _NO_ATTRIBUTES
         headers = await self._access.count_events(app, len(publication.channels))
         await self._publisher.publish(app, (publication,))
         if not info:
@@ -146,7 +147,7 @@ class Events:
 def attributes(info: object) -> frozenset[str]:
     """The names in an `info` parameter: comma-separated, or an array of them. Unknown ones are let pass."""
     if info is None:
-        return frozenset()
+        return _NO_ATTRIBUTES
     names = info.split(",") if isinstance(info, str) else info
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise invalid("info must be a text of comma-separated attributes")
@@ -184,7 +185,8 @@ def _value(text: bytes | None) -> Any:
 
 
 def _publication(event: Members, channels: tuple[str, ...]) -> Publication:
-    name, socket_id = _value(event.get("name")), _value(event.get("socket_id"))
+    name = _value(event.get("name"))
+    socket_id = _value(event["socket_id"]) if "socket_id" in event else None
     if not isinstance(name, str):
         raise invalid("name is required and must be a text")
     if "data" not in event:
@@ -211,8 +213,9 @@ def _data(text: bytes) -> tuple[str, bytes]:
 
 def _keys(event: Members) -> tuple[object, object]:
     """Where an event's idempotency key may stand: on its own, or among the extras of Sockudo's libraries."""
-    extras = _value(event.get("extras"))
-    return _value(event.get("idempotency_key")), extras.get("idempotency_key") if isinstance(extras, dict) else None
+    own = _value(event["idempotency_key"]) if "idempotency_key" in event else None
+    extras = _value(event["extras"]) if "extras" in event else None
+    return own, extras.get("idempotency_key") if isinstance(extras, dict) else None
 
 
 def _channels(event: Members) -> tuple[str, ...]:

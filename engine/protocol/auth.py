@@ -102,10 +102,10 @@ def parse_channel_data(app: App, channel: str, data: Members | None) -> tuple[st
     return user_id, user_info
 
 
-def parse_replay(channel: str, data: Members | None) -> ReplayRequest | None:
+def parse_replay(channel: str, data: Members) -> ReplayRequest | None:
     """What the application asks for its client in signed channel_data (N-42); None when it asks nothing. Raises
     SubscriptionError. :param data: of `verify_channel_auth`."""
-    asked = None if data is None else _value(data.get("replay"))
+    asked = _value(data.get("replay"))
     if asked is None:
         return None
     stream_id = asked.get("stream_id") if isinstance(asked, dict) else None

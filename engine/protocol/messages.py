@@ -35,14 +35,16 @@ COUNT_EVERY_S = 5
 PING = b'{"event":"pusher:ping","data":"{}"}'
 PONG = b'{"event":"pusher:pong","data":"{}"}'
 
+#: Sent to every connection, so not made anew for each: a socket id is digits and a dot, which JSON leaves as they are.
+_ESTABLISHED = rb'{"event":"pusher:connection_established","data":"{\"socket_id\":\"%b\",\"activity_timeout\":%d}"}'
+
 
 # --- from the server
 
 
 def connection_established(socket_id: str, activity_timeout_s: int) -> bytes:
     """The first message of a connection (C-10); `data` must be a string (C-11)."""
-    data = _text({"socket_id": socket_id, "activity_timeout": activity_timeout_s})
-    return orjson.dumps({"event": "pusher:connection_established", "data": data})
+    return _ESTABLISHED % (socket_id.encode(), activity_timeout_s)
 
 
 def error(code: int | None, message: str, channel: str | None = None) -> bytes:
@@ -55,7 +57,7 @@ def error(code: int | None, message: str, channel: str | None = None) -> bytes:
 
 def subscription_succeeded(channel: str) -> bytes:
     """For every channel but presence (N-10). Java decrypts any other `data` on encrypted channels (N-33)."""
-    return orjson.dumps({"event": "pusher_internal:subscription_succeeded", "channel": channel, "data": "{}"})
+    return b'{"event":"pusher_internal:subscription_succeeded","channel":' + orjson.dumps(channel) + b',"data":"{}"}'
 
 
 def presence_succeeded(channel: str, roster: Mapping[str, str]) -> bytes:
@@ -205,8 +207,9 @@ def parse(payload: bytes) -> ClientMessage:
 def subscribe_request(message: ClientMessage) -> SubscribeRequest:
     """Read pusher:subscribe (N-7). Raises PusherError."""
     data = _data(message)
-    auth = _optional(data, "auth") or ""
-    return SubscribeRequest(_required(data, "channel"), auth, _optional(data, "channel_data") or None)
+    auth = (_optional(data, "auth") or "") if "auth" in data else ""
+    channel_data = (_optional(data, "channel_data") or None) if "channel_data" in data else None
+    return SubscribeRequest(_required(data, "channel"), auth, channel_data)
 
 
 def unsubscribe_channel(message: ClientMessage) -> str:

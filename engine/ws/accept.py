@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import re
+import struct
 from urllib.parse import unquote
 
 from picows import WSUpgradeRequest
@@ -40,6 +41,7 @@ _TLS_ONLY = "Clients must use wss://; a proxy that ends TLS must be in `trusted_
 
 _PROTOCOL = re.compile(r"(?:^|&)protocol=([^&]*)")
 _NUMBER = re.compile(r"[0-9]+\Z")
+_TWO_NUMBERS = struct.Struct("=QQ").unpack
 #: What client libraries make of a path that ends in a slash.
 _SLASHES = re.compile("//+")
 
@@ -75,6 +77,7 @@ class Acceptor:
         self._tls = tls
         self._callers = callers
         self._quota = quota
+        self._quota_counts = quota.counts
         self._descriptors = of_this_process()
         #: While draining, newcomers are sent to another worker (C-8).
         self.draining = False
@@ -102,11 +105,11 @@ class Acceptor:
         state = ConnectionState(refusal)
         if refusal is None:
             state.address = address or None
-            state.held_by = address or None if self._quota.counts else None
+            state.held_by = address or None if self._quota_counts else None
         connection.state = state
         if _log.isEnabledFor(logging.DEBUG):
-            told = app.id if app else "(unknown)"
-            _log.debug("app %s: socket %s connects from %s", told, connection.socket_id, address or "a Unix socket")
+            app_id = app.id if app else "(unknown)"
+            _log.debug("app %s: socket %s connects from %s", app_id, connection.socket_id, address or "a Unix socket")
         return connection
 
     def _refusal(
@@ -137,7 +140,7 @@ class Acceptor:
             return PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed", remedy=remedy)
         if self.full or (self._max_connections and len(self._hub) >= self._max_connections):
             return PusherError(CloseCode.OVER_CAPACITY, "The server is over capacity")
-        if self._quota.full(address):
+        if address and self._quota.full(address):
             return PusherError(CloseCode.OVER_CAPACITY, "Too many connections from this address")
         return None
 
@@ -150,8 +153,8 @@ class Acceptor:
 
     def _socket_id(self) -> str:
         while True:
-            # More random bits than the range needs, so that the remainder is even enough.
-            chance = int.from_bytes(os.urandom(16))
-            socket_id = f"{chance % MAX_ID_PART}.{(chance >> 64) % MAX_ID_PART}"
+            # More random bits than the range needs, so that the remainders are even enough.
+            first, second = _TWO_NUMBERS(os.urandom(16))
+            socket_id = f"{first % MAX_ID_PART}.{second % MAX_ID_PART}"
             if self._hub.get(socket_id) is None:
                 return socket_id

@@ -58,8 +58,9 @@ def count_join(connection: Connection, per_second: int) -> None:
     if not per_second:
         return
     state, now_s = connection.state, monotonic()
-    state.joins_until_s = max(state.joins_until_s, now_s) + 1 / per_second
-    if state.joins_until_s - now_s > (connection.app.max_channels or JOINS_AT_ONCE) / per_second:
+    until_s = state.joins_until_s
+    state.joins_until_s = until_s = (until_s if until_s > now_s else now_s) + 1 / per_second
+    if until_s - now_s > (connection.app.max_channels or JOINS_AT_ONCE) / per_second:
         connection.rest()
 
 

@@ -85,10 +85,10 @@ class Subscriptions:
             data = auth.verify_channel_auth(app, connection.socket_id, name, request.auth, request.channel_data)
         else:
             data = None
-        asked = auth.parse_replay(name, data)
+        asked = None if data is None else auth.parse_replay(name, data)
         member = self._member(connection, request, data) if kind.is_presence else None
         state.authorized = state.authorized or kind.needs_auth
-        rule = app.history_rule(name)
+        rule = app.history_rule(name) if app.history else None
         if asked is None and (rule is None or rule.replay is None):
             self.join(connection, name, member, self._on_counted_cache if kind.is_cache else self._on_counted)
         else:
