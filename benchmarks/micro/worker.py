@@ -21,8 +21,8 @@ from benchmarks.load.servers.base import APP_ID, KEY, SECRET
 from engine._fast.connection import Connection
 from engine._fast.hub import Hub, Pending
 from engine.adapter.local import LocalAdapter
+from engine.app_manager import AppManager
 from engine.apps.build import build_apps
-from engine.apps.registry import MemoryAppManager
 from engine.config.loading.load import load
 from engine.control import WorkerSpec
 from engine.history.memory import MemoryHistory
@@ -190,7 +190,7 @@ def local_api(hub: Hub) -> Api:
     history = MemoryHistory()
     adapter = LocalAdapter(hub, lambda app_id, user_id, reconnect: None, history)
     return build_api(
-        apps=MemoryAppManager(build_apps(config)),
+        apps=AppManager(build_apps(config)),
         publisher=Publisher(adapter, cache, metrics),
         occupancy=MemoryOccupancy(MemoryState(lambda change: None, lambda: None)),
         adapter=adapter,

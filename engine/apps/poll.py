@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from engine.app import App
+from engine.app_manager import Changes
 from engine.apps.entries import Entries
-from engine.apps.registry import Changes
 from engine.config.root import Config
 from engine.errors import SourceUnavailable
 from engine.interfaces import AppSource

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
+from engine.app_manager import AppManager
 from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import ApiError
@@ -29,15 +30,7 @@ from engine.http.presence_history import PresenceHistory
 from engine.http.request import ApiResponse, failed, invalid
 from engine.http.routes import Api
 from engine.http.users import UserConnections
-from engine.interfaces import (
-    Adapter,
-    AppManager,
-    CacheStore,
-    HistoryStore,
-    IdempotencyStore,
-    OccupancyStore,
-    RateLimiter,
-)
+from engine.interfaces import Adapter, CacheStore, HistoryStore, IdempotencyStore, OccupancyStore, RateLimiter
 from engine.metrics.metrics import Metrics
 from engine.protocol.address import of_peer
 from engine.protocol.forwarded import Callers

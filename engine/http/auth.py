@@ -10,9 +10,10 @@ from http import HTTPStatus
 
 from engine._fast.request import signed_plainly
 from engine.app import App
+from engine.app_manager import AppManager
 from engine.errors import ApiError, StoreUnavailable
 from engine.http.request import ApiRequest, Headers
-from engine.interfaces import AppManager, RateDecision, RateLimiter
+from engine.interfaces import RateDecision, RateLimiter
 from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S, refused, verify_head, verify_request
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from engine.app_manager import AppManager
 from engine.config.server import HttpApiConfig
 from engine.errors import ApiError
 from engine.http.request import ApiRequest, ApiResponse, ok, text
-from engine.interfaces import AppManager
 from engine.machine.memory import memory
 
 #: The reason that `Health.ready` gives while the worker goes away.

@@ -7,7 +7,6 @@ configuration names. Every driver passes the contract tests of its interface (`t
 from engine.interfaces.adapter import Adapter as Adapter
 from engine.interfaces.adapter import ClusterEvents as ClusterEvents
 from engine.interfaces.adapter import Message as Message
-from engine.interfaces.apps import AppManager as AppManager
 from engine.interfaces.apps import AppSource as AppSource
 from engine.interfaces.history import Bounds as Bounds
 from engine.interfaces.history import HistoryStore as HistoryStore

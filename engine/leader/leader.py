@@ -13,9 +13,10 @@ import random
 from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
+from engine.app_manager import AppManager
 from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
-from engine.interfaces import AppManager, InterestOf, OccupancyStore, Report, WebhookQueue
+from engine.interfaces import InterestOf, OccupancyStore, Report, WebhookQueue
 from engine.leader.lease import LEASE_MS, Lease
 from engine.leader.reaper import Auditor, Reaper
 from engine.leader.relay import Relay

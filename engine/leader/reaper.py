@@ -9,7 +9,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from engine.interfaces import AppManager, InterestOf, OccupancyStore, Report
+from engine.app_manager import AppManager
+from engine.interfaces import InterestOf, OccupancyStore, Report
 from engine.leader.lease import Lease
 from engine.metrics.metrics import Metrics
 

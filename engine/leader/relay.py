@@ -13,10 +13,11 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from engine.app import App
+from engine.app_manager import AppManager
 from engine.config.event_types import MEMBER_ADDED, MEMBER_REMOVED
 from engine.config.webhooks import Batching
 from engine.history import presence
-from engine.interfaces import AppManager, Job, KeptChange, OccupancyStore, Transition, WebhookQueue
+from engine.interfaces import Job, KeptChange, OccupancyStore, Transition, WebhookQueue
 from engine.leader.lease import Lease
 from engine.metrics.metrics import Metrics
 from engine.webhooks.event import WebhookEvent, from_transition

@@ -11,8 +11,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
+from engine.app_manager import AppManager
 from engine.apps.build import build_apps
-from engine.apps.registry import MemoryAppManager
 from engine.config.certificate import Certificate
 from engine.config.loading.load import Loaded
 from engine.config.reload import applicable, waits_for_restart
@@ -36,7 +36,7 @@ class ConfigRollout:
         #: The newest as a file for workers that run already; -1 when all of them follow it.
         self._fd = -1
         #: Those of the newest, once they were needed to compare another one with them.
-        self._apps: MemoryAppManager | None = None
+        self._apps: AppManager | None = None
         if first.loaded.certificate is not None:
             self._show_expiry(first.loaded.certificate)
 
@@ -68,7 +68,7 @@ class ConfigRollout:
             _log.info("the configuration was read again; the applications are read from the database")
             return
         if self._apps is None:
-            self._apps = MemoryAppManager(build_apps(running))
+            self._apps = AppManager(build_apps(running))
         _log.info("the configuration was read again; applications: %s", self._apps.replace(build_apps(config)))
 
     def _followed(self, config: Config, certificate: Certificate | None) -> Loaded:

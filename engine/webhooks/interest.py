@@ -5,7 +5,8 @@ store. Pure: it knows no store.
 from __future__ import annotations
 
 from engine.app import App
-from engine.interfaces import AppManager, Interest
+from engine.app_manager import AppManager
+from engine.interfaces import Interest
 from engine.protocol.channel import USER_PREFIX, channel_kind, is_server_owned
 from engine.webhooks.filter import COUNT_EVENTS, MEMBER_EVENTS, OCCUPANCY_EVENTS, may_want
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from engine._fast.hub import Hub
 from engine.app import App
-from engine.apps.registry import Changes, MemoryAppManager
+from engine.app_manager import AppManager, Changes
 from engine.webhooks.senders.registry import Senders
 from engine.worker.catch_up import CatchUp
 from engine.ws.handlers import Handlers
@@ -26,7 +26,7 @@ class AppUpdates:
 
     def __init__(
         self,
-        apps: MemoryAppManager,
+        apps: AppManager,
         senders: Senders,
         hub: Hub,
         handlers: Handlers,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.apps.registry import MemoryAppManager
+from engine.app_manager import AppManager
 from engine.http.health import Health
 from engine.interfaces import Answer
 from engine.metrics.metrics import Metrics
@@ -25,7 +25,7 @@ class Outages:
         self,
         health: Health,
         metrics: Metrics,
-        apps: MemoryAppManager,
+        apps: AppManager,
         rosters: Rosters,
         counts: SubscriptionCounts,
         *,

@@ -14,10 +14,10 @@ from typing import Protocol
 
 from engine._fast.hub import Hub
 from engine._fast.queues import FlushQueue
+from engine.app_manager import AppManager
 from engine.apps.build import build_apps
 from engine.apps.entries import Entries
 from engine.apps.poll import AppPoll
-from engine.apps.registry import MemoryAppManager
 from engine.config.limits import RateLimit
 from engine.config.loading.load import Loaded
 from engine.control import WorkerSpec
@@ -98,7 +98,7 @@ class Parts:
         certificate = spec.loaded.certificate
         self._tls = None if certificate is None else ServerTls(certificate)
         self.health = Health()
-        self.apps = MemoryAppManager(build_apps(config) if config.app_manager.from_file else ())
+        self.apps = AppManager(build_apps(config) if config.app_manager.from_file else ())
         self.metrics.apps.serve(self.apps.all())
         self._trusted = Networks(config.trusted_proxies)
         limits = config.websocket

@@ -11,10 +11,10 @@ import time
 from engine._fast import llhttp
 from engine._fast.hub import Hub
 from engine._fast.plain_publish import PlainPublisher
+from engine.app_manager import AppManager
 from engine.config.root import Config
 from engine.http.fast_path import FastPath
 from engine.http.routes import Api
-from engine.interfaces import AppManager
 from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
 from engine.tasks import serve, serve_eagerly

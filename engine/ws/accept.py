@@ -18,8 +18,8 @@ from picows import WSUpgradeRequest
 from engine._fast.connection import Connection
 from engine._fast.hub import Hub
 from engine.app import App
+from engine.app_manager import AppManager
 from engine.errors import CloseCode, PusherError
-from engine.interfaces import AppManager
 from engine.protocol.address import of_peer
 from engine.protocol.forwarded import Callers
 from engine.protocol.origin import origin_allowed

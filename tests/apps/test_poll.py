@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from engine.app import App
+from engine.app_manager import AppManager, Changes
 from engine.apps.entries import Entries
 from engine.apps.poll import AppPoll
-from engine.apps.registry import Changes, MemoryAppManager
 from engine.errors import SourceUnavailable
 from engine.interfaces import AppSource
 from engine.metrics.metrics import Metrics
@@ -45,7 +45,7 @@ class Source:
 class PolledApps:
     def __init__(self, source: Source, **options: Any) -> None:
         self.source = source
-        self.apps = MemoryAppManager()
+        self.apps = AppManager()
         self.metrics = Metrics()
         self.changes: list[Changes] = []
         self.stale: list[bool] = []

@@ -19,7 +19,7 @@ from engine._fast.parser import Parsers
 from engine._fast.plain_publish import PlainPublisher
 from engine._fast.queues import FlushQueue
 from engine.adapter.local import LocalAdapter
-from engine.apps.registry import MemoryAppManager
+from engine.app_manager import AppManager
 from engine.config.server import CorsConfig
 from engine.history.memory import MemoryHistory
 from engine.http.fast_path import FastPath
@@ -93,7 +93,7 @@ class Side:
         loop = asyncio.get_running_loop()
         self._hub = Hub(FlushQueue(loop.call_soon, 1 << 30))
         self._serving = serving = Serving(*APPS)
-        apps = MemoryAppManager(APPS)
+        apps = AppManager(APPS)
         serving.api._access._apps = apps  # type: ignore[assignment]
         serving.publisher._adapter = LocalAdapter(self._hub, lambda *_: None, MemoryHistory())
         durations = Metrics().http.duration_s

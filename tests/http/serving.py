@@ -14,7 +14,7 @@ from aiohttp import web
 from engine._fast.frame import payload_of
 from engine._fast.signature import Signer
 from engine.app import App
-from engine.apps.registry import MemoryAppManager
+from engine.app_manager import AppManager
 from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import StoreUnavailable
@@ -139,7 +139,7 @@ class Serving:
         self.answers = MemoryAnswers()
         self.limiter = Limiter(clock=lambda: NOW_S)
         self.health = Health()
-        self.apps = MemoryAppManager(apps or (self.app,))
+        self.apps = AppManager(apps or (self.app,))
         self.publisher = Publisher(self.adapter, self.cache, self.metrics)  # type: ignore[arg-type]
         self.api = build_api(
             apps=self.apps,

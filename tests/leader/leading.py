@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from engine.apps.registry import MemoryAppManager
+from engine.app_manager import AppManager
 from engine.interfaces import Interest, OccupancyStore, Report, WebhookQueue
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
@@ -47,7 +47,7 @@ class LeaderAndItsParts:
         self.name = name
         self.delivery = Delivery()
         self.metrics = Metrics()
-        apps = options.pop("apps", MemoryAppManager([make_app(make_endpoint(), app_id="app")]))
+        apps = options.pop("apps", AppManager([make_app(make_endpoint(), app_id="app")]))
         batches = options.pop("batches", Batches(duration=1))
         interest_of = options.pop("interest_of", lambda *_: Interest(True, True))
         options = {"node_timeout_ms": 10_000_000, "look_every_s": FOREVER_S, **options}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.apps.registry import MemoryAppManager
+from engine.app_manager import AppManager
 from engine.errors import StoreUnavailable
 from engine.interfaces import Due, MemberReport, Report
 from engine.leader.leader import Leader
@@ -86,7 +86,7 @@ async def test_a_transition_of_an_unknown_app_is_dropped_and_counted(caplog: pyt
 
 
 async def test_an_app_that_another_worker_has_heard_of_first_is_waited_for() -> None:
-    apps = MemoryAppManager()
+    apps = AppManager()
     asked: list[list[str]] = []
 
     async def catch_up(names: Collection[str]) -> None:

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from engine.app_manager import AppManager
 from engine.errors import StoreUnavailable
-from engine.interfaces import Answer, AppManager, InterestOf
+from engine.interfaces import Answer, InterestOf
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.occupancy.redis import RedisOccupancy

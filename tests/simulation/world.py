@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from engine.app import Filter
-from engine.apps.registry import MemoryAppManager
+from engine.app_manager import AppManager
 from engine.webhooks.interest import InterestOfApps
 from tests.simulation.excuses import Excuses
 from tests.simulation.lives import Lives, Violation
@@ -72,7 +72,7 @@ class World:
         endpoint = make_endpoint(
             event_types=frozenset(COMES + GOES), filter=Filter(channel_pattern=re.compile("^(room|presence)-"))
         )
-        self._apps = MemoryAppManager([make_app(endpoint, app_id=APP)])
+        self._apps = AppManager([make_app(endpoint, app_id=APP)])
         self._interest_of = InterestOfApps(self._apps, plan.settle_ms)
 
     def __enter__(self) -> World:

@@ -11,7 +11,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from engine.app import App, Endpoint, RetryPolicy
-from engine.apps.registry import MemoryAppManager
+from engine.app_manager import AppManager
 from engine.errors import DeliveryError
 from engine.interfaces import Job, WebhookQueue, WebhookSender
 from engine.metrics.metrics import Metrics
@@ -90,7 +90,7 @@ class DeliveringApp:
 
     def delivery(self, queue: WebhookQueue | None = None, **options: Any) -> Delivery:
         queue = queue or self.queue
-        attempts = Attempts(queue, MemoryAppManager([self.app]), {"http": self.sender}, self.metrics)
+        attempts = Attempts(queue, AppManager([self.app]), {"http": self.sender}, self.metrics)
         return Delivery(queue, attempts, self.metrics, **options)
 
     async def is_empty(self) -> bool:

@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from engine.app import App
-from engine.apps.registry import MemoryAppManager
+from engine.app_manager import AppManager
 from engine.webhooks.senders.registry import Senders
 from engine.worker import app_updates as module
 from engine.worker.app_updates import AppUpdates
@@ -51,7 +51,7 @@ class Watchlists:
 
 class UpdatedWorker:
     def __init__(self, *apps: App) -> None:
-        self.apps = MemoryAppManager(apps)
+        self.apps = AppManager(apps)
         self.hub, self.handlers, self.watchlists = Hub(), Handlers(), Watchlists()
         self.catch_up = CatchUp()
         self.app_updates = AppUpdates(

@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 from engine.app import App, Endpoint
+from engine.app_manager import AppManager
 from engine.errors import DeliveryError, StoreUnavailable
-from engine.interfaces import AppManager, Job, WebhookQueue, WebhookSender
+from engine.interfaces import Job, WebhookQueue, WebhookSender
 from engine.metrics.metrics import Metrics
 from engine.tasks import within
 from engine.webhooks.job import lane_of

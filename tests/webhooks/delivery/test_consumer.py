@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from engine.app import Endpoint
-from engine.apps.registry import MemoryAppManager
+from engine.app_manager import AppManager
 from engine.errors import DeliveryError
 from engine.interfaces import Job, WebhookQueue
 from engine.webhooks.delivery.attempts import Attempts
@@ -135,7 +135,7 @@ async def test_retry_times_follow_the_policy_with_jitter() -> None:
 
 async def test_a_webhook_that_another_worker_has_heard_of_first_is_waited_for(queue: WebhookQueue) -> None:
     rig = DeliveringApp(queue, Sender())
-    apps = MemoryAppManager()
+    apps = AppManager()
     asked: list[set[str]] = []
 
     async def catch_up(names: Collection[str]) -> None:

@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
+from engine.app_manager import AppManager
 from engine.apps.build import build_apps
-from engine.apps.registry import MemoryAppManager
-from engine.interfaces import AppManager
 from tests.config.support import HOOK, apps, loaded
 
 
 def test_look_up() -> None:
     first, second = build_apps(loaded(apps({"id": "1", "key": "a"}, {"id": "a", "key": "b"})).config)
-    manager: AppManager = MemoryAppManager([first, second])
+    manager: AppManager = AppManager([first, second])
     assert manager.by_key("a") is first
     assert manager.by_id("a") is second
     assert manager.by_key("1") is None
@@ -22,8 +21,8 @@ def test_look_up() -> None:
     assert list(manager.all()) == [first, second]
 
 
-def manager_of(*entries: dict[str, Any]) -> MemoryAppManager:
-    return MemoryAppManager(build_apps(loaded(apps(*entries)).config))
+def manager_of(*entries: dict[str, Any]) -> AppManager:
+    return AppManager(build_apps(loaded(apps(*entries)).config))
 
 
 def test_another_set_of_applications() -> None:
@@ -62,7 +61,7 @@ def test_every_difference_is_a_change(fields: dict[str, Any]) -> None:
 
 
 def test_many_changes_are_told_shortly() -> None:
-    manager = MemoryAppManager()
+    manager = AppManager()
     changes = manager.replace(build_apps(loaded(apps(*({"id": str(n), "key": f"k{n}"} for n in range(25)))).config))
     assert str(changes).startswith("added 0, 1, 2,")
     assert str(changes).endswith(", 19 and 5 more")

@@ -1,7 +1,7 @@
 """The applications that a worker knows, looked up by key and by id.
 
-The only driver of `interfaces.AppManager`: with a database it holds the copy. Changed as a whole by
-`worker/app_updates.py`; look-ups are two dictionaries, as they are made for every publish and every new connection.
+With a database it is the copy. Changed only as a whole. Look-ups are two dictionaries, as they are made for every
+publish and every new connection, and never wait.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Changes:
 NAMED = 20
 
 
-class MemoryAppManager:
+class AppManager:
     """:param apps: with distinct ids and keys, here and in `replace`: who makes them has made sure.
 
-    :ivar stale: see `interfaces.AppManager`.
+    :ivar stale: the copy is too old to let anybody in by it (`app_manager.cache.ttl`); callers are to come back later.
     """
 
     def __init__(self, apps: Iterable[App] = ()) -> None:
