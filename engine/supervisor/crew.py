@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 SILENT_S = 2.5
 #: ... and after so long it is killed; clients reconnect to another.
 STUCK_S = 10.0
+#: Between two looks no more time than this counts against a worker: a supervisor that was stopped, with its workers or
+#: without them, has not listened.
+MAX_STEP_S = 1.0
 #: So long a slot's port stays open without a worker that serves: what waits in it is served by the next one.
 PATIENCE_S = 3.0
 #: A worker that is starting on a busy machine gets longer, for its listening and our closing must not meet.
@@ -82,6 +85,7 @@ class Crew:
         self._free = set(range(len(listening) + 1))
         #: Every slot has had a worker that served.
         self.complete = False
+        self._looked_at = time.monotonic()
 
     @property
     def processes(self) -> list[WorkerProcess]:
@@ -154,6 +158,10 @@ class Crew:
     def look_after(self) -> None:
         """Start what is missing, reap what has ended, kill what is stuck."""
         now = time.monotonic()
+        unseen_s = max(now - self._looked_at - MAX_STEP_S, 0.0)
+        self._looked_at = now
+        for process in self.processes:
+            process.excuse(unseen_s)
         for process in list(self.leaving):
             process.resend()
             status = process.poll()

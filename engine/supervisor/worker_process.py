@@ -107,6 +107,12 @@ class WorkerProcess:
             "spec": self.spec,
         }
 
+    def excuse(self, seconds: float) -> None:
+        """Nobody listened to it for so long."""
+        self.heard_at = min(self.heard_at + seconds, time.monotonic())
+        self.started_at += seconds
+        self.ends_at += seconds
+
     @property
     def overdue(self) -> bool:
         """It should have served long ago."""

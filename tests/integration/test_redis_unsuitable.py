@@ -4,7 +4,11 @@ lost, and what cannot be done is refused instead of waited for."""
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import signal
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ import redis
 
 from tests.support.client import connected
 from tests.support.engine import APP, Engine, running
+from tests.support.placing import connected_to
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until, wait_until
@@ -129,6 +134,34 @@ async def test_a_redis_that_cannot_save_takes_no_writes_and_still_carries_events
                 in_its_way.rmdir()
                 admin.save()
         await until(lambda: asyncio.to_thread(restricted.all_say, 200, "OK"))
+
+
+async def test_what_a_worker_that_redis_cut_off_has_missed_is_counted(restricted: Restricted) -> None:
+    """As by `client-output-buffer-limit`, when it reads too slowly."""
+    engine, topic = restricted.engine, "sockudo_adapter:1/cut"
+    missed = _missed(engine)
+    async with AsyncExitStack() as stack:
+        worker = engine.workers()[0]
+        client = await connected_to(stack, engine, worker)
+        await client.subscribe("cut")
+        with restricted.server.client() as admin:
+            admin.config_set("client-output-buffer-limit", "pubsub 65536 0 0")
+            os.kill(worker, signal.SIGSTOP)
+            try:
+                wait_until(lambda: admin.publish(topic, b"x" * 50_000) == 0)
+            finally:
+                os.kill(worker, signal.SIGCONT)
+                admin.config_set("client-output-buffer-limit", "pubsub 33554432 8388608 60")
+        await until(lambda: asyncio.to_thread(lambda: _missed(engine) > missed))
+        assert "was not heard: Redis had cut this worker off" in engine.log()
+        await until(lambda: asyncio.to_thread(restricted.all_say, 200, "OK"))
+        await asyncio.to_thread(engine.trigger, "cut", "after")
+        await client.next("after", "cut")
+
+
+def _missed(engine: Engine) -> int:
+    found = re.findall(r"^sockudo_redis_missed_intervals_total\{[^}]*\} (\d+)", engine.metrics(), re.MULTILINE)
+    return sum(map(int, found))
 
 
 def _refuses_ping(admin: redis.Redis) -> bool:

@@ -13,9 +13,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
+from engine.supervisor.crew import STUCK_S
 from tests.support.client import connected
 from tests.support.engine import Engine, command_line, is_ready, prepare, running
 from tests.support.waiting import free_port, wait_until
@@ -167,6 +169,31 @@ def test_a_worker_that_does_not_answer_is_said_for_the_node(engine: Engine) -> N
         os.kill(stopped, signal.SIGCONT)
     wait_until(lambda: node()[0] == 200)
     assert took_s < 6, "3 s, and some for a busy machine"
+
+
+def test_a_host_that_stood_still_loses_no_worker(engine: Engine) -> None:
+    """All of it, as a virtual machine that is moved; the supervisor goes on first and finds its workers silent."""
+    engine.turn_page()
+    supervisor, workers = engine.process.pid, engine.workers()
+    for pid in (supervisor, *workers):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(STUCK_S + 0.5)
+    turns = _turns(supervisor)
+    os.kill(supervisor, signal.SIGCONT)
+    try:
+        wait_until(lambda: _turns(supervisor) > turns + 2)
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: is_ready(engine))
+    assert engine.workers() == workers
+    assert "stuck" not in engine.log()
+
+
+def _turns(pid: int) -> int:
+    """How often it has waited."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("voluntary"))
+    return int(line.split()[1])
 
 
 def test_a_worker_asked_to_end_has_a_successor_first(engine: Engine) -> None:
