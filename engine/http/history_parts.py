@@ -55,7 +55,7 @@ def stream_state(stream: Stream, retention: Retention, store: str, proven: str) 
         "reset_required": False,
         "reason": _BROKEN if broken else None,
         "node_id": None,
-        "last_transition_at_ms": stream.broken_ms or None,
+        "last_transition_at_ms": min(stream.broken_ms, stream.now_ms) or None,
         "authoritative_source": store,
         "observed_source": store,
     }

@@ -30,8 +30,8 @@ class Stream:
     :param first: serial of the oldest that is kept; `serial` + 1 when none is.
     :param first_ms: :param last_ms: when `first` and `serial` were published; 0 without them.
     :param gone_ms: when the newest event was published that is not kept any more; 0 when all are.
-    :param broken_ms: when it was noticed that events may be missing in between (a Redis that was replaced or started
-        again); 0 when that never was.
+    :param broken_ms: until when events may be missing in between: some seconds from when it was noticed that Redis was
+        replaced or started again; 0 when that never was.
     :param now_ms: the store's clock.
     """
 

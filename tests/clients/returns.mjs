@@ -57,6 +57,8 @@ async function follow(number) {
   });
   const channel = pusher.subscribe(channels[number % channels.length]);
   channel.bind("pusher:subscription_succeeded", () => diary.push(["back"]));
+  channel.bind("pusher:subscription_error", (error) => diary.push(["error", error]));
+  pusher.connection.bind("state_change", ({ current }) => diary.push(["state", current, Date.now()]));
   channel.bind("pusher:history_gap", ({ reason }) => diary.push(["gap", reason]));
   channel.bind("e", (event) => {
     const run = diary.at(-1);

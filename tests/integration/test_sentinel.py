@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from contextlib import AsyncExitStack
+from typing import Any
 
 from tests.support.client import PusherClient, connected
 from tests.support.engine import APP, Engine, running
 from tests.support.receiver import WebhookReceiver
+from tests.support.signing import channel_auth
 from tests.support.valkey_cluster import Member, WatchedValkey
 from tests.support.waiting import until
 
-ROOM = "presence-room"
+ROOM, KEPT = "presence-room", "private-kept"
+KEEPS = {"history": [{"channels": KEPT}], "presence_history": [{"channels": ROOM}]}
 
 
 def test_another_master_is_followed(receiver: WebhookReceiver) -> None:
@@ -23,7 +28,10 @@ def test_another_master_is_followed(receiver: WebhookReceiver) -> None:
             "name": "main",
             "password": "hush",
         }
-        config = {"database": {"redis": redis}, "app_manager": {"array": {"apps": [APP | {"webhooks": [hook]}]}}}
+        config = {
+            "database": {"redis": redis},
+            "app_manager": {"array": {"apps": [APP | KEEPS | {"webhooks": [hook]}]}},
+        }
         with running(config, 2, noise=None) as engine:
             asyncio.run(_follow(engine, servers, receiver))
             assert "hush" not in engine.log()
@@ -35,6 +43,9 @@ async def _follow(engine: Engine, servers: WatchedValkey, receiver: WebhookRecei
         for n, client in enumerate(some):
             await client.subscribe(ROOM, user_id=f"u{n}")
         await until(lambda: receiver.names("/hook", ROOM) == ["channel_occupied"])
+        await asyncio.to_thread(engine.trigger, KEPT, "one")
+        stream = _stream(engine)
+        assert (stream["next_serial"], stream["state"]["durable_state"]) == (2, "healthy")
 
         # The old one goes on for seconds as if nothing had happened, and so do connections to it.
         await until(servers.ask_for_another)
@@ -48,6 +59,7 @@ async def _follow(engine: Engine, servers: WatchedValkey, receiver: WebhookRecei
         )
         await _publish(engine, some, "after the first")
         await until(lambda: servers.follow(second))
+        await _is_told_of_the_gap(engine, stream["stream_id"])
 
         second.pause()
         await until(lambda: engine.raw("GET", "/ready").status == 503, 3)
@@ -58,6 +70,44 @@ async def _follow(engine: Engine, servers: WatchedValkey, receiver: WebhookRecei
             await client.close()
         names = ["channel_occupied", "channel_vacated"]
         await until(lambda: receiver.names("/hook", ROOM) == names, what=lambda: str(receiver.names("/hook", ROOM)))
+        # What a master has lost is told anew, so a member may have come twice; nobody is forgotten.
+        changes = {(f"member_{what}", f"u{n}") for what in ("added", "removed") for n in range(len(some))}
+        await until(lambda: _came_and_went(engine) == changes, what=lambda: str(_came_and_went(engine)))
+
+
+async def _is_told_of_the_gap(engine: Engine, before: str) -> None:
+    """What was kept goes on, in a stream of another id. The old master may still answer a publish, and forget it."""
+    await until(lambda: _stream(engine)["state"]["durable_state"] == "degraded")
+    since_ms = time.time_ns() // 1_000_000 - 1
+    await asyncio.to_thread(engine.trigger, KEPT, "two")
+    by_place = await _replayed(engine, {"stream_id": before, "serial": 1})
+    assert by_place[:2] == ["stream_changed", "one"]
+    assert by_place[2:] in ([], ["two"])
+    assert await _replayed(engine, {"time_ms": since_ms}) in (["stream_changed"], ["stream_changed", "two"], ["two"])
+
+
+async def _replayed(engine: Engine, replay: dict[str, Any]) -> list[str]:
+    """What a new subscriber is given: the reason of a gap, and names of events."""
+    async with connected(engine.ws_url) as client:
+        data = json.dumps({"replay": replay})
+        auth = channel_auth(APP["key"], APP["secret"], client.socket_id, KEPT, data)
+        await client.send("pusher:subscribe", {"channel": KEPT, "auth": auth, "channel_data": data})
+        await client.next("pusher_internal:subscription_succeeded", KEPT)
+        frames = await client.settle()
+        return [
+            json.loads(frame["data"])["reason"] if frame["event"] == "pusher:history_gap" else frame["event"]
+            for frame in frames
+        ]
+
+
+def _stream(engine: Engine) -> dict[str, Any]:
+    found: dict[str, Any] = engine.request("GET", f"/channels/{KEPT}/history/state").json["stream"]
+    return found
+
+
+def _came_and_went(engine: Engine) -> set[tuple[str, str]]:
+    answer = engine.request("GET", f"/channels/{ROOM}/presence/history", params={"direction": "oldest_first"})
+    return {(item["event"], item["user_id"]) for item in answer.json["items"]}
 
 
 async def _publish(engine: Engine, clients: list[PusherClient], event: str) -> None:

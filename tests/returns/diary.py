@@ -1,6 +1,7 @@
 """What a client heard between its returns, and whether that is every event once, in order, or a gap that was reported.
 
-A diary is a list of `["back"]` (it is subscribed), `["gap", reason]` and `["run", first, last]`, events in a row.
+A diary is a list of `["back"]` (it is subscribed), `["gap", reason]` and `["run", first, last]`, events in a row; what
+else stands there is for people.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def judge(who: str, diary: Iterable[Entry], repeated: Collection[int], end: int)
     last: int | None = None  # the newest that it knows
     here: int | None = None  # the newest since it came back
     excused = returning = False
+    diary = list(diary)
     for number, entry in enumerate(diary):
         if entry[0] == "back":
             here, returning = None, last is not None
@@ -53,6 +55,8 @@ def judge(who: str, diary: Iterable[Entry], repeated: Collection[int], end: int)
         if entry[0] == "gap":
             found.gaps[entry[1]] += 1
             excused = True
+            continue
+        if entry[0] != "run":
             continue
         _, first, newest = entry
         if here is not None and first <= here:
@@ -71,5 +75,5 @@ def judge(who: str, diary: Iterable[Entry], repeated: Collection[int], end: int)
             found.returns += returning
             returning = False
     if last != end:
-        found.wrong.append(f"{who}: ended with {last} instead of {end}")
+        found.wrong.append(f"{who}: ended with {last} instead of {end}: {diary[-8:]}")
     return found

@@ -3,6 +3,9 @@
 
 local fmt, sub = string.format, string.sub
 local FIELD = 'p'
+-- After a fail-over, some workers still publish to the old master for a moment, which answers and forgets: with Sentinel,
+-- each asks every 2 s who the master is.
+local DOUBT_MS = 5000
 
 local events, state, seed, given_life, max_count, window_ms, max_bytes
 local time, now_ms
@@ -64,7 +67,7 @@ local function load()
   end
   -- Another server, or this one started again: the last events before may be lost, and their serials given anew.
   if s.life ~= given_life and given_life ~= '' then
-    if s.life ~= '' then s.id, s.broken_ms = new_id(), now_ms end
+    if s.life ~= '' then s.id, s.broken_ms = new_id(), now_ms + DOUBT_MS end
     s.life, changed = given_life, true
   end
 end
