@@ -98,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=_convert)
     convert.add_argument("file", metavar="FILE", type=Path)
     convert.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to (default: standard output)")
+    doctor = _command(
+        commands, "doctor", _doctor, "look for what keeps clients and webhooks from working, with remedies", url=True
+    )
+    doctor.add_argument("--idle", action="store_true", help="also wait whether something cuts silent connections")
+    doctor.add_argument("--json", action="store_true", help="one JSON object a line, for scripts")
     _command(
         commands, "restart", _run_command, "replace the running engine by what is installed now, in place", url=False
     )
@@ -214,6 +219,16 @@ def _listen(args: argparse.Namespace) -> int:
 
     config, apps = _config_and_apps(args)
     return listen(choose_app(apps, args.app), ws_url(config, args.url), args.channels, args.user_id)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from engine.cli.doctor import examine
+    from engine.cli.known_apps import known_apps
+    from engine.control import BACKLOG
+
+    loaded = _load(args)
+    apps = known_apps(loaded.config)
+    return examine(loaded, apps, args.app, args.url, idle=args.idle, as_json=args.json, backlog=BACKLOG)
 
 
 def _apps(args: argparse.Namespace) -> int:

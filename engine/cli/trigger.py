@@ -27,7 +27,7 @@ def trigger(app: App, url: str, channel: str, event: str, data: str) -> int:
     :param data: sent as it is; subscribers get exactly this string (H-11).
     """
     body = orjson.dumps({"name": event, "channels": [channel], "data": data})
-    request = urllib.request.Request(_signed(app, url, body), body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(signed_url(app, url, body), body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             answer.read()
@@ -42,7 +42,7 @@ def trigger(app: App, url: str, channel: str, event: str, data: str) -> int:
     return 0
 
 
-def _signed(app: App, url: str, body: bytes) -> str:
+def signed_url(app: App, url: str, body: bytes) -> str:
     """The full address with its signature over method, path and query (H-3, H-4)."""
     path = f"/apps/{app.id}/events"
     query = {

@@ -85,7 +85,7 @@ async def _try_out(app: App, senders: Senders) -> int:
         for endpoint in app.endpoints:
             started = time.monotonic()
             try:
-                outcome = await senders.by_kind[endpoint.target.kind].send(app, endpoint, _test_job(app, endpoint))
+                outcome = await senders.by_kind[endpoint.target.kind].send(app, endpoint, trial_job(app, endpoint))
             except DeliveryError as error:
                 failures += 1
                 outcome = f"failed: {error}"
@@ -96,7 +96,7 @@ async def _try_out(app: App, senders: Senders) -> int:
     return failures
 
 
-def _test_job(app: App, endpoint: Endpoint) -> Job:
+def trial_job(app: App, endpoint: Endpoint) -> Job:
     now_ms = time.time_ns() // 1_000_000
     event = {"name": "test", "channel": "test", "time_ms": now_ms}
     body = orjson.dumps({"time_ms": now_ms, "events": [event]}).decode()
