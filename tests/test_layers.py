@@ -55,6 +55,16 @@ def test_few_files_lie_beside_the_folders() -> None:
     assert len(loose) <= 8, loose
 
 
+def test_files_import_each_other_in_no_circle() -> None:
+    """Within a folder either, and be it inside a function."""
+    waits_for = {_module(path): set[str]() for path in SOURCES}
+    for path in SOURCES:
+        waits_for[_module(path)] |= imports(path) - {_module(path)}
+    while free := {module for module, others in waits_for.items() if not others & waits_for.keys()}:
+        waits_for = {module: others for module, others in waits_for.items() if module not in free}
+    assert not waits_for, f"in a circle, or above one: {sorted(waits_for)}"
+
+
 def test_every_arrow_is_seen() -> None:
     """The reader of imports itself: both languages, every spelling."""
     python = "import engine.a\nfrom engine.b import c\nif True:\n    from engine import d\n"

@@ -12,7 +12,8 @@ from engine.config.backends import QueueDriver, RedisConfig
 from engine.config.redis import Node, RedisOptions
 from engine.config.root import Config
 
-#: As many as the log in shared memory can keep apart (`engine/_fast/shared_log.pyx`).
+#: One fewer than the log in shared memory has places for (`engine/_fast/shared_log.pyx`): the last one is that of a
+#: successor while the worker that it replaces still serves.
 SHARED_MEMORY_WORKERS = 63
 
 

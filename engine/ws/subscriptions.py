@@ -284,7 +284,7 @@ class Subscriptions:
         member = connection.state.pop_member(channel.name)
         self._reporter.remove(channel.app_id, channel.name, member)
         self._close_if_empty(channel)
-        if channel.name.startswith("#"):
+        if is_server_owned(channel.name):
             return  # entered without being asked for, and not counted then either
         kind = channel_kind(channel.name).label
         self._metrics.unsubscribed.add(1, channel.app_id, kind)

@@ -5,6 +5,7 @@ import asyncio
 from picows import WSMsgType
 
 from engine._fast.frame import text_frame
+from engine.errors import CloseCode
 from tests._fast.pair import MAX_MESSAGE_BYTES, Raw, hub_server, masked
 from tests.support.waiting import until
 
@@ -97,7 +98,7 @@ async def test_a_client_that_does_not_read_is_cut_off_alone() -> None:
             sent += 1
             assert sent < 1000
             await until(lambda: len(quick_peer.texts) == sent)  # noqa: B023
-        assert slow.close_code == 4100
+        assert slow.close_code == CloseCode.OVER_CAPACITY
         assert b.hub.flush_queue.slow_consumers == 1
         assert not quick.closing
         # Nothing more is queued for it, and it was told of, to be ended should it go on not reading.

@@ -149,4 +149,4 @@ def test_sentinels() -> None:
 
 
 def test_shared_memory_is_for_no_more_workers_than_its_log_keeps_apart() -> None:
-    assert SHARED_MEMORY_WORKERS <= MAX_WORKERS
+    assert SHARED_MEMORY_WORKERS == MAX_WORKERS - 1

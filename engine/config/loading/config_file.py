@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any
 
-from engine.config.loading.document import Document
+from engine.config.loading.document import Document, twice
 from engine.errors import ConfigError
 
 _TOML_PLACE = re.compile(r"(.*) \(at (line \d+, column \d+)\)\Z", re.DOTALL)
@@ -74,11 +74,6 @@ def _yaml(content: str) -> Any:
     from engine.config.loading.yaml_file import parse
 
     return parse(content)
-
-
-def twice(key: str) -> str:
-    """What is said of a key that one object has twice."""
-    return f'the key "{key}" is given twice in one object'
 
 
 #: Ending of the file's name -> the format's name, and what reads it. A file with any other ending is JSON.

@@ -52,3 +52,8 @@ def says_nothing(value: Any) -> bool:
     if isinstance(value, dict):
         return all(map(says_nothing, value.values()))
     return value in (None, False, "", "false", "0", 0) or value == []
+
+
+def twice(key: str) -> str:
+    """What is said of a key that one object has twice."""
+    return f'the key "{key}" is given twice in one object'

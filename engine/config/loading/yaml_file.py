@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from engine.config.loading.config_file import twice
+from engine.config.loading.document import twice
 
 try:
     from yaml import CSafeLoader as SafeLoader
