@@ -11,6 +11,9 @@ JOBS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # A file stays in one process, so that what its tests share is started once.
 PYTEST := $(BIN)/python -m pytest -rs -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
+# pytest rewrites each test's assertions as it imports it, most of a collection's work: what came of it is kept for others.
+unexport PYTHONDONTWRITEBYTECODE
+
 FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 

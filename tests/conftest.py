@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from engine.machine.collector import resting
 from engine.worker.loop import Loop
 from tests.support.aws import MotoAws, moto_aws
 from tests.support.receiver import WebhookReceiver
@@ -23,6 +24,13 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 # A shell ignores SIGINT for what it starts in the background, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """What is collected stays to the end, in a hundred thousand objects: nobody need look whether it is garbage."""
+    with resting():
+        return (yield)
 
 
 @pytest.fixture

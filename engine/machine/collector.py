@@ -14,9 +14,11 @@ def resting() -> Iterator[None]:
     What a process imports stays as long as it lives, and comes in so many objects that looking at them again and again
     takes a fifth of the time. They are never looked at later either.
     """
+    works = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if works:
+            gc.enable()

@@ -16,8 +16,16 @@ def test_it_rests_and_works_again_whatever_happens() -> None:
         kept = [[]]
     assert gc.isenabled()
     assert gc.get_freeze_count() > before, f"{kept} is not looked at again"
-    gc.unfreeze()
     with pytest.raises(ImportError), resting():
         raise ImportError
     assert gc.isenabled()
-    gc.unfreeze()
+
+
+def test_who_has_switched_it_off_keeps_it_off() -> None:
+    gc.disable()
+    try:
+        with resting():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
