@@ -46,7 +46,7 @@ RULES = (
         "H-78",
         "who is there now",
         connect("a"),
-        joins("a", ROOM, "u"),
+        joins("a", ROOM, {"user_id": "u"}),
         read(
             "/snapshot",
             {
