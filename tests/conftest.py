@@ -19,6 +19,8 @@ from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
 from tests.support.valkey_cluster import ValkeyCluster
 
+#: Files, each of which stays in one process.
+LONGEST = ("tests/simulation/", "tests/conformance/", "tests/integration/test_restart", "tests/occupancy/test_model")
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
@@ -31,6 +33,11 @@ def pytest_collection() -> Generator[None]:
     """What is collected stays to the end, in a hundred thousand objects: nobody need look whether it is garbage."""
     with resting():
         return (yield)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes a minute by itself begins first: begun last, it would keep one process when the others have ended."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture
