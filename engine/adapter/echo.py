@@ -7,6 +7,7 @@ address, a subscription that was lost. It listens to nothing itself and decides 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 
 from engine.errors import StoreUnavailable
@@ -32,18 +33,25 @@ class Echo:
         self._unheard: dict[bytes, int | None] = {}
         self._task: asyncio.Task[None] | None = None
         self._was_proved = False
+        self._first = asyncio.Event()
         self.refusal = ""
 
     @property
     def proved(self) -> bool:
         """Every topic was heard, and lately."""
-        return all(unheard is not None and unheard <= MAX_UNHEARD for unheard in self._unheard.values())
+        heard = [unheard is not None and unheard <= MAX_UNHEARD for unheard in self._unheard.values()]
+        return bool(heard) and all(heard)
 
     def begin(self) -> None:
         self._task = spawn(self._run(), "adapter-echo")
 
     async def stop(self) -> None:
         await cancel(self._task)
+
+    async def until_proved(self, timeout_s: float) -> None:
+        """Return when it was for the first time, or after so long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._first.wait(), timeout_s)
 
     def use(self, topics: Iterable[bytes]) -> None:
         """These and no others; what is known of those that stay is kept."""
@@ -82,4 +90,6 @@ class Echo:
     def _look(self) -> None:
         if self.proved != self._was_proved:
             self._was_proved = self.proved
+            if self.proved:
+                self._first.set()
             self._on_change()

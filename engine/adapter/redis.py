@@ -101,6 +101,10 @@ class RedisAdapter:
         self._subscriber.subscribe(self._wake_topic)
         self._use_echoes([self._echo_stem])
         self._echo.begin()
+        if self._linked:
+            # A worker that is well begins by saying so.
+            await self._echo.until_proved(SETTLE_TIMEOUT_S)
+        self._tell()
 
     async def stop(self) -> None:
         await self._echo.stop()

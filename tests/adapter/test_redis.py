@@ -187,6 +187,7 @@ async def test_a_worker_starts_alone_while_redis_is_away_and_joins_the_others_wh
             a.server.subscribe(connection, "room")
             await a.subscribe("room")
             assert not a.adapter.connected
+            assert a.states and not any(a.states), "it says so from the beginning"
             await a.adapter.publish([Message("app", "room", text_frame(b"alone"))])
             server.start()
             await until(lambda: a.adapter.connected)

@@ -28,7 +28,8 @@ ASK_EVERY_S = 0.5
 MAX_SILENT = 4
 SILENCE_S = ASK_EVERY_S * MAX_SILENT
 #: Asked for by leaving a topic that nobody is in, which any server answers in any state. A Redis whose last snapshot
-#: failed refuses PING (MISCONF), and so does one that is loading.
+#: failed refuses PING (MISCONF), and so does one that is loading. Valkey 8.0 answers with an error, NOSUB, where there
+#: is no subscription, which is as good a sign.
 ALIVE = b"alive"
 CONNECT_TIMEOUT_S = 2.0
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
@@ -296,7 +297,7 @@ class RedisLink(asyncio.Protocol):
                 found = _LIFE.search(reply) if isinstance(reply, bytes) else None
                 self.life = found[1].decode() if found else ""
                 self._ready.set_result(None)
-        elif isinstance(reply, hiredis.ReplyError):
+        elif isinstance(reply, hiredis.ReplyError) and not str(reply).startswith("NOSUB"):
             self._ready.set_exception(StoreUnavailable(str(reply)))
         elif self._greeting == behind:
             if self._finder is not None and (not isinstance(reply, list) or reply[:1] != [b"master"]):

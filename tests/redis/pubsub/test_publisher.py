@@ -23,7 +23,8 @@ class SlowServer:
     """Answers PUBLISH once it is let go, and until then nothing that comes later; the question for a sign of life at
     once."""
 
-    def __init__(self) -> None:
+    def __init__(self, alive: bytes) -> None:
+        self._alive = alive
         #: How many PUBLISH commands began in each read.
         self.publishes: list[int] = []
         self.let_go = False
@@ -38,7 +39,7 @@ class SlowServer:
                 parser.feed(data)
                 while command := parser.gets():
                     alive = command[0] == b"UNSUBSCRIBE"
-                    reply = ALIVE if alive else b":%d\r\n" % len(command[2])
+                    reply = self._alive if alive else b":%d\r\n" % len(command[2])
                     if self.let_go or (alive and not self._held):
                         writer.write(reply)
                     else:
@@ -54,10 +55,10 @@ class SlowServer:
 
 
 @asynccontextmanager
-async def slow_server(timeout_s: float) -> AsyncIterator[tuple[SlowServer, PublishLink]]:
+async def slow_server(timeout_s: float, alive: bytes = ALIVE) -> AsyncIterator[tuple[SlowServer, PublishLink]]:
     with TemporaryDirectory(prefix="slow-") as folder:
         path = str(Path(folder) / "s")
-        slow = SlowServer()
+        slow = SlowServer(alive)
         server = await asyncio.start_unix_server(slow.serve, path)
         link = PublishLink(RedisOptions(path=path), "publisher", timeout_s)
         await link.start()
@@ -84,3 +85,13 @@ async def test_a_publish_without_a_reply_in_time_counts_as_not_taken_and_its_lat
         assert link.connected
         slow.release()
         assert await asyncio.wait_for(link.publish(b"topic", b"1234567"), PATIENCE_S) == 7
+
+
+async def test_a_server_that_knows_of_no_subscription_to_leave_is_alive() -> None:
+    """Valkey 8.0."""
+    nosub = b"-NOSUB 'unsubscribe' command executed not in subscribed mode\r\n"
+    async with slow_server(timeout_s=5, alive=nosub) as (slow, link):
+        slow.let_go = True
+        assert link.connected
+        link.ask_alive()
+        assert await link.publish(b"topic", b"xyz") == 3
