@@ -19,14 +19,15 @@ from engine.metrics.webhooks import WebhookMetrics
 
 class Metrics:
     """:param values: where the numbers go; without one they stay in this process.
+    :param channel_types: of a worker, which counts subscriptions: all that there are.
 
     `flush` makes all that was counted so far readable for others; `value` is one number of this process.
     """
 
-    def __init__(self, values: Values | None = None) -> None:
+    def __init__(self, values: Values | None = None, channel_types: tuple[str, ...] = ()) -> None:
         registry = Registry(MemoryValues() if values is None else values)
         self.connections = ConnectionMetrics(registry)
-        self.channels = ChannelMetrics(registry)
+        self.channels = ChannelMetrics(registry, channel_types)
         self.events = EventMetrics(registry)
         self.http = HttpMetrics(registry)
         self.limits = LimitMetrics(registry)

@@ -6,21 +6,8 @@ from engine.metrics.registry import Registry
 
 APP = ("app_id",)
 _KIND = (*APP, "channel_type")
-#: `ChannelKind.label` of each kind; a test keeps them equal, as this folder does not know the protocol.
-CHANNEL_TYPES = (
-    "public",
-    "public_cache",
-    "private",
-    "private_cache",
-    "encrypted",
-    "encrypted_cache",
-    "presence",
-    "presence_cache",
-    "user",
-)
 #: A publish that waits for nothing takes microseconds.
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-_KINDS = {"channel_type": CHANNEL_TYPES}
 
 
 class ConnectionMetrics:
@@ -41,12 +28,16 @@ class ConnectionMetrics:
 
 
 class ChannelMetrics:
-    """:ivar cache_hits: with `cache_misses`, of subscriptions to cache channels."""
+    """:param types: every type of channels that there is, as their subscriptions are counted.
 
-    def __init__(self, declare: Registry) -> None:
+    :ivar cache_hits: with `cache_misses`, of subscriptions to cache channels.
+    """
+
+    def __init__(self, declare: Registry, types: tuple[str, ...] = ()) -> None:
         counter = declare.counter
-        self.subscribed = counter("channel_subscriptions_total", "Subscriptions.", _KIND, _KINDS)
-        self.unsubscribed = counter("channel_unsubscriptions_total", "Subscriptions that ended.", _KIND, _KINDS)
+        kinds = {"channel_type": types} if types else {}
+        self.subscribed = counter("channel_subscriptions_total", "Subscriptions.", _KIND, kinds)
+        self.unsubscribed = counter("channel_unsubscriptions_total", "Subscriptions that ended.", _KIND, kinds)
         self.active = declare.gauge("active_channels", "Channels with subscribers, once for each worker.", _KIND)
         self.present = declare.gauge(
             "presence_members", "Members of presence channels, once in each channel and for each worker.", APP

@@ -31,6 +31,7 @@ from engine.metrics.metrics import Metrics
 from engine.metrics.values import MappedValues
 from engine.occupancy.reporter import Reporter
 from engine.protocol.address import Networks
+from engine.protocol.channel import ChannelKind
 from engine.protocol.forwarded import Callers
 from engine.publisher import Publisher
 from engine.webhooks.batcher import Batcher
@@ -93,7 +94,7 @@ class Parts:
     def __init__(self, spec: WorkerSpec, slot: int, listening: list[socket.socket]) -> None:
         self._config = config = spec.loaded.config
         self._resolved = spec.loaded.resolved
-        self.metrics = Metrics(MappedValues(Path(spec.metrics_dir), slot))
+        self.metrics = Metrics(MappedValues(Path(spec.metrics_dir), slot), tuple(kind.label for kind in ChannelKind))
         self._drivers = Drivers(spec, slot, self.metrics)
         certificate = spec.loaded.certificate
         self._tls = None if certificate is None else ServerTls(certificate)

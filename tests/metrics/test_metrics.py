@@ -13,9 +13,7 @@ from engine.metrics.cluster import BEGIN_APPS
 from engine.metrics.families import MAX_SERIES, Counter, Gauge, Histogram
 from engine.metrics.metrics import Metrics
 from engine.metrics.page import render
-from engine.metrics.traffic import CHANNEL_TYPES
 from engine.metrics.values import MemoryValues
-from engine.protocol.channel import ChannelKind
 from tests.webhooks.making import make_app, make_endpoint
 
 ENGINE = Path(__file__).resolve().parents[2] / "engine"
@@ -134,7 +132,7 @@ def test_an_untouched_page_names_every_metric_and_no_series_of_an_app() -> None:
 
 def test_what_is_counted_of_served_applications_begins_at_0() -> None:
     values = MemoryValues()
-    metrics = Metrics(values)
+    metrics = Metrics(values, ("presence_cache",))
     metrics.apps.serve((make_app(make_endpoint("e1", event_types=frozenset({"cache_miss"})), app_id="a"),))
     text = page(metrics, values)
     for series in (
@@ -158,10 +156,6 @@ def test_the_applications_of_a_large_database_do_not_fill_the_page() -> None:
     text = page(metrics, values)
     assert text.count("sockudo_broadcast_messages_total{") == BEGIN_APPS
     assert metrics.value("apps") == BEGIN_APPS + 50
-
-
-def test_channel_types_are_those_of_the_protocol() -> None:
-    assert tuple(kind.label for kind in ChannelKind) == CHANNEL_TYPES
 
 
 def test_label_values_cannot_make_it_grow_without_end() -> None:
