@@ -139,6 +139,11 @@ class Aws:
         except BotoCoreError as error:
             # Its text may show the parameters, which are not for logs.
             raise AwsError(f"{type(error).__name__} before anything was sent") from error
+        except (EngineError, AssertionError):
+            raise
+        except Exception as error:
+            # Whatever an answer that is none makes of the library.
+            raise AwsError(f"{_name(self._service, place)}: {type(error).__name__}") from error
 
     async def _client(self, place: Place) -> Any:
         async with self._making:

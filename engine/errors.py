@@ -26,7 +26,12 @@ class ConfigError(EngineError):
 
 
 class StoreUnavailable(EngineError):
-    """Shared state cannot be reached now. Nothing was lost that the caller still holds."""
+    """Shared state cannot be reached now. Nothing was lost that the caller still holds.
+
+    :ivar counted: by `peers/guard.py`.
+    """
+
+    counted = False
 
 
 class StoreUnsuitable(StoreUnavailable):

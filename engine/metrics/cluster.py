@@ -49,6 +49,19 @@ class AdapterMetrics:
         self.connected = declare.gauge("redis_connected_workers", "Workers whose connection to Redis is up.")
 
 
+class PeerMetrics:
+    """What other programs did not do for us."""
+
+    def __init__(self, declare: Registry) -> None:
+        self._errors = declare.counter(
+            "peer_errors_total", "Calls of Redis or of a service for the webhook queue that failed.", ("part",)
+        )
+
+    def failed(self, part: str) -> None:
+        """:param part: what the call was for, such as ``occupancy``."""
+        self._errors.add(1, part)
+
+
 class OccupancyMetrics:
     """Who is in which channel, as the cluster knows it, and who leads it."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.metrics.cluster import AdapterMetrics, AppMetrics, OccupancyMetrics, SupervisorMetrics
+from engine.metrics.cluster import AdapterMetrics, AppMetrics, OccupancyMetrics, PeerMetrics, SupervisorMetrics
 from engine.metrics.families import Family
 from engine.metrics.process import ProcessMetrics
 from engine.metrics.registry import Registry
@@ -32,6 +32,7 @@ class Metrics:
         self.http = HttpMetrics(registry)
         self.limits = LimitMetrics(registry)
         self.adapter = AdapterMetrics(registry)
+        self.peers = PeerMetrics(registry)
         self.occupancy = OccupancyMetrics(registry)
         self.apps = AppMetrics(registry)
         self.supervisor = SupervisorMetrics(registry)

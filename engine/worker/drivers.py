@@ -29,6 +29,7 @@ from engine.machine.collector import resting
 from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryState
+from engine.peers.guard import guard
 from engine.stores.cache_memory import MemoryCache, NoCache
 from engine.stores.idempotency_memory import MemoryAnswers
 from engine.stores.rate_limit_memory import MemoryRateLimiter
@@ -83,7 +84,9 @@ class Drivers:
         used = "redis" in (self._words.adapter, self._words.queue)
         redis = (self.redis.client, self.redis.options) if used else None
         server = self.redis.server if used else None
-        return QUEUES[self._words.queue].open(Opening(self.config.queue, incarnation, redis, self.metrics, server))
+        driver = QUEUES[self._words.queue]
+        queue = driver.open(Opening(self.config.queue, incarnation, redis, self.metrics, server))
+        return queue if driver.kept_in == "worker" else guard(queue, "queue", self.metrics.peers.failed)
 
     def app_source(self) -> AppSource | None:
         """None where applications are in the configuration."""

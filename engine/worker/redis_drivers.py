@@ -6,6 +6,7 @@ It chooses nothing. A worker without Redis does not load it, since Redis's clien
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from engine._fast.hub import Hub
 from engine.adapter.redis import RedisAdapter
@@ -26,11 +27,14 @@ from engine.interfaces import (
 from engine.metrics.metrics import Metrics
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.redis_keys import Keys
+from engine.peers.guard import guard
 from engine.redis.pool import connect
 from engine.redis.suitability import Ground, Suitability
 from engine.stores.cache_redis import RedisCache
 from engine.stores.idempotency_redis import RedisAnswers
 from engine.stores.rate_limit_redis import RedisRateLimiter
+
+D = TypeVar("D")
 
 #: Time-out of one command to Redis; a lost Redis is noticed within this time.
 REDIS_TIMEOUT_S = 2.5
@@ -72,7 +76,7 @@ class RedisDrivers:
         given = (self.client, prefix, topics, REDIS_TIMEOUT_S)
         store = RedisOccupancy(*given, metrics=self._metrics, life=life, server=self.server)
         kept = RedisHistory(self.client, lambda app_id, channel: (keys.presence_history(app_id, channel), life()))
-        return store, kept
+        return self._guarded("occupancy", store), self._guarded("history", kept)
 
     def adapter(
         self, hub: Hub, events: ClusterEvents, announced: Callable[[str, str], bool]
@@ -89,16 +93,20 @@ class RedisDrivers:
         else:
             adapter = RedisAdapter(*given)
         self._life_of = adapter.life_of
-        return adapter, RedisHistory(self.client, streams_of_topics(key_prefix, config.redis.prefix, adapter.life_of))
+        kept = RedisHistory(self.client, streams_of_topics(key_prefix, config.redis.prefix, adapter.life_of))
+        return adapter, self._guarded("history", kept)
 
     def cache(self) -> CacheStore:
-        return RedisCache(self.client, self._config.cache.redis.prefix)
+        return self._guarded("cache", RedisCache(self.client, self._config.cache.redis.prefix))
 
     def rate_limiter(self) -> RateLimiter:
-        return RedisRateLimiter(self.client, self._config.rate_limiter.redis.prefix)
+        return self._guarded("limits", RedisRateLimiter(self.client, self._config.rate_limiter.redis.prefix))
 
     def answers(self) -> IdempotencyStore:
-        return RedisAnswers(self.client, self._answers_prefix)
+        return self._guarded("idempotency", RedisAnswers(self.client, self._answers_prefix))
+
+    def _guarded(self, part: str, driver: D) -> D:
+        return guard(driver, part, self._metrics.peers.failed)
 
     @property
     def _answers_prefix(self) -> str:

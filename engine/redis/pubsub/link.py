@@ -16,10 +16,11 @@ import hiredis
 
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
+from engine.peers.guard import in_words, keep
 from engine.redis.scripts import Script
 from engine.redis.sentinel import MasterFinder
 from engine.redis.tls import client_context
-from engine.tasks import cancel, spawn, within
+from engine.tasks import cancel, within
 
 #: A connection is asked for a sign of life so often, and given up when so many questions in a row went by without
 #: anything having arrived. Together this keeps the promise to notice a lost Redis within 3 s. Counted in turns of this
@@ -101,13 +102,13 @@ class RedisLink(asyncio.Protocol):
             self._log_once(str(error))
             self.on_unreachable(str(error))
             self._lost.set()
-        self._task = spawn(self._keep_connected(), f"redis-{self._name}")
+        self._task = keep(self._stay_connected, f"redis-{self._name}")
 
     def begin(self) -> None:
         """`start` without waiting."""
         self._loop = asyncio.get_running_loop()
         self._lost.set()
-        self._task = spawn(self._keep_connected(), f"redis-{self._name}")
+        self._task = keep(self._stay_connected, f"redis-{self._name}")
 
     async def stop(self) -> None:
         await cancel(self._task)
@@ -158,18 +159,18 @@ class RedisLink(asyncio.Protocol):
 
     # --- the connection's life
 
-    async def _keep_connected(self) -> None:
-        while True:
-            await self._watch()
-            delay_s = RETRY_MIN_S
-            while not self.connected:
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, RETRY_MAX_S)
-                try:
-                    await self._connect()
-                except StoreUnavailable as error:
-                    self._log_once(str(error))
-                    self.on_unreachable(str(error))
+    async def _stay_connected(self) -> None:
+        """Until the connection is lost, and until there is another one."""
+        await self._watch()
+        delay_s = RETRY_MIN_S
+        while not self.connected:
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
+            try:
+                await self._connect()
+            except StoreUnavailable as error:
+                self._log_once(str(error))
+                self.on_unreachable(str(error))
 
     async def _watch(self) -> None:
         """Return when the connection is lost; gives it up when it stays silent."""
@@ -271,19 +272,15 @@ class RedisLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._silent = 0
-        self._reader.feed(data)
-        while True:
-            try:
-                reply = self._reader.gets()
-            except hiredis.ProtocolError as error:
-                self.give_up(f"Redis sent what is not RESP: {error}")
-                return
-            if reply is False or self._given_up:
-                return
-            if self._greeting:
-                self._on_greeting(reply)
-            else:
-                self.on_reply(reply)
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False and not self._given_up:
+                if self._greeting:
+                    self._on_greeting(reply)
+                else:
+                    self.on_reply(reply)
+        except Exception as error:  # noqa: BLE001 (no RESP, or replies to nothing: what answers there is no Redis)
+            self.give_up(f"Redis sent what cannot be read: {in_words(error)}")
 
     def _on_greeting(self, reply: Any) -> None:
         self._greeting -= 1

@@ -17,8 +17,10 @@ from redis.backoff import NoBackoff
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from engine.config.redis import Node, RedisOptions
+from engine.errors import StoreUnavailable
+from engine.peers.guard import keep
 from engine.redis.tls import library_settings
-from engine.tasks import cancel, spawn, within
+from engine.tasks import cancel, within
 
 #: Without any doubt.
 REFRESH_EVERY_S = 5.0
@@ -63,7 +65,7 @@ class Topology:
         else:
             self._slots = view.slots
             self.masters = _masters(view.slots)
-        self._task = spawn(self._keep_fresh(), "redis-topology")
+        self._task = keep(self._renew, "redis-topology")
 
     async def stop(self) -> None:
         await cancel(self._task)
@@ -82,27 +84,26 @@ class Topology:
 
     # --- inside
 
-    async def _keep_fresh(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_MIN_S)
-            try:
-                await asyncio.wait_for(self._doubt.wait(), REFRESH_EVERY_S)
-            except TimeoutError:
-                _log.debug("asking for the cluster's slots again, as every %.0f s", REFRESH_EVERY_S)
-            self._doubt.clear()
-            view = await self._ask_all()
-            if view is None:
-                _log.warning("no node of the Redis Cluster answers")
-                self._doubt.set()
-                continue
-            before, self._slots = self._slots, view.slots
-            moved = frozenset(
-                slot for slot, (old, new) in enumerate(zip(before, view.slots, strict=True)) if old[:1] != new[:1]
-            )
-            if moved:
-                self.masters = _masters(view.slots)
-                _log.info("%d slots of the Redis Cluster have another master", len(moved))
-            self._on_refresh(moved)
+    async def _renew(self) -> None:
+        """Once it is time, or something is in doubt. Raises StoreUnavailable when no node answers."""
+        await asyncio.sleep(REFRESH_MIN_S)
+        try:
+            await asyncio.wait_for(self._doubt.wait(), REFRESH_EVERY_S)
+        except TimeoutError:
+            _log.debug("asking for the cluster's slots again, as every %.0f s", REFRESH_EVERY_S)
+        self._doubt.clear()
+        view = await self._ask_all()
+        if view is None:
+            self._doubt.set()
+            raise StoreUnavailable("no node of the Redis Cluster answers")
+        before, self._slots = self._slots, view.slots
+        moved = frozenset(
+            slot for slot, (old, new) in enumerate(zip(before, view.slots, strict=True)) if old[:1] != new[:1]
+        )
+        if moved:
+            self.masters = _masters(view.slots)
+            _log.info("%d slots of the Redis Cluster have another master", len(moved))
+        self._on_refresh(moved)
 
     async def _ask_all(self) -> View | None:
         """The newest of a few views; of known nodes first, then of those in the configuration."""
@@ -132,16 +133,17 @@ class Topology:
             **library_settings(options),
         )
         try:
-            async with within(TIMEOUT_S):
-                # As two words redis-py has no reading of its own for it.
-                slots = await client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
-                info = await client.execute_command("CLUSTER", "INFO")  # type: ignore[no-untyped-call]
-            return View(_epoch(info), _slots(slots, node)) if slots else None
+            try:
+                async with within(TIMEOUT_S):
+                    # As two words redis-py has no reading of its own for it.
+                    slots = await client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
+                    info = await client.execute_command("CLUSTER", "INFO")  # type: ignore[no-untyped-call]
+                return View(_epoch(info), _slots(slots, node)) if slots else None
+            finally:
+                await client.aclose()
         except Exception as error:  # noqa: BLE001 (another node is asked then; see redis/scripts.py)
             _log.debug("%s does not say who serves which slot: %s", node, error)
             return None
-        finally:
-            await client.aclose()
 
 
 def _epoch(info: Any) -> int:

@@ -18,7 +18,8 @@ from engine.config.backends import QueueSqs
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
 from engine.metrics.metrics import Metrics
-from engine.tasks import cancel, spawn, within
+from engine.peers.guard import guard, keep
+from engine.tasks import cancel, within
 from engine.webhooks.job import MalformedJob, decode
 from engine.webhooks.queues.sqs.client import Incoming, Sqs
 from engine.webhooks.queues.sqs.dead_letters import DeadLetters
@@ -51,7 +52,7 @@ class SqsQueue:
         metrics: Metrics | None = None,
     ) -> None:
         self._metrics = (metrics or Metrics()).webhooks
-        self._sqs = Sqs(config)
+        self._sqs = guard(Sqs(config), "SQS")
         self._dead_letters = DeadLetters(self._sqs)
         self._outbox = outbox
         self._clock = clock
@@ -66,6 +67,7 @@ class SqsQueue:
         self._poll: asyncio.Task[None] | None = None
         self._look: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._hiding_failed = False
 
     async def start(self) -> None:
         await self._sqs.start()
@@ -97,7 +99,7 @@ class SqsQueue:
         if not self._attached:
             await self._sqs.find(QUEUE)
             self._attached = True
-            self._keeper = spawn(self._keep_hidden(), "sqs-keeper")
+            self._keeper = keep(self._hide_again, "sqs-keeper")
         await self._check()
         return Backlog(self._in_flight.given_out_jobs, self._in_flight.delayed)
 
@@ -255,30 +257,28 @@ class SqsQueue:
             await self._forget()
             raise IncarnationGone("SQS may have given its jobs to another")
 
-    async def _keep_hidden(self) -> None:
-        """Hide all that is in flight again and again, long before anybody else could see it."""
+    async def _hide_again(self) -> None:
+        """Hide all that is in flight, long before anybody else could see it."""
         hidden_s = self._config.visibility_timeout
-        pause_s = hidden_s / 4
-        while True:
-            await asyncio.sleep(pause_s)
-            if not self.attached:
-                # Too late: this process stood still, or SQS was out of reach.
-                continue
-            asked = self._clock()
-            try:
-                lost = await self._sqs.hide(
-                    QUEUE, [flight.message.handle for flight in self._in_flight.every()], hidden_s
-                )
-            except StoreUnavailable as error:
+        await asyncio.sleep(hidden_s / (20 if self._hiding_failed else 4))
+        if not self.attached:
+            # Too late: this process stood still, or SQS was out of reach.
+            return
+        asked = self._clock()
+        handles = [flight.message.handle for flight in self._in_flight.every()]
+        try:
+            lost = await self._sqs.hide(QUEUE, handles, hidden_s)
+        except StoreUnavailable as error:
+            if not self._hiding_failed:
                 _log.warning("webhooks: what is under way may be sent again: %s", error)
-                pause_s = hidden_s / 20
-                continue
-            pause_s = hidden_s / 4
-            if any(flight.message.handle in lost and not flight.settling for flight in self._in_flight.every()):
-                _log.warning("webhooks: SQS has taken back what was under way")
-                self._until = 0.0
-            else:
-                self._until = asked + hidden_s
+            self._hiding_failed = True
+            return
+        self._hiding_failed = False
+        if any(flight.message.handle in lost and not flight.settling for flight in self._in_flight.every()):
+            _log.warning("webhooks: SQS has taken back what was under way")
+            self._until = 0.0
+        else:
+            self._until = asked + hidden_s
 
     async def _forget(self) -> None:
         self._attached = False
