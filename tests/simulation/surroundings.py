@@ -49,6 +49,8 @@ def given(plan: Plan, clocks: Clocks) -> Iterator[None]:
     names = (f"i{n}" for n in itertools.count(1))
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(reporter, "_new_incarnation", lambda: next(names)))
+        # Of this process, from which streams take their names.
+        stack.enter_context(mock.patch.object(occupancy, "SEED", f"{plan.seed:032x}"))
         for module in (occupancy, relay, tasks):
             stack.enter_context(mock.patch.object(module, "time", clocks))
         if plan.slices:
