@@ -74,6 +74,7 @@ def judge(who: str, diary: Iterable[Entry], repeated: Collection[int], end: int)
             last, excused = newest, False
             found.returns += returning
             returning = False
-    if last != end:
+    # Who came back when all that was kept had gone, and nothing more was published, has the gap alone.
+    if last != end and not excused:
         found.wrong.append(f"{who}: ended with {last} instead of {end}: {diary[-8:]}")
     return found

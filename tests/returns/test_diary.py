@@ -25,6 +25,7 @@ def run(first: int, last: int) -> list[Any]:
         ([BACK, run(0, 4), BACK, ["gap", "expired"], run(7, 9)], 1, 0),
         ([BACK, run(0, 4), BACK, ["gap", "expired"], BACK, run(7, 9)], 1, 0),
         ([BACK, run(3, 4), BACK, run(5, 6), run(6, 9)], 1, 0),
+        ([BACK, run(0, 4), BACK, ["gap", "expired"]], 0, 0),
         ([BACK, run(3, 4), ["state", "connecting"], BACK, run(5, 9)], 1, 0),
     ],
     ids=str,
