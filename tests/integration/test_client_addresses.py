@@ -103,7 +103,10 @@ KINDS = (
     "haproxy-forwarded",
     "nginx-stream",
     "nginx-http",
-    "tls",
+)
+UPGRADE = (
+    b"GET /app/app-key?protocol=7 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 CONFIG = {
     "debug": True,
@@ -133,12 +136,9 @@ class Front:
 
     async def comes_from(self, kind: str, address: str, headers: dict[str, str] | None = None) -> str:
         """Where the engine says that a client comes from."""
-        engine, scheme, context = self.engine, "ws", None
-        if kind == "tls":
-            engine, scheme, context = self.secured, "wss", ssl.create_default_context(cafile=PEM)
-        url = f"{scheme}://127.0.0.1:{self.ports[kind]}"
-        async with connected(url, headers=headers, ssl_context=context, local_address=address) as client:
-            return origin(engine, client.socket_id)
+        url = f"ws://127.0.0.1:{self.ports[kind]}"
+        async with connected(url, headers=headers, local_address=address) as client:
+            return origin(self.engine, client.socket_id)
 
     def checks(self) -> dict[str, str]:
         """Server -> what its last check was, in HAProxy's words."""
@@ -157,7 +157,7 @@ def front() -> Iterator[Front]:
 
 
 def serving(engine: Engine, secured: Engine) -> Iterator[Front]:
-    ports = {kind: free_port() for kind in KINDS}
+    ports = {kind: free_port() for kind in (*KINDS, "tls")}
     folder = Path(tempfile.mkdtemp(prefix="balancers-"))
     given = {**ports, "engine": engine.port, "engine_tls": secured.port, "folder": folder}
     given |= {"BY_HEADER": BY_HEADER, "BY_PROXY": BY_PROXY, "STREAM_MODULE": STREAM_MODULE}
@@ -207,6 +207,20 @@ async def test_what_a_client_says_itself_is_not_believed(front: Front, kind: str
     # Where a proxy passes on the header that it does not set, the two do not agree, and neither is believed.
     mixed = header == "Forwarded" and kind in ("haproxy-x-forwarded-for", "nginx-http")
     assert await front.comes_from(kind, "127.0.0.77", said) == (BY_HEADER if mixed else "127.0.0.77")
+
+
+def test_a_client_is_known_in_front_of_tls_too(front: Front) -> None:
+    """Over a plain socket: an event loop may end before a TLS connection of its has."""
+    context = ssl.create_default_context(cafile=PEM)
+    plain = socket.create_connection(("127.0.0.1", front.ports["tls"]), 30, ("127.0.0.77", 0))
+    with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+        client.sendall(UPGRADE)
+        said = b""
+        while (found := re.search(rb"socket_id\W+([0-9.]+)\W", said)) is None:
+            piece = client.recv(4096)
+            assert piece, said
+            said += piece
+        assert origin(front.secured, found[1].decode()) == "127.0.0.77"
 
 
 async def test_a_client_without_a_balancer_is_served_too(front: Front) -> None:
