@@ -18,7 +18,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: site help run test quicktest chaos tls-breaks stops returns rfc6455 conformance simulate debug-test install-test deploy-check
+.PHONY: site help run test quicktest chaos tls-breaks stops returns servers rfc6455 conformance simulate debug-test install-test deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -31,7 +31,7 @@ test: compile $(NODE_MODULES) ## Run everything: linters, types, unit, contract 
 	$(PYTEST) $(ARGS)
 
 quicktest: compile ## Run the tests that start no engine process
-	$(PYTEST) --ignore tests/integration --ignore tests/conformance --ignore tests/rfc6455 --ignore tests/chaos --ignore tests/tls_breaks $(ARGS)
+	$(PYTEST) --ignore tests/integration --ignore tests/conformance --ignore tests/rfc6455 --ignore tests/servers --ignore tests/chaos --ignore tests/tls_breaks $(ARGS)
 
 chaos: compile ## Kill, stop and restart a real cluster for three minutes and judge its webhooks; ARGS='--seed 7'
 	$(BIN)/python -m tests.chaos $(ARGS)
@@ -44,6 +44,9 @@ stops: compile $(NODE_MODULES) ## Stop, restart and roll nodes under real client
 
 returns: compile $(NODE_MODULES) ## Cut clients off 10,000 times while workers are killed; each must miss nothing; ARGS='--returns 500'
 	$(BIN)/python -m tests.returns $(ARGS)
+
+servers: compile ## Play Redis and Valkey servers with two workers, and print a table; ARGS='--server PATH --server …'
+	$(BIN)/python -m tests.servers $(ARGS)
 
 rfc6455: compile ## Print the table of RFC 6455's cases, each with its result; ARGS='--url …' asks another server
 	$(BIN)/python -m tests.rfc6455 $(ARGS)

@@ -18,33 +18,11 @@ from tests.support.client import connected
 from tests.support.engine import APP, Engine, running
 from tests.support.placing import connected_to
 from tests.support.receiver import WebhookReceiver
+from tests.support.restricted import Restricted, refuses_ping, user_made
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until, wait_until
 
-#: As docs/redis.md names them.
-RIGHTS = ("~sockudo*", "&sockudo*", "+@all", "-@admin", "-@dangerous", "+info")
 HOOK = ["channel_occupied", "channel_vacated"]
-
-
-class Restricted:
-    """A server, and an engine of two workers there under a user of its own."""
-
-    def __init__(self, server: ValkeyServer, engine: Engine) -> None:
-        self.server = server
-        self.engine = engine
-
-    def grant(self, *rights: str) -> None:
-        with self.server.client() as client:
-            client.execute_command("ACL", "SETUSER", "app", *rights)
-
-    def ready(self) -> tuple[int, str]:
-        answer = self.engine.raw("GET", "/ready")
-        return answer.status, answer.body.decode()
-
-    def all_say(self, status: int, text: str) -> bool:
-        """Whether each of enough requests that both workers get some is answered so."""
-        answers = [self.ready() for _ in range(12)]
-        return all(found == status and text in body for found, body in answers)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +35,8 @@ def receiver() -> Iterator[WebhookReceiver]:
 def restricted(receiver: WebhookReceiver) -> Iterator[Restricted]:
     hook = {"url": f"{receiver.url}/hook", "event_types": HOOK}
     with ValkeyServer() as server:
-        with server.client() as client:
-            client.execute_command("ACL", "SETUSER", "app", "on", ">pw", *RIGHTS)
         config: dict[str, Any] = {
-            "database": {"redis": {"url": server.url.replace("unix://", "unix://app:pw@")}},
+            "database": {"redis": {"url": user_made(server)}},
             "adapter": {"shared_memory": False},
             "app_manager": {"array": {"apps": [APP | {"webhooks": [hook]}]}},
         }
@@ -121,7 +97,7 @@ async def test_a_redis_that_cannot_save_takes_no_writes_and_still_carries_events
             admin.config_set("save", "3600 1")
             admin.bgsave()
             try:
-                wait_until(lambda: _refuses_ping(admin), what="MISCONF")
+                wait_until(lambda: refuses_ping(admin), what="MISCONF")
                 await until(lambda: asyncio.to_thread(restricted.all_say, 503, "shared state"))
                 # The links are made anew, which needs more than those that stand.
                 admin.client_kill_filter(_type="pubsub")
@@ -162,14 +138,6 @@ async def test_what_a_worker_that_redis_cut_off_has_missed_is_counted(restricted
 def _missed(engine: Engine) -> int:
     found = re.findall(r"^sockudo_redis_missed_intervals_total\{[^}]*\} (\d+)", engine.metrics(), re.MULTILINE)
     return sum(map(int, found))
-
-
-def _refuses_ping(admin: redis.Redis) -> bool:
-    try:
-        admin.execute_command("PING")
-    except redis.exceptions.ResponseError as error:
-        return "MISCONF" in str(error)
-    return False
 
 
 def _subscribers(admin: redis.Redis, engine: Engine) -> int:

@@ -25,18 +25,20 @@ class ValkeyServer(Started):
     """One server process. `url` stays the same over `kill()` and `start()`.
 
     :param options: extra command line options, such as ``("--maxmemory", "1mb")``.
+    :param program: another Redis or Valkey than that of the wheel.
     """
 
-    def __init__(self, options: Sequence[str] = ()) -> None:
+    def __init__(self, options: Sequence[str] = (), program: str | None = None) -> None:
         # A short folder: the path of a unix socket holds at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="vk-"))
         self.socket = self.folder / "s"
         self.url = f"unix://{self.socket}"
         self._options = options
+        self._program = program or get_binary_path()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [get_binary_path(), "--port", "0", "--unixsocket", self.socket, "--dir", self.folder, "--save", ""]
+        command = [self._program, "--port", "0", "--unixsocket", self.socket, "--dir", self.folder, "--save", ""]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self._options], stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -1,0 +1,48 @@
+"""An engine whose Redis user has just the rights that docs/redis.md names, and what its workers say of that server."""
+
+from __future__ import annotations
+
+import redis
+
+from tests.support.engine import Engine
+from tests.support.valkey import ValkeyServer
+
+#: As docs/redis.md names them.
+RIGHTS = ("~sockudo*", "resetchannels", "&sockudo*", "+@all", "-@admin", "-@dangerous", "+info")
+
+
+def user_made(server: ValkeyServer) -> str:
+    """Make the user; the address that names it."""
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "app", "on", ">pw", *RIGHTS)
+    return server.url.replace("unix://", "unix://app:pw@")
+
+
+class Restricted:
+    """A server, and an engine of two workers there under a user of its own."""
+
+    def __init__(self, server: ValkeyServer, engine: Engine) -> None:
+        self.server = server
+        self.engine = engine
+
+    def grant(self, *rights: str) -> None:
+        with self.server.client() as client:
+            client.execute_command("ACL", "SETUSER", "app", *rights)
+
+    def ready(self) -> tuple[int, str]:
+        answer = self.engine.raw("GET", "/ready")
+        return answer.status, answer.body.decode()
+
+    def all_say(self, status: int, text: str) -> bool:
+        """Whether each of enough requests that both workers get some is answered so."""
+        answers = [self.ready() for _ in range(12)]
+        return all(found == status and text in body for found, body in answers)
+
+
+def refuses_ping(admin: redis.Redis) -> bool:
+    """Whether its last snapshot failed (MISCONF)."""
+    try:
+        admin.execute_command("PING")
+    except redis.exceptions.ResponseError as error:
+        return "MISCONF" in str(error)
+    return False
