@@ -49,16 +49,23 @@ class AdapterMetrics:
         self.connected = declare.gauge("redis_connected_workers", "Workers whose connection to Redis is up.")
 
 
+#: What calls of peers are for.
+PARTS = ("occupancy", "history", "cache", "limits", "idempotency", "queue")
+
+
 class PeerMetrics:
     """What other programs did not do for us."""
 
     def __init__(self, declare: Registry) -> None:
         self._errors = declare.counter(
-            "peer_errors_total", "Calls of Redis or of a service for the webhook queue that failed.", ("part",)
+            "peer_errors_total",
+            "Calls of Redis or of a service for the webhook queue that failed.",
+            ("part",),
+            {"part": PARTS},
         )
 
     def failed(self, part: str) -> None:
-        """:param part: what the call was for, such as ``occupancy``."""
+        """:param part: what the call was for, one of `PARTS`."""
         self._errors.add(1, part)
 
 
