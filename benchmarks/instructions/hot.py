@@ -29,6 +29,7 @@ from engine._fast.hub import Hub, Pending
 from engine._fast.queues import FlushQueue
 from engine._fast.signature import Signer
 from engine.protocol import messages
+from engine.protocol.json_values import dumps
 
 #: Fewer than the 64 after which a flush looks at the clock, which is no fixed input.
 FEW, MORE = 10, 60
@@ -45,18 +46,21 @@ def main(library: Path) -> None:
     with sockets(FEW) as few, sockets(MORE) as more, worker() as made:
         frame = text_frame(messages.channel_event("tick", "bench-0", DATA))
         marks.begin()
-        for name, times, work in small_cases():
-            marks.count(name, times, work)
-        for subscribers in (FEW, MORE):
-            marks.count(f"deliver@{subscribers}", 100, deliver_case(subscribers, frame))
-        for served, client in (few, more):
-            count = len(served.channel)
-            marks.count(f"broadcast@{count}", 100, lambda served=served: served.broadcast(frame), client.count)
-        count_connects(marks, made)
-        subscribe(made.parts.hub, "bench-0", 1)
-        requests = publish_request("bench-0") * PIPELINED
-        marks.count("publish_from_gate_x16", 20, lambda: made.serve(requests, PIPELINED))
-        marks.end()
+        try:
+            for name, times, work in small_cases():
+                marks.count(name, times, work)
+            for subscribers in (FEW, MORE):
+                marks.count(f"deliver@{subscribers}", 100, deliver_case(subscribers, frame))
+            for served, client in (few, more):
+                count = len(served.channel)
+                marks.count(f"broadcast@{count}", 100, lambda served=served: served.broadcast(frame), client.count)
+            count_connects(marks, made)
+            subscribe(made.parts.hub, "bench-0", 1)
+            requests = publish_request("bench-0") * PIPELINED
+            marks.count("publish_from_gate_x16", 20, lambda: made.serve(requests, PIPELINED))
+        finally:
+            # Whatever goes wrong: nothing stops while time stands still.
+            marks.end()
 
 
 def count_connects(marks: Marks, made: Worker) -> None:
@@ -86,7 +90,7 @@ def small_cases() -> list[tuple[str, int, Callable[[], object]]]:
 
     def build_frame() -> bytes:
         prefix, suffix = messages.channel_event_parts("tick", DATA)
-        return spliced_frame(prefix, messages.json_string("bench-0"), suffix)
+        return spliced_frame(prefix, dumps("bench-0"), suffix)
 
     def come_and_go() -> None:
         Pending(channel, newcomer).activate(0, [])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.instructions import __main__ as guard
+from benchmarks.instructions import hot
 
 
 @pytest.fixture
@@ -41,3 +42,10 @@ def test_tolerates_more_between_different_versions(stored: dict[str, Any]) -> No
     stored["versions"] = {"python": "4"}
     assert guard.compare({"frame": 1300}, stored) == 0
     assert guard.compare({"frame": 1301}, stored) == 1
+
+
+def test_what_is_counted_can_be_called() -> None:
+    """Where valgrind is not installed nobody else would notice."""
+    for _, _, work in hot.small_cases():
+        work()
+    hot.deliver_case(hot.FEW, b"frame")()
