@@ -1,25 +1,163 @@
-"""What the histories of events and of members share at the API: where a page stands in its stream, and what a request
-that removes something must say.
+"""What the histories of events and of members share at the API: pages, the stream's state and reset, in one form, and
+what a request that removes something must say.
 
-Never asks a store.
+Never reads what is in an item.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from abc import ABC, abstractmethod
+from http import HTTPStatus
+from typing import Any, ClassVar
 
 import orjson
 
 from engine.app import App, Retention
-from engine.http.history_query import cursor_of, encoded
-from engine.http.request import ApiRequest, invalid
-from engine.interfaces import Bounds, Page, PageQuery, Stream
+from engine.errors import ApiError
+from engine.http.auth import Access
+from engine.http.history_query import cursor_of, direction_of, encoded, page_query
+from engine.http.request import ApiRequest, ApiResponse, invalid, ok
+from engine.interfaces import Bounds, HistoryStore, Kept, Page, PageQuery, Purged, Stream
+from engine.protocol.channel import valid_channel_name
 
 _BROKEN = "Redis was replaced or started again: events around that moment may be missing"
 
 
-def next_cursor(app: App, channel: str, query: PageQuery, cursor_stream: str, found: Page) -> str | None:
+class StreamHistory(ABC):
+    """Answers what is kept of a channel in one stream, word for word as Sockudo does.
+
+    :cvar title: of the feature, in errors. :cvar things: as the number of items is called: messages or events.
+    :cvar proven: what the member is called that says whether nothing is missing.
+    :cvar subject: stands in front of the channel's name in the log.
+    """
+
+    title: ClassVar[str]
+    things: ClassVar[str]
+    proven: ClassVar[str]
+    subject: ClassVar[str] = ""
+
+    def __init__(self, access: Access, store: HistoryStore) -> None:
+        self._access = access
+        self._store = store
+        self._log = logging.getLogger(type(self).__module__)
+
+    @abstractmethod
+    def _retention_of(self, app: App, channel: str) -> Retention | None:
+        """How much is kept; None where no rule says so. Raises ApiError for a channel that cannot have any."""
+
+    @abstractmethod
+    def _item(self, stream: Stream, kept: Kept) -> dict[str, Any] | None:
+        """None for one that cannot be read."""
+
+    def _doubts(self, broken: bool) -> dict[str, Any]:
+        """What stands in front of the other words about what is missing."""
+        return {}
+
+    async def page(self, request: ApiRequest, app_id: str, channel: str) -> ApiResponse:
+        """GET the items, a page of them."""
+        app, retention = self._retention(request, app_id, channel)
+        try:
+            query, cursor_stream = page_query(app.id, channel, request.query)
+        except ValueError as problem:
+            raise invalid(str(problem)) from None
+        headers = await self._access.count_read(app)
+        found = await self._store.page(app.id, channel, retention, query)
+        stream = found.stream
+        cursor = _next_cursor(app, channel, query, cursor_stream, found)
+        broken, truncated = is_broken(stream, retention), _is_truncated(query.bounds, stream)
+        missing = {
+            "complete": not found.has_more and not truncated and not broken,
+            "truncated_by_retention": truncated,
+        }
+        answer = {
+            "items": [item for each in found.items if (item := self._item(stream, each)) is not None],
+            "direction": direction_of(query),
+            "limit": query.limit,
+            "has_more": found.has_more,
+            "next_cursor": cursor,
+            "bounds": query.bounds,
+            "continuity": self._retained(stream) | self._doubts(broken) | missing,
+            "stream_state": self._state(stream, retention),
+        }
+        return ok(answer, headers)
+
+    async def state(self, request: ApiRequest, app_id: str, channel: str) -> ApiResponse:
+        """GET the stream's state."""
+        app, retention = self._retention(request, app_id, channel)
+        headers = await self._access.count_read(app)
+        stream = await self._store.inspect(app.id, channel, retention)
+        return ok({"channel": channel, "stream": self._inspection(stream, retention)}, headers)
+
+    async def reset(self, request: ApiRequest, app_id: str, channel: str) -> ApiResponse:
+        """POST: forget everything and begin another stream."""
+        app, retention = self._retention(request, app_id, channel)
+        body = confirmed(request, channel, "reset")
+        headers = await self._access.count_read(app)
+        gone = await self._store.reset(app.id, channel, retention)
+        streams = {"previous_stream_id": gone.before or None, "new_stream_id": gone.stream.id}
+        self._note("reset", app, channel, body)
+        return ok(done("reset", channel, body) | streams | self._removed(gone, retention), headers)
+
+    def _retention(self, request: ApiRequest, app_id: str, channel: str) -> tuple[App, Retention]:
+        app = self._access.app(request, app_id)
+        if not valid_channel_name(channel, app.max_channel_name_length):
+            raise invalid("The channel name is not valid")
+        retention = self._retention_of(app, channel)
+        if retention is None:
+            message = f"{self.title} is disabled by policy for channel '{channel}'"
+            raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "feature_disabled", message)
+        return app, retention
+
+    def _removed(self, gone: Purged, retention: Retention) -> dict[str, Any]:
+        return {
+            f"purged_{self.things}": gone.count,
+            "purged_bytes": gone.bytes,
+            "stream": self._inspection(gone.stream, retention),
+        }
+
+    def _inspection(self, stream: Stream, retention: Retention) -> dict[str, Any]:
+        return {
+            "stream_id": stream.id or None,
+            "next_serial": stream.serial + 1 if stream.id else None,
+            "retained": self._retained(stream),
+            "state": self._state(stream, retention),
+        }
+
+    def _retained(self, stream: Stream) -> dict[str, Any]:
+        kept = stream.count > 0
+        return {
+            "stream_id": stream.id or None,
+            "oldest_available_serial": stream.first if kept else None,
+            "newest_available_serial": stream.serial if kept else None,
+            "oldest_available_published_at_ms": stream.first_ms if kept else None,
+            "newest_available_published_at_ms": stream.last_ms if kept else None,
+            f"retained_{self.things}": stream.count,
+            "retained_bytes": stream.bytes,
+        }
+
+    def _state(self, stream: Stream, retention: Retention) -> dict[str, Any]:
+        broken = is_broken(stream, retention)
+        return {
+            "stream_id": stream.id or None,
+            "durable_state": "degraded" if broken else "healthy",
+            self.proven: not broken,
+            "reset_required": False,
+            "reason": _BROKEN if broken else None,
+            "node_id": None,
+            "last_transition_at_ms": min(stream.broken_ms, stream.now_ms) or None,
+            "authoritative_source": self._store.name,
+            "observed_source": self._store.name,
+        }
+
+    def _note(self, done: str, app: App, channel: str, body: dict[str, Any]) -> None:
+        """A removal stands in the log."""
+        by = body.get("requested_by") or "somebody"
+        subject = self.subject + channel
+        self._log.info("history of %s of app %s was %s by %.100r: %.200r", subject, app.id, done, by, body["reason"])
+
+
+def _next_cursor(app: App, channel: str, query: PageQuery, cursor_stream: str, found: Page) -> str | None:
     """Of the page behind this one, if there is one. Raises ApiError when it was no successor of its own cursor."""
     stream = found.stream
     if cursor_stream and cursor_stream != stream.id:
@@ -31,37 +169,7 @@ def next_cursor(app: App, channel: str, query: PageQuery, cursor_stream: str, fo
     return encoded(cursor_of(app.id, channel, stream.id, found.items[-1].serial, query))
 
 
-def retained(stream: Stream, what: str) -> dict[str, Any]:
-    """:param what: messages or events, as the number of them is called."""
-    kept = stream.count > 0
-    return {
-        "stream_id": stream.id or None,
-        "oldest_available_serial": stream.first if kept else None,
-        "newest_available_serial": stream.serial if kept else None,
-        "oldest_available_published_at_ms": stream.first_ms if kept else None,
-        "newest_available_published_at_ms": stream.last_ms if kept else None,
-        f"retained_{what}": stream.count,
-        "retained_bytes": stream.bytes,
-    }
-
-
-def stream_state(stream: Stream, retention: Retention, store: str, proven: str) -> dict[str, Any]:
-    """:param store: its name. :param proven: what the member is called that says whether nothing is missing."""
-    broken = is_broken(stream, retention)
-    return {
-        "stream_id": stream.id or None,
-        "durable_state": "degraded" if broken else "healthy",
-        proven: not broken,
-        "reset_required": False,
-        "reason": _BROKEN if broken else None,
-        "node_id": None,
-        "last_transition_at_ms": min(stream.broken_ms, stream.now_ms) or None,
-        "authoritative_source": store,
-        "observed_source": store,
-    }
-
-
-def is_truncated(bounds: Bounds, stream: Stream) -> bool:
+def _is_truncated(bounds: Bounds, stream: Stream) -> bool:
     """Whether something was published within the bounds that is not kept any more."""
     gone = stream.first > 1
     if bounds.start_serial is not None:
@@ -104,9 +212,3 @@ def done(operation: str, channel: str, body: dict[str, Any]) -> dict[str, Any]:
         "reason": body["reason"],
         "requested_by": body.get("requested_by"),
     }
-
-
-def note(log: logging.Logger, done: str, app: App, channel: str, body: dict[str, Any]) -> None:
-    """A removal stands in the log."""
-    by = body.get("requested_by") or "somebody"
-    log.info("history of %s of app %s was %s by %.100r: %.200r", channel, app.id, done, by, body["reason"])
