@@ -6,6 +6,7 @@ Both are read from the models of the configuration. Prints; reads no configurati
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -76,6 +77,7 @@ def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+@cache
 def _variables() -> dict[str, list[str]]:
     """Option -> the variables that set it, the one that wins first."""
     found: dict[str, list[str]] = {}

@@ -91,8 +91,6 @@ def _allowed(annotation: Any, metadata: list[Any]) -> str:
     if get_origin(annotation) is Annotated:
         annotation, *more = get_args(annotation)
         return _allowed(annotation, [*metadata, *more])
-    if annotation in (bool, float) and not metadata:
-        return _PLAIN[annotation]
     if annotation is bool:
         return _PLAIN[bool]
     if told := next(filter(None, map(_told, metadata)), None):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
@@ -51,6 +50,8 @@ SOKETI_SECTIONS = frozenset(
         "userAuthenticationTimeout",
     }
 )
+#: What the engine fills in itself where nobody says it.
+_FILLED_IN: tuple[Path, ...] = (("host",), ("metrics", "host"), default_app.APPS)
 #: How a step says that a value is not the file's.
 _SOURCE = re.compile(r"(environment variable \w+|command line)\)?\Z")
 #: For operators who come from Sockudo, whose documentation says one thing and whose code does another (D-1).
@@ -79,18 +80,20 @@ class Loaded:
 class Origins:
     """Where the values of a configuration come from.
 
-    :param given: what file, environment and command line say, in our words.
+    :param document: what file, environment and command line say, in our words, before the engine fills in anything.
     :param written: how the user wrote a path, where that differs.
     """
 
-    def __init__(self, file: FilePath | None, given: Document, written: Mapping[Path, str]) -> None:
+    def __init__(self, file: FilePath | None, document: Document, written: Mapping[Path, str]) -> None:
         self._file = file
-        self._given = given
+        self._document = document
+        #: Not said by anybody; what stands there afterwards is the engine's. A copy of all would cost every start.
+        self._unsaid = {path for path in _FILLED_IN if not get(document, path)}
         self._written = written
 
     def of(self, path: Path) -> str:
         """`default`, the file's name, a variable or the command line."""
-        if get(self._given, path) is None:
+        if get(self._document, path) is None or any(path[: len(unsaid)] == unsaid for unsaid in self._unsaid):
             return "default"
         for length in range(len(path), 0, -1):
             if (written := self._written.get(path[:length])) is not None:
@@ -138,7 +141,7 @@ def explain(
     aliases.normalize(document, mistakes)
     cluster_aliases.normalize(document, mistakes)
     passed_over = unsupported.drop(document, mistakes)
-    origins = Origins(path, deepcopy(document), mistakes.written)
+    origins = Origins(path, document, mistakes.written)
     warnings = [services, *passed_over, default_app.fall_back(document)]
     if theirs := sorted(name for name in environ if name.startswith("SOKETI_")):
         warnings.append(
