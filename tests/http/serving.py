@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -203,3 +203,15 @@ class Serving:
             yield runner.addresses[0][1]
         finally:
             await runner.cleanup()
+
+
+def walked(read: Callable[..., Reply], direction: str) -> tuple[list[int], Any]:
+    """The serials of all pages of three, one after the other, and the last page. :param read: takes the query."""
+    serials: list[int] = []
+    params = {"limit": "3", "direction": direction}
+    while True:
+        found = read(**params).json
+        serials += [item["serial"] for item in found["items"]]
+        if not found["has_more"]:
+            return serials, found
+        params["cursor"] = found["next_cursor"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any
 
 import pytest
 
 from engine.app import HistoryRule, Retention
-from tests.http.serving import Reply, Serving, make_app
+from tests.http.serving import Reply, Serving, make_app, walked
 
 RULES = (
     HistoryRule(re.compile("room.*"), Retention(100, 60_000, 1 << 20)),
@@ -100,14 +101,7 @@ def test_a_channel_in_which_nothing_was_published(serving: Serving) -> None:
 @pytest.mark.parametrize("direction", ["newest_first", "oldest_first", "forwards", "BACKWARDS"])
 def test_walking_through_all_pages(serving: Serving, direction: str) -> None:
     publish(serving, 7)
-    serials: list[int] = []
-    params = {"limit": "3", "direction": direction}
-    while True:
-        found = read(serving, **params).json
-        serials += [item["serial"] for item in found["items"]]
-        if not found["has_more"]:
-            break
-        params["cursor"] = found["next_cursor"]
+    serials, found = walked(partial(read, serving), direction)
     forwards = list(range(1, 8))
     assert serials == (forwards if direction in ("oldest_first", "forwards") else forwards[::-1])
     assert found["continuity"]["complete"] is True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from engine.app import PresenceRule, Retention
 from engine.history.presence import payload_of
 from engine.interfaces import Transition
-from tests.http.serving import Reply, Serving, make_app
+from tests.http.serving import Reply, Serving, make_app, walked
 
 CHANNEL = "presence-room-1"
 PATH = f"/apps/3/channels/{CHANNEL}/presence/history"
@@ -113,14 +114,7 @@ def test_a_page_in_the_exact_form(serving: Serving) -> None:
 def test_walking_through_all_pages(serving: Serving, direction: str) -> None:
     for n in range(7):
         added(serving, str(n))
-    serials: list[int] = []
-    params = {"limit": "3", "direction": direction}
-    while True:
-        found = read(serving, **params).json
-        serials += [item["serial"] for item in found["items"]]
-        if not found["has_more"]:
-            break
-        params["cursor"] = found["next_cursor"]
+    serials, found = walked(partial(read, serving), direction)
     assert serials == (list(range(1, 8)) if direction == "oldest_first" else list(range(7, 0, -1)))
     assert found["continuity"]["complete"] is True
 
