@@ -7,20 +7,11 @@ import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from tests.support.client import PusherClient, connected
+from tests.support.client import connected
 from tests.support.engine import Engine
+from tests.support.placing import crowd
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import wait_until
-
-
-async def crowd(stack: AsyncExitStack, engine: Engine, size: int, key: str = "app-key") -> list[PusherClient]:
-    """Clients, on every worker of the engine at least one."""
-    clients: list[PusherClient] = []
-    workers = set(engine.workers())
-    while len(clients) < size or {engine.worker_of(client.local_port) for client in clients} != workers:
-        assert len(clients) < 100, "the kernel spreads connections over the listening sockets"
-        clients.append(await stack.enter_async_context(connected(engine.ws_url, key)))
-    return clients
 
 
 def test_members_are_the_same_everywhere(engine: Engine, hooks: WebhookReceiver, unique: Callable[[str], str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.support.client import PusherClient, connected
 from tests.support.engine import APP, Engine, running
+from tests.support.placing import crowd
 from tests.support.receiver import WebhookReceiver
 from tests.support.signing import channel_auth
 from tests.support.valkey_cluster import Member, WatchedValkey
@@ -40,13 +41,9 @@ def test_another_master_is_followed(receiver: WebhookReceiver) -> None:
 
 async def _follow(engine: Engine, servers: WatchedValkey, receiver: WebhookReceiver) -> None:
     async with AsyncExitStack() as stack:
-        some: list[PusherClient] = []
-        # The kernel chooses a connection's worker; now and then it gives eight of them to one.
-        while len(some) < 8 or _hearing(servers.current()) < 2:
-            assert len(some) < 64, "one worker gets every connection"
-            client = await stack.enter_async_context(connected(engine.ws_url))
-            await client.subscribe(ROOM, user_id=f"u{len(some)}")
-            some.append(client)
+        some = await crowd(stack, engine, 8)
+        for n, client in enumerate(some):
+            await client.subscribe(ROOM, user_id=f"u{n}")
         await until(lambda: receiver.names("/hook", ROOM) == ["channel_occupied"])
         await asyncio.to_thread(engine.trigger, KEPT, "one")
         stream = _stream(engine)

@@ -31,6 +31,16 @@ async def connected_to(
     raise AssertionError("the kernel never chose that worker")
 
 
+async def crowd(stack: AsyncExitStack, engine: Engine, size: int, key: str = "app-key") -> list[PusherClient]:
+    """Clients, on every worker of the engine at least one."""
+    clients: list[PusherClient] = []
+    workers = set(engine.workers())
+    while len(clients) < size or {engine.worker_of(client.local_port) for client in clients} != workers:
+        assert len(clients) < 100, "the kernel spreads connections over the listening sockets"
+        clients.append(await stack.enter_async_context(connected(engine.ws_url, key)))
+    return clients
+
+
 def slots(engine: Engine) -> dict[int, int]:
     """Slot -> process id of its worker."""
     found = {}
