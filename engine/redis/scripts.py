@@ -6,6 +6,7 @@ Never retries by itself: a caller knows whether it may.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from engine.errors import EngineError, StoreUnavailable
 from engine.tasks import within
 
 _FOLDER = Path(__file__).parent / "lua"
+_COMMAND = re.compile(r"call\(\s*'([A-Z]+)'")
+#: The last can be done without.
+_ON_NO_KEY = {"TIME", "MEMORY"}
 #: Faults of our own and errors that say already what they mean: no library's, and never to be waited out.
 _OURS = (EngineError, AssertionError)
 
@@ -38,9 +42,20 @@ class Script:
 
 
 def load(name: str, *, common: str | tuple[str, ...] = ()) -> Script:
-    """The script `lua/<name>.lua`, with each `lua/<common>.lua` in front, since Redis' Lua cannot require a file."""
+    """The script `lua/<name>.lua`, with each `lua/<common>.lua` in front, since Redis' Lua cannot require a file.
+
+    Those that share something change more than one thing; `lua/rights.lua` has them do all of it or nothing.
+    """
     parts = [common, name] if isinstance(common, str) else [*common, name]
-    return Script(name, "\n".join((_FOLDER / f"{part}.lua").read_text("utf-8") for part in parts), bool(common))
+    source = "\n".join(_text(part) for part in parts)
+    if not common:
+        return Script(name, source, whole=False)
+    return Script(name, _rights(commands(source)) + source, whole=True)
+
+
+def commands(source: str) -> list[str]:
+    """Names of the commands on keys that a script cannot do without."""
+    return sorted(set(_COMMAND.findall(source)) - _ON_NO_KEY)
 
 
 async def run(
@@ -67,6 +82,14 @@ async def run(
         raise
     except Exception as error:
         raise _unavailable(script.name, error) from error
+
+
+def _text(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text("utf-8")
+
+
+def _rights(names: Sequence[str]) -> str:
+    return _text("rights").replace("COMMANDS", ", ".join(f"'{name}'" for name in names)) + "\n"
 
 
 def unsplit(key: str) -> str:

@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import redis
 
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable, StoreUnsuitable
 from engine.redis.pool import connect
-from engine.redis.scripts import load
+from engine.redis.scripts import commands, load
 from engine.redis.suitability import Ground, Suitability
 from tests.support.valkey import ValkeyServer
 from tests.support.valkey_cluster import ValkeyCluster
@@ -145,3 +146,20 @@ async def test_no_script_is_begun_before_the_rights_are_there_and_then_it_runs(s
                         await asyncio.sleep(0.01)
             assert told[-1] == "" and len(told) == 2
         admin.flushall()
+
+
+@pytest.mark.parametrize("path", sorted(LUA.glob("*_*.lua")), ids=lambda path: path.stem)
+def test_no_script_begins_that_may_not_run_all_of_its_commands(server: ValkeyServer, path: Path) -> None:
+    family, _, own = path.stem.partition("_")
+    if own == "common" or not (LUA / f"{family}_common.lua").exists():
+        return
+    script = load(path.stem, common=f"{family}_common")
+    with server.client() as admin:
+        admin.execute_command("ACL", "SETUSER", "other", "reset", "on", ">pw", *ALL)
+        with redis.from_url(server.url.replace("unix://", "unix://other:pw@")) as client:
+            for command in commands(script.source):
+                admin.execute_command("ACL", "SETUSER", "other", f"-{command}")
+                with pytest.raises(redis.ResponseError, match=f"may not run {command}"):
+                    client.eval(script.source, 1, "app:{0}:", "topics:")
+                admin.execute_command("ACL", "SETUSER", "other", f"+{command}")
+        assert admin.keys("*") == []

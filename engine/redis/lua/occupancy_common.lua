@@ -1,4 +1,5 @@
--- What the occupancy scripts share; put in front of each of them. Defines functions only, runs nothing.
+-- What the occupancy scripts share; put in front of each of them, after `rights.lua`. Defines functions, and asks only
+-- for the right that the other cannot know of.
 -- KEYS[1]  base: what all keys begin with, hash tag included
 -- ARGV[1]  topic prefix of the workers' pub/sub; in a cluster it has the base's hash tag, so that topics are where the
 --          keys are, and only this shard hears of what is announced there
@@ -28,6 +29,10 @@
 local base, topic = KEYS[1], ARGV[1]
 local fmt = string.format
 local PUBLISH = string.find(topic, '{', 1, true) and 'SPUBLISH' or 'PUBLISH'
+
+if may and not may(PUBLISH, topic .. 'wake', '') then
+  return redis.error_reply('NOPERM the user may not publish to all channels of the engine')
+end
 
 -- A key that holds another type was written by someone else, who has overwritten what we had: it starts anew, and the
 -- workers' reconcilers bring it back to the truth.
