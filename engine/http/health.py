@@ -40,7 +40,9 @@ class Health:
         """(whether it should get new work, if not why: `DRAINING` or a few words for the operator)."""
         if self.draining:
             return False, DRAINING
-        return not self._reasons, "; ".join(self._reasons.values())
+        # The node's are those of this worker as well.
+        reasons = dict.fromkeys(reason for reasons in self._reasons.values() for reason in reasons.split("; "))
+        return not self._reasons, "; ".join(reasons)
 
 
 class HealthPages:

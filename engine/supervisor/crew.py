@@ -105,7 +105,8 @@ class Crew:
         if not serving:
             return "no worker serves"
         reasons = [f"worker {process.slot} does not answer" for process in serving if now - process.heard_at > SILENT_S]
-        reasons += [process.trouble for process in serving if process.trouble]
+        # Most troubles are all workers' at once.
+        reasons += [reason for process in serving for reason in process.trouble.split("; ") if reason]
         return "; ".join(dict.fromkeys(reasons))
 
     def summary(self) -> str:

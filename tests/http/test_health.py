@@ -7,6 +7,7 @@ import json
 import pytest
 
 from engine.config.server import AcceptTrafficConfig, HttpApiConfig
+from engine.http.health import NODE, Health
 from tests.http.serving import Serving
 
 READY, DRAINING, ILL = (True, ""), (False, "draining"), (False, "Redis cannot be reached")
@@ -39,6 +40,15 @@ def test_pages(method: str, path: str, state: tuple[bool, str], status: int, bod
     answer = serving.call(method, path)
     assert (answer.status, answer.body, answer.content_type) == (status, body, "text/plain")
     assert dict(answer.headers).get("X-Health-Check") == word
+
+
+def test_a_reason_that_the_node_has_too_is_given_once() -> None:
+    health = Health()
+    health.clear("worker")
+    health.set("store", "shared state cannot be reached")
+    health.set(NODE, "worker 1 does not answer; shared state cannot be reached")
+    assert health.ready() == (False, "shared state cannot be reached; worker 1 does not answer")
+    assert health.own() == "shared state cannot be reached"
 
 
 def test_usage() -> None:

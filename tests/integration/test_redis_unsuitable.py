@@ -126,9 +126,15 @@ async def test_what_a_worker_that_redis_cut_off_has_missed_is_counted(restricted
             os.kill(worker, signal.SIGSTOP)
             try:
                 wait_until(lambda: admin.publish(topic, b"x" * 50_000) == 0)
+                # It cannot come back at once: so long lasts the moment in which the worker is deaf.
+                restricted.grant("off")
             finally:
                 os.kill(worker, signal.SIGCONT)
                 admin.config_set("client-output-buffer-limit", "pubsub 33554432 8388608 60")
+        try:
+            await until(lambda: asyncio.to_thread(restricted.all_say, 503, "other workers cannot be reached"))
+        finally:
+            restricted.grant("on")
         await until(lambda: asyncio.to_thread(lambda: _missed(engine) > missed))
         assert "was not heard: Redis had cut this worker off" in engine.log()
         await until(lambda: asyncio.to_thread(restricted.all_say, 200, "OK"))
