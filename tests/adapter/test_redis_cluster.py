@@ -118,7 +118,9 @@ async def test_a_shard_that_hangs_takes_only_its_channels_along_until_its_replic
 
             await until(lambda: a.adapter.connected and b.adapter.connected)
             await a.adapter.publish([event("back", lost)])
-            await until(lambda: there.texts == ["back"])
+            await until(lambda: there.texts[-1:] == ["back"])
+            # Given up when nobody took the place in time, and otherwise late; never twice.
+            assert there.texts[:-1] in ([], ["alone"]) and here.texts == ["alone", "back"]
             assert own.numsub(f"{prefix}app/{late}") == 1
 
 

@@ -8,13 +8,18 @@ import json
 import os
 import signal
 import urllib.parse
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
+
+import redis
 
 from tests.support.engine import APP, Engine, running
 from tests.support.placing import connected_to
 from tests.support.signing import signed_query
 from tests.support.valkey import ValkeyServer
+from tests.support.valkey_cluster import ValkeyCluster
 
+#: What such a connection has sent last.
+PUBLISHING = ("publish", "spublish", "unsubscribe", "sunsubscribe", "ping")
 #: Longer than a connection to Redis may be silent.
 STOPPED_S = 2.6
 
@@ -22,11 +27,19 @@ STOPPED_S = 2.6
 def test_what_is_published_to_a_worker_that_was_stopped_reaches_the_others() -> None:
     with ValkeyServer() as server:
         config = {"database": {"redis": {"url": server.url}}, "adapter": {"shared_memory": False}}
+        with running(config, 2, noise=None) as engine, server.client() as admin:
+            asyncio.run(_stop_and_publish(engine, [admin]))
+
+
+def test_the_same_with_a_cluster() -> None:
+    with ValkeyCluster() as cluster, ExitStack() as stack:
+        config = {"adapter": {"driver": "redis-cluster"}, "database": {"redis": {"cluster_nodes": cluster.nodes}}}
+        admins = [stack.enter_context(redis.Redis(port=master.port)) for master in cluster.masters]
         with running(config, 2, noise=None) as engine:
-            asyncio.run(_stop_and_publish(engine, server))
+            asyncio.run(_stop_and_publish(engine, admins))
 
 
-async def _stop_and_publish(engine: Engine, server: ValkeyServer) -> None:
+async def _stop_and_publish(engine: Engine, admins: list[redis.Redis]) -> None:
     async with AsyncExitStack() as stack:
         stopped, other = engine.workers()
         client = await connected_to(stack, engine, other)
@@ -40,7 +53,7 @@ async def _stop_and_publish(engine: Engine, server: ValkeyServer) -> None:
                 publisher.request("POST", f"/apps/1/events?{query}", body, {"Content-Type": "application/json"})
                 await asyncio.sleep(STOPPED_S)
                 if cut:
-                    _cut_publishers(server)
+                    _cut_publishers(admins)
             finally:
                 os.kill(stopped, signal.SIGCONT)
             assert publisher.getresponse().status == 200
@@ -61,9 +74,9 @@ def _publisher(engine: Engine, worker: int) -> http.client.HTTPConnection:
         connection.close()
 
 
-def _cut_publishers(server: ValkeyServer) -> None:
+def _cut_publishers(admins: list[redis.Redis]) -> None:
     """End every connection that publishes; those of workers that are well are there again within milliseconds."""
-    with server.client() as admin:
+    for admin in admins:
         for client in admin.client_list():
-            if client["cmd"] in ("publish", "unsubscribe") and client["sub"] == "0":
+            if client["cmd"] in PUBLISHING and client["sub"] == client.get("ssub", "0") == "0":
                 admin.client_kill_filter(_id=client["id"])

@@ -7,6 +7,7 @@ Everything to Redis that is not hot uses redis-py instead.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Callable
@@ -233,7 +234,9 @@ class RedisLink(asyncio.Protocol):
             if self._transport is not None:
                 # Its end must not be taken for that of the next one.
                 self._transport.abort()
-                await asyncio.wait([asyncio.ensure_future(self._lost.wait())], timeout=CONNECT_TIMEOUT_S)
+                with contextlib.suppress(TimeoutError):
+                    async with within(CONNECT_TIMEOUT_S):
+                        await self._lost.wait()
             raise StoreUnavailable(
                 f"cannot reach Redis at {options.address}: {str(error) or 'no answer in time'}"
             ) from error

@@ -31,6 +31,7 @@ HOLD_S = 0.5
 PATIENCE_S = 3.0
 #: Messages held at one time.
 MAX_HELD = 10_000
+AWAY = "no connection to this shard of the Redis Cluster"
 LATE = "the Redis Cluster did not take it in time"
 
 _numbers = itertools.count()
@@ -94,10 +95,10 @@ class ShardPublisher:
     async def stop(self) -> None:
         for timer in self._timers:
             timer.cancel()
+        await asyncio.gather(*(link.stop() for link in self._links.values()), *self._ending)
         for parcels in self._held.values():
             for parcel in parcels:
                 parcel.fail("this worker ends")
-        await asyncio.gather(*(link.stop() for link in self._links.values()), *self._ending)
 
     def publish(self, topic: bytes, message: bytes) -> asyncio.Future[int]:
         """The future gives how many connections to that node got it, or raises StoreUnavailable."""
@@ -145,8 +146,8 @@ class ShardPublisher:
     def _send(self, parcel: Parcel) -> None:
         node = self._topology.master(parcel.slot)
         link = None if node is None else self._links.get(node)
-        if link is None or not link.connected:
-            parcel.fail("no connection to this shard of the Redis Cluster")
+        if link is None:
+            parcel.fail(AWAY)
         else:
             link.carry(parcel)
 
@@ -207,19 +208,31 @@ class _Link(RedisLink):
         #: With the tick in which each was sent: see `link.MAX_SILENT`.
         self._waiting: deque[tuple[Parcel | None, int]] = deque()
         self._tick = 0
-        #: What waits for the reply that shows that the connection is well, and how many replies come until then.
+        #: What waits for the reply that shows that the connection is well, and how many replies come until then; or for
+        #: another connection, while it is not yet known whether there can be one.
         self._held: list[Parcel] = []
         self._until_well = 0
+        self._returning = False
+
+    async def stop(self) -> None:
+        await super().stop()
+        # There may be no connection whose loss would do it.
+        self._give_back()
 
     def carry(self, parcel: Parcel) -> None:
         """Send it; but after this process was stopped not before the connection is seen to be well."""
-        if not self._until_well and self._loop.time() - self._turned_at > SILENCE_S:
+        if not self.connected and not self._returning:
+            parcel.fail(AWAY)
+            return
+        if self.connected and not self._until_well and self._loop.time() - self._turned_at > SILENCE_S:
             self.ask_alive()
             self._until_well = len(self._waiting)
-        if self._until_well:
+        if not self._until_well and not self._returning:
+            self._send_parcel(parcel)
+        elif len(self._held) < MAX_HELD:
             self._held.append(parcel)
         else:
-            self._send_parcel(parcel)
+            parcel.fail("too much waits for this shard of the Redis Cluster")
 
     def _send_parcel(self, parcel: Parcel) -> None:
         self._waiting.append((parcel, self._tick))
@@ -242,10 +255,7 @@ class _Link(RedisLink):
         if self._until_well:
             self._until_well -= 1
             if not self._until_well:
-                self._turned_at = self._loop.time()
-                held, self._held = self._held, []
-                for each in held:
-                    self._send_parcel(each)
+                self._release()
         if parcel is None:
             return
         if isinstance(reply, int):
@@ -267,7 +277,13 @@ class _Link(RedisLink):
             if parcel is not None:
                 parcel.fail(LATE)
 
+    def on_connected(self) -> None:
+        self._returning = False
+        self._release()
+        super().on_connected()
+
     def on_unreachable(self, reason: str) -> None:
+        self._give_back()
         self.report_change(False)
 
     def on_lost(self) -> None:
@@ -275,9 +291,20 @@ class _Link(RedisLink):
         for parcel, _ in waiting:
             if parcel is not None:
                 parcel.fail("connection to Redis lost")
-        held, self._held, self._until_well = self._held, [], 0
+        self._until_well, self._returning = 0, not self._stopped
+
+    def _release(self) -> None:
+        """The connection is well: what was held goes on."""
+        self._turned_at = self._loop.time()
+        held, self._held = self._held, []
         for parcel in held:
-            # It never left; it waits until it is known who has its slot.
+            self._send_parcel(parcel)
+
+    def _give_back(self) -> None:
+        """What never left waits until it is known who has its slot."""
+        self._returning = False
+        held, self._held = self._held, []
+        for parcel in held:
             self._on_moved(parcel)
 
 
