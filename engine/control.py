@@ -27,6 +27,10 @@ EXIT_NO_APPS = 78
 #: Longest message of a worker; one that is longer is not ours.
 MAX_BEAT_BYTES = 4096
 MAX_ORDER_BYTES = 1024
+#: Of the workers' states; a socket takes no longer message.
+MAX_STATE_BYTES = 128 * 1024
+#: Workers in one.
+MAX_STATES = 256
 #: Connections that may wait in a listening socket; the supervisor opens it, and each worker listens on it anew.
 BACKLOG = 4096
 _HEAD = struct.Struct("!IQ")
@@ -105,6 +109,35 @@ class Order:
     node: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """One worker as its supervisor knows it, for the console.
+
+    :param slot: whose sockets it has. :param place: its own among the node's workers, old and new.
+    :param phase: the last that it has come to the end of. :param silent_s: since it was heard last.
+    """
+
+    slot: int
+    place: int
+    pid: int
+    incarnation: str
+    ready: bool
+    phase: int
+    connections: int
+    trouble: str
+    silent_s: float
+    lived_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What a supervisor knows of its node. :param trouble: why the node is not ready; empty when it is."""
+
+    trouble: str
+    slots: int
+    workers: tuple[WorkerState, ...]
+
+
 _Said = TypeVar("_Said", Beat, Order)
 _TYPES: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (float, int), "str": (str,)}
 
@@ -165,6 +198,33 @@ def send_spec(control: socket.socket, number: int, fd: int) -> bool:
     return True
 
 
+def send_state(control: socket.socket, state: NodeState) -> None:
+    """Says nothing when the console does not listen; it asks again."""
+    with contextlib.suppress(OSError):
+        control.send(json.dumps(asdict(state)).encode())
+
+
+def receive_console_word(control: socket.socket) -> NodeState | tuple[int, int] | None:
+    """What a console hears: the state that it asked for, or the next spec as `receive_word` gives it; None when there
+    is nothing now.
+
+    Raises ConnectionResetError when the supervisor is gone, and ControlError."""
+    try:
+        message, fds, flags, _ = socket.recv_fds(control, MAX_STATE_BYTES + 1, 1)
+    except BlockingIOError:
+        return None
+    if not message and not fds:
+        raise ConnectionResetError
+    if not message.startswith(b"{") or fds:
+        return _spec(message, fds, flags)
+    try:
+        said = json.loads(message[:MAX_STATE_BYTES])
+        workers = tuple(WorkerState(**worker) for worker in said["workers"])
+        return NodeState(str(said["trouble"]), int(said["slots"]), workers)
+    except (ValueError, TypeError, LookupError) as error:
+        raise ControlError(f"a state of {len(message)} bytes cannot be read") from error
+
+
 def receive_word(control: socket.socket) -> Order | tuple[int, int] | None:
     """The next order, or (number, descriptor for `unseal`) of the next spec; None when there is nothing now.
 
@@ -177,6 +237,11 @@ def receive_word(control: socket.socket) -> Order | tuple[int, int] | None:
         raise ConnectionResetError
     if message.startswith(b"{") and not fds:
         return _read(Order, message, MAX_ORDER_BYTES, "a supervisor")
+    return _spec(message, fds, flags)
+
+
+def _spec(message: bytes, fds: list[int], flags: int) -> tuple[int, int]:
+    """The spec that came with a message, if that is what it is."""
     try:
         if len(message) != _HEAD.size or len(fds) != 1 or flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             raise ControlError("a message is not what a supervisor says")

@@ -18,7 +18,7 @@ SOURCES = sorted(
 _ROW = re.compile(r"(\d| )  ([\w., ]+?)(?: {2,}.*)?\Z")
 #: Implementations of an interface, which only those who put a process together may name.
 DRIVERS = {"adapter", "stores", "webhooks.queues", "webhooks.queues.sqs", "webhooks.senders", "apps.sources"}
-MAY_CHOOSE_DRIVERS = {"worker", "supervisor", "control", "cli"}
+MAY_CHOOSE_DRIVERS = {"worker", "supervisor", "console", "control", "cli"}
 
 
 def _picture() -> dict[str, int]:

@@ -21,12 +21,13 @@ def known_apps(config: Config) -> Sequence[App]:
     if config.app_manager.from_file:
         return build_apps(config)
     try:
-        return asyncio.run(_read(config))
+        return asyncio.run(read_apps(config))
     except SourceUnavailable as error:
         raise ConfigError(f"app_manager.driver: the applications cannot be read: {error}") from error
 
 
-async def _read(config: Config) -> Sequence[App]:
+async def read_apps(config: Config) -> Sequence[App]:
+    """Those of the database. Raises SourceUnavailable."""
     from engine.apps.sources.build import build_source
 
     assert config.app_manager.driver != "memory"

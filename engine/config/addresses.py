@@ -22,6 +22,11 @@ def metrics_url(config: Config) -> str:
     return f"http://{authority(config.metrics.host, config.metrics.port)}/metrics"
 
 
+def console_url(config: Config, port: int) -> str:
+    """Where the operator finds the console on this machine."""
+    return f"http://{authority(_ANY.get(config.console.host, config.console.host), port)}/"
+
+
 def authority(host: str, port: int) -> str:
     """``host:port``, an IPv6 address in brackets (RFC 3986, 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

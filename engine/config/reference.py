@@ -55,7 +55,7 @@ class Group:
 
 def groups() -> list[Group]:
     """All of them, the outermost first."""
-    return list(_groups(Config, "", _reloading(Config, applicable(_with_tls(), _replaced()))))
+    return list(_groups(Config, "", _reloading(Config, applicable(_with_all(), _replaced()))))
 
 
 def _groups(model: type[BaseModel], path: str, now: Any) -> Iterator[Group]:
@@ -177,8 +177,14 @@ class _New:
         return True
 
 
-def _with_tls() -> Config:
-    return Config().model_copy(update={"ssl": Config().ssl.model_copy(update={"enabled": True})})
+def _with_all() -> Config:
+    plain = Config()
+    return plain.model_copy(
+        update={
+            "ssl": plain.ssl.model_copy(update={"enabled": True}),
+            "console": plain.console.model_copy(update={"password": "given"}),
+        }
+    )
 
 
 def _replaced() -> Config:

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.config.option_path import Path, dotted
 from engine.config.root import Config
+from engine.config.server import ConsoleConfig
 
 
 def applicable(running: Config, new: Config) -> Config:
@@ -23,10 +24,17 @@ def applicable(running: Config, new: Config) -> Config:
         "presence": new.presence,
         "ssl": running.ssl.model_copy(update=pair if running.ssl.enabled and new.ssl.enabled else {}),
         "webhooks": running.webhooks.model_copy(update=webhooks),
+        "console": _console(running.console, new.console),
     }
     if new.app_manager.driver == running.app_manager.driver:
         changed["app_manager"] = running.app_manager.model_copy(update={"array": new.app_manager.array})
     return running.model_copy(update=changed)
+
+
+def _console(running: ConsoleConfig, new: ConsoleConfig) -> ConsoleConfig:
+    """Whether there is one is a matter of the start."""
+    there = running.password is not None and new.password is not None
+    return running.model_copy(update={"password": new.password} if there else {})
 
 
 def waits_for_restart(running: Config, new: Config) -> list[str]:

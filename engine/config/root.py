@@ -15,6 +15,7 @@ from engine.config.base import Flag, Host, Limit, Port, Section, number, whole
 from engine.config.limits import ChannelLimits, EventLimits, PresenceLimits, RateLimiterConfig
 from engine.config.proxies import NetworkList, ProxyProtocolConfig
 from engine.config.server import (
+    ConsoleConfig,
     CorsConfig,
     HttpApiConfig,
     IdempotencyConfig,
@@ -75,6 +76,7 @@ class Config(Section):
     ssl: SslConfig = Field(default_factory=SslConfig)
     unix_socket: UnixSocketConfig = Field(default_factory=UnixSocketConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
+    console: ConsoleConfig = Field(default_factory=ConsoleConfig)
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
 
     @property

@@ -11,6 +11,18 @@ from pydantic import BeforeValidator, Field
 
 from engine.config.base import Flag, Host, Limit, OptionalText, Port, Section, listed, number, text, whole, word
 
+#: Nobody guesses one of so many characters at the rate that is allowed.
+MIN_PASSWORD = 12
+
+
+def _password(value: object) -> object:
+    if isinstance(value, str) and 0 < len(value) < MIN_PASSWORD:
+        raise ValueError(f"is too short; allowed: {MIN_PASSWORD} characters or more, or null for no console")
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"is not text; allowed: {MIN_PASSWORD} characters or more, or null for no console")
+    return value
+
+
 Texts = Annotated[tuple[str, ...], listed(split=True)]
 
 
@@ -127,6 +139,17 @@ class MetricsConfig(Section):
     host: Host = "0.0.0.0"
     port: Port = 9601
     prometheus: PrometheusConfig = Field(default_factory=PrometheusConfig)
+
+
+class ConsoleConfig(Section):
+    """The operator's page (docs/console.md), which is there once it has a password.
+
+    :param port: 0 takes a free one and prints it. :param password: at least 12 characters; null is no console.
+    """
+
+    host: Host = "127.0.0.1"
+    port: Port = 9602
+    password: Annotated[OptionalText, BeforeValidator(_password)] = Field(default=None, repr=False)
 
 
 class LoggingConfig(Section):

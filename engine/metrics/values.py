@@ -89,10 +89,17 @@ class MappedValues:
 
 def read_all(directory: Path) -> Iterator[tuple[str, float]]:
     """(key, number) of every slot; the same key comes once for each slot that has it."""
+    for _, key, number in read_slots(directory):
+        yield key, number
+
+
+def read_slots(directory: Path) -> Iterator[tuple[str, str, float]]:
+    """(slot, key, number) of every slot."""
     for path in sorted(directory.glob("*.db")):
+        slot = path.name.partition(".")[0]
         try:
             for key, number, *_ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
-                yield key, number
+                yield slot, key, number
         except FileNotFoundError:
             continue  # its process has just been forgotten
 

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from engine.app import App
 from engine.cli.target import describe
-from engine.config.addresses import metrics_url
+from engine.config.addresses import console_url, metrics_url
 from engine.config.resolve import redis_options
 from engine.config.root import Config
 
@@ -24,17 +24,20 @@ _HINTS = """try next, in another terminal:
 _log = logging.getLogger(__name__)
 
 
-def show(config: Config, apps: Sequence[App], where: str, workers: int, files: int, out: TextIO) -> None:
-    """For people, with three commands that show it working; where the log is JSON, as lines of the log."""
+def show(config: Config, apps: Sequence[App], where: str, workers: int, files: int, console: int, out: TextIO) -> None:
+    """For people, with three commands that show it working; where the log is JSON, as lines of the log.
+
+    :param console: its port; 0 where there is none.
+    """
     if config.logging.output_format == "json":
-        for line in _lines(config, apps, where, workers, files):
+        for line in _lines(config, apps, where, workers, files, console):
             _log.info("%s", line)
     else:
-        out.write("".join(f"{line}\n" for line in _lines(config, apps, where, workers, files)) + _HINTS)
+        out.write("".join(f"{line}\n" for line in _lines(config, apps, where, workers, files, console)) + _HINTS)
         out.flush()
 
 
-def _lines(config: Config, apps: Sequence[App], where: str, workers: int, files: int) -> Iterator[str]:
+def _lines(config: Config, apps: Sequence[App], where: str, workers: int, files: int, console: int) -> Iterator[str]:
     yield f"engine listens on {where} with {workers} worker{'s' if workers != 1 else ''}"
     yield f"each worker may have {files} files open, one for each connection"
     redis = redis_options(config.database.redis)
@@ -43,6 +46,8 @@ def _lines(config: Config, apps: Sequence[App], where: str, workers: int, files:
         yield f"webhook queue in the lists {prefix}default and {prefix}failed, on the shard of occupancy"
     if config.metrics.enabled:
         yield f"metrics on {metrics_url(config)}"
+    if console:
+        yield f"console on {console_url(config, console)}"
     for app in apps:
         for endpoint in app.endpoints:
             form = "sha256=<hex>" if endpoint.signature_format == "prefixed" else "<hex>, as official SDKs verify it"

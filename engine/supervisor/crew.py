@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from engine.control import EXIT_NO_APPS, Order, Phase
+from engine.control import EXIT_NO_APPS, MAX_STATES, NodeState, Order, Phase, WorkerState
 from engine.errors import CloseCode, EngineError
 from engine.metrics.metrics import Metrics
 from engine.supervisor.rollout import ConfigRollout
@@ -34,6 +34,8 @@ MAX_STEP_S = 1.0
 PATIENCE_S = 3.0
 #: A worker that is starting on a busy machine gets longer, for its listening and our closing must not meet.
 STARTING_PATIENCE_S = 20.0
+#: Characters of one reason in a state.
+MAX_TROUBLE = 200
 RESPAWN_MIN_S, RESPAWN_MAX_S = 0.1, 10.0
 #: A worker that has lived so long has not failed at start; the next respawn is at once again.
 STEADY_S = 10.0
@@ -113,6 +115,26 @@ class Crew:
         """For people: who is served, by how many."""
         clients = sum(process.connections for process in self.processes)
         return f"serving {clients} clients with {len(self.slots)} workers"
+
+    def state(self) -> NodeState:
+        """For the console; of a very large node not all."""
+        now = time.monotonic()
+        workers = tuple(
+            WorkerState(
+                slot=process.slot,
+                place=process.place,
+                pid=process.pid,
+                incarnation=process.incarnation,
+                ready=process.ready,
+                phase=int(process.phase),
+                connections=process.connections,
+                trouble=process.trouble[:MAX_TROUBLE],
+                silent_s=round(now - process.heard_at, 1),
+                lived_s=round(now - process.started_at, 1),
+            )
+            for process in self.processes[:MAX_STATES]
+        )
+        return NodeState(self.trouble()[:MAX_TROUBLE], len(self.slots), workers)
 
     def report_trouble(self, trouble: str) -> None:
         """Have the workers say on their port what is the matter with the node."""

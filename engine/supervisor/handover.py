@@ -31,7 +31,8 @@ SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 @dataclass(slots=True)
 class Handover:
     """:param listening: descriptors for each slot. :param kept: they are the service manager's, kept by it.
-    :param page: of the metrics page, or -1. :param log: of the log that workers share.
+    :param page: of the metrics page, or -1. :param console: of the console, likewise.
+    :param log: of the log that workers share.
     :param valkey: `EmbeddedValkey.give`. :param state: what the state is kept in, as `state_of` has it.
     :param workers: slot, place, pid, control, incarnation and spec of each. :param asker: who is to be answered, or -1.
     """
@@ -46,6 +47,7 @@ class Handover:
     state: list[Any]
     workers: list[dict[str, Any]] = field(default_factory=list)
     spec: int = 1
+    console: int = -1
     asker: int = -1
     form: str = FORM
 
@@ -75,7 +77,7 @@ class Handover:
     def _fds(self) -> list[int]:
         found = [fd for slot in self.listening for fd in slot]
         found += [worker["control"] for worker in self.workers]
-        found += [fd for fd in (self.page, self.asker) if fd >= 0]
+        found += [fd for fd in (self.page, self.console, self.asker) if fd >= 0]
         if self.log is not None:
             found += [self.log["memory"], *self.log["wakers"]]
         if self.valkey is not None:

@@ -40,6 +40,7 @@ from engine.metrics.server import MetricsServer
 from engine.metrics.values import MappedValues
 from engine.supervisor import banner
 from engine.supervisor.commands import CommandSocket
+from engine.supervisor.console_process import ConsoleProcess, console_of
 from engine.supervisor.crew import Crew
 from engine.supervisor.departure import EXTRA_S, NodeDeparture
 from engine.supervisor.handover import Handover, state_of, taken_over, unblock_signals
@@ -93,6 +94,7 @@ class Supervisor:
         self._redis: NodeRedis | None = None
         self._metrics = Metrics()
         self._page: MetricsServer | None = None
+        self._console: ConsoleProcess | None = None
         self._selector = selectors.DefaultSelector()
         self._announced = False
         self._commands: CommandSocket | None = None
@@ -146,6 +148,10 @@ class Supervisor:
                 shared_state=self._loaded.resolved.adapter != "local",
             )
             self._listen_to_commands(stack)
+            given_socket = -1 if given is None else given.console
+            self._console = console_of(self._config, self._rollout, self._selector, self._crew.state, given_socket)
+            if self._console is not None:
+                stack.callback(self._console.stop)
             try:
                 if given is not None:
                     self._adopt(given)
@@ -269,12 +275,16 @@ class Supervisor:
                 self._restart.begin(None)
             self._crew.look_after()
             self._restart.step()
+            if self._console is not None:
+                self._console.look_after()
             self._note_trouble(self._crew.trouble())
             if not self._announced and self._crew.complete:
                 self._announced = True
                 self._service.ready()
                 files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-                banner.show(self._config, self._apps(), self._port.where, self._workers, files, sys.stdout)
+                console = 0 if self._console is None else self._console.port
+                where = self._port.where
+                banner.show(self._config, self._apps(), where, self._workers, files, console, sys.stdout)
             self._service.tick(self._trouble or self._crew.summary(), starting=not self._announced)
             self._wait(STOP_TICK_S if self._restart.busy else TICK_S)
 
@@ -326,6 +336,9 @@ class Supervisor:
         if self._page is not None:
             handover.page = self._page.give()
             self._page.stop()
+        if self._console is not None:
+            handover.console = self._console.give()
+            self._console.stop()
         if self._commands is not None:
             self._commands.close()
         self._metrics.flush()

@@ -73,6 +73,14 @@ CASES: list[tuple[Any, str]] = [
     (apps(APP, 3), "app_manager.array.apps[1]: 3 is not an object; written as {...}"),
     # out of range
     ({"port": 70000}, "port: 70000 is out of range; allowed: 0 to 65535"),
+    (
+        {"console": {"password": "hush"}},
+        "console.password: the value (not shown) is too short; allowed: 12 characters or more, or null for no console",
+    ),
+    (
+        {"console": {"password": 123456789012}},
+        "console.password: the value (not shown) is not text; allowed: 12 characters or more, or null for no console",
+    ),
     ({"activity_timeout": 0}, "activity_timeout: 0 is out of range; allowed: 1 to 86400"),
     ({"max_connections": -2}, f"max_connections: -2 is out of range; {LIMIT}"),
     (

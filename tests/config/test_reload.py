@@ -42,6 +42,7 @@ def test_what_is_followed_at_once(new: dict[str, Any]) -> None:
         ({"database": {"redis": {"url": "redis://:hush@r.example"}}}, ["database.redis.url"]),
         ({"app_manager": {"refresh_ms": 700, "array": {"apps": [APP]}}}, ["app_manager.refresh_ms"]),
         ({"cors": {"origin": ["https://a.example"]}}, ["cors.origin"]),
+        ({"console": {"password": "correct horse battery", "port": 1}}, ["console.port", "console.password"]),
     ],
     ids=str,
 )
@@ -51,6 +52,14 @@ def test_what_waits_is_named_and_not_followed(new: dict[str, Any], waiting: list
     assert waits_for_restart(found, read) == waiting
     changed = with_app({})
     assert found.model_copy(update={"webhooks": running.webhooks}) == loaded(changed).config
+
+
+def test_the_password_of_a_console_that_is_there_is_followed() -> None:
+    running, read = (loaded({"console": {"password": word * 12}}).config for word in "ab")
+    assert applicable(running, read) == read
+    without = loaded().config
+    assert applicable(running, without) == running
+    assert waits_for_restart(running, without) == ["console.password"]
 
 
 def test_a_changed_driver_takes_no_application_away() -> None:

@@ -70,6 +70,14 @@ class Page:
             await asyncio.sleep(POLL_S)
         return value
 
+    async def look(self, width: int, height: int, *, dark: bool = False) -> None:
+        """Show it on a screen of that size from now on, to somebody who likes it dark or not."""
+        await self._command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self._command("Emulation.setEmulatedMedia", features=[scheme])
+
     async def screenshot(self, path: Path) -> None:
         """Write what it looks like as a PNG."""
         picture = base64.b64decode((await self._command("Page.captureScreenshot", format="png"))["data"])

@@ -16,6 +16,7 @@ from tests.config.support import HOOK, apps, hooks, loaded
 
 #: A sample for each variable whose text is not simply kept.
 SAMPLES = {
+    "CONSOLE_PASSWORD": "correct horse battery",
     "TRUSTED_PROXIES": "10.0.0.0/8, unix",
     "PROXY_PROTOCOL_TRUSTED": "10.0.0.0/8,2001:db8::1",
     "SHUTDOWN_DELAY_MS": "250",

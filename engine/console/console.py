@@ -1,0 +1,121 @@
+"""The console's process, put together: what it knows, from whom, and over which address it is asked.
+
+It holds nothing that a worker needs, and ends when its supervisor does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from contextlib import AsyncExitStack
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from engine.console.cluster import Cluster
+from engine.console.known_apps import KnownApps
+from engine.console.node import NodeLink
+from engine.console.overview import Overview
+from engine.console.server import ConsoleServer
+from engine.console.sessions import Sessions
+from engine.console.ticker import Ticker
+from engine.control import WorkerSpec, unseal
+from engine.log.setup import set_up_logging
+from engine.protocol.address import Networks
+from engine.protocol.forwarded import Callers
+
+#: For answers under way when it ends.
+SHUTDOWN_TIMEOUT_S = 0.5
+KEEPALIVE_TIMEOUT_S = 75.0
+
+_log = logging.getLogger(__name__)
+
+
+class Console:
+    """:param spec: what the workers are, too. :param control: connected to the supervisor.
+    :param listening: where it is asked.
+    """
+
+    def __init__(self, spec: WorkerSpec, control: socket.socket, listening: socket.socket) -> None:
+        self._spec = spec
+        config = spec.loaded.config
+        self._listening = listening
+        self._end = asyncio.Event()
+        self._sessions = Sessions(config.console.password or "")
+        self._apps = KnownApps(config)
+        self._node = NodeLink(control, self._on_spec, self._end.set)
+
+    async def run(self) -> None:
+        """Answer until the supervisor ends it, or is gone."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._end.set)
+        async with AsyncExitStack() as stack:
+            self._node.start()
+            stack.callback(self._node.stop)
+            server = await self._build(stack)
+            runner = web.AppRunner(
+                server.application,
+                handle_signals=False,
+                access_log=None,
+                shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+                keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+            )
+            stack.push_async_callback(runner.cleanup)
+            await runner.setup()
+            await web.SockSite(runner, self._listening).start()
+            await self._end.wait()
+
+    async def _build(self, stack: AsyncExitStack) -> ConsoleServer:
+        spec, config, cluster = self._spec, self._spec.loaded.config, None
+        if spec.redis is not None and spec.loaded.resolved.adapter == "redis":
+            # Imported only where there is a Redis.
+            from engine.redis.pool import connect
+
+            client = connect(spec.redis)
+            stack.push_async_callback(client.aclose)
+            cluster = Cluster(client, config.database.redis.key_prefix, clustered=bool(spec.redis.nodes))
+        self._overview = Overview(self._node, Path(spec.metrics_dir), cluster)
+        ticker = Ticker(self._overview.read, "console-overview")
+        return ConsoleServer(
+            self._sessions,
+            Callers(Networks(config.trusted_proxies)),
+            reads={"session": self._session},
+            acts={},
+            streams={"overview": lambda _: ticker.listen()},
+        )
+
+    async def _session(self, _: dict[str, Any]) -> dict[str, Any]:
+        """What the page needs first."""
+        return {"version": _version(), "apps": await self._apps.listed(), **self._overview.about()}
+
+    def _on_spec(self, spec: WorkerSpec) -> None:
+        """The configuration was read again."""
+        self._sessions.change_password(spec.loaded.config.console.password or "")
+        self._apps.reconfigure(spec.loaded.config)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("engine")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def main(arguments: list[str]) -> int:
+    """:param arguments: descriptors of the spec, the control socket and the listening socket."""
+    # One for all processes of a service is meant for the supervisor.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    spec_fd, control_fd, listening_fd = map(int, arguments)
+    spec = unseal(spec_fd)
+    config = spec.loaded.config
+    set_up_logging(config.logging, debug=config.debug, slot=None)
+
+    async def run() -> None:
+        await Console(spec, socket.socket(fileno=control_fd), socket.socket(fileno=listening_fd)).run()
+
+    asyncio.run(run())
+    return 0

@@ -1,0 +1,85 @@
+"""What the node's processes have counted, as the overview shows it: sums, and a few numbers of each worker.
+
+Read from the files that every process writes anyway: no worker is asked, and none is held up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.metrics.families import Family, split_key
+from engine.metrics.values import read_slots
+
+#: Shown as sums over all workers and labels.
+SUMS = (
+    "connected",
+    "new_connections_total",
+    "new_disconnections_total",
+    "ws_messages_received_total",
+    "ws_messages_sent_total",
+    "socket_received_bytes",
+    "socket_transmitted_bytes",
+    "broadcast_messages_total",
+    "client_events_total",
+    "http_calls_received_total",
+    "http_errors_total",
+    "connection_errors_total",
+    "slow_consumers_total",
+    "webhooks_sent_total",
+    "webhooks_failed_total",
+    "webhook_dead_total",
+    "worker_restarts_total",
+    "leader_changes_total",
+    "reconciler_drift_total",
+)
+#: Shown for each worker.
+OF_WORKERS = {
+    "process_resident_memory_bytes": "resident_bytes",
+    "process_cpu_seconds_total": "cpu_s",
+    "process_open_fds": "open_fds",
+    "process_max_fds": "max_fds",
+}
+#: Their buckets, summed over all workers and labels, from which the page computes percentiles.
+HISTOGRAMS = ("http_request_duration_seconds", "event_loop_lag_seconds", "webhook_duration_seconds")
+#: Applications with the most connections.
+MAX_APPS = 20
+
+
+@dataclass(slots=True)
+class Figures:
+    """:ivar sums: by name. :ivar workers: place -> number by name. :ivar apps: connections, of the largest.
+    :ivar buckets: of each histogram, how many observations each of its bounds was the first to hold; the last is
+        beyond all bounds.
+    """
+
+    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SUMS, 0.0))
+    workers: dict[str, dict[str, float]] = field(default_factory=dict)
+    apps: dict[str, float] = field(default_factory=dict)
+    buckets: dict[str, list[float]] = field(default_factory=dict)
+
+
+def read(directory: Path, families: dict[str, Family]) -> Figures:
+    """The numbers as they are now; blocks for the time of reading a few files.
+
+    :param families: those of `HISTOGRAMS`, by name.
+    """
+    found = Figures()
+    found.buckets = {name: [0.0] * (len(families[name].bounds) + 1) for name in HISTOGRAMS}
+    of_buckets = {families[name].bucket: found.buckets[name] for name in HISTOGRAMS}
+    for slot, key, number in read_slots(directory):
+        # Most keys are none of ours, and need not be taken apart.
+        name = key[2 : key.find('"', 2)]
+        if name in found.sums:
+            found.sums[name] += number
+            if name == "connected":
+                app_id = split_key(key)[1][0]
+                found.apps[app_id] = found.apps.get(app_id, 0.0) + number
+        elif name in OF_WORKERS:
+            found.workers.setdefault(slot, {})[OF_WORKERS[name]] = number
+        elif name in of_buckets:
+            place = int(split_key(key)[1][-1])
+            of_buckets[name][place] += number
+    largest = sorted(found.apps.items(), key=lambda item: -item[1])[:MAX_APPS]
+    found.apps = dict(largest)
+    return found

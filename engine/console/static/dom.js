@@ -1,0 +1,69 @@
+// Elements and words for the views. Whatever comes from outside becomes text, never markup.
+
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== undefined && value !== null) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// A table of rows that are lists of cells. Columns of figures are in `numbers`, those of long text in `wide`.
+export function table(heads, rows, numbers = [], wide = []) {
+  const kind = (index) => (numbers.includes(index) ? { class: "number" } : wide.includes(index) ? { class: "wide" } : {});
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, heads.map((head, index) => h("th", { scope: "col", ...kind(index) }, head)))),
+      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, index) => h("td", kind(index), cell))))),
+    ),
+  );
+}
+
+export function tile(label, value, kind = "") {
+  return h("div", { class: "tile" }, h("b", { class: kind }, value), h("span", {}, label));
+}
+
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+export function count(number) {
+  return whole.format(number || 0);
+}
+
+export function rate(number) {
+  return number >= 100 ? whole.format(number) : tenths.format(number || 0);
+}
+
+export function bytes(number) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let size = number || 0;
+  let unit = 0;
+  while (size >= 1024 && unit < units.length - 1) {
+    size /= 1024;
+    unit += 1;
+  }
+  return `${tenths.format(size)} ${units[unit]}`;
+}
+
+export function span(seconds) {
+  if (seconds < 120) return `${tenths.format(seconds)} s`;
+  if (seconds < 7200) return `${whole.format(seconds / 60)} min`;
+  return seconds < 172800 ? `${tenths.format(seconds / 3600)} h` : `${tenths.format(seconds / 86400)} days`;
+}
+
+export function ms(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  return seconds < 0.001 ? `${tenths.format(seconds * 1e6)} µs` : `${tenths.format(seconds * 1000)} ms`;
+}
+
+export function clock(timeMs) {
+  const date = new Date(timeMs);
+  return `${date.toLocaleTimeString("en-GB")}.${String(date.getMilliseconds()).padStart(3, "0")}`;
+}

@@ -1,0 +1,175 @@
+"""The console of a running engine, over HTTP and in a browser; screenshots are left in ``build/screenshots``."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support import browser
+from tests.support.engine import APP, ROOT, Engine, running
+from tests.support.waiting import free_port, wait_until
+
+SCREENSHOTS = ROOT / "build" / "screenshots"
+PASSWORD = "correct horse battery"
+SECOND = {"id": "2", "key": "second-key", "secret": "second-secret"}
+
+
+class Console:
+    """Somebody who has logged in."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.port: int = engine.config["console"]["port"]
+        self.cookie = self.csrf = ""
+        status, headers, found = self._request("POST", "login", {"password": PASSWORD})
+        assert status == 200, found
+        self.cookie, self.csrf = headers["Set-Cookie"].partition(";")[0], found["csrf"]
+
+    def get(self, path: str) -> Any:
+        status, _, found = self._request("GET", path)
+        assert status == 200, found
+        return found
+
+    def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        status, _, found = self._request("POST", path, body)
+        return status, found
+
+    def look(self) -> Any:
+        """The next look at the node."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", "/api/overview", headers={"Cookie": self.cookie})
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            while not (line := answer.readline()).startswith(b"data: "):
+                assert line
+            return json.loads(line[6:])
+        finally:
+            connection.close()
+
+    def _request(self, method: str, path: str, body: Any = None) -> tuple[int, Any, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            headers = {"Content-Type": "application/json", "Cookie": self.cookie, "X-CSRF-Token": self.csrf}
+            connection.request(method, f"/api/{path}", None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, json.loads(answer.read())
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    config = {
+        "console": {"host": "127.0.0.1", "port": free_port(), "password": PASSWORD},
+        "app_manager": {"array": {"apps": [APP, SECOND]}},
+    }
+    with running(config, workers=2) as started:
+        wait_until(lambda: _answers(started), what="the console answers")
+        yield started
+
+
+def _answers(engine: Engine) -> bool:
+    try:
+        return engine.raw("GET", "/", port=engine.config["console"]["port"]).status == 200
+    except OSError:
+        return False
+
+
+def _pid(engine: Engine) -> int:
+    return next(pid for pid, command in engine.processes().items() if "engine.console" in command)
+
+
+def test_the_node_at_a_glance(engine: Engine) -> None:
+    where = f"console on http://127.0.0.1:{engine.config['console']['port']}/"
+    wait_until(lambda: where in engine.log(), what="the banner says where it is")
+    console = Console(engine)
+    session = console.get("session")
+    assert [app["id"] for app in session["apps"]] == ["1", "2"]
+    assert not any(secret in json.dumps(session) for secret in (APP["secret"], SECOND["secret"], PASSWORD))
+    wait_until(lambda: all(worker["ready"] for worker in console.look()["node"]["workers"]))
+    wait_until(lambda: sum(worker["leads"] for worker in console.look()["node"]["workers"]) == 1)
+    look = console.look()
+    assert (look["node"]["trouble"], look["node"]["slots"]) == ("", 2)
+    assert {worker["pid"] for worker in look["node"]["workers"]} == set(engine.workers())
+    assert all(worker["resident_bytes"] > 0 for worker in look["node"]["workers"])
+    assert (look["cluster"]["others"], look["cluster"]["led"], look["cluster"]["leader_elsewhere"]) == ([], True, False)
+    assert look["cluster"]["redis"]["role"] == "master"
+    published = look["sums"]["broadcast_messages_total"]
+    engine.trigger("a-channel", "an-event")
+    wait_until(lambda: console.look()["sums"]["broadcast_messages_total"] == published + 1)
+
+
+def test_a_worker_that_does_not_answer_does_not_hold_it_up(engine: Engine) -> None:
+    console = Console(engine)
+    victim = engine.workers()[0]
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        wait_until(lambda: "does not answer" in console.look()["node"]["trouble"])
+    finally:
+        os.kill(victim, signal.SIGCONT)
+    wait_until(lambda: not console.look()["node"]["trouble"])
+
+
+def test_without_a_password_there_is_none_and_a_new_one_is_followed(engine: Engine) -> None:
+    """The password is changed to another one and back, and its session ends."""
+    console = Console(engine)
+    document = json.loads(engine.config_path.read_text())
+    for password in ("another one entirely", PASSWORD):
+        document["console"]["password"] = password
+        engine.config_path.write_text(json.dumps(document))
+        engine.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: console._request("GET", "session")[0] == 401)
+        status, headers, found = console._request("POST", "login", {"password": password})
+        assert status == 200
+        console.cookie, console.csrf = headers["Set-Cookie"].partition(";")[0], found["csrf"]
+    assert PASSWORD not in engine.log() and "another one entirely" not in engine.log()
+
+
+def test_a_console_that_dies_is_started_again(engine: Engine) -> None:
+    before = _pid(engine)
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: _answers(engine) and _pid(engine) != before)
+    assert len(Console(engine).look()["node"]["workers"]) == 2
+
+
+@pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
+def test_it_is_used_in_a_browser(engine: Engine) -> None:
+    asyncio.run(_use(engine))
+
+
+async def _use(engine: Engine) -> None:
+    async with browser.browser_page() as page:
+        await page.look(1200, 900)
+        await page.open(f"http://127.0.0.1:{engine.config['console']['port']}/")
+        await page.wait("!document.getElementById('login').hidden")
+        await _type(page, "wrong password")
+        assert await page.wait("document.getElementById('refusal').textContent") == "the password is wrong"
+        await page.screenshot(SCREENSHOTS / "console-login.png")
+        await _type(page, PASSWORD)
+        await page.wait("document.querySelectorAll('#view tbody tr').length >= 2")
+        assert await page.value("document.getElementById('health').textContent") == "The node is ready."
+        assert await page.value("location.search + document.cookie") == ""
+        for name, width, height, dark in (
+            ("light", 1200, 900, False),
+            ("dark", 1200, 900, True),
+            ("phone", 390, 844, True),
+        ):
+            await page.look(width, height, dark=dark)
+            assert await page.value("document.documentElement.scrollWidth <= innerWidth"), f"{name}: it is too wide"
+            await page.screenshot(SCREENSHOTS / f"console-{name}.png")
+        await page.value("document.getElementById('logout').click()")
+        await page.wait("!document.getElementById('login').hidden && document.getElementById('shell').hidden")
+
+
+async def _type(page: browser.Page, password: str) -> None:
+    await page.value(
+        f"document.getElementById('password').value = {json.dumps(password)};"
+        "document.querySelector('#login button').click()"
+    )
