@@ -31,6 +31,8 @@ MAX_ORDER_BYTES = 1024
 MAX_STATE_BYTES = 128 * 1024
 #: Workers in one.
 MAX_STATES = 256
+#: Where a worker is asked by the console, beside its metrics; with its place.
+CONSOLE_SOCKETS = "console-{}.sock"
 #: Connections that may wait in a listening socket; the supervisor opens it, and each worker listens on it anew.
 BACKLOG = 4096
 _HEAD = struct.Struct("!IQ")

@@ -36,9 +36,9 @@ class Cluster:
     """:param client: with replies as bytes. :param clustered: it is a Redis Cluster, which has no one server to ask how
     it is."""
 
-    def __init__(self, client: Redis, key_prefix: str, *, clustered: bool, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, client: Redis, keys: Keys, *, clustered: bool, timeout_s: float = TIMEOUT_S) -> None:
         self._client = client
-        self._keys = Keys(key_prefix)
+        self._keys = keys
         self._clustered = clustered
         self._timeout_s = timeout_s
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from engine.console.channels import Channels
 from engine.console.cluster import Cluster
 from engine.console.known_apps import KnownApps
 from engine.console.node import NodeLink
@@ -23,14 +24,19 @@ from engine.console.overview import Overview
 from engine.console.server import ConsoleServer
 from engine.console.sessions import Sessions
 from engine.console.ticker import Ticker
+from engine.console.workers import AskedPages, Workers
 from engine.control import WorkerSpec, unseal
+from engine.interfaces import OccupancyPages
 from engine.log.setup import set_up_logging
+from engine.occupancy.redis_keys import Keys
 from engine.protocol.address import Networks
 from engine.protocol.forwarded import Callers
 
 #: For answers under way when it ends.
 SHUTDOWN_TIMEOUT_S = 0.5
 KEEPALIVE_TIMEOUT_S = 75.0
+#: For one page of channels or members.
+REDIS_TIMEOUT_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -71,19 +77,29 @@ class Console:
 
     async def _build(self, stack: AsyncExitStack) -> ConsoleServer:
         spec, config, cluster = self._spec, self._spec.loaded.config, None
+        pages: OccupancyPages = AskedPages(Workers(Path(spec.metrics_dir)))
         if spec.redis is not None and spec.loaded.resolved.adapter == "redis":
             # Imported only where there is a Redis.
+            from engine.occupancy.redis_pages import RedisPages
             from engine.redis.pool import connect
 
             client = connect(spec.redis)
             stack.push_async_callback(client.aclose)
-            cluster = Cluster(client, config.database.redis.key_prefix, clustered=bool(spec.redis.nodes))
+            keys = Keys(config.database.redis.key_prefix)
+            cluster = Cluster(client, keys, clustered=bool(spec.redis.nodes))
+            pages = RedisPages(client, keys, REDIS_TIMEOUT_S)
         self._overview = Overview(self._node, Path(spec.metrics_dir), cluster)
+        channels = Channels(self._apps, pages)
         ticker = Ticker(self._overview.read, "console-overview")
         return ConsoleServer(
             self._sessions,
             Callers(Networks(config.trusted_proxies)),
-            reads={"session": self._session},
+            reads={
+                "session": self._session,
+                "channels": channels.channels,
+                "members": channels.members,
+                "users": channels.users,
+            },
             acts={},
             streams={"overview": lambda _: ticker.listen()},
         )

@@ -18,12 +18,15 @@ from engine.interfaces.history import Replayed as Replayed
 from engine.interfaces.history import ReplayQuery as ReplayQuery
 from engine.interfaces.history import Stream as Stream
 from engine.interfaces.occupancy import Answer as Answer
+from engine.interfaces.occupancy import ChannelsPage as ChannelsPage
 from engine.interfaces.occupancy import Due as Due
 from engine.interfaces.occupancy import Interest as Interest
 from engine.interfaces.occupancy import InterestOf as InterestOf
 from engine.interfaces.occupancy import KeptChange as KeptChange
 from engine.interfaces.occupancy import MemberChange as MemberChange
 from engine.interfaces.occupancy import MemberReport as MemberReport
+from engine.interfaces.occupancy import MembersPage as MembersPage
+from engine.interfaces.occupancy import OccupancyPages as OccupancyPages
 from engine.interfaces.occupancy import OccupancyStore as OccupancyStore
 from engine.interfaces.occupancy import Report as Report
 from engine.interfaces.occupancy import TotalChange as TotalChange

@@ -169,6 +169,44 @@ class TotalChange:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelsPage:
+    """Some of an application's channels, for people.
+
+    :param rows: names with their subscriptions, in no order. :param after: where the next page begins; "" is the end.
+        A page may have no rows and not be the last. :param total: of all channels of that table.
+    """
+
+    rows: Sequence[tuple[str, int]]
+    after: str
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class MembersPage:
+    """Some members of a channel. :param rows: user ids. :param after: as in `ChannelsPage`. :param total: of all."""
+
+    rows: Sequence[str]
+    after: str
+    total: int
+
+
+class OccupancyPages(Protocol):
+    """Who is where, page by page. One page costs the same however many channels and members there are; what changes
+    between two pages may be missed or come twice.
+
+    Every method may raise StoreUnavailable, and ValueError for an `after` that no page gave."""
+
+    async def channels(self, app_id: str, prefix: str, after: str, limit: int) -> ChannelsPage:
+        """Up to `limit` channels whose names begin with `prefix`; of server-owned ones where the prefix begins so."""
+
+    async def members(self, app_id: str, channel: str, after: str, limit: int) -> MembersPage:
+        """Up to `limit` members of a presence channel."""
+
+    async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
+        """As `OccupancyStore.counts`."""
+
+
 class OccupancyStore(Protocol):
     """The truth about who occupies what. Every method may raise StoreUnavailable.
 

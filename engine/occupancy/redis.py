@@ -140,7 +140,7 @@ class RedisOccupancy:
     # --- reads
 
     async def channels(self, app_id: str, prefix: str = "") -> dict[str, int]:
-        match = _glob_escape(prefix) + "*" if prefix else None
+        match = glob_escape(prefix) + "*" if prefix else None
         found = {}
         async for channel, total in self._scan(self._keys.totals(app_id), match):
             if count := redis_wire.count_of(total):
@@ -325,5 +325,5 @@ def _undo(
     return Report(app_id, channel, count, 0, *interest_of(app_id, channel), members=members)
 
 
-def _glob_escape(text: str) -> str:
+def glob_escape(text: str) -> str:
     return "".join(f"\\{char}" if char in "*?[]\\^-" else char for char in text)

@@ -21,6 +21,7 @@ from engine.interfaces import (
     ClusterEvents,
     HistoryStore,
     IdempotencyStore,
+    OccupancyPages,
     OccupancyStore,
     RateLimiter,
     WebhookQueue,
@@ -28,6 +29,7 @@ from engine.interfaces import (
 from engine.machine.collector import resting
 from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.memory_pages import MemoryPages
 from engine.occupancy.memory_state import MemoryState
 from engine.peers.guard import guard
 from engine.stores.cache_memory import MemoryCache, NoCache
@@ -49,6 +51,7 @@ Announced = Callable[[str, str], bool]
 class Drivers:
     """:param metrics: where drivers count what goes through them, and what they cannot read.
     :ivar of_redis: what there is where there is a Redis, the life of its client with it.
+    :ivar pages: of who is where, if that is in this process; made with `occupancy`.
     """
 
     def __init__(self, spec: WorkerSpec, slot: int, metrics: Metrics) -> None:
@@ -56,6 +59,7 @@ class Drivers:
         self.metrics = metrics
         self._words = spec.loaded.resolved
         self.of_redis: RedisDrivers | None = None
+        self.pages: OccupancyPages | None = None
         if spec.redis is not None:
             with resting():
                 from engine.worker.redis_drivers import RedisDrivers
@@ -110,6 +114,7 @@ def _memory_occupancy(on: Drivers, events: ClusterEvents) -> tuple[OccupancyStor
     announced = (events.on_member_change, events.on_wake)
     state = MemoryState(*announced, on_total_change=events.on_total_change, metrics=on.metrics)
     kept = MemoryHistory(max_bytes=PRESENCE_BYTES)
+    on.pages = MemoryPages(state)
     return MemoryOccupancy(state, keep=kept.keep), kept
 
 

@@ -20,7 +20,7 @@ from engine.apps.entries import Entries
 from engine.apps.poll import AppPoll
 from engine.config.limits import RateLimit
 from engine.config.loading.load import Loaded
-from engine.control import WorkerSpec
+from engine.control import CONSOLE_SOCKETS, WorkerSpec
 from engine.history.replay import Replays
 from engine.http.application import build_api, build_application, build_runner, connection_options
 from engine.http.connection import HttpConnections, head_too_long, whole_refusal
@@ -43,6 +43,8 @@ from engine.webhooks.senders.registry import Senders
 from engine.worker.app_updates import AppUpdates
 from engine.worker.catch_up import CatchUp
 from engine.worker.cluster_events import cluster_events
+from engine.worker.console_calls import page_calls
+from engine.worker.console_link import ConsoleLink
 from engine.worker.drivers import Drivers
 from engine.worker.listener import Listener
 from engine.worker.max_age import MaxAge
@@ -128,6 +130,7 @@ class Parts:
             self._keepalive,
             self._max_age,
             self._watchlists,
+            *([] if config.console.password is None else [self._console_link(Path(spec.metrics_dir), slot)]),
             self.listener,
         ]
 
@@ -353,6 +356,12 @@ class Parts:
             Networks(config.balancers) if config.proxy_protocol.enabled else None,
             lambda: self.metrics.connections.errors.add(1, "", "proxy_header"),
         )
+
+    def _console_link(self, directory: Path, place: int) -> ConsoleLink:
+        """Where the console asks this worker."""
+        pages = self._drivers.pages
+        calls = {} if pages is None else page_calls(pages)
+        return ConsoleLink(directory / CONSOLE_SOCKETS.format(place), calls)
 
     def _callers(self, limit: RateLimit) -> Callers:
         """:param limit: the section that says it in the old way."""

@@ -7,6 +7,7 @@ import os
 from engine.config.redis import RedisOptions
 from engine.console.cluster import Cluster
 from engine.occupancy.redis import RedisOccupancy
+from engine.occupancy.redis_keys import Keys
 from engine.redis.pool import connect
 from tests.support.valkey import ValkeyServer
 
@@ -16,7 +17,7 @@ PREFIX = f"console-{os.getpid()}:"
 
 async def test_who_leads_and_who_lives(redis_server: ValkeyServer) -> None:
     client = connect(RedisOptions(path=str(redis_server.socket)))
-    cluster = Cluster(client, PREFIX, clustered=False)
+    cluster = Cluster(client, Keys(PREFIX), clustered=False)
     try:
         found = await cluster.read()
         assert (found["leader"], found["workers"]) == ("", {})
@@ -37,7 +38,7 @@ async def test_who_leads_and_who_lives(redis_server: ValkeyServer) -> None:
 async def test_a_redis_that_is_not_there_is_said() -> None:
     client = connect(RedisOptions(path="/nowhere/redis.sock", password="hidden"))
     try:
-        found = await Cluster(client, PREFIX, clustered=False).read()
+        found = await Cluster(client, Keys(PREFIX), clustered=False).read()
     finally:
         await client.aclose()
     assert found.keys() == {"error"}

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.support import browser
+from tests.support.client import connected
 from tests.support.engine import APP, ROOT, Engine, running
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import free_port, until, wait_until
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 PASSWORD = "correct horse battery"
@@ -106,6 +107,35 @@ def test_the_node_at_a_glance(engine: Engine) -> None:
     wait_until(lambda: console.look()["sums"]["broadcast_messages_total"] == published + 1)
 
 
+def test_who_is_where(engine: Engine) -> None:
+    asyncio.run(_look_for_people(engine))
+
+
+async def _look_for_people(engine: Engine) -> None:
+    console = await asyncio.to_thread(Console, engine)
+    async with connected(engine.ws_url) as ada, connected(engine.ws_url) as bob:
+        for client, name in ((ada, "ada"), (bob, "bob")):
+            await client.subscribe("presence-seen", user_id=name, user_info={"name": "hidden"})
+        await ada.subscribe("seen")
+        await ada.signin("ada")
+        found = await asyncio.to_thread(console.get, "channels?app=1")
+        rows = {row["name"]: row for row in found["rows"]}
+        assert rows["presence-seen"] == {
+            "name": "presence-seen",
+            "kind": "presence",
+            "subscriptions": 2,
+            "members": 2,
+        }
+        assert rows["seen"]["subscriptions"] == 1
+        found = await asyncio.to_thread(console.get, "channels?app=1&prefix=se")
+        assert [row["name"] for row in found["rows"]] == ["seen"]
+        found = await asyncio.to_thread(console.get, "members?app=1&channel=presence-seen")
+        assert sorted(found["rows"]) == ["ada", "bob"]
+        await until(lambda: asyncio.to_thread(lambda: console.get("users?app=1")["rows"]))
+        assert (await asyncio.to_thread(console.get, "users?app=1"))["rows"] == [{"id": "ada", "connections": 1}]
+        assert (await asyncio.to_thread(console.get, "channels?app=2"))["rows"] == []
+
+
 def test_a_worker_that_does_not_answer_does_not_hold_it_up(engine: Engine) -> None:
     console = Console(engine)
     victim = engine.workers()[0]
@@ -164,8 +194,22 @@ async def _use(engine: Engine) -> None:
             await page.look(width, height, dark=dark)
             assert await page.value("document.documentElement.scrollWidth <= innerWidth"), f"{name}: it is too wide"
             await page.screenshot(SCREENSHOTS / f"console-{name}.png")
+        await page.look(1200, 900)
+        async with connected(engine.ws_url) as client:
+            await client.subscribe("presence-seen", user_id="<b>ada</b>")
+            await page.value("location.hash = 'channels'")
+            await _click(page, 'a[href="#channels/presence-seen"]')
+            await page.wait("[...document.querySelectorAll('td')].some((cell) => cell.textContent == '<b>ada</b>')")
+            await page.value("location.hash = 'channels'")
+            await page.wait("!!document.getElementById('totals')")
+            await page.screenshot(SCREENSHOTS / "console-channels.png")
         await page.value("document.getElementById('logout').click()")
         await page.wait("!document.getElementById('login').hidden && document.getElementById('shell').hidden")
+
+
+async def _click(page: browser.Page, selector: str) -> None:
+    """As soon as it is there."""
+    await page.wait(f"[...document.querySelectorAll({json.dumps(selector)})].some((each) => (each.click(), true))")
 
 
 async def _type(page: browser.Page, password: str) -> None:

@@ -17,12 +17,14 @@ from engine._fast.envelope import parse_member_change, parse_total
 from engine.config.redis import RedisOptions
 from engine.history.memory import MemoryHistory
 from engine.history.redis import RedisHistory
-from engine.interfaces import HistoryStore, MemberChange, OccupancyStore, TotalChange
+from engine.interfaces import HistoryStore, MemberChange, OccupancyPages, OccupancyStore, TotalChange
 from engine.metrics.metrics import Metrics
 from engine.occupancy.memory import MemoryOccupancy
+from engine.occupancy.memory_pages import MemoryPages
 from engine.occupancy.memory_state import MemoryState
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.redis_keys import Keys
+from engine.occupancy.redis_pages import RedisPages
 from engine.redis.pool import connect
 
 
@@ -34,6 +36,9 @@ class Cluster(Protocol):
 
     def store(self) -> OccupancyStore:
         """A further worker's view."""
+
+    def pages(self) -> OccupancyPages:
+        """An operator's view."""
 
     async def pass_ms(self, ms: int) -> None:
         """Let the clock of transitions move on."""
@@ -56,6 +61,9 @@ class InMemory:
         self._wakes = 0
         self._kept = MemoryHistory()
         self.cluster = MemoryState(self._changes.append, self._on_wake, self._tick, self._changes.append)
+
+    def pages(self) -> MemoryPages:
+        return MemoryPages(self.cluster)
 
     def store(self) -> MemoryOccupancy:
         return MemoryOccupancy(self.cluster, lambda: self.beat_s, self._kept.keep)
@@ -110,6 +118,9 @@ class InRedis:
             self.metrics,
             lambda: self.life,
         )
+
+    def pages(self) -> RedisPages:
+        return RedisPages(self._used, self.keys, 10.0)
 
     def came_and_went(self) -> RedisHistory:
         return RedisHistory(

@@ -37,6 +37,11 @@ export function count(number) {
   return whole.format(number || 0);
 }
 
+// 1 channel, 2 channels.
+export function counted(number, noun) {
+  return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 export function rate(number) {
   return number >= 100 ? whole.format(number) : tenths.format(number || 0);
 }

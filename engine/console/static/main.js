@@ -1,11 +1,12 @@
 // The page's frame: login, views by the part of the address after #, the application that is looked at.
 
 import { listen, logIn, onSessionEnd, post, session } from "./api.js";
+import { channels, users } from "./channels.js";
 import { h } from "./dom.js";
 import { overview } from "./overview.js";
 
-const VIEWS = { overview };
-const TITLES = { overview: "Overview" };
+const VIEWS = { overview, channels, users };
+const TITLES = { overview: "Overview", channels: "Channels", users: "Users" };
 
 const login = document.getElementById("login");
 const shell = document.getElementById("shell");
