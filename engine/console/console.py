@@ -12,7 +12,7 @@ import socket
 from contextlib import AsyncExitStack
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -24,13 +24,20 @@ from engine.console.overview import Overview
 from engine.console.server import ConsoleServer
 from engine.console.sessions import Sessions
 from engine.console.ticker import Ticker
-from engine.console.workers import AskedPages, Workers
+from engine.console.webhooks import OperatedQueue, Webhooks
+from engine.console.workers import AskedPages, AskedQueue, Workers
 from engine.control import WorkerSpec, unseal
 from engine.interfaces import OccupancyPages
 from engine.log.setup import set_up_logging
 from engine.occupancy.redis_keys import Keys
 from engine.protocol.address import Networks
 from engine.protocol.forwarded import Callers
+from engine.webhooks.queues.drivers import DRIVERS, Opening
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from engine.config.redis import RedisOptions
 
 #: For answers under way when it ends.
 SHUTDOWN_TIMEOUT_S = 0.5
@@ -77,19 +84,24 @@ class Console:
 
     async def _build(self, stack: AsyncExitStack) -> ConsoleServer:
         spec, config, cluster = self._spec, self._spec.loaded.config, None
-        pages: OccupancyPages = AskedPages(Workers(Path(spec.metrics_dir)))
-        if spec.redis is not None and spec.loaded.resolved.adapter == "redis":
+        workers = Workers(Path(spec.metrics_dir))
+        pages: OccupancyPages = AskedPages(workers)
+        redis = None
+        if spec.redis is not None:
             # Imported only where there is a Redis.
-            from engine.occupancy.redis_pages import RedisPages
             from engine.redis.pool import connect
 
-            client = connect(spec.redis)
-            stack.push_async_callback(client.aclose)
+            redis = connect(spec.redis), spec.redis
+            stack.push_async_callback(redis[0].aclose)
+        if redis is not None and spec.loaded.resolved.adapter == "redis":
+            from engine.occupancy.redis_pages import RedisPages
+
             keys = Keys(config.database.redis.key_prefix)
-            cluster = Cluster(client, keys, clustered=bool(spec.redis.nodes))
-            pages = RedisPages(client, keys, REDIS_TIMEOUT_S)
+            cluster = Cluster(redis[0], keys, clustered=bool(redis[1].nodes))
+            pages = RedisPages(redis[0], keys, REDIS_TIMEOUT_S)
         self._overview = Overview(self._node, Path(spec.metrics_dir), cluster)
         channels = Channels(self._apps, pages)
+        webhooks = Webhooks(self._apps, await self._queue(stack, redis, workers))
         ticker = Ticker(self._overview.read, "console-overview")
         return ConsoleServer(
             self._sessions,
@@ -99,10 +111,23 @@ class Console:
                 "channels": channels.channels,
                 "members": channels.members,
                 "users": channels.users,
+                "webhooks": webhooks.read,
             },
-            acts={},
+            acts={"webhooks_retry": webhooks.retry, "webhooks_forget": webhooks.forget},
             streams={"overview": lambda _: ticker.listen()},
         )
+
+    async def _queue(
+        self, stack: AsyncExitStack, redis: tuple[Redis, RedisOptions] | None, workers: Workers
+    ) -> OperatedQueue:
+        """The webhooks' queue, opened as by an operator's command."""
+        driver = DRIVERS[self._spec.loaded.resolved.queue]
+        if driver.kept_in == "worker":
+            return AskedQueue(workers)
+        queue = driver.open(Opening(self._spec.loaded.config.queue, None, redis))
+        await queue.start()
+        stack.push_async_callback(queue.stop)
+        return queue
 
     async def _session(self, _: dict[str, Any]) -> dict[str, Any]:
         """What the page needs first."""

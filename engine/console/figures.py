@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from engine.metrics.families import Family, split_key
 from engine.metrics.values import read_slots
@@ -44,6 +45,9 @@ OF_WORKERS = {
 HISTOGRAMS = ("http_request_duration_seconds", "event_loop_lag_seconds", "webhook_duration_seconds")
 #: Applications with the most connections.
 MAX_APPS = 20
+#: Of each webhook; those that fail most.
+OF_ENDPOINTS = {"webhooks_sent_total": "sent", "webhooks_failed_total": "failed", "webhook_dead_total": "dead"}
+MAX_ENDPOINTS = 50
 
 
 @dataclass(slots=True)
@@ -51,12 +55,14 @@ class Figures:
     """:ivar sums: by name. :ivar workers: place -> number by name. :ivar apps: connections, of the largest.
     :ivar buckets: of each histogram, how many observations each of its bounds was the first to hold; the last is
         beyond all bounds.
+    :ivar endpoints: of each webhook its application, id, and how many requests were delivered, failed, and given up.
     """
 
     sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SUMS, 0.0))
     workers: dict[str, dict[str, float]] = field(default_factory=dict)
     apps: dict[str, float] = field(default_factory=dict)
     buckets: dict[str, list[float]] = field(default_factory=dict)
+    endpoints: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read(directory: Path, families: dict[str, Family]) -> Figures:
@@ -67,6 +73,7 @@ def read(directory: Path, families: dict[str, Family]) -> Figures:
     found = Figures()
     found.buckets = {name: [0.0] * (len(families[name].bounds) + 1) for name in HISTOGRAMS}
     of_buckets = {families[name].bucket: found.buckets[name] for name in HISTOGRAMS}
+    endpoints: dict[tuple[str, ...], dict[str, Any]] = {}
     for slot, key, number in read_slots(directory):
         # Most keys are none of ours, and need not be taken apart.
         name = key[2 : key.find('"', 2)]
@@ -75,6 +82,9 @@ def read(directory: Path, families: dict[str, Family]) -> Figures:
             if name == "connected":
                 app_id = split_key(key)[1][0]
                 found.apps[app_id] = found.apps.get(app_id, 0.0) + number
+            elif name in OF_ENDPOINTS:
+                endpoint = endpoints.setdefault(split_key(key)[1], dict.fromkeys(OF_ENDPOINTS.values(), 0.0))
+                endpoint[OF_ENDPOINTS[name]] += number
         elif name in OF_WORKERS:
             found.workers.setdefault(slot, {})[OF_WORKERS[name]] = number
         elif name in of_buckets:
@@ -82,4 +92,6 @@ def read(directory: Path, families: dict[str, Family]) -> Figures:
             of_buckets[name][place] += number
     largest = sorted(found.apps.items(), key=lambda item: -item[1])[:MAX_APPS]
     found.apps = dict(largest)
+    worst = sorted(endpoints.items(), key=lambda item: (-item[1]["dead"], -item[1]["failed"], -item[1]["sent"]))
+    found.endpoints = [{"app": app, "id": id, **numbers} for (app, id), numbers in worst[:MAX_ENDPOINTS]]
     return found

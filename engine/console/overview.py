@@ -50,6 +50,7 @@ class Overview:
             "sums": found.sums,
             "apps": found.apps,
             "buckets": found.buckets,
+            "endpoints": found.endpoints,
             "cluster": None if cluster is None else cluster | _others(cluster, ours, leader),
         }
 

@@ -6,7 +6,8 @@ One that does not answer is passed over; a question that changes something is pu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import orjson
 
 from engine.control import CONSOLE_SOCKETS
 from engine.errors import ApiError, StoreUnavailable
-from engine.interfaces import ChannelsPage, MembersPage
+from engine.interfaces import ChannelsPage, Job, MembersPage
 from engine.tasks import within
 
 #: Of an answer.
@@ -39,29 +40,43 @@ class Workers:
 
         :param changes: the question must not be asked twice.
         """
-        line = orjson.dumps({"ask": name, **asked}) + b"\n"
         for path in self.sockets:
-            try:
-                async with within(CONNECT_TIMEOUT_S):
-                    reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE_BYTES)
-            except (OSError, TimeoutError):
-                continue
-            try:
-                async with within(TIMEOUT_S):
-                    writer.write(line)
-                    found = orjson.loads(await reader.readuntil(b"\n"))
-            except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
-                if changes:
-                    raise StoreUnavailable("the worker that was asked has not answered; it may be done") from None
-                continue
-            finally:
-                writer.close()
-            if "answer" in found:
-                return dict(found["answer"])
-            if found["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
-                raise StoreUnavailable(str(found["error"]))
-            raise ApiError(HTTPStatus(found["status"]), "refused", str(found["error"]))
+            found = await _ask(path, name, asked, changes=changes)
+            if found is not None:
+                return found
         raise StoreUnavailable("no worker answers")
+
+    async def ask_all(self, name: str, **asked: Any) -> list[dict[str, Any]]:
+        """The answers of all that give one. Raises StoreUnavailable when none does."""
+        found = await asyncio.gather(*(_ask(path, name, asked, changes=False) for path in self.sockets))
+        answers = [answer for answer in found if answer is not None]
+        if not answers:
+            raise StoreUnavailable("no worker answers")
+        return answers
+
+
+async def _ask(path: Path, name: str, asked: dict[str, Any], *, changes: bool) -> dict[str, Any] | None:
+    """The answer of one; None when there is none."""
+    try:
+        async with within(CONNECT_TIMEOUT_S):
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE_BYTES)
+    except (OSError, TimeoutError):
+        return None
+    try:
+        async with within(TIMEOUT_S):
+            writer.write(orjson.dumps({"ask": name, **asked}) + b"\n")
+            found = orjson.loads(await reader.readuntil(b"\n"))
+    except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
+        if changes:
+            raise StoreUnavailable("the worker that was asked has not answered; it may be done") from None
+        return None
+    finally:
+        writer.close()
+    if "answer" in found:
+        return dict(found["answer"])
+    if found["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
+        raise StoreUnavailable(str(found["error"]))
+    raise ApiError(HTTPStatus(found["status"]), "refused", str(found["error"]))
 
 
 class AskedPages:
@@ -81,3 +96,38 @@ class AskedPages:
     async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
         found = await self._workers.ask("counts", app=app_id, channels=channels)
         return [(total, members) for total, members in found["counts"]]
+
+
+class AskedQueue:
+    """What `webhooks.OperatedQueue` is, of the queues that workers have in their memory."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    async def depth(self) -> Mapping[str, int]:
+        total: Counter[str] = Counter()
+        for depth in await self._workers.ask_all("depth"):
+            total.update(depth)
+        return total
+
+    async def dead_letters(self, limit: int) -> list[Job]:
+        return await self._jobs("dead_letters", limit)
+
+    async def delayed_jobs(self, limit: int) -> list[Job]:
+        return await self._jobs("delayed_jobs", limit)
+
+    async def requeue(self, job_id: str | None) -> int:
+        return await self._number("requeue", id=job_id)
+
+    async def forget(self, job_id: str) -> int:
+        return await self._number("forget", id=job_id)
+
+    async def purge_dead_letters(self) -> int:
+        return await self._number("purge")
+
+    async def _jobs(self, name: str, limit: int) -> list[Job]:
+        found = await self._workers.ask_all(name, limit=limit)
+        return [Job(**job) for answer in found for job in answer["jobs"]][:limit]
+
+    async def _number(self, name: str, **asked: Any) -> int:
+        return sum(answer["number"] for answer in await self._workers.ask_all(name, **asked))

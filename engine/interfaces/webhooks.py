@@ -132,8 +132,14 @@ class WebhookQueue(Protocol):
     async def dead_letters(self, limit: int) -> list[Job]:
         """The newest dead letters, newest first, without taking them."""
 
+    async def delayed_jobs(self, limit: int) -> list[Job]:
+        """Jobs that wait for a retry, the next one first, without taking them. None where only the consumer knows."""
+
     async def requeue(self, job_id: str | None) -> int:
         """Put one dead letter (or, with None, all) back in its lane with a fresh attempt count; how many were moved."""
+
+    async def forget(self, job_id: str) -> int:
+        """Forget one dead letter; 0 when there is none of that id."""
 
     async def purge_dead_letters(self) -> int:
         """Forget all dead letters; how many there were."""

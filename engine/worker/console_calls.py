@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from engine.errors import ApiError
-from engine.interfaces import OccupancyPages
+from engine.interfaces import OccupancyPages, WebhookQueue
 from engine.worker.console_link import Call
 
 
@@ -33,3 +33,34 @@ def page_calls(pages: OccupancyPages) -> dict[str, Call]:
         return {"counts": await pages.counts(asked["app"], asked["channels"])}
 
     return {"channels": channels, "members": members, "counts": counts}
+
+
+def queue_calls(queue: WebhookQueue) -> dict[str, Call]:
+    """Of a worker whose queue is in its memory."""
+
+    async def depth(_: dict[str, Any]) -> dict[str, Any]:
+        return dict(await queue.depth())
+
+    async def dead_letters(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"jobs": [asdict(job) for job in await queue.dead_letters(asked["limit"])]}
+
+    async def delayed_jobs(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"jobs": [asdict(job) for job in await queue.delayed_jobs(asked["limit"])]}
+
+    async def requeue(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"number": await queue.requeue(asked["id"])}
+
+    async def forget(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"number": await queue.forget(asked["id"])}
+
+    async def purge(_: dict[str, Any]) -> dict[str, Any]:
+        return {"number": await queue.purge_dead_letters()}
+
+    return {
+        "depth": depth,
+        "dead_letters": dead_letters,
+        "delayed_jobs": delayed_jobs,
+        "requeue": requeue,
+        "forget": forget,
+        "purge": purge,
+    }

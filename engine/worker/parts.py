@@ -43,7 +43,7 @@ from engine.webhooks.senders.registry import Senders
 from engine.worker.app_updates import AppUpdates
 from engine.worker.catch_up import CatchUp
 from engine.worker.cluster_events import cluster_events
-from engine.worker.console_calls import page_calls
+from engine.worker.console_calls import page_calls, queue_calls
 from engine.worker.console_link import ConsoleLink
 from engine.worker.drivers import Drivers
 from engine.worker.listener import Listener
@@ -361,6 +361,8 @@ class Parts:
         """Where the console asks this worker."""
         pages = self._drivers.pages
         calls = {} if pages is None else page_calls(pages)
+        if self._resolved.queue == "memory":
+            calls |= queue_calls(self._queue)
         return ConsoleLink(directory / CONSOLE_SOCKETS.format(place), calls)
 
     def _callers(self, limit: RateLimit) -> Callers:

@@ -43,6 +43,16 @@ def test_workers_are_summed_up_and_shown_each(tmp_path: Path, workers: list[Metr
     assert len(buckets) == len(FAMILIES["http_request_duration_seconds"].bounds) + 1
 
 
+def test_webhooks_are_shown_each_the_worst_first(tmp_path: Path, workers: list[Metrics]) -> None:
+    for metrics in workers:
+        metrics.webhooks.sent.add(3, "a", "good")
+        metrics.webhooks.failed.add(2, "a", "bad")
+        metrics.flush()
+    bad, good = figures.read(tmp_path, FAMILIES).endpoints
+    assert bad == {"app": "a", "id": "bad", "sent": 0, "failed": 4, "dead": 0}
+    assert good == {"app": "a", "id": "good", "sent": 6, "failed": 0, "dead": 0}
+
+
 def test_only_the_largest_applications_are_named(tmp_path: Path, workers: list[Metrics]) -> None:
     for n in range(figures.MAX_APPS + 5):
         workers[0].connections.open.set(n, f"app-{n}")

@@ -36,6 +36,7 @@ NOT_IN_FIFO = {
     "test_a_retry_returns_when_it_is_due_with_its_history",
     "test_lanes_without_room_are_deferred_in_order",
     "test_dead_letters",
+    "test_what_waits_for_a_retry_can_be_looked_at",
 }
 
 
@@ -220,6 +221,21 @@ async def test_attaching_again_tells_what_is_in_flight_and_delayed(queue: Webhoo
     assert await queue.depth() == {"waiting": 1, "in_flight": 0, "delayed": 1, "dead": 0}
 
 
+async def filled_and_taken(queue: WebhookQueue, *names: str) -> list[Job]:
+    await filled(queue, *names)
+    return (await queue.reserve(10)).jobs
+
+
+async def test_what_waits_for_a_retry_can_be_looked_at(queue: WebhookQueue) -> None:
+    for job, delay_s in zip(await filled_and_taken(queue, "a", "b"), (1000, 500), strict=True):
+        job.attempt, job.errors = 1, [f"status 50{job.id}"]
+        await queue.retry(job, delay_s)
+    found = await queue.delayed_jobs(10)
+    assert [(job.id, job.attempt, job.errors) for job in found] == [("b", 1, ["status 50b"]), ("a", 1, ["status 50a"])]
+    assert ids(await queue.delayed_jobs(1)) == ["b"]
+    assert (await queue.depth())["delayed"] == 2
+
+
 async def test_dead_letters(queue: WebhookQueue) -> None:
     await filled(queue, "a", "b", "c")
     for job in (await queue.reserve(3)).jobs:
@@ -237,6 +253,11 @@ async def test_dead_letters(queue: WebhookQueue) -> None:
     assert ids((await queue.reserve(10)).jobs) == ["a", "c"]
     assert await queue.dead_letters(10) == []
     await queue.bury(again)
+    assert await queue.forget("unknown") == 0
+    assert await queue.forget("b") == 1
+    assert await queue.forget("b") == 0
+    (left,) = await filled_and_taken(queue, "d")
+    await queue.bury(left)
     assert await queue.purge_dead_letters() == 1
     assert await queue.purge_dead_letters() == 0
     assert await queue.dead_letters(10) == []

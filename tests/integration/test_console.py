@@ -15,6 +15,7 @@ import pytest
 from tests.support import browser
 from tests.support.client import connected
 from tests.support.engine import APP, ROOT, Engine, running
+from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import free_port, until, wait_until
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -66,14 +67,30 @@ class Console:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    config = {
-        "console": {"host": "127.0.0.1", "port": free_port(), "password": PASSWORD},
-        "app_manager": {"array": {"apps": [APP, SECOND]}},
-    }
-    with running(config, workers=2) as started:
+def hooks() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def engine(hooks: WebhookReceiver) -> Iterator[Engine]:
+    with running(config(hooks), workers=2) as started:
         wait_until(lambda: _answers(started), what="the console answers")
         yield started
+
+
+def config(hooks: WebhookReceiver) -> dict[str, Any]:
+    once = {"url": f"{hooks.url}/once?token=hidden", "event_types": ["cache_miss"], "retry": {"enabled": False}}
+    patient = {
+        "url": f"{hooks.url}/patient",
+        "event_types": ["channel_occupied"],
+        "filter": {"channel_prefix": "patient"},
+        "retry": {"initial_backoff_ms": 60_000, "max_backoff_ms": 60_000},
+    }
+    return {
+        "console": {"host": "127.0.0.1", "port": free_port(), "password": PASSWORD},
+        "app_manager": {"array": {"apps": [APP | {"webhooks": [once, patient]}, SECOND]}},
+    }
 
 
 def _answers(engine: Engine) -> bool:
@@ -136,6 +153,48 @@ async def _look_for_people(engine: Engine) -> None:
         assert (await asyncio.to_thread(console.get, "channels?app=2"))["rows"] == []
 
 
+def test_a_webhook_that_was_given_up_is_sent_again(engine: Engine, hooks: WebhookReceiver) -> None:
+    asyncio.run(_fail(engine, hooks))
+
+
+async def _fail(engine: Engine, hooks: WebhookReceiver) -> None:
+    console = await asyncio.to_thread(Console, engine)
+
+    def of(kind: str, number: int) -> Any:
+        found = console.get("webhooks")
+        return found if len(found[kind]) == number else None
+
+    async def seen(kind: str, number: int) -> Any:
+        return await until(lambda: asyncio.to_thread(of, kind, number))
+
+    hooks.answer(500, 503, path="/once")
+    hooks.answer(502, path="/patient")
+    async with connected(engine.ws_url) as client:
+        await client.subscribe("cache-first")
+        await client.subscribe("cache-second")
+        await client.subscribe("patient-room")
+        found = await seen("dead", 2)
+        letters = {letter["channels"][0]: letter for letter in found["dead"]}
+        assert letters.keys() == {"cache-first", "cache-second"}
+        first = letters["cache-first"]
+        assert (first["target"], first["app"], first["events"]) == (f"{hooks.url}/once", "1", {"cache_miss": 1})
+        assert first["errors"][0].endswith((" status 500", " status 503")) and "hidden" not in json.dumps(found)
+        (late,) = (await seen("delayed", 1))["delayed"]
+        assert (late["attempts"], late["errors"][0].partition(" ")[2]) == (1, "status 502")
+
+        assert await asyncio.to_thread(console.post, "webhooks_retry", {"id": first["id"]}) == (200, {"number": 1})
+        await until(lambda: hooks.handled("/once") == ["cache_miss"])
+        for wrong in ({}, {"id": None}, {"all": "yes"}, {"id": first["id"]}):
+            status, answer = await asyncio.to_thread(console.post, "webhooks_forget", wrong)
+            assert status == 400 or answer == {"number": 0}
+        second = {"id": letters["cache-second"]["id"]}
+        assert await asyncio.to_thread(console.post, "webhooks_forget", second) == (200, {"number": 1})
+        await seen("dead", 0)
+        await until(
+            lambda: asyncio.to_thread(lambda: sorted(each["failed"] for each in console.look()["endpoints"]) == [1, 2])
+        )
+
+
 def test_a_worker_that_does_not_answer_does_not_hold_it_up(engine: Engine) -> None:
     console = Console(engine)
     victim = engine.workers()[0]
@@ -170,7 +229,8 @@ def test_a_console_that_dies_is_started_again(engine: Engine) -> None:
 
 
 @pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
-def test_it_is_used_in_a_browser(engine: Engine) -> None:
+def test_it_is_used_in_a_browser(engine: Engine, hooks: WebhookReceiver) -> None:
+    hooks.answer(404, path="/once")
     asyncio.run(_use(engine))
 
 
@@ -203,6 +263,12 @@ async def _use(engine: Engine) -> None:
             await page.value("location.hash = 'channels'")
             await page.wait("!!document.getElementById('totals')")
             await page.screenshot(SCREENSHOTS / "console-channels.png")
+            await client.subscribe("cache-third")
+            await page.value("location.hash = 'webhooks'")
+            await _click(page, "#dead td button")
+            await page.wait("document.getElementById('said').textContent == '1 webhook sent again'")
+            await page.wait("document.querySelectorAll('#dead td').length == 0")
+            await page.screenshot(SCREENSHOTS / "console-webhooks.png")
         await page.value("document.getElementById('logout').click()")
         await page.wait("!document.getElementById('login').hidden && document.getElementById('shell').hidden")
 

@@ -4,9 +4,10 @@ import { listen, logIn, onSessionEnd, post, session } from "./api.js";
 import { channels, users } from "./channels.js";
 import { h } from "./dom.js";
 import { overview } from "./overview.js";
+import { webhooks } from "./webhooks.js";
 
-const VIEWS = { overview, channels, users };
-const TITLES = { overview: "Overview", channels: "Channels", users: "Users" };
+const VIEWS = { overview, channels, users, webhooks };
+const TITLES = { overview: "Overview", channels: "Channels", users: "Users", webhooks: "Webhooks" };
 
 const login = document.getElementById("login");
 const shell = document.getElementById("shell");

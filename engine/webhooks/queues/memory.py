@@ -189,6 +189,9 @@ class MemoryQueue:
     async def dead_letters(self, limit: int) -> list[Job]:
         return [replace(job, errors=list(job.errors)) for job in itertools.islice(reversed(self._dead), limit)]
 
+    async def delayed_jobs(self, limit: int) -> list[Job]:
+        return [replace(job, errors=list(job.errors)) for _, _, job in heapq.nsmallest(limit, self._delayed)]
+
     async def requeue(self, job_id: str | None) -> int:
         moved: list[Job] = []
         room = self._max_jobs - self._count()
@@ -205,6 +208,14 @@ class MemoryQueue:
         self._dead = deque(job for job in self._dead if id(job) not in gone)
         self._arrived.set()
         return len(moved)
+
+    async def forget(self, job_id: str) -> int:
+        for job in self._dead:
+            if job.id == job_id:
+                self._dead_room.give_back(*_place(job))
+                self._dead.remove(job)
+                return 1
+        return 0
 
     async def purge_dead_letters(self) -> int:
         count = len(self._dead)

@@ -179,6 +179,13 @@ class RedisQueue:
         entries = await self._dead_entries(-limit, -1)
         return [job for entry in reversed(entries) if (job := _readable(entry, dead=True))]
 
+    async def delayed_jobs(self, limit: int) -> list[Job]:
+        if limit <= 0:
+            return []
+        async with bounded("queue delayed", self._timeout_s):
+            entries = cast("list[bytes]", await self._client.zrange(self._prefix + "delayed", 0, limit - 1))
+        return [job for entry in entries if (job := _readable(entry))]
+
     async def requeue(self, job_id: str | None) -> int:
         if job_id is not None:
             entry = await self._find_dead(job_id)
@@ -189,6 +196,13 @@ class RedisQueue:
         while left > 0 and (done := await self._count(_REQUEUE, min(left, SLICE))):
             moved, left = moved + done, left - done
         return moved
+
+    async def forget(self, job_id: str) -> int:
+        entry = await self._find_dead(job_id)
+        if entry is None:
+            return 0
+        async with bounded("queue forget", self._timeout_s):
+            return int(await self._client.lrem(self._prefix + "failed", 1, cast("str", entry)))
 
     async def purge_dead_letters(self) -> int:
         async with bounded("queue purge", self._timeout_s), self._client.pipeline(transaction=True) as pipe:

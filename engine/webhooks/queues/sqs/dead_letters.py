@@ -83,6 +83,14 @@ class DeadLetters:
             await self._sqs.hide(QUEUE, kept, 0)
         return moved
 
+    async def forget(self, job_id: str) -> int:
+        """Forget one; how many there were."""
+
+        async def nowhere(_: Job, __: str) -> None:
+            """It is not sent again."""
+
+        return await self.requeue(job_id, nowhere)
+
     async def purge(self) -> int:
         """Forget all; about how many there were."""
         count = sum(await self._sqs.count(QUEUE))

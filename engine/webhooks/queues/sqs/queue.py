@@ -174,8 +174,15 @@ class SqsQueue:
     async def dead_letters(self, limit: int) -> list[Job]:
         return await self._dead_letters.newest(limit) if limit > 0 else []
 
+    async def delayed_jobs(self, limit: int) -> list[Job]:
+        """Of the consumer; for anybody else they are hidden."""
+        return list(self._in_flight.delayed)[:limit] if self._attached else []
+
     async def requeue(self, job_id: str | None) -> int:
         return await self._dead_letters.requeue(job_id, lambda job, once: self._send([job], once))
+
+    async def forget(self, job_id: str) -> int:
+        return await self._dead_letters.forget(job_id)
 
     async def purge_dead_letters(self) -> int:
         return await self._dead_letters.purge()
