@@ -18,7 +18,7 @@ from tests.support.client import connected
 from tests.support.engine import APP, Engine, running
 from tests.support.placing import connected_to
 from tests.support.receiver import WebhookReceiver
-from tests.support.restricted import Restricted, refuses_ping, user_made
+from tests.support.restricted import UNREAD_BYTES, Restricted, refuses_ping, user_made
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until, wait_until
 
@@ -125,7 +125,7 @@ async def test_what_a_worker_that_redis_cut_off_has_missed_is_counted(restricted
             admin.config_set("client-output-buffer-limit", "pubsub 65536 0 0")
             os.kill(worker, signal.SIGSTOP)
             try:
-                wait_until(lambda: admin.publish(topic, b"x" * 50_000) == 0)
+                wait_until(lambda: admin.publish(topic, b"x" * UNREAD_BYTES) == 0)
                 # It cannot come back at once: so long lasts the moment in which the worker is deaf.
                 restricted.grant("off")
             finally:

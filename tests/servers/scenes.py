@@ -17,7 +17,7 @@ from tests.support.client import PusherClient
 from tests.support.engine import APP, Engine
 from tests.support.placing import connected_to
 from tests.support.receiver import WebhookReceiver
-from tests.support.restricted import Restricted, refuses_ping, user_made
+from tests.support.restricted import UNREAD_BYTES, Restricted, refuses_ping, user_made
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until, wait_until
 
@@ -153,7 +153,7 @@ async def cut_off(on: Stage) -> None:
         os.kill(worker, signal.SIGSTOP)
         try:
             # A worker that stood longer would count as stuck.
-            wait_until(lambda: admin.publish("sockudo_adapter:1/cut", b"x" * 50_000) == 0, 6, "cut off by the server")
+            wait_until(lambda: admin.publish("sockudo_adapter:1/cut", b"x" * UNREAD_BYTES) == 0, 6, "cut off by the server")
         finally:
             os.kill(worker, signal.SIGCONT)
             admin.config_set("client-output-buffer-limit", "pubsub 33554432 8388608 60")
