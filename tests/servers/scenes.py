@@ -153,7 +153,8 @@ async def cut_off(on: Stage) -> None:
         os.kill(worker, signal.SIGSTOP)
         try:
             # A worker that stood longer would count as stuck.
-            wait_until(lambda: admin.publish("sockudo_adapter:1/cut", b"x" * UNREAD_BYTES) == 0, 6, "cut off by the server")
+            unread = b"x" * UNREAD_BYTES
+            wait_until(lambda: admin.publish("sockudo_adapter:1/cut", unread) == 0, 6, "cut off by the server")
         finally:
             os.kill(worker, signal.SIGCONT)
             admin.config_set("client-output-buffer-limit", "pubsub 33554432 8388608 60")

@@ -9,7 +9,7 @@ from tests.support.valkey import ValkeyServer
 
 #: As docs/redis.md names them.
 RIGHTS = ("~sockudo*", "resetchannels", "&sockudo*", "+@all", "-@admin", "-@dangerous", "+info")
-#: Of a message by which a server cuts off who does not read. Of larger ones Valkey 9 counts a reference: see `findings/`.
+#: Of a message by which a server cuts off who does not read. Of a larger one Valkey 9 counts a reference (`findings/`).
 UNREAD_BYTES = 10_000
 
 
