@@ -13,7 +13,7 @@ from engine.machine.collector import resting
 
 with resting():
     from engine.app import App
-    from engine.cli.text import complain
+    from engine.cli.text import complain, say
     from engine.config.loading.load import Loaded, load
     from engine.config.root import Config
     from engine.errors import ConfigError
@@ -118,9 +118,10 @@ class _Version(argparse.Action):
         from importlib import metadata
 
         try:
-            parser.exit(0, f"engine {metadata.version('engine')}\n")
+            say(f"engine {metadata.version('engine')}")
         except metadata.PackageNotFoundError:
-            parser.exit(0, "engine, from its source and not installed\n")
+            say("engine, from its source and not installed")
+        parser.exit()
 
 
 def _add_apps(command: argparse.ArgumentParser) -> None:

@@ -165,7 +165,7 @@ class Crew:
         self.complete = all(slot.process is not None for slot in self.slots)
 
     def begin(self, slot: Slot) -> WorkerProcess:
-        """Start a successor of the slot's worker, which goes on."""
+        """Start a successor of the slot's worker, which goes on. Raises OSError when no process can be started."""
         slot.newcomer = self._start(slot)
         return slot.newcomer
 
@@ -220,8 +220,8 @@ class Crew:
             process.kill()
 
     def _start(self, slot: Slot) -> WorkerProcess:
+        """Raises OSError when there is no interpreter any more, no memory, or no process left."""
         place = min(self._free)
-        self._free.remove(place)
         process = WorkerProcess.start(self._rollout.newest, self._rollout.number, slot.number, place, slot.listening)
         self._watch(process)
         return process
@@ -242,7 +242,7 @@ class Crew:
             self._leave_port(slot)
         if process is None:
             if now >= slot.respawn_at:
-                slot.process = self._start(slot)
+                self._fill(slot, now)
             return
         process.resend()
         status = process.poll()
@@ -259,11 +259,23 @@ class Crew:
             raise EngineError("the applications could not be read; see above")
         self._metrics.restarts.add(1)
         lived_s = now - process.started_at
-        slot.delay_s = RESPAWN_MIN_S if lived_s > STEADY_S else min(slot.delay_s * 2, RESPAWN_MAX_S)
-        slot.respawn_at = now + slot.delay_s
+        self._put_off(slot, now, RESPAWN_MIN_S if lived_s > STEADY_S else slot.delay_s * 2)
         _log.warning(
             "worker %d (pid %d) %s; starting another in %.1f s", slot.number, process.pid, how(status), slot.delay_s
         )
+
+    def _fill(self, slot: Slot, now: float) -> None:
+        try:
+            slot.process = self._start(slot)
+        except OSError as error:
+            # The other workers serve; while nothing can be started theirs is the whole port.
+            self._put_off(slot, now, slot.delay_s * 2)
+            _log.error("worker %d cannot be started: %s; again in %.1f s", slot.number, error, slot.delay_s)
+            self._leave_port(slot)
+
+    def _put_off(self, slot: Slot, now: float, delay_s: float) -> None:
+        slot.delay_s = min(delay_s, RESPAWN_MAX_S)
+        slot.respawn_at = now + slot.delay_s
 
     def _leave_port(self, slot: Slot) -> None:
         """Connections must not go to where nobody answers. Its next worker listens again on the same sockets."""

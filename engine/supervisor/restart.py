@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -20,6 +21,9 @@ from engine.supervisor.handover import Handover
 from engine.supervisor.rolling import Rolling
 from engine.supervisor.service_manager import ServiceManager
 from engine.supervisor.trial import Trial
+
+#: Between two attempts to find a successor for a worker that was asked to end.
+AGAIN_MIN_S, AGAIN_MAX_S = 1.0, 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +52,10 @@ class Restart:
         self._request: Request | None = None
         self._trial: Trial | None = None
         self._rolling: Rolling | None = None
+        #: The restart under way was not wished by anybody: workers have been asked to end.
+        self._for_those_asked = False
+        self._again_at = 0.0
+        self._again_s = AGAIN_MIN_S
 
     @property
     def busy(self) -> bool:
@@ -66,15 +74,23 @@ class Restart:
         elif not self._crew.complete:
             self._refuse(request, "the engine has not come up yet")
         else:
+            try:
+                self._trial = Trial(self._give())
+            except OSError as error:
+                # The interpreter was taken away, or nothing can be started now.
+                self._refuse(request, f"the new program cannot be started: {error}")
+                return
             self._request = request
             self._service.reloading()
             self._say("the new program is tried")
-            self._trial = Trial(self._give())
 
     def _replace_those_asked(self) -> None:
-        """Another process asked a worker to end: it may, once another serves in its place."""
+        """Another process asked a worker to end: it may, once another serves in its place, and not before."""
+        if time.monotonic() < self._again_at:
+            return
         asked = [slot for slot in self._crew.slots if slot.process is not None and slot.process.asked]
         if asked and self._shared_state:
+            self._for_those_asked = True
             self._rolling = self._roll(asked)
         else:
             for slot in asked:
@@ -121,9 +137,14 @@ class Restart:
             self._trial.close()
         if self.busy:
             self._trial = self._rolling = None
-            self._end(why)
+            if not self._for_those_asked:
+                self._end(why)
 
     def _end(self, failure: str) -> None:
+        if self._for_those_asked:
+            self._for_those_asked = False
+            self._try_again(failure)
+            return
         for line in failure.splitlines():
             _log.error("restart: %s", line)
         self._service.ready()
@@ -132,6 +153,16 @@ class Restart:
         if self._request is not None:
             self._request.end(1 if failure else 0)
             self._request = None
+
+    def _try_again(self, failure: str) -> None:
+        """After a failure, until each of those asked has its successor. Why it failed has been logged."""
+        if failure:
+            again_s = self._again_s
+            _log.warning("a worker that was asked to end serves on; its successor is tried again in %.0f s", again_s)
+            self._again_at = time.monotonic() + again_s
+            self._again_s = min(again_s * 2, AGAIN_MAX_S)
+        else:
+            self._again_s = AGAIN_MIN_S
 
     def _say(self, text: str) -> None:
         _log.info("restart: %s", text.replace("\n", "; "))

@@ -65,8 +65,11 @@ class Rolling:
         if slot.process is None or not slot.process.ready:
             # It has no worker that could go; one that starts now is a new one.
             self._slot = None
-        else:
+            return
+        try:
             self._newcomer = self._crew.begin(slot)
+        except OSError as error:
+            self._fail(f"the new worker {slot.number} cannot be started: {error}")
 
     def _fail(self, why: str) -> None:
         _log.error("%s; the workers that serve go on", why)

@@ -166,7 +166,8 @@ class Supervisor:
     # --- start
 
     def _take_port(self, given: Handover) -> Port:
-        known = {fd: socket.socket(fileno=fd) for slot in given.listening for fd in slot}
+        # Slots may share one (a Unix socket, systemd's): two objects of a descriptor would close it twice.
+        known = {fd: socket.socket(fileno=fd) for fd in {fd for slot in given.listening for fd in slot}}
         listening = [[known[fd] for fd in slot] for slot in given.listening]
         return Port(listening, given.where, len(known) < sum(map(len, given.listening)), given.kept)
 

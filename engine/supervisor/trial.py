@@ -16,7 +16,7 @@ MAX_WORDS = 4000
 
 
 class Trial:
-    """Starts on construction."""
+    """Starts on construction. Raises OSError when no process can be started."""
 
     def __init__(self, handover: Handover) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
@@ -31,6 +31,9 @@ class Trial:
                 pass_fds=[fd],
                 start_new_session=True,
             )
+        except OSError:
+            self._said.close()
+            raise
         finally:
             os.close(fd)
         self._ends_at = time.monotonic() + TIMEOUT_S

@@ -66,7 +66,7 @@ class WorkerProcess:
     def start(
         cls, spec: WorkerSpec, number: int, slot: int, place: int, listening: list[socket.socket]
     ) -> WorkerProcess:
-        """:param number: of the spec, by which the worker will name it."""
+        """:param number: of the spec, by which the worker will name it. Raises OSError."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         spec_fd = seal(spec)
         # The child inherits this: a SIGHUP for all processes of a service must not end one that is still starting.
@@ -82,6 +82,9 @@ class WorkerProcess:
                 # Not in our process group: Ctrl-C reaches the supervisor, which drains.
                 start_new_session=True,
             )
+        except OSError:
+            control.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)
             os.close(spec_fd)

@@ -36,9 +36,6 @@ from engine.worker.parts import Part, Parts
 HEARTBEAT_S = 1.0
 #: Characters of the reasons in a report to the supervisor.
 MAX_TROUBLE = 500
-#: Who is asked to end by somebody else waits so long for the supervisor to say how: a service manager asks all
-#: processes at once, and one that is to go on starts another worker first.
-ASK_TIMEOUT_S = 30.0
 #: Exit status after a fault of our own: the supervisor starts another worker.
 EXIT_FAULT = 70
 
@@ -167,14 +164,8 @@ class Worker:
             self._status = EXIT_FAULT
 
     def _on_signal(self) -> None:
-        """The supervisor says what to do, so that no worker goes before there is somewhere to go."""
-        if not self._asked:
-            self._asked = True
-            asyncio.get_running_loop().call_later(ASK_TIMEOUT_S, self._on_nothing_said)
-
-    def _on_nothing_said(self) -> None:
-        if self._departure is None or self._departure.reached is Phase.SERVING:
-            self._end()
+        """The supervisor is told, and says when: nobody is sent away before there is somewhere to go."""
+        self._asked = True
 
     def _on_control(self) -> None:
         """A newer spec, an order, or the end of the supervisor."""

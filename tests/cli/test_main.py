@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,18 @@ def test_config_json_is_read_where_it_is(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_workers_may_be_left_to_the_machine() -> None:
     assert _parser().parse_args(["--workers", "auto"]).workers == usable_cpus()
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"engine {metadata.version('engine')}\n"
+
+
+def test_ctrl_c_ends_a_command_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.cli.apps.show_apps", interrupted)
+    assert main(["--config", write(), "apps"]) == 130

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -34,6 +35,14 @@ NOISE = re.compile(r"Traceback \(most recent call last\)|\bERROR\b|\bCRITICAL\b|
 ROOT = Path(__file__).resolve().parents[2]
 #: The interpreter that runs the engine. `make install-test` names one into which the package was installed.
 PYTHON = os.environ.get("ENGINE_TEST_PYTHON", sys.executable)
+
+#: Becomes the command that follows, with a socket handed over as sd_listen_fds(3) says.
+AS_SYSTEMD = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 APP: dict[str, Any] = {
     "id": "1",
@@ -179,16 +188,20 @@ def running(
     noise: re.Pattern[str] | None = NOISE,
     cafile: Path | None = None,
     files: int | None = None,
+    listening: socket.socket | None = None,
 ) -> Iterator[Engine]:
     """Start an engine and stop it at the end, checking that it leaves nothing behind.
 
     :param config: merged over `basic_config()`; ``app_manager.array.apps`` is replaced as a whole.
     :param cafile: the certificate by which a TLS engine is known.
     :param files: how many each of its processes may have open; None leaves that as it is.
+    :param listening: what it is given instead of opening its port, as systemd gives it.
     :param noise: what must not stand in its log at the end; None for tests that provoke it.
     """
     folder, merged = prepare(config)
-    engine = Engine(launch(folder, workers, env=env, args=args, files=files), folder, merged, cafile)
+    engine = Engine(
+        launch(folder, workers, env=env, args=args, files=files, listening=listening), folder, merged, cafile
+    )
     try:
         wait_until(lambda: is_ready(engine), START_TIMEOUT_S, lambda: f"the engine is ready\n{engine.log()}")
         yield engine
@@ -220,9 +233,12 @@ def launch(
     env: Mapping[str, str] | None = None,
     args: Sequence[str] = (),
     files: int | None = None,
+    listening: socket.socket | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the supervisor in a prepared folder. It goes on with the log that is there."""
     limit = [] if files is None else ["prlimit", f"--nofile={files // 2}:{files}"]
+    if listening is not None:
+        limit += [PYTHON, "-c", AS_SYSTEMD, str(listening.fileno())]
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
             [*limit, PYTHON, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
@@ -231,6 +247,7 @@ def launch(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            pass_fds=[] if listening is None else [listening.fileno()],
         )
 
 
