@@ -13,11 +13,16 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.stops.crowd import Crowd
 from tests.support.client import connected
-from tests.support.engine import Engine, running
+from tests.support.engine import APP, Engine, is_ready, launch, running
+from tests.support.node import missing
 from tests.support.waiting import until, wait_until
 
 WITHIN_S = 10.0
+CLIENTS = 3
+#: A client that finds the port closed waits for 15 s; on a busy machine it may do so more than once.
+RETURNS_S = 70.0
 #: It is killed, and told of files that cannot be used.
 NOISE = re.compile("Traceback|never awaited")
 
@@ -116,3 +121,27 @@ def test_the_option_that_names_another_file_is_followed(engine: Engine, files: F
     hang_up(engine, "every worker follows it")
     assert shown(engine) == ssl.PEM_cert_to_DER_cert(moved.cert.read_text())
     assert "not before a restart" not in engine.log()
+
+
+def test_both_kinds_of_stop(engine: Engine, files: Files) -> None:
+    """pusher-js comes back by itself from a restart in place, and from a stop and a start."""
+    if reason := missing():
+        pytest.skip(reason)
+    files.renew(trustme.KeyType.ECDSA)
+    engine.config_path.write_text(json.dumps(engine.config))
+    hang_up(engine, "every worker follows it")
+    crowd = Crowd(CLIENTS, engine.port, APP["key"], APP["secret"], cafile=files.ca)
+    try:
+        done = engine.command("restart")
+        assert done.returncode == 0, done.stdout + done.stderr
+        wait_until(lambda: crowd.times() >= 2 and crowd.out() == 0, RETURNS_S)
+        before = crowd.times()
+        assert engine.terminate() == 0, engine.log()
+        engine.process = launch(engine.folder, 1)
+        wait_until(lambda: crowd.times() > before and is_ready(engine), RETURNS_S)
+        diaries = crowd.leave()
+    finally:
+        crowd.end()
+    for diary in diaries:
+        assert len(diary["subscribed"]) >= 3
+        assert "failed" not in {state for _, state in diary["states"]}

@@ -1,13 +1,16 @@
-"""Real pusher-js clients, a publisher and a caller, and what all of them saw of a stop."""
+"""Real clients of the official libraries, a publisher and a caller, and what all of them saw of a stop."""
 
 from __future__ import annotations
 
 import http.client
 import itertools
 import json
+import os
 import socket
+import ssl
 import statistics
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,19 +20,41 @@ from typing import Any
 
 from tests.support.signing import signed_query
 
-CLIENTS = Path(__file__).resolve().parents[1] / "clients"
+ROOT = Path(__file__).resolve().parents[2]
+CLIENTS = ROOT / "tests" / "clients"
+#: Of an engine with TLS, and what its clients trust.
+CERTIFICATE = ROOT / "tests" / "support" / "self_signed.pem"
+#: What each library's crowd is started with, and where.
+LIBRARIES = {
+    "pusher-js": (["node", "crowd.mjs"], CLIENTS),
+    "laravel-echo": (["node", "crowd.mjs"], CLIENTS),
+    "pysher": ([sys.executable, "-m", "tests.stops.pysher_crowd"], ROOT),
+}
 CHANNELS = [f"presence-room-{number}" for number in range(5)]
 #: Once a client has lost its connection, its events are nobody's; this long before, they may be on their way.
 ON_ITS_WAY_S = 0.05
 
 
 class Crowd:
-    """pusher-js clients in a process of their own; `leave` gives what they wrote down."""
+    """Clients of one library in a process of their own; `leave` gives what they wrote down.
 
-    def __init__(self, number: int, port: int, key: str, secret: str) -> None:
+    :param cafile: the certificate by which an engine with TLS is known; None for one without.
+    """
+
+    def __init__(
+        self, number: int, port: int, key: str, secret: str, library: str = "pusher-js", cafile: Path | None = None
+    ) -> None:
+        command, folder = LIBRARIES[library]
+        # An address as the server's name, which these tests use, is what Node warns of.
+        trusted = {
+            "NODE_EXTRA_CA_CERTS": str(cafile),
+            "WEBSOCKET_CLIENT_CA_BUNDLE": str(cafile),
+            "NODE_NO_WARNINGS": "1",
+        }
         self._process = subprocess.Popen(
-            ["node", "crowd.mjs", str(number), str(port), key, secret],
-            cwd=CLIENTS,
+            [*command, str(number), str(port), key, secret, library, "tls" if cafile else "plain"],
+            cwd=folder,
+            env=os.environ | (trusted if cafile else {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -41,10 +66,19 @@ class Crowd:
         """How many are not subscribed now."""
         return int(self._ask("out"))
 
+    def times(self) -> int:
+        """How often each of them has been subscribed, at least."""
+        return int(self._ask("times"))
+
     def leave(self) -> list[dict[str, Any]]:
         diaries: list[dict[str, Any]] = json.loads(self._ask("end"))
         self._process.wait(30)
         return diaries
+
+    def end(self) -> None:
+        """Without a word of theirs."""
+        self._process.kill()
+        self._process.communicate()
 
     def _ask(self, word: str) -> str:
         assert self._process.stdin is not None
@@ -81,8 +115,9 @@ class Repeated:
 class Publisher:
     """Numbered events to every channel, each on a connection of its own as most back ends make them."""
 
-    def __init__(self, port: int, key: str, secret: str) -> None:
+    def __init__(self, port: int, key: str, secret: str, cafile: Path | None = None) -> None:
         self._port, self._key, self._secret = port, key, secret
+        self._tls = ssl.create_default_context(cafile=cafile) if cafile else None
         #: When each was sent and answered.
         self.published: list[tuple[float, float]] = []
         self.refused: list[str] = []
@@ -92,6 +127,8 @@ class Publisher:
         body = json.dumps({"name": "tick", "channels": CHANNELS, "data": str(number)}).encode()
         query = signed_query(self._key, self._secret, "POST", "/apps/1/events", body)
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        if self._tls is not None:
+            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=10, context=self._tls)
         try:
             connection.request(
                 "POST", "/apps/1/events?" + "&".join(f"{name}={value}" for name, value in query.items()), body
@@ -109,20 +146,27 @@ class Publisher:
 class Caller:
     """Connects, and wants an answer."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, cafile: Path | None = None) -> None:
         self._port = port
+        self._tls = ssl.create_default_context(cafile=cafile) if cafile else None
         self.answered = 0
         self.refused: list[str] = []
 
     def __call__(self) -> None:
         try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=10) as connection:
+            with (
+                socket.create_connection(("127.0.0.1", self._port), timeout=10) as plain,
+                self._wrapped(plain) as connection,
+            ):
                 connection.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 if not connection.recv(64).startswith(b"HTTP/1.1 200"):
                     raise OSError("no answer")
             self.answered += 1
         except OSError as error:
             self.refused.append(repr(error))
+
+    def _wrapped(self, plain: socket.socket) -> socket.socket:
+        return plain if self._tls is None else self._tls.wrap_socket(plain, server_hostname="127.0.0.1")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from tests.stops.balancers import balancer, settle
-from tests.stops.crowd import CHANNELS, Caller, Crowd, Publisher, Repeated, Seen
+from tests.stops.crowd import CERTIFICATE, CHANNELS, Caller, Crowd, Publisher, Repeated, Seen
 from tests.support.engine import APP, Engine, is_ready, launch, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
@@ -26,7 +26,7 @@ BACK_S = 40.0
 PUBLISHES_PER_S, CALLS_PER_S = 50.0, 200.0
 
 
-def stop_and_start(clients: int, workers: int) -> str:
+def stop_and_start(clients: int, workers: int, library: str = "pusher-js", *, tls: bool = False) -> str:
     """One node: SIGTERM, and as soon as it has ended another start."""
 
     def scene(engine: Engine) -> None:
@@ -35,16 +35,16 @@ def stop_and_start(clients: int, workers: int) -> str:
         engine.process = launch(engine.folder, workers)
         wait_until(lambda: is_ready(engine), 60)
 
-    return _one_node(clients, workers, scene, calls=False)
+    return _one_node(clients, workers, library, scene, calls=False, tls=tls)
 
 
-def restart(clients: int, workers: int) -> str:
+def restart(clients: int, workers: int, library: str = "pusher-js", *, tls: bool = False) -> str:
     """One node: `python -m engine restart`."""
 
     def scene(engine: Engine) -> None:
         _restart(engine)
 
-    return _one_node(clients, workers, scene, calls=True)
+    return _one_node(clients, workers, library, scene, calls=True, tls=tls)
 
 
 def rolling(kind: str, clients: int, workers: int, runs: int) -> str:
@@ -74,15 +74,21 @@ def rolling(kind: str, clients: int, workers: int, runs: int) -> str:
         return _report(crowd, publisher, receiver, before)
 
 
-def _one_node(clients: int, workers: int, scene: Callable[[Engine], None], *, calls: bool) -> str:
+def _one_node(
+    clients: int, workers: int, library: str, scene: Callable[[Engine], None], *, calls: bool, tls: bool
+) -> str:
     with ExitStack() as stack:
         receiver = stack.enter_context(WebhookReceiver())
-        engine = stack.enter_context(running(_config(receiver), workers, noise=None))
-        crowd = Crowd(clients, engine.port, KEY, SECRET)
+        config = _config(receiver)
+        if tls:
+            config["ssl"] = {"enabled": True, "cert_path": str(CERTIFICATE), "key_path": str(CERTIFICATE)}
+        cafile = CERTIFICATE if tls else None
+        engine = stack.enter_context(running(config, workers, noise=None, cafile=cafile))
+        crowd = Crowd(clients, engine.port, KEY, SECRET, library, cafile)
         # Everybody's coming is told, and that of the channels.
         wait_until(lambda: _told(receiver) >= clients + len(CHANNELS), 30)
         before = _told(receiver)
-        publisher, caller = Publisher(engine.port, KEY, SECRET), Caller(engine.port)
+        publisher, caller = Publisher(engine.port, KEY, SECRET, cafile), Caller(engine.port, cafile)
         with ExitStack() as traffic:
             if calls:
                 traffic.enter_context(Repeated(PUBLISHES_PER_S, publisher))
