@@ -5,7 +5,7 @@ Types only; the memory driver is the model of the others: same answers, same tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -231,8 +231,10 @@ class OccupancyStore(Protocol):
         """Emit the current state of these channels (where `watched`) and members (where `members_watched`) as
         transitions, at once. Called after data loss, when nobody knows which webhooks were sent last."""
 
-    async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
-        """What the store believes it holds: (app, channel, None) -> subscriptions, (app, channel, user) -> members."""
+    def held(self, incarnation: str) -> AsyncIterator[Mapping[tuple[str, str, str | None], int]]:
+        """What the store believes it holds: (app, channel, None) -> subscriptions, (app, channel, user) -> members.
+
+        In pages of some thousand facts at most. What changes meanwhile may be in it or not, or twice."""
 
     async def channels(self, app_id: str, prefix: str = "") -> dict[str, int]:
         """Occupied channels and their subscriptions; server-owned channels (`#...`) are left out."""

@@ -6,7 +6,8 @@ Pure: no task, no clock, no store. The reporter takes reports out, and says what
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from engine.interfaces import Answer, InterestOf, Report
@@ -26,14 +27,22 @@ class Taken(NamedTuple):
 
 
 class LocalState:
-    """:ivar unannounced: of all that was held at the last `announce`, what no report has taken to the store since.
+    """However much is held, one call looks at a slice of it only; the loop turns between two of them.
+
     :ivar present: app id -> members of its presence channels, each once in each channel.
     """
 
     def __init__(self) -> None:
         self._channels: dict[tuple[str, str], LocalChannel] = {}
         self._dirty: dict[tuple[str, str], LocalChannel] = {}
-        self.unannounced: set[tuple[str, str]] = set()
+        #: Those of them in which somebody waits for an answer, and some in which nobody does any more.
+        self._waiting: dict[tuple[str, str], LocalChannel] = {}
+        #: What was held at the last `announce` and `take` has not come to yet, in reverse.
+        self._to_announce: list[LocalChannel] = []
+        #: What it has come to, and no report has taken to the store since.
+        self._unannounced: set[tuple[str, str]] = set()
+        #: Channels that have changed since `watch`.
+        self._moved: set[tuple[str, str]] | None = None
         self.present: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -42,7 +51,12 @@ class LocalState:
     @property
     def dirty(self) -> bool:
         """Whether something has yet to be reported."""
-        return bool(self._dirty)
+        return bool(self._dirty or self._to_announce)
+
+    @property
+    def announced(self) -> bool:
+        """Whether the store has been told all that was held at the last `announce`."""
+        return not self._to_announce and not self._unannounced
 
     def add(self, app_id: str, channel: str, member: Member | None, done: Done | None, limit: int) -> None:
         """One more subscription; see `Reporter.add`."""
@@ -58,7 +72,8 @@ class LocalState:
             local.add_member(member)
         if done is not None:
             local.waiting.append((member.user_id if member else None, done))
-        self._dirty[key] = local
+            self._waiting[key] = local
+        self._touch(local)
 
     def remove(self, app_id: str, channel: str, member: Member | None, done: Done | None) -> None:
         """One subscription less; see `Reporter.remove`."""
@@ -80,8 +95,16 @@ class LocalState:
     # --- reports
 
     def take(self, interest_of: InterestOf, limit: int) -> list[Taken]:
-        """Reports of up to `limit` channels, which are then no longer dirty."""
-        batch = [self._dirty.pop(key) for key in list(self._dirty)[:limit]]
+        """Reports of up to `limit` channels and members (one channel is never parted), which are then not dirty."""
+        self._announce_some(limit)
+        batch: list[LocalChannel] = []
+        for key, local in list(islice(self._dirty.items(), limit)):
+            limit -= 1 + len(local.changed)
+            if limit < 0 and batch:
+                break
+            batch.append(local)
+            del self._dirty[key]
+            self._waiting.pop(key, None)
         taken = [Taken(local, local.report(interest_of), local.changed, local.waiting) for local in batch]
         for local in batch:
             local.changed, local.waiting = {}, []
@@ -94,6 +117,7 @@ class LocalState:
             local.note(since)
             local.waiting = waiting + local.waiting
             self._dirty[local.app_id, local.channel] = local
+            self._waiting[local.app_id, local.channel] = local
 
     def accepted(self, taken: Taken, answer: Answer) -> None:
         """The store has applied it."""
@@ -101,7 +125,7 @@ class LocalState:
         local.reported = taken.report.count
         if not answer.refused_members:
             # A refused member may have been reported before as here; the next report takes that back.
-            self.unannounced.discard((local.app_id, local.channel))
+            self._unannounced.discard((local.app_id, local.channel))
 
     def answer(self, taken: Taken, answer: Answer) -> None:
         """Call back the pending subscriptions, and forget the channel if nothing is held of it any more."""
@@ -120,13 +144,15 @@ class LocalState:
         excess = answer.total - local.reported + report.count - report.limit
         keep = max(0, len(waiting) - max(1, excess))
         local.waiting = waiting[:keep] + local.waiting
+        self._waiting[local.app_id, local.channel] = local
         self._touch(local)
         for _, done in waiting[keep:]:
             done(answer, True)
 
     def answer_alone(self) -> None:
         """Confirm pending subscriptions from what is held here; it is to be reported all the same."""
-        for local in list(self._dirty.values()):
+        asking, self._waiting = self._waiting, {}
+        for local in asking.values():
             waiting, local.waiting = local.waiting, []
             roster = local.roster() if local.presence else None
             for _, done in waiting:
@@ -136,22 +162,50 @@ class LocalState:
 
     def announce(self) -> None:
         """Everything is to be reported again, and answered with what all workers hold: the store may know nothing."""
-        for local in self._channels.values():
+        self._to_announce = list(reversed(self._channels.values()))
+        self._unannounced = set()
+
+    def _announce_some(self, limit: int) -> None:
+        while self._to_announce and limit > 0:
+            local = self._to_announce.pop()
+            key = local.app_id, local.channel
+            if self._channels.get(key) is not local:
+                continue  # left meanwhile, and reported
+            limit -= 1 + len(local.members)
             local.reported = 0
             local.refresh = True
             for user_id in local.members:
                 self._report_again(local, user_id)
             self._touch(local)
-        self.unannounced = set(self._dirty)
+            self._unannounced.add(key)
 
-    def differences(self, believed: Mapping[Fact, int]) -> list[Fact]:
-        """Facts that are other than the store believes."""
-        mine: dict[Fact, int] = {}
-        for (app_id, channel), local in self._channels.items():
-            mine[app_id, channel, None] = local.count
-            for user_id, connections in local.members.items():
-                mine[app_id, channel, user_id] = len(connections)
-        return [fact for fact in {**believed, **mine} if believed.get(fact, 0) != mine.get(fact, 0)]
+    # --- what the comparison with the store needs
+
+    def watch(self) -> None:
+        """Note from now on what changes."""
+        self._moved = set(self._dirty)
+
+    def unwatch(self) -> None:
+        self._moved = None
+
+    def moved(self, fact: Fact) -> bool:
+        """Whether it may have changed since `watch`, and with that is reported anyway."""
+        return self._moved is None or (fact[0], fact[1]) in self._moved
+
+    def count(self, fact: Fact) -> int:
+        """What is held of it."""
+        app_id, channel, user_id = fact
+        local = self._channels.get((app_id, channel))
+        if local is None:
+            return 0
+        return local.count if user_id is None else len(local.members.get(user_id, ()))
+
+    def facts(self) -> Iterator[Fact]:
+        """All that is held, as of the first one; what has changed since, `moved` says."""
+        for local in list(self._channels.values()):
+            yield local.app_id, local.channel, None
+            for user_id in list(local.members):
+                yield local.app_id, local.channel, user_id
 
     def repair(self, facts: Iterable[Fact]) -> None:
         """Report these again, whether or not they have changed."""
@@ -173,4 +227,7 @@ class LocalState:
         return local
 
     def _touch(self, local: LocalChannel) -> None:
-        self._dirty[local.app_id, local.channel] = local
+        key = local.app_id, local.channel
+        self._dirty[key] = local
+        if self._moved is not None:
+            self._moved.add(key)

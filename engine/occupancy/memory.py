@@ -6,13 +6,16 @@ Keeps no state of its own but what it takes to suspect workers, so that tests ca
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from engine.app import Retention
 from engine.interfaces import Answer, Due, InterestOf, KeptChange, Report, Transition
 from engine.occupancy.failure_detector import FailureDetector
 from engine.occupancy.memory_state import MemoryState
 from engine.protocol.channel import is_server_owned
+
+#: Facts that are given at once.
+PAGE = 1000
 
 
 class MemoryOccupancy:
@@ -49,16 +52,17 @@ class MemoryOccupancy:
     async def emit_current(self, reports: Sequence[Report]) -> None:
         """Never needed: this store loses nothing but with the process."""
 
-    async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
+    async def held(self, incarnation: str) -> AsyncIterator[dict[tuple[str, str, str | None], int]]:
         worker = self._state.workers.get(incarnation) or self._state.purging.get(incarnation)
         if worker is None:
-            return {}
-        facts: dict[tuple[str, str, str | None], int] = {}
-        for app_id, channel in worker.counts:
-            facts[app_id, channel, None] = worker.counts[app_id, channel]
-        for app_id, channel, user_id in worker.members:
-            facts[app_id, channel, user_id] = worker.members[app_id, channel, user_id]
-        return facts
+            return
+        places = list(worker.counts)
+        for at in range(0, len(places), PAGE):
+            counted = ((*place, None) for place in places[at : at + PAGE])
+            yield {fact: count for fact in counted if (count := worker.counts.get(fact[:2]))}
+        members = list(worker.members)
+        for at in range(0, len(members), PAGE):
+            yield {fact: count for fact in members[at : at + PAGE] if (count := worker.members.get(fact))}
 
     async def channels(self, app_id: str, prefix: str = "") -> dict[str, int]:
         channels = self._state.apps.get(app_id, {})

@@ -123,19 +123,13 @@ class RedisOccupancy:
     async def emit_current(self, reports: Sequence[Report]) -> None:
         await self._run(_EMIT_CURRENT, *redis_wire.encode_reports(reports))
 
-    async def held(self, incarnation: str) -> dict[tuple[str, str, str | None], int]:
-        facts: dict[tuple[str, str, str | None], int] = {}
-        async for field, value in self._scan(self._keys.worker(incarnation)):
-            if (parsed := parse_fact(field)) is None:
-                self._note_malformed("fact")
-            elif count := redis_wire.count_of(value):
-                facts[(*parsed, None)] = count
-        async for field, value in self._scan(self._keys.worker_members(incarnation)):
-            if (member := parse_member_fact(field)) is None:
-                self._note_malformed("member fact")
-            elif count := redis_wire.count_of(value):
-                facts[member] = count
-        return facts
+    async def held(self, incarnation: str) -> AsyncIterator[dict[tuple[str, str, str | None], int]]:
+        async for page in self._pages(self._keys.worker(incarnation)):
+            yield self._facts(
+                page, lambda field: None if (place := parse_fact(field)) is None else (*place, None), "fact"
+            )
+        async for page in self._pages(self._keys.worker_members(incarnation)):
+            yield self._facts(page, parse_member_fact, "member fact")
 
     # --- reads
 
@@ -267,14 +261,29 @@ class RedisOccupancy:
         return purging, dict(workers)
 
     async def _scan(self, key: str, match: str | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
+        async for page in self._pages(key, match):
+            for item in page.items():
+                yield item
+
+    async def _pages(self, key: str, match: str | None = None) -> AsyncIterator[dict[bytes, bytes]]:
         cursor = 0
         while True:
             async with bounded("scan", self._timeout_s):
                 cursor, page = await self._client.hscan(key, cursor, match=match, count=SCAN_COUNT)
-            for item in cast(dict[bytes, bytes], page).items():
-                yield item
+            yield cast(dict[bytes, bytes], page)
             if not cursor:
                 return
+
+    def _facts(
+        self, page: dict[bytes, bytes], parse: Callable[[bytes], tuple[str, str, str | None] | None], what: str
+    ) -> dict[tuple[str, str, str | None], int]:
+        facts = {}
+        for field, value in page.items():
+            if (parsed := parse(field)) is None:
+                self._note_malformed(what)
+            elif count := redis_wire.count_of(value):
+                facts[parsed] = count
+        return facts
 
     async def _facts_to_undo(self, dead: str, interest_of: InterestOf, limit: int) -> list[Report]:
         """Up to `limit` facts as the reports that take them back; members first, as a channel is vacated last."""
@@ -317,6 +326,11 @@ class RedisOccupancy:
             self._malformed_logged = True
             _log.warning("Redis holds what is not ours: unreadable %s (only counted from now on)", what)
         self._malformed.add(n)
+
+
+def _count_fact(field: bytes) -> tuple[str, str, None] | None:
+    place = parse_fact(field)
+    return None if place is None else (*place, None)
 
 
 def _undo(

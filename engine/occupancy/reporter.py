@@ -16,13 +16,14 @@ from enum import Enum, auto
 
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, InterestOf, OccupancyStore, Report
+from engine.occupancy.comparison import Comparison
 from engine.occupancy.local_channel import Done
 from engine.occupancy.local_channel import Member as Member
 from engine.occupancy.local_state import LocalState
 from engine.occupancy.recent_departures import RecentDepartures
 from engine.tasks import cancel, spawn
 
-#: Channels in one report, so that no script holds Redis up for long.
+#: Channels and members in one report, so that it holds neither Redis nor this worker's loop up for long.
 MAX_REPORTS = 500
 HEARTBEAT_S = 1.0
 RECONCILE_S = 30.0
@@ -84,6 +85,9 @@ class Reporter:
         self._wake = asyncio.Event()
         self._reported = asyncio.Event()
         self._reporting = False
+        #: Every worker has announced what it holds: what the store answers to the announcement under way is final.
+        self._final = False
+        self._comparison: Comparison | None = None
         self._task: asyncio.Task[None] | None = None
         #: Whether the store knows this incarnation.
         self._joined = False
@@ -179,17 +183,21 @@ class Reporter:
                 self._beat_at = self._reconcile_at = loop.time()
             if not self._local.dirty:
                 self._reported.set()
+            if self._local.dirty or self._comparison is not None:
+                # Not every store has to be waited for; others have their turn between two slices.
+                await asyncio.sleep(0)
+            else:
                 self._wake.clear()
                 with contextlib.suppress(TimeoutError):
                     next_s = min(self._beat_at, self._reconcile_at, self._converged_at) - loop.time()
                     await asyncio.wait_for(self._wake.wait(), max(0.0, next_s))
 
     async def _round(self, loop: asyncio.AbstractEventLoop) -> None:
-        """What is to be done now; of report, end of convergence and reconciliation the most pressing one."""
+        """What is to be done now, and of each kind a slice, so that nothing waits for the end of anything else."""
         if self.phase is Phase.JOINING:
             await self._join()
             self._converge()
-        if self._lost and not self._local.unannounced:
+        if self._lost and self._local.announced:
             await self._emit_current()
         now = loop.time()
         if now >= self._beat_at:
@@ -200,11 +208,17 @@ class Reporter:
                 self._departures.forget_old()
         if self._local.dirty or self._purge_unconfirmed:
             await self._report()
-        elif now >= self._converged_at:
-            await self._end_convergence()
+        if self._local.announced or not self._local.dirty:
+            if now >= self._converged_at:
+                self._announce_finally()
+            elif self._final:
+                self._end_convergence()
+        if self._comparison is not None:
+            await self._compare(self._comparison)
         elif now >= self._reconcile_at:
             self._reconcile_at = now + self._reconcile_s
-            await self._reconcile()
+            if self.phase is Phase.STEADY:
+                self._comparison = Comparison(self._local, self._store.held(self.incarnation))
 
     async def _join(self) -> None:
         epoch = await self._store.join(self.incarnation)
@@ -215,9 +229,11 @@ class Reporter:
 
     def _rename(self) -> None:
         self.incarnation, self._joined = _new_incarnation(), False
+        self._end_comparison()
         self._enter(Phase.JOINING)
 
-    async def _report(self, final: bool = False) -> None:
+    async def _report(self) -> None:
+        final = self._final
         batch = self._local.take(self._interest_of, MAX_REPORTS)
         self._reporting, self._purge_unconfirmed = True, False
         try:
@@ -240,17 +256,21 @@ class Reporter:
                     self._on_roster(taken.local.app_id, taken.local.channel, answer, final)
             self._local.answer(taken, answer)
 
-    async def _reconcile(self) -> None:
-        """Compare what the store believes with what is held, and report again where they differ."""
-        believed = await self._store.held(self.incarnation)
-        if self._local.dirty:
-            return  # facts moved while we asked; the next round compares
-        wrong = self._local.differences(believed)
-        if wrong and not await self._store.heartbeat(self.incarnation):
-            # Nothing drifted: what it held was given up with it, or is being given up now.
-            raise IncarnationGone(self.incarnation)
-        self.drift += len(wrong)
-        self._local.repair(wrong)
+    async def _compare(self, comparison: Comparison) -> None:
+        """Compare some of what the store believes with what is held, and report again where they differ."""
+        wrong = await comparison.next()
+        if wrong is None:
+            self._end_comparison()
+        elif wrong:
+            if not await self._store.heartbeat(self.incarnation):
+                # Nothing drifted: what it held was given up with it, or is being given up now.
+                raise IncarnationGone(self.incarnation)
+            self.drift += len(wrong)
+            self._local.repair(wrong)
+
+    def _end_comparison(self) -> None:
+        self._comparison = None
+        self._local.unwatch()
 
     # --- trouble
 
@@ -258,16 +278,20 @@ class Reporter:
         """Announce everything that is held: the store may know nothing of it, nor of what others hold."""
         self._on_resyncing(True)
         self._local.announce()
+        self._final = False
+        self._end_comparison()
         self._converged_at = asyncio.get_running_loop().time() + self._converge_s
         self._enter(Phase.CONVERGING)
         self._wake.set()
 
-    async def _end_convergence(self) -> None:
-        """Every worker has had the time to announce what it holds: what the store answers now is final."""
+    def _announce_finally(self) -> None:
+        """Every worker has had the time to announce what it holds: what the store answers from now on is final."""
         self._local.announce()
-        while self._local.dirty:
-            await self._report(final=True)
+        self._final = True
         self._converged_at = math.inf
+
+    def _end_convergence(self) -> None:
+        self._final = False
         self._enter(Phase.STEADY)
         self._on_resyncing(False)
 
@@ -282,6 +306,7 @@ class Reporter:
         """Without the store: answer from what is held here, until it is back."""
         _log.warning("shared state lost (%s); serving what is local", error)
         self._on_resyncing(True)
+        self._end_comparison()
         self._enter(Phase.ALONE)
         loop = asyncio.get_running_loop()
         delay_s = RETRY_MIN_S

@@ -8,10 +8,11 @@ wait out StoreUnavailable and nothing else. A fault of our own logic, outside of
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 from engine.errors import EngineError, StoreUnavailable
@@ -24,18 +25,21 @@ RETRY_MIN_S, RETRY_MAX_S = 0.1, 2.0
 
 D = TypeVar("D")
 
+_END = object()
+
 _log = logging.getLogger(__name__)
 
 
 def guard(driver: D, part: str, count: Callable[[str], None] | None = None) -> D:
-    """The same driver: of its public coroutine methods none raises anything but what is `OURS`; all else becomes
-    StoreUnavailable.
+    """The same driver: of its public coroutines and asynchronous generators none raises anything but what is `OURS`;
+    all else becomes StoreUnavailable.
 
     :param part: what it is for, in errors. :param count: called with `part` for each StoreUnavailable that leaves it.
     """
-    for name, _ in inspect.getmembers(type(driver), inspect.iscoroutinefunction):
-        if not name.startswith("_"):
-            setattr(driver, name, _guarded(getattr(driver, name), part, name, count))
+    for kind, wrap in ((inspect.iscoroutinefunction, _guarded), (inspect.isasyncgenfunction, _guarded_pages)):
+        for name, _ in inspect.getmembers(type(driver), kind):
+            if not name.startswith("_"):
+                setattr(driver, name, wrap(getattr(driver, name), part, name, count))
     return driver
 
 
@@ -76,19 +80,42 @@ def _guarded(
 ) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(method)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        try:
+        with _border(part, name, count):
             return await method(*args, **kwargs)
-        except StoreUnavailable as error:
-            _counted(error, part, count)
-            raise
-        except OURS:
-            raise
-        except Exception as error:
-            unavailable = StoreUnavailable(f"{part} {name}: {in_words(error)}")
-            _counted(unavailable, part, count)
-            raise unavailable from error
 
     return call
+
+
+def _guarded_pages(
+    method: Callable[..., AsyncIterator[Any]], part: str, name: str, count: Callable[[str], None] | None
+) -> Callable[..., AsyncIterator[Any]]:
+    @functools.wraps(method)
+    async def pages(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        found = method(*args, **kwargs)
+        while True:
+            # What its reader raises between two pages is none of the peer's.
+            with _border(part, name, count):
+                page = await anext(found, _END)
+            if page is _END:
+                return
+            yield page
+
+    return pages
+
+
+@contextlib.contextmanager
+def _border(part: str, name: str, count: Callable[[str], None] | None) -> Iterator[None]:
+    try:
+        yield
+    except StoreUnavailable as error:
+        _counted(error, part, count)
+        raise
+    except OURS:
+        raise
+    except Exception as error:
+        unavailable = StoreUnavailable(f"{part} {name}: {in_words(error)}")
+        _counted(unavailable, part, count)
+        raise unavailable from error
 
 
 def _counted(error: StoreUnavailable, part: str, count: Callable[[str], None] | None) -> None:

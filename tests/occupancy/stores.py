@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from engine.interfaces import Interest, MemberReport, Report
+from engine.interfaces import Interest, MemberReport, OccupancyStore, Report
 from engine.occupancy.redis import RedisOccupancy
 from tests.occupancy.clusters import InRedis
 
@@ -28,3 +28,11 @@ def presence(count: int, *members: MemberReport, settle_ms: int = 0) -> Report:
 
 def everything(app_id: str, channel: str) -> Interest:
     return Interest(True, True)
+
+
+async def held(store: OccupancyStore, incarnation: str) -> dict[tuple[str, str, str | None], int]:
+    """All pages of it."""
+    facts: dict[tuple[str, str, str | None], int] = {}
+    async for page in store.held(incarnation):
+        facts.update(page)
+    return facts

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from engine.errors import IncarnationGone
 from engine.interfaces import Interest, MemberChange, MemberReport, OccupancyStore, Report, TotalChange, Transition
 from tests.occupancy.clusters import InMemory, InRedis
+from tests.occupancy.stores import held
 
 T = TypeVar("T")
 
@@ -122,8 +123,8 @@ class TwoDrivers(RuleBasedStateMachine):
     @rule(worker=workers)
     def leave_everything(self, worker: int) -> None:
         """What a worker does that closes all its connections, members named or forgotten."""
-        held = self.both(lambda store: store.held(self.names[worker]))
-        self._report(self.names[worker], [(channel, 0, 0, False, []) for _, channel, user in held if user is None])
+        facts = self.both(lambda store: held(store, self.names[worker]))
+        self._report(self.names[worker], [(channel, 0, 0, False, []) for _, channel, user in facts if user is None])
 
     @rule(worker=workers)
     def die(self, worker: int) -> None:
@@ -200,8 +201,8 @@ class TwoDrivers(RuleBasedStateMachine):
         counts = self.both(lambda store: store.counts("app", list(CHANNELS)))
         totals = dict.fromkeys(CHANNELS, 0)
         for name in (*self.model.cluster.purging, *self.model.cluster.workers):
-            held = self.both(lambda store, name=name: store.held(name))
-            for (_, channel, user), count in held.items():
+            facts = self.both(lambda store, name=name: held(store, name))
+            for (_, channel, user), count in facts.items():
                 if user is None:
                     totals[channel] += count
         assert {channel: total for channel, (total, _) in zip(CHANNELS, counts, strict=True)} == totals

@@ -15,7 +15,7 @@ from engine.interfaces import MemberReport, Report
 from engine.occupancy.declare_dead import declare_dead
 from engine.occupancy.redis import RedisOccupancy
 from tests.occupancy.clusters import InRedis
-from tests.occupancy.stores import everything, opened, presence
+from tests.occupancy.stores import everything, held, opened, presence
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import PATIENCE_S
 
@@ -119,7 +119,7 @@ async def every_method(store: RedisOccupancy) -> list[str]:
         "heartbeat": lambda: store.heartbeat("a"),
         "leave": lambda: store.leave("a"),
         "report": lambda: store.report("a", [presence(1)]),
-        "held": lambda: store.held("a"),
+        "held": lambda: held(store, "a"),
         "channels": lambda: store.channels("app"),
         "counts": lambda: store.counts("app", ["room"]),
         "members": lambda: store.members("app", "room"),

@@ -11,7 +11,7 @@ import pytest
 from engine.errors import IncarnationGone
 from engine.interfaces import MemberReport, Report
 from engine.occupancy.redis import RedisOccupancy
-from tests.occupancy.stores import everything, opened, presence
+from tests.occupancy.stores import everything, held, opened, presence
 
 SETTLE_MS = 30_000
 GARBAGE = [b"", b"x", b"\xff\xfe", b"/", b"a/", b"/b", b"a/b/", b"//"]
@@ -37,7 +37,7 @@ async def test_garbage_in_redis_is_left_out(redis_url: str) -> None:
         await client.hset(keys.totals("app"), "room", "-7")
         assert await store.channels("app") == {"presence-x": 2}
         assert await store.members("app", "presence-x") == {"u": "i"}
-        assert await store.held("a") == {("app", "presence-x", None): 2, ("app", "presence-x", "u"): 1}
+        assert await held(store, "a") == {("app", "presence-x", None): 2, ("app", "presence-x", "u"): 1}
         # The unreadable ones stood first in line; they are taken out, not only passed over.
         for _ in range(20):
             due = await store.due(2)
@@ -52,7 +52,7 @@ async def test_garbage_in_redis_is_left_out(redis_url: str) -> None:
         while await store.purge("b", "a", everything, 3):
             slices += 1
             assert slices < 50
-        assert await store.held("a") == {}
+        assert await held(store, "a") == {}
         assert await store.counts("app", ["presence-x"]) == [(0, 0)]
 
 
@@ -169,15 +169,15 @@ async def test_audit_and_reconciler_bring_it_back_to_the_truth(redis_url: str, t
     async def reconcile(store: RedisOccupancy) -> None:
         """As the reporter does: tell again where one's own facts differ."""
         for name, reports in truth.items():
-            held = await store.held(name)
+            facts = await held(store, name)
             wrong = {
                 (report.app_id, report.channel): report
                 for report in reports
-                if held.get((report.app_id, report.channel, None)) != report.count
-                or any(held.get((report.app_id, report.channel, m.user_id)) != m.count for m in report.members)
+                if facts.get((report.app_id, report.channel, None)) != report.count
+                or any(facts.get((report.app_id, report.channel, m.user_id)) != m.count for m in report.members)
             }
             mine = {(report.app_id, report.channel): report for report in reports}
-            for app_id, channel, user in held:
+            for app_id, channel, user in facts:
                 known = mine.get((app_id, channel))
                 if known is None:
                     wrong[app_id, channel] = Report(app_id, channel, 0)

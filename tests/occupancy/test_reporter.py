@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,7 +12,7 @@ from engine.errors import StoreUnavailable
 from engine.interfaces import Answer, Interest, MemberChange, Report
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryState
-from engine.occupancy.reporter import Member, Reporter
+from engine.occupancy.reporter import MAX_REPORTS, Member, Reporter
 from tests.support.waiting import PATIENCE_S, until
 
 ANN, BOB = Member("ann", '{"n":1}', "1.1", "data", 2), Member("bob", "", "1.2", "", 2)
@@ -25,13 +25,16 @@ class Flaky(MemoryOccupancy):
         super().__init__(cluster)
         self.there = True
         self.reports: list[list[Report]] = []
+        self.calls: list[str] = []
 
     async def report(self, incarnation: str, reports: Sequence[Report]) -> list[Answer]:
+        self.calls.append("report")
         await self._look()
         self.reports.append(list(reports))
         return await super().report(incarnation, reports)
 
     async def heartbeat(self, incarnation: str) -> bool:
+        self.calls.append("heartbeat")
         await self._look()
         return await super().heartbeat(incarnation)
 
@@ -269,6 +272,70 @@ async def test_the_reconciler_repairs_what_the_store_has_wrong() -> None:
         await until(lambda: worker.reporter.drift >= 2)
         await worker.reporter.settled()
         assert await worker.totals() == {"room": 1, "presence-x": 1}
+
+
+class Slow(Flaky):
+    """It tells what it believes in pages of its own, and calls back before each."""
+
+    def __init__(self, cluster: MemoryState) -> None:
+        super().__init__(cluster)
+        self.pages = 0
+        self.before_page: Callable[[int], None] = lambda number: None
+
+    async def held(self, incarnation: str) -> AsyncIterator[dict[tuple[str, str, str | None], int]]:
+        async for page in super().held(incarnation):
+            for fact, count in page.items():
+                self.pages += 1
+                self.before_page(self.pages)
+                yield {fact: count}
+
+
+async def test_subscribers_do_not_wait_for_the_reconciler(worker: ReportingWorker) -> None:
+    store = worker.reporter._store = worker.store = Slow(worker.cluster)
+    for n in range(50):
+        await worker.added(f"room-{n}")
+    answered_at: list[int] = []
+
+    def before_page(number: int) -> None:
+        if number == 10:
+            worker.reporter.add("app", "late", None, lambda answer, refused: answered_at.append(store.pages))
+            worker.reporter.remove("app", "room-49", None)
+            worker.reporter.add("app", "room-0", None, None)
+
+    store.before_page = before_page
+    worker.reporter._reconcile_at = 0.0
+    await worker.added("begin")
+    await until(lambda: worker.reporter._comparison is None and store.pages > 50)
+    assert answered_at[0] < 15
+    assert worker.reporter.drift == 0, "what changed while it compared was no drift"
+
+
+async def test_a_join_does_not_wait_for_an_announcement(worker: ReportingWorker) -> None:
+    held = 5 * MAX_REPORTS
+    for n in range(held):
+        worker.reporter.add("app", f"room-{n}", None, None)
+    await worker.reporter.settled()
+    worker.store.reports.clear()
+    worker.reporter.refresh()
+    await worker.added("late")
+    assert len(worker.store.reports) <= 2
+    assert worker.resyncing[-1:] != [False]
+    await until(lambda: worker.resyncing[-1:] == [False])
+    assert max(len(reports) for reports in worker.store.reports) <= MAX_REPORTS
+    # All of it once to be known, and once more for what is final.
+    assert sum(len(reports) for reports in worker.store.reports) >= 2 * held
+
+
+async def test_a_large_announcement_keeps_the_worker_alive() -> None:
+    """Heartbeats go between its reports."""
+    async with reporting(heartbeat_s=0.0) as worker:
+        for n in range(5 * MAX_REPORTS):
+            worker.reporter.add("app", f"room-{n}", None, None)
+        await worker.reporter.settled()
+        worker.store.calls.clear()
+        worker.reporter.refresh()
+        await until(lambda: worker.resyncing[-1:] == [False])
+        assert "reportreport" not in "".join(worker.store.calls)
 
 
 async def test_a_heartbeat_notices_that_the_incarnation_is_gone() -> None:

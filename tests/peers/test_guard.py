@@ -23,6 +23,7 @@ from engine.stores.idempotency_redis import RedisAnswers
 from engine.stores.rate_limit_redis import RedisRateLimiter
 from engine.tasks import cancel
 from engine.webhooks.queues.redis import RedisQueue
+from tests.occupancy.stores import held
 from tests.support.waiting import until
 from tests.webhooks.making import plain_job
 
@@ -66,7 +67,7 @@ CALLS: dict[str, dict[str, Callable[[Any], Awaitable[Any]]]] = {
         "join": lambda d: d.join("w"),
         "heartbeat": lambda d: d.heartbeat("w"),
         "report": lambda d: d.report("w", [REPORT]),
-        "held": lambda d: d.held("w"),
+        "held": lambda d: held(d, "w"),
         "channels": lambda d: d.channels("1"),
         "counts": lambda d: d.counts("1", ["room"]),
         "totals": lambda d: d.totals("1", ["room"]),

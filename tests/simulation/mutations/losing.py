@@ -66,7 +66,7 @@ LOSING = (
     Mutation(
         "a worker tells again before it has announced what it holds",
         "occupancy.reporter:Reporter._round",
-        "if self._lost and not self._local.unannounced:",
+        "if self._lost and self._local.announced:",
         "if self._lost:",
         loses=True,
     ),
@@ -79,7 +79,7 @@ LOSING = (
     ),
     Mutation(
         "members are not announced again",
-        "occupancy.local_state:LocalState.announce",
+        "occupancy.local_state:LocalState._announce_some",
         "self._report_again(local, user_id)",
         "pass",
         loses=True,
