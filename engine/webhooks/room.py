@@ -6,6 +6,7 @@ An endpoint that does not keep up must not fill it. Counts only; it holds nothin
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: Charged for an event or a job besides its text: roughly what its objects take.
@@ -31,6 +32,18 @@ LOG_EVERY_S = 10.0
 def no_room(app_id: str, endpoint_id: str) -> str:
     """What is logged of requests that are dropped."""
     return f"webhook queue: endpoint {endpoint_id} of app {app_id} has no room left; its newest requests are dropped"
+
+
+def share(sizes: Iterable[int], total: int) -> int:
+    """The most that each may have so that all have no more than `total`: who has less gives the others room."""
+    left = total
+    waiting = sorted(sizes)
+    for at, size in enumerate(waiting):
+        fair = left // (len(waiting) - at)
+        if size > fair:
+            return fair
+        left -= size
+    return total
 
 
 class Room:

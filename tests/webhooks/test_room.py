@@ -12,7 +12,7 @@ from engine.interfaces import Job, WebhookQueue
 from engine.metrics.metrics import Metrics
 from engine.webhooks.queues.memory import MemoryQueue
 from engine.webhooks.queues.redis import RedisQueue
-from engine.webhooks.room import Limits, Room
+from engine.webhooks.room import Limits, Room, share
 
 KIB = 1024
 SMALL = Limits(lane_bytes=100 * KIB, app_bytes=150 * KIB, dead_bytes=100 * KIB)
@@ -125,3 +125,12 @@ def test_a_room_knows_who_fills_it() -> None:
     assert not room.has(*second) and not room.lane_full(*second)
     room.give_back(*first)
     assert room.has(*second)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "total", "most"),
+    [([1, 2, 3], 6, 6), ([1, 2, 30], 13, 10), ([10, 10], 9, 4), ([], 5, 5), ([100], 7, 7), ([0, 50, 50], 40, 20)],
+)
+def test_who_has_less_than_a_share_leaves_room_to_the_others(sizes: list[int], total: int, most: int) -> None:
+    assert share(sizes, total) == most
+    assert sum(min(size, most) for size in sizes) <= total

@@ -1,7 +1,8 @@
 -- Ends the holding of one entry. Called again with the same entry it changes nothing more.
 -- ARGV[2] the entry, [3] "ack", "retry" or "bury", [4] the entry to keep in its place,
 --         [5] delay in ms (retry) or number of dead letters kept (bury), [6] about how many bytes they may take.
--- Returns the number of old dead letters that were dropped; or -1, -2 (see `refused`).
+-- Returns -1, -2 (see `refused`), else 0 or, of a "bury": how many old dead letters were dropped since there were far too
+-- many, how many there are now, and about how many bytes they take.
 
 local no = refused()
 if no then return no end
@@ -11,13 +12,15 @@ if ARGV[3] == 'retry' then
   call('ZADD', delayed, now_ms() + tonumber(ARGV[5]), ARGV[4])
 elseif ARGV[3] == 'bury' then
   call('RPUSH', failed, ARGV[4])
-  while call('LLEN', failed) > tonumber(ARGV[5]) do
+  -- The consumer makes room before it comes to this, and drops those of the lanes that have most.
+  while call('LLEN', failed) > tonumber(ARGV[5]) * 1.25 + 1 do
     call('LPOP', failed)
     dropped = dropped + 1
   end
-  while call('LLEN', failed) > 1 and bytes_of(failed) > tonumber(ARGV[6]) do
+  while call('LLEN', failed) > 1 and bytes_of(failed) > tonumber(ARGV[6]) * 1.25 do
     call('LPOP', failed)
     dropped = dropped + 1
   end
+  return {dropped, call('LLEN', failed), bytes_of(failed)}
 end
-return dropped
+return 0

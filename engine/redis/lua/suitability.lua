@@ -61,6 +61,7 @@ try('SMEMBERS', 'set')
 try('SREM', 'set', 'm')
 
 try('RPUSH', 'l', 'e')
+try('LSET', 'l', 0, 'e')
 try('LPUSH', 'l', 'e')
 try('LPUSHX', 'l', 'e')
 try('LLEN', 'l')

@@ -10,7 +10,7 @@ import heapq
 import itertools
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ class MemoryQueue:
     """A `WebhookQueue` without any server.
 
     :param max_jobs: jobs it holds, dead letters not counted; more are refused.
-    :param max_dead_letters: dead letters it keeps; the oldest go first.
+    :param max_dead_letters: dead letters it keeps; the oldest go first, of the endpoint that has most.
     :param limits: bytes of an endpoint and of an application, of what waits and of dead letters each.
     :param clock: seconds, monotonic. :param metrics: counts dead letters given up for newer ones.
     """
@@ -154,9 +154,12 @@ class MemoryQueue:
             self._keep_dead(job)
 
     def _keep_dead(self, job: Job) -> None:
-        """The newest stay: the oldest go, of all for their number, of an endpoint or application for its bytes."""
+        """The newest stay: the oldest go, of the endpoint with most for their number, of an endpoint or application
+        for its bytes."""
         if len(self._dead) == self._max_dead_letters:
-            self._forget_dead(0)
+            lanes = Counter(map(lane_of, self._dead))
+            lanes[lane_of(job)] += 1
+            self._forget_dead_of(max(lanes, key=lanes.__getitem__))
         while not self._dead_room.has(*_place(job)):
             same = lane_of if self._dead_room.lane_full(*_place(job)) else _app_of
             oldest = next((at for at, dead in enumerate(self._dead) if same(dead) == same(job)), None)
@@ -170,6 +173,11 @@ class MemoryQueue:
             self._notices.note(logging.ERROR, "dead letters", text)
         self._dead_room.take(*_place(job))
         self._dead.append(job)
+
+    def _forget_dead_of(self, lane: str) -> None:
+        self._forget_dead(next(at for at, dead in enumerate(self._dead) if lane_of(dead) == lane))
+        text = f"webhook queue: more than {self._max_dead_letters} dead letters; the oldest of {lane} go"
+        self._notices.note(logging.ERROR, "dead letters", text)
 
     def _forget_dead(self, at: int) -> None:
         self._metrics.forgotten.add(1)

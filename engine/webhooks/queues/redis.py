@@ -23,6 +23,7 @@ from engine.metrics.metrics import Metrics
 from engine.redis.scripts import Script, bounded, load, run
 from engine.redis.suitability import Suitability
 from engine.webhooks.job import MalformedJob, decode, encode, malformed_entry
+from engine.webhooks.queues.dead_letter_room import SLICE, DeadLetterRoom
 from engine.webhooks.room import LIMITS, LOG_EVERY_S, Limits, no_room
 
 _ATTACH = load("queue_attach", common="queue_common")
@@ -34,8 +35,6 @@ _REQUEUE = load("queue_requeue", common="queue_common")
 
 #: Longest blocking call; shorter than any sensible socket time-out of the client.
 MAX_WAIT_S = 1.0
-#: Dead letters moved or looked at in one call, so that no call holds Redis up.
-SLICE = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ class RedisQueue:
     :param client: with `decode_responses` off; the caller closes it.
     :param consumer: this worker's incarnation; a worker that learns of its end calls `expire` with it.
     :param lease_s: how long a consumer that says nothing counts as alive.
-    :param max_dead_letters: dead letters kept; the oldest go first.
+    :param max_dead_letters: dead letters kept; the oldest go first, of the endpoints that have most.
     :param server: asked before anything is changed; None where that was done already.
     :param clock: seconds, monotonic. :param metrics: counts what is no job, and what was given up for want of room.
     :param limits: bytes of what waits for an endpoint and for an application, and of all dead letters.
@@ -78,6 +77,7 @@ class RedisQueue:
         self._timeout_s = timeout_s
         self._clock = clock
         self._lease_until = 0.0
+        self._dead_room = DeadLetterRoom(self._run, max_dead_letters, limits.dead_bytes)
         self._metrics = (metrics or Metrics()).webhooks
 
     async def start(self) -> None:
@@ -248,11 +248,18 @@ class RedisQueue:
         await self._settle_entry(_entry(job), how, kept, number)
 
     async def _settle_entry(self, entry: bytes, how: str, kept: bytes, number: int) -> None:
-        dropped = await self._consume(_SETTLE, entry, how, kept, number, self._limits.dead_bytes)
-        if isinstance(dropped, int) and dropped > 0:
-            self._metrics.forgotten.add(dropped)
-            text = "webhook queue: more than %d dead letters, or more than %d bytes of them; the oldest were dropped"
-            _log.error(text, self._max_dead_letters, self._limits.dead_bytes)
+        raw = await self._consume(_SETTLE, entry, how, kept, number, self._limits.dead_bytes)
+        if isinstance(raw, list) and len(raw) == 3:
+            dropped, dead, dead_bytes = map(int, raw)
+            self._note_forgotten(dropped, "all endpoints")
+            for lane, count in (await self._dead_room.make(dead, dead_bytes)).items():
+                self._note_forgotten(count, lane or "entries that are no job")
+
+    def _note_forgotten(self, number: int, whose: str) -> None:
+        if number > 0:
+            self._metrics.forgotten.add(number)
+            text = "webhook queue: more than %d dead letters, or more than %d bytes of them; %s lost the oldest %d"
+            _log.error(text, self._max_dead_letters, self._limits.dead_bytes, whose, number)
 
     async def _consume(self, script: Script, *args: str | bytes | int) -> Any:
         raw = await self._run(script, *args)

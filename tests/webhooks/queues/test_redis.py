@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -15,7 +17,9 @@ from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Job, Reservation
 from engine.metrics.metrics import Metrics
 from engine.webhooks.job import encode
+from engine.webhooks.queues import dead_letter_room
 from engine.webhooks.queues.redis import RedisQueue
+from engine.webhooks.room import Limits
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import PATIENCE_S, until
 from tests.webhooks.making import plain_job
@@ -230,6 +234,40 @@ async def test_dead_letters_are_limited_and_the_loss_is_counted(queues: RedisQue
         await queue.bury(job)
     assert [job.id for job in await queue.dead_letters(10)] == ["c", "b"]
     assert queues.metrics.value("webhook_dead_letters_dropped_total") == 1
+
+
+def of_endpoint(job: Job, endpoint_id: str, size: int = 2) -> Job:
+    return replace(job, endpoint_id=endpoint_id, body="x" * size)
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [({"max_dead_letters": 20}, 2), ({"limits": Limits(dead_bytes=100_000)}, 5_000)],
+    ids=["number", "bytes"],
+)
+async def test_dead_letters_of_one_endpoint_push_out_none_of_another(
+    queues: RedisQueues,
+    options: dict[str, Any],
+    size: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(dead_letter_room, "SLICE", 7)
+    queue = queues.queue(**options)
+    await queue.attach()
+    jobs = [of_endpoint(plain_job(f"quiet-{n}"), "quiet", size) for n in range(3)]
+    jobs += [of_endpoint(plain_job(f"loud-{n}"), "loud", size) for n in range(80)]
+    await queue.put(jobs)
+    for job in (await queue.reserve(100)).jobs:
+        await queue.bury(job)
+    dead = [job.id for job in await queue.dead_letters(100)]
+    assert [name for name in dead if name.startswith("quiet")] == ["quiet-2", "quiet-1", "quiet-0"]
+    # The newest of the others, in their order, and as many as there is room for.
+    assert dead[: len(dead) - 3] == [f"loud-{79 - n}" for n in range(len(dead) - 3)]
+    assert 10 <= len(dead) <= 21
+    assert queues.metrics.value("webhook_dead_letters_dropped_total") == 83 - len(dead)
+    assert "loud lost the oldest" in caplog.text
+    assert "quiet lost" not in caplog.text
 
 
 async def test_nothing_is_left_behind_when_all_is_delivered(queues: RedisQueues) -> None:

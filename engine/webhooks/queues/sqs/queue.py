@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from engine.config.backends import QueueSqs
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Backlog, Job, Reservation
+from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
 from engine.peers.guard import guard, keep
 from engine.tasks import cancel, within
@@ -26,10 +27,13 @@ from engine.webhooks.queues.sqs.dead_letters import DeadLetters
 from engine.webhooks.queues.sqs.in_flight import InFlight, InFlightJobs
 from engine.webhooks.queues.sqs.messages import batches, messages_of
 from engine.webhooks.queues.sqs.outbox import MAX_WAIT_S, Outbox
+from engine.webhooks.room import LOG_EVERY_S, no_room
 
 QUEUE = "default"
 #: Jobs moved on from the outbox in one go.
 RELAY_JOBS = 50
+#: Between two looks at what waits in the outbox, whose bytes are bounded.
+BOUND_EVERY_S = 1.0
 #: Between two looks at an empty queue where SQS is not to wait for messages itself.
 IDLE_S = 0.5
 STOP_TIMEOUT_S = 5.0
@@ -68,6 +72,8 @@ class SqsQueue:
         self._look: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._hiding_failed = False
+        self._notices = Notices(_log, clock, LOG_EVERY_S)
+        self._bound_at = clock()
 
     async def start(self) -> None:
         await self._sqs.start()
@@ -119,6 +125,8 @@ class SqsQueue:
         await self._check()
         self._end_looks()
         if limit > 0:
+            # Before what may fail: while SQS takes nothing, more comes.
+            await self._bound_outbox()
             await self._relay()
         # A poll under way brings whatever comes.
         while self._poll is None and (room := limit - self._in_flight.waiting) > 0:
@@ -207,6 +215,14 @@ class SqsQueue:
         await self._send(jobs)
         await self._outbox.drop(entries)
         return len(entries)
+
+    async def _bound_outbox(self) -> None:
+        if self._outbox is None or (now := self._clock()) < self._bound_at:
+            return
+        self._bound_at = now + BOUND_EVERY_S
+        for (app_id, endpoint_id), number in (await self._outbox.bound()).items():
+            self._metrics.requests_dropped.add(number, app_id, endpoint_id)
+            self._notices.note(logging.ERROR, "full", no_room(app_id, endpoint_id))
 
     def _end_looks(self) -> None:
         """Forget looks that have ended; what they ran into is raised."""
