@@ -197,21 +197,21 @@ def _serve(args: argparse.Namespace) -> int:
 
         if tried(loaded, args.workers):
             return 0
-        from engine.supervisor.sockets import open_port
+        from engine.supervisor.sockets import open_ports
 
-        port = None if is_left() else open_port(loaded.config, args.workers)
+        ports = None if is_left() else open_ports(loaded.config, args.workers)
         from engine.supervisor.supervisor import Supervisor
 
-    return Supervisor(loaded, args.workers, lambda: _load(args), port, terminal).run()
+    return Supervisor(loaded, args.workers, lambda: _load(args), ports, terminal).run()
 
 
 def _trigger(args: argparse.Namespace) -> int:
-    from engine.cli.target import choose_app, http_url
+    from engine.cli.target import api_target, choose_app
     from engine.cli.trigger import trigger
 
     config, apps = _config_and_apps(args)
     data = sys.stdin.read() if args.data == "-" else args.data
-    return trigger(choose_app(apps, args.app), http_url(config, args.url), args.channel, args.event, data)
+    return trigger(choose_app(apps, args.app), api_target(config, args.url), args.channel, args.event, data)
 
 
 def _listen(args: argparse.Namespace) -> int:

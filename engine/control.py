@@ -35,6 +35,8 @@ MAX_STATES = 256
 CONSOLE_SOCKETS = "console-{}.sock"
 #: Connections that may wait in a listening socket; the supervisor opens it, and each worker listens on it anew.
 BACKLOG = 4096
+#: In front of the descriptor, on a worker's command line, of a socket for the HTTP API only.
+API_SOCKET = "api:"
 _HEAD = struct.Struct("!IQ")
 #: Nobody, not even the sender, can change a file after this.
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE

@@ -36,6 +36,7 @@ from engine.publisher import Publisher
 from engine.stores.cache_memory import NoCache
 from engine.stores.idempotency_memory import MemoryAnswers
 from engine.stores.rate_limit_memory import MemoryRateLimiter
+from engine.worker.entrances import Sockets
 from engine.worker.listener import Gate
 from engine.worker.parts import Parts
 
@@ -129,7 +130,7 @@ class Worker:
 
     def connect(self) -> None:
         """A back end's keep-alive connection. Called in the loop."""
-        gate = Gate(self.parts.listener)
+        gate = Gate(self.parts.listener.main)
         self._transport.set_protocol(gate)
         gate.connection_made(self._transport)
 
@@ -147,7 +148,7 @@ class Worker:
 
         async def run() -> None:
             for transport in transports:
-                gate = Gate(self.parts.listener)
+                gate = Gate(self.parts.listener.main)
                 transport.set_protocol(gate)
                 gate.connection_made(transport)
                 gate.data_received(UPGRADE)
@@ -216,7 +217,7 @@ def worker() -> Iterator[Worker]:
         loaded = load(None, {}, 1, {"app_manager.array.apps": _APPS})
 
         async def start() -> Parts:
-            parts = Parts(WorkerSpec(loaded, None, 1, folder), 0, [])
+            parts = Parts(WorkerSpec(loaded, None, 1, folder), 0, Sockets([], []))
             for part in parts.in_order:
                 await part.start()
             return parts

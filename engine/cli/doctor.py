@@ -14,7 +14,7 @@ from engine._fast.signature import Signer
 from engine.app import App, HttpTarget
 from engine.cli import doctor_machine, doctor_redis, doctor_road
 from engine.cli.finding import Finding, print_findings
-from engine.cli.target import choose_app, describe, http_url
+from engine.cli.target import api_target, choose_app, describe, http_url
 from engine.cli.webhooks import trial_job
 from engine.config.loading.load import Loaded
 from engine.config.root import Config
@@ -62,7 +62,9 @@ def _findings(
     app = choose_app(apps, app_id)
     hindrance = None if url is not None else _hindrance(config, running=running)
     if hindrance is None:
-        yield from asyncio.run(_road(app, http_url(config, url), idle=idle))
+        # Where the API has an address of its own, the public one does not lead to it.
+        api = api_target(config, None if config.http_api.elsewhere else url)
+        yield from asyncio.run(_road(app, http_url(config, url), api, idle=idle))
     else:
         yield Finding("skipped", "road", f"not tried: {hindrance}", "give the public address with --url")
     yield from asyncio.run(_webhooks(app, Senders(allow_private_targets=config.webhooks.allow_private_targets)))
@@ -79,8 +81,8 @@ def _hindrance(config: Config, *, running: bool) -> str | None:
     return None
 
 
-async def _road(app: App, url: str, *, idle: bool) -> list[Finding]:
-    return [finding async for finding in doctor_road.walk(app, url, idle=idle)]
+async def _road(app: App, url: str, api: tuple[str, str | None], *, idle: bool) -> list[Finding]:
+    return [finding async for finding in doctor_road.walk(app, url, api, idle=idle)]
 
 
 async def _webhooks(app: App, senders: Senders) -> list[Finding]:

@@ -79,6 +79,8 @@ def is_running(config: Config) -> bool:
 def ports(config: Config, *, running: bool) -> Iterator[Finding]:
     """Whether they can be had, where no engine has them already."""
     wanted = [] if config.unix_socket.enabled else [("port", config.host, config.port)]
+    if config.http_api.port is not None:
+        wanted.append(("http_api.port", config.http_api.host or config.host, config.http_api.port))
     if config.metrics.enabled:
         wanted.append(("metrics.port", config.metrics.host, config.metrics.port))
     for name, host, port in wanted:
@@ -121,7 +123,11 @@ def secrets(config: Config, apps: Sequence[App], *, public: bool) -> Finding:
     if not known:
         return Finding("ok", "secrets", "none that everybody knows")
     text = f"application {', '.join(known)} has a secret that everybody knows"
-    local = config.unix_socket.enabled or config.host in ("localhost", "127.0.0.1", "::1")
+    # Who knows a secret needs the API to use it, and joins any channel of clients by it.
+    hosts = [] if config.unix_socket.enabled else [config.host]
+    if config.http_api.port is not None:
+        hosts.append(config.http_api.host or config.host)
+    local = all(host in ("localhost", "127.0.0.1", "::1") for host in hosts)
     if local and not public:
         return Finding("warning", "secrets", f"{text}; only this machine can reach it", MAKE_ONE)
     return Finding("problem", "secrets", f"{text}, and others can reach it", MAKE_ONE)

@@ -43,8 +43,9 @@ class Stop(Exception):
     """What comes behind cannot be tried."""
 
 
-async def walk(app: App, url: str, *, idle: bool) -> AsyncIterator[Finding]:
-    """:param url: ``http://host:port`` with a path prefix, if any.
+async def walk(app: App, url: str, api: tuple[str, str | None], *, idle: bool) -> AsyncIterator[Finding]:
+    """:param url: ``http://host:port`` with a path prefix, if any. :param api: the same of the HTTP API, and the path
+        of the Unix socket behind which it is, if it is.
     :param idle: wait until the server pings a silent client.
     """
     try:
@@ -54,7 +55,7 @@ async def walk(app: App, url: str, *, idle: bool) -> AsyncIterator[Finding]:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             async for finding in _health(session, url):
                 yield finding
-            async for finding in _client(session, app, url, idle=idle):
+            async for finding in _client(session, app, url, api, idle=idle):
                 yield finding
     except Stop:
         return
@@ -141,7 +142,9 @@ def _clock(date: str) -> Finding:
     return Finding(level, "clock", text, "run chrony or systemd-timesyncd on both machines")  # type: ignore[arg-type]
 
 
-async def _client(session: aiohttp.ClientSession, app: App, url: str, *, idle: bool) -> AsyncIterator[Finding]:
+async def _client(
+    session: aiohttp.ClientSession, app: App, url: str, api: tuple[str, str | None], *, idle: bool
+) -> AsyncIterator[Finding]:
     try:
         async with asyncio.timeout(STEP_TIMEOUT_S):
             websocket = await session.ws_connect(f"{url.replace('http', 'ws', 1)}/app/{app.key}?{QUERY}")
@@ -161,7 +164,7 @@ async def _client(session: aiohttp.ClientSession, app: App, url: str, *, idle: b
             raise Stop
         timeout_s = int(loads(first["data"])["activity_timeout"])
         yield Finding("ok", "websocket", f"connected; the server pings after {timeout_s} s of silence")
-        yield await _publish(session, websocket, app, url)
+        yield await _publish(websocket, app, *api)
         if idle:
             yield await _silence(websocket, timeout_s)
         else:
@@ -169,9 +172,7 @@ async def _client(session: aiohttp.ClientSession, app: App, url: str, *, idle: b
             yield Finding("skipped", "silence", text, f"--idle tries it, for {timeout_s} s")
 
 
-async def _publish(
-    session: aiohttp.ClientSession, websocket: aiohttp.ClientWebSocketResponse, app: App, url: str
-) -> Finding:
+async def _publish(websocket: aiohttp.ClientWebSocketResponse, app: App, url: str, unix_socket: str | None) -> Finding:
     channel = f"doctor-{os.urandom(8).hex()}"
     await websocket.send_json({"event": "pusher:subscribe", "data": {"channel": channel}})
     if await _next(websocket, lambda frame: frame.get("event") == "pusher_internal:subscription_succeeded") is None:
@@ -180,7 +181,12 @@ async def _publish(
     begun = time.perf_counter()
     try:
         headers = {"Content-Type": "application/json"}
-        async with session.post(signed_url(app, url, body), data=body, headers=headers) as answer:
+        connector = None if unix_socket is None else aiohttp.UnixConnector(unix_socket)
+        timeout = aiohttp.ClientTimeout(total=STEP_TIMEOUT_S)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
+            session.post(signed_url(app, url, body), data=body, headers=headers) as answer,
+        ):
             status, text = answer.status, (await answer.text(errors="replace"))[:200]
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         return Finding("problem", "publish", f"no answer: {error}", "does a proxy pass on POST /apps/…?")

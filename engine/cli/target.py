@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from engine.app import App, Endpoint
 from engine.cli.text import one_line
-from engine.config.addresses import server_url
+from engine.config.addresses import api_url, server_url
 from engine.config.root import Config
 from engine.errors import ConfigError
 
@@ -32,6 +32,17 @@ def http_url(config: Config, given: str | None) -> str:
     if not separator or scheme not in ("http", "https", "ws", "wss") or not rest:
         raise ConfigError(f"--url: {given} is not an address of a server; such as http://127.0.0.1:6001")
     return f"{scheme.replace('ws', 'http')}://{rest}"
+
+
+def api_target(config: Config, given: str | None) -> tuple[str, str | None]:
+    """Where a back end asks: the address of the HTTP API as `http_url` has it, and the path of the Unix socket behind
+    which it is; None where it has a port."""
+    api = config.http_api
+    if given is None and api.port is not None:
+        return api_url(config, api.port), None
+    if given is None and api.unix_socket is not None:
+        return f"http://localhost{config.path_prefix}", api.unix_socket
+    return http_url(config, given), None
 
 
 def ws_url(config: Config, given: str | None) -> str:

@@ -17,6 +17,14 @@ def server_url(config: Config, port: int) -> str:
     return f"{scheme}://{authority(_ANY.get(config.host, config.host), port)}{config.path_prefix}"
 
 
+def api_url(config: Config, port: int) -> str:
+    """The same for a back end, where the HTTP API has a port of its own."""
+    api = config.http_api
+    scheme = "https" if api.tls or (api.tls is None and config.ssl.enabled) else "http"
+    host = api.host or config.host
+    return f"{scheme}://{authority(_ANY.get(host, host), port)}{config.path_prefix}"
+
+
 def metrics_url(config: Config) -> str:
     """Where the metrics are, by the host that the configuration names."""
     return f"http://{authority(config.metrics.host, config.metrics.port)}/metrics"

@@ -24,6 +24,7 @@ def _password(value: object) -> object:
 
 
 Texts = Annotated[tuple[str, ...], listed(split=True)]
+FileMode = Annotated[str, text(r"[0-7]{3,4}", "3 or 4 octal digits", numbers=True)]
 
 
 class WebSocketConfig(Section):
@@ -68,7 +69,7 @@ class UnixSocketConfig(Section):
 
     enabled: Flag = False
     path: str = "/var/run/sockudo/sockudo.sock"
-    permission_mode: Annotated[str, text(r"[0-7]{3,4}", "3 or 4 octal digits", numbers=True)] = "660"
+    permission_mode: FileMode = "660"
 
 
 class AcceptTrafficConfig(Section):
@@ -78,17 +79,33 @@ class AcceptTrafficConfig(Section):
 
 
 class HttpApiConfig(Section):
-    """:param request_limit_in_mb: largest request body (413 above). :param usage_enabled: whether /usage is served.
+    """:param host: of a port of its own; null is `host`.
+    :param port: of its own: back ends ask there, and the main port speaks WebSocket and answers health checks only.
+        null is the main port; 0 takes a free one and prints it.
+    :param unix_socket: path of a Unix socket, instead of a port of its own or beside it; null is none.
+    :param unix_socket_mode: its file mode.
+    :param tls: whether a port of its own speaks TLS; null is as the main port does. The Unix socket never does.
+    :param request_limit_in_mb: largest request body (413 above). :param usage_enabled: whether /usage is served.
     :param request_head_limit_in_kb: largest head of a request, a WebSocket's too (431 above): request line and headers.
     :param without_prefix: with a `path_prefix`, the API is served without it too; libraries that have no option for a
         path need that.
     """
 
+    host: Host | None = None
+    port: Port | None = None
+    unix_socket: OptionalText = None
+    unix_socket_mode: FileMode = "660"
+    tls: Flag | None = None
     request_limit_in_mb: Annotated[float, number(0, 1024)] = 10.0
     request_head_limit_in_kb: Annotated[float, number(0, 1024)] = 16.0
     without_prefix: Flag = True
     accept_traffic: AcceptTrafficConfig = Field(default_factory=AcceptTrafficConfig)
     usage_enabled: Flag = True
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it has an address of its own."""
+        return self.port is not None or self.unix_socket is not None
 
     @property
     def request_limit_bytes(self) -> int:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
@@ -49,6 +49,21 @@ SHUTDOWN_TIMEOUT_S = 5.0
 LINGERING_TIME_S = 1.0
 
 _log = logging.getLogger(__name__)
+
+
+class Answers(Protocol):
+    """What answers requests: `routes.Api`, or `public.PublicApi` in front of it. Their words explain the methods."""
+
+    @property
+    def limits_addresses(self) -> bool: ...
+
+    async def handle(
+        self, method: str, target: bytes, body: bytes, address: str = "", idempotency_key: str = ""
+    ) -> ApiResponse: ...
+
+    def refuse(self, method: str, target: bytes, body_bytes: int) -> ApiResponse | None: ...
+
+    def refused(self, error: ApiError) -> ApiResponse: ...
 
 
 def build_api(
@@ -92,7 +107,7 @@ def build_api(
     )
 
 
-def build_application(api: Api, config: HttpApiConfig, cors: CorsConfig, callers: Callers) -> web.Application:
+def build_application(api: Answers, config: HttpApiConfig, cors: CorsConfig, callers: Callers) -> web.Application:
     """Every path and method leads to `api`, except routes that are added later.
 
     :param callers: says whose request it is.
@@ -124,7 +139,7 @@ def connection_options(metrics: Metrics) -> dict[str, Any]:
 class _Shell:
     """Between aiohttp's requests and the API's calls."""
 
-    def __init__(self, api: Api, config: HttpApiConfig, cors: Cors, callers: Callers) -> None:
+    def __init__(self, api: Answers, config: HttpApiConfig, cors: Cors, callers: Callers) -> None:
         self._api = api
         self._limit_bytes = config.request_limit_bytes
         self._head_limit_bytes = config.request_head_limit_bytes

@@ -108,6 +108,11 @@ class Api:
         self._metrics.http.duration_s.observe(time.perf_counter() - began_s, request.app_id)
         return self._counted(request, len(body), response)
 
+    def is_signed(self, path: str) -> bool:
+        """Whether it is a back end's to ask for, and no page of health.py. :param path: as sent, without the query."""
+        inner = self._inner(path)
+        return inner is not None and (inner.startswith("/apps/") or _find(self._signed, inner) is not None)
+
     def refuse(self, method: str, target: bytes, body_bytes: int) -> ApiResponse | None:
         """The answer to a signed request of an application that its head alone is enough to refuse, whatever its body
         will say; None for any other. So nobody need keep the bodies of strangers.

@@ -14,6 +14,7 @@ from engine.cli.target import describe
 from engine.config.addresses import console_url, metrics_url
 from engine.config.resolve import redis_options
 from engine.config.root import Config
+from engine.supervisor.sockets import Ports
 
 _HINTS = """try next, in another terminal:
   python -m engine apps
@@ -24,21 +25,25 @@ _HINTS = """try next, in another terminal:
 _log = logging.getLogger(__name__)
 
 
-def show(config: Config, apps: Sequence[App], where: str, workers: int, files: int, console: int, out: TextIO) -> None:
+def show(
+    config: Config, apps: Sequence[App], ports: Ports, workers: int, files: int, console: int, out: TextIO
+) -> None:
     """For people, with three commands that show it working; where the log is JSON, as lines of the log.
 
     :param console: its port; 0 where there is none.
     """
     if config.logging.output_format == "json":
-        for line in _lines(config, apps, where, workers, files, console):
+        for line in _lines(config, apps, ports, workers, files, console):
             _log.info("%s", line)
     else:
-        out.write("".join(f"{line}\n" for line in _lines(config, apps, where, workers, files, console)) + _HINTS)
+        out.write("".join(f"{line}\n" for line in _lines(config, apps, ports, workers, files, console)) + _HINTS)
         out.flush()
 
 
-def _lines(config: Config, apps: Sequence[App], where: str, workers: int, files: int, console: int) -> Iterator[str]:
-    yield f"engine listens on {where} with {workers} worker{'s' if workers != 1 else ''}"
+def _lines(config: Config, apps: Sequence[App], ports: Ports, workers: int, files: int, console: int) -> Iterator[str]:
+    yield f"engine listens on {ports.where} with {workers} worker{'s' if workers != 1 else ''}"
+    if ports.api_where:
+        yield f"the HTTP API is at {' and '.join(ports.api_where)} only"
     yield f"each worker may have {files} files open, one for each connection"
     redis = redis_options(config.database.redis)
     if redis is not None and redis.nodes and config.queue.driver in (None, "redis"):

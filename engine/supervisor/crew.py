@@ -18,6 +18,7 @@ from engine.control import EXIT_NO_APPS, MAX_STATES, NodeState, Order, Phase, Wo
 from engine.errors import CloseCode, EngineError
 from engine.metrics.metrics import Metrics
 from engine.supervisor.rollout import ConfigRollout
+from engine.supervisor.sockets import Listening
 from engine.supervisor.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _log = logging.getLogger(__name__)
 class Slot:
     """One share of the port: its listening sockets outlive the processes that serve them."""
 
-    def __init__(self, number: int, listening: list[socket.socket]) -> None:
+    def __init__(self, number: int, listening: list[Listening]) -> None:
         self.number = number
         self.listening = listening
         self.process: WorkerProcess | None = None
@@ -59,7 +60,7 @@ class Slot:
 
 
 class Crew:
-    """:param listening: sockets of each slot. :param shared: they are the same for all slots.
+    """:param listening: sockets of each slot.
     :param pace_per_second: at which a worker's clients are sent to its successor.
     :param forget: drops the gauges of a place whose worker has ended.
     :ivar leaving: workers that have a successor.
@@ -67,8 +68,7 @@ class Crew:
 
     def __init__(
         self,
-        listening: list[list[socket.socket]],
-        shared: bool,
+        listening: list[list[Listening]],
         rollout: ConfigRollout,
         selector: selectors.BaseSelector,
         metrics: Metrics,
@@ -77,7 +77,6 @@ class Crew:
     ) -> None:
         self.slots = [Slot(number, mine) for number, mine in enumerate(listening)]
         self.leaving: list[WorkerProcess] = []
-        self._shared = shared
         self._rollout = rollout
         self._selector = selector
         self._metrics = metrics.supervisor
@@ -96,7 +95,7 @@ class Crew:
         return [process for process in of_slots if process is not None] + self.leaving
 
     @property
-    def sockets(self) -> Iterator[socket.socket]:
+    def sockets(self) -> Iterator[Listening]:
         for slot in self.slots:
             yield from slot.listening
 
@@ -280,10 +279,13 @@ class Crew:
     def _leave_port(self, slot: Slot) -> None:
         """Connections must not go to where nobody answers. Its next worker listens again on the same sockets."""
         serving = any(other.process is not None and other.process.ready for other in self.slots)
-        if not slot.open or (self._shared and serving):
+        if not slot.open:
+            return
+        own = [mine.sock for mine in slot.listening if not (mine.shared and serving)]
+        if not own:
             return
         slot.open = False
-        for sock in slot.listening:
+        for sock in own:
             if sock.family in (socket.AF_INET, socket.AF_INET6):
                 # For every process that has it; closing it here would leave it open in a worker that is starting.
                 with contextlib.suppress(OSError):
@@ -293,7 +295,7 @@ class Crew:
 
 
 def _in_port(slot: Slot) -> bool:
-    return all(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for sock in slot.listening)
+    return all(mine.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for mine in slot.listening)
 
 
 def how(status: int) -> str:

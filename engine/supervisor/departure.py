@@ -33,7 +33,6 @@ _log = logging.getLogger(__name__)
 
 class NodeDeparture:
     """:param others: whether another node of the cluster lives, where clients can go.
-    :param kept: the sockets belong to the service manager, which goes on listening.
     :param wait: lets workers be heard for a moment. :param impatient: whether all is to end at once.
     :param on_closing: called when nobody is to find the sockets any more.
     """
@@ -44,14 +43,12 @@ class NodeDeparture:
         config: Config,
         *,
         others: bool,
-        kept: bool,
         wait: Callable[[], None],
         impatient: Callable[[], bool],
         on_closing: Callable[[], None],
     ) -> None:
         self._crew = crew
         self._others = others
-        self._kept = kept
         self._wait = wait
         self._impatient = impatient
         self._on_closing = on_closing
@@ -90,15 +87,16 @@ class NodeDeparture:
         """Refuse newcomers silently, have those accepted that wait, then close the sockets in the workers and here."""
         sockets = list(self._crew.sockets)
         self._on_closing()
-        if not self._kept:
-            for sock in sockets:
+        ours = [mine.sock for mine in sockets if not mine.kept]
+        if ours:
+            for sock in ours:
                 refuse_silently(sock)
             quiet_at = time.monotonic() + HANDSHAKE_S
-            self._until(lambda: time.monotonic() >= quiet_at and not any(map(waiting, sockets)), PHASE_TIMEOUT_S)
+            self._until(lambda: time.monotonic() >= quiet_at and not any(map(waiting, ours)), PHASE_TIMEOUT_S)
         self._crew.order(Order(Phase.CLOSED))
         self._until(lambda: all(process.phase >= Phase.CLOSED for process in self._crew.processes), PHASE_TIMEOUT_S)
-        for sock in sockets:
-            sock.close()
+        for mine in sockets:
+            mine.sock.close()
 
     def _go(self) -> int:
         ends_at = self._began + self._grace_s

@@ -12,13 +12,17 @@ import importlib
 import json
 import os
 import signal
+import socket
 import sys
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from engine.adapter.shared_memory_files import ARENA_BYTES, PLACES, LogFiles
 from engine.config.loading.load import Loaded
+from engine.config.root import Config
 from engine.errors import ConfigError
+from engine.supervisor.sockets import Listening, Ports, paths_of
 
 #: Of this file and of what workers share; another one cannot be taken over.
 FORM = f"1/{PLACES}/{ARENA_BYTES}"
@@ -35,6 +39,8 @@ class Handover:
     :param log: of the log that workers share.
     :param valkey: `EmbeddedValkey.give`. :param state: what the state is kept in, as `state_of` has it.
     :param workers: slot, place, pid, control, incarnation and spec of each. :param asker: who is to be answered, or -1.
+    :param api: which descriptors of `listening` are for the HTTP API only. :param api_address: what
+        `api_address_of` gave.
     """
 
     listening: list[list[int]]
@@ -49,6 +55,9 @@ class Handover:
     spec: int = 1
     console: int = -1
     asker: int = -1
+    api: list[int] = field(default_factory=list)
+    api_where: list[str] = field(default_factory=list)
+    api_address: list[Any] = field(default_factory=lambda: [None, None, None])
     form: str = FORM
 
     def save(self) -> int:
@@ -67,6 +76,17 @@ class Handover:
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+    def ports(self, config: Config) -> Ports:
+        """Its listening sockets."""
+        count = Counter(fd for slot in self.listening for fd in slot)
+        # Made once each: a second one of the same descriptor would close it when it is forgotten.
+        known = {fd: socket.socket(fileno=fd) for fd in count}
+        slots = [
+            [Listening(known[fd], fd in self.api, count[fd] > 1, self.kept and fd not in self.api) for fd in slot]
+            for slot in self.listening
+        ]
+        return Ports(slots, self.where, self.api_where, paths_of(config, kept=self.kept))
 
     @property
     def log_files(self) -> LogFiles | None:
@@ -123,12 +143,20 @@ def state_of(loaded: Loaded) -> list[Any]:
     ]
 
 
+def api_address_of(config: Config) -> list[Any]:
+    """What the HTTP API listens on beside the main port. Another one cannot be had while workers have this one."""
+    api = config.http_api
+    return [api.host if api.port is not None else None, api.port, api.unix_socket]
+
+
 def check(handover: Handover, loaded: Loaded, workers: int) -> None:
     """Raises ConfigError when a program of this configuration cannot take over."""
     if len(handover.listening) != workers:
         raise ConfigError(f"--workers: {workers}, and {len(handover.listening)} run; that needs a stop and a start")
     if json.loads(json.dumps(state_of(loaded))) != handover.state:
         raise ConfigError("restart: adapter, cache, queue or Redis have changed; that needs a stop and a start")
+    if api_address_of(loaded.config) != handover.api_address:
+        raise ConfigError("http_api: its own address has changed; that needs a stop and a start")
 
 
 def tried(loaded: Loaded, workers: int) -> bool:

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import os
 import resource
 import selectors
 import shutil
@@ -43,12 +42,12 @@ from engine.supervisor.commands import CommandSocket
 from engine.supervisor.console_process import ConsoleProcess, console_of
 from engine.supervisor.crew import Crew
 from engine.supervisor.departure import EXTRA_S, NodeDeparture
-from engine.supervisor.handover import Handover, state_of, taken_over, unblock_signals
+from engine.supervisor.handover import Handover, api_address_of, state_of, taken_over, unblock_signals
 from engine.supervisor.open_files import FEW, raise_limit
 from engine.supervisor.restart import Restart
 from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.service_manager import ServiceManager
-from engine.supervisor.sockets import Port
+from engine.supervisor.sockets import Ports
 from engine.supervisor.terminal import Terminal
 from engine.supervisor.worker_process import WorkerProcess
 
@@ -70,7 +69,7 @@ class Supervisor:
 
     :param workers: how many worker processes.
     :param load: reads the configuration again, as `loaded` was read. Raises ConfigError.
-    :param port: open already; None when an earlier program of this process has left it.
+    :param ports: open already; None when an earlier program of this process has left it.
     :param terminal: from which it was started, if it was.
     """
 
@@ -79,10 +78,10 @@ class Supervisor:
         loaded: Loaded,
         workers: int,
         load: Callable[[], Loaded],
-        port: Port | None,
+        ports: Ports | None,
         terminal: Terminal,
     ) -> None:
-        self._given_port = port
+        self._given_ports = ports
         self._terminal = terminal
         self._loaded = loaded
         self._load = load
@@ -101,7 +100,6 @@ class Supervisor:
         self._trouble = "starting"
         self._restart_asked = False
         self._service = ServiceManager()
-        self._unlinked = False
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError for what cannot be had on this machine."""
@@ -117,11 +115,11 @@ class Supervisor:
             self._stack = stack
             self._metrics_dir = tempfile.mkdtemp(prefix="engine-metrics-") if given is None else given.metrics_dir
             stack.callback(shutil.rmtree, self._metrics_dir, ignore_errors=True)
-            port = self._given_port if given is None else self._take_port(given)
-            assert port is not None, "either the port was opened, or it was left to us"
-            self._port = port
-            stack.callback(self._port.close)
-            stack.callback(self._unlink)
+            ports = self._given_ports if given is None else given.ports(self._config)
+            assert ports is not None, "either the ports were opened, or they were left to us"
+            self._ports = ports
+            stack.callback(ports.close)
+            stack.callback(ports.unlink)
             redis = self._start_redis(stack, given)
             self._start_metrics(stack, given)
             self._log = self._make_log() if given is None else given.log_files
@@ -131,8 +129,7 @@ class Supervisor:
             self._rollout = ConfigRollout(spec, self._metrics, 1 if given is None else given.spec + 1)
             stack.callback(self._rollout.close)
             self._crew = Crew(
-                self._port.listening,
-                self._port.shared,
+                self._ports.slots,
                 self._rollout,
                 self._selector,
                 self._metrics,
@@ -164,12 +161,6 @@ class Supervisor:
                 self._crew.kill()
 
     # --- start
-
-    def _take_port(self, given: Handover) -> Port:
-        # Slots may share one (a Unix socket, systemd's): two objects of a descriptor would close it twice.
-        known = {fd: socket.socket(fileno=fd) for fd in {fd for slot in given.listening for fd in slot}}
-        listening = [[known[fd] for fd in slot] for slot in given.listening]
-        return Port(listening, given.where, len(known) < sum(map(len, given.listening)), given.kept)
 
     def _start_redis(self, stack: contextlib.ExitStack, given: Handover | None) -> RedisOptions | None:
         resolved = self._loaded.resolved
@@ -284,8 +275,7 @@ class Supervisor:
                 self._service.ready()
                 files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
                 console = 0 if self._console is None else self._console.port
-                where = self._port.where
-                banner.show(self._config, self._apps(), where, self._workers, files, console, sys.stdout)
+                banner.show(self._config, self._apps(), self._ports, self._workers, files, console, sys.stdout)
             self._service.tick(self._trouble or self._crew.summary(), starting=not self._announced)
             self._wait(STOP_TICK_S if self._restart.busy else TICK_S)
 
@@ -321,9 +311,9 @@ class Supervisor:
     def _hand_over(self) -> Handover:
         """What the next program of this process needs."""
         return Handover(
-            listening=[[sock.fileno() for sock in slot.listening] for slot in self._crew.slots],
-            kept=self._port.kept,
-            where=self._port.where,
+            listening=[[mine.sock.fileno() for mine in slot] for slot in self._ports.slots],
+            kept=self._ports.kept,
+            where=self._ports.where,
             metrics_dir=self._metrics_dir,
             page=-1,
             log=None if self._log is None else dataclasses.asdict(self._log),
@@ -331,6 +321,9 @@ class Supervisor:
             state=state_of(self._rollout.newest.loaded),
             workers=[slot.process.give() for slot in self._crew.slots if slot.process is not None],
             spec=self._rollout.number,
+            api=[mine.sock.fileno() for slot in self._ports.slots for mine in slot if mine.api],
+            api_where=self._ports.api_where,
+            api_address=api_address_of(self._config),
         )
 
     def _replace_program(self, handover: Handover) -> NoReturn:
@@ -370,19 +363,11 @@ class Supervisor:
             self._config,
             others=self._redis is not None
             and self._redis.others_live({process.incarnation for process in self._crew.processes}),
-            kept=self._port.kept,
             wait=lambda: self._wait(STOP_TICK_S),
             impatient=lambda: self._stopping > 1,
-            on_closing=self._unlink,
+            on_closing=self._ports.unlink,
         )
         return departure.run()
-
-    def _unlink(self) -> None:
-        """Once only: the next process may listen there before this one has ended."""
-        if self._config.unix_socket.enabled and not self._unlinked:
-            self._unlinked = True
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._config.unix_socket.path)
 
 
 def _empty(reader: socket.socket) -> None:

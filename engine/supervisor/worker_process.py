@@ -15,8 +15,19 @@ import sys
 import time
 from typing import Any
 
-from engine.control import ControlError, Order, Phase, WorkerSpec, receive_beat, seal, send_order, send_spec
+from engine.control import (
+    API_SOCKET,
+    ControlError,
+    Order,
+    Phase,
+    WorkerSpec,
+    receive_beat,
+    seal,
+    send_order,
+    send_spec,
+)
 from engine.supervisor.adopted import AdoptedChild, Child
+from engine.supervisor.sockets import Listening
 
 _log = logging.getLogger(__name__)
 
@@ -63,22 +74,21 @@ class WorkerProcess:
         self._process = process
 
     @classmethod
-    def start(
-        cls, spec: WorkerSpec, number: int, slot: int, place: int, listening: list[socket.socket]
-    ) -> WorkerProcess:
+    def start(cls, spec: WorkerSpec, number: int, slot: int, place: int, listening: list[Listening]) -> WorkerProcess:
         """:param number: of the spec, by which the worker will name it. Raises OSError."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         spec_fd = seal(spec)
         # The child inherits this: a SIGHUP for all processes of a service must not end one that is still starting.
         signals = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
         try:
-            listening_fds = [sock.fileno() for sock in listening]
-            arguments = [slot, place, number, spec_fd, theirs.fileno(), *listening_fds]
+            listening_fds = [mine.sock.fileno() for mine in listening]
+            arguments = [slot, place, number, spec_fd, theirs.fileno()]
+            words = [f"{API_SOCKET if mine.api else ''}{mine.sock.fileno()}" for mine in listening]
             log_fds = spec.log.all if spec.log is not None else ()
             process = subprocess.Popen(
-                [sys.executable, "-m", "engine.worker", *map(str, arguments)],
+                [sys.executable, "-m", "engine.worker", *map(str, arguments), *words],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[*arguments[3:], *log_fds],
+                pass_fds=[*arguments[3:], *listening_fds, *log_fds],
                 # Not in our process group: Ctrl-C reaches the supervisor, which drains.
                 start_new_session=True,
             )

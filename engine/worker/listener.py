@@ -55,6 +55,11 @@ _PROXY_REMEDY = (
     "a balancer sends the PROXY protocol's header to this port, which does not read it: configure `proxy_protocol`, or"
     " take send-proxy (nginx: proxy_protocol on) out of the balancer's configuration"
 )
+_API_PROXY_REMEDY = (
+    "a balancer sends the PROXY protocol's header to the HTTP API's own address, where it is never read: take"
+    " send-proxy out of that balancer's configuration"
+)
+_ELSEWHERE = "Clients connect to the main port; here is the HTTP API only\n"
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +68,7 @@ class Listener:
     """Serves one worker's sockets.
 
     :param sockets: bound, listening sockets; closed by `close`.
-    :param upgrade: makes connections of upgrade requests.
+    :param upgrade: makes connections of upgrade requests; None where only the HTTP API is served.
     :param fast_path: serves publishes; None sends all requests to aiohttp.
     :param runner: of the HTTP API; upgrades are taken out of its application here. :param http: its connections.
     :param websockets: how many there are; :param max_websockets: how many there may be, 0 is no limit.
@@ -74,7 +79,7 @@ class Listener:
     def __init__(
         self,
         sockets: list[socket.socket],
-        upgrade: Upgrade,
+        upgrade: Upgrade | None,
         runner: web.AppRunner,
         http: HttpConnections,
         fast_path: FastPath | None,
@@ -86,16 +91,17 @@ class Listener:
         count_refusal: Callable[[], None],
     ) -> None:
         self._sockets = sockets
-        self.to_websocket = upgrade.open
-        self.max_head_bytes = upgrade.max_head_bytes
+        self._upgrade = upgrade
+        self.max_head_bytes = http.max_head_bytes
         self._http = http
         self._websockets = websockets
         self._max_websockets = max_websockets
         self._tls = tls
         self._fast_path = fast_path
         self._publishes: PublishServer | None = None
-        self.websocket_head = f"GET {path_prefix}/app/".encode()
         self.publish_head = f"POST {path_prefix}/apps/".encode()
+        #: The same again where there are none: of every connection that goes to aiohttp.
+        self.websocket_head = self.publish_head if upgrade is None else f"GET {path_prefix}/app/".encode()
         self._runner = runner
         self._websocket_path = f"{path_prefix}/app/"
         runner.app.middlewares.append(self._upgrades)
@@ -175,7 +181,11 @@ class Listener:
         if self._tls is None and data.startswith(_CLIENT_HELLO):
             self._notices.note(logging.INFO, "tls", _TLS_REMEDY)
         elif self._proxied is None and begins(data):
-            self._notices.note(logging.INFO, "proxy", _PROXY_REMEDY)
+            self._notices.note(logging.INFO, "proxy", _API_PROXY_REMEDY if self._upgrade is None else _PROXY_REMEDY)
+
+    def to_websocket(self, transport: asyncio.Transport, data: bytes, source: str | None) -> None:
+        assert self._upgrade is not None, "no head of one is looked for"
+        self._upgrade.open(transport, data, source)
 
     def to_http(self, transport: asyncio.Transport, data: bytes, source: str | None = None) -> None:
         server = self._runner.server
@@ -205,7 +215,10 @@ class Listener:
 
     @web.middleware
     async def _upgrades(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method == "GET":
+        if request.method == "GET" and self._upgrade is None:
+            if request.path.startswith(self._websocket_path):
+                raise web.HTTPNotFound(text=_ELSEWHERE)
+        elif request.method == "GET":
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 return await self.take_over(request)
             if request.path.startswith(self._websocket_path):

@@ -22,9 +22,11 @@ from engine.config.limits import RateLimit
 from engine.config.loading.load import Loaded
 from engine.control import CONSOLE_SOCKETS, WorkerSpec
 from engine.history.replay import Replays
-from engine.http.application import build_api, build_application, build_runner, connection_options
+from engine.http.application import Answers, build_api, build_application, build_runner, connection_options
 from engine.http.connection import HttpConnections, head_too_long, whole_refusal
+from engine.http.fast_path import FastPath
 from engine.http.health import Health
+from engine.http.public import PublicApi
 from engine.leader.leader import build_leader
 from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
@@ -46,6 +48,7 @@ from engine.worker.cluster_events import cluster_events
 from engine.worker.console_calls import page_calls, queue_calls
 from engine.worker.console_link import ConsoleLink
 from engine.worker.drivers import Drivers
+from engine.worker.entrances import Entrances, Sockets
 from engine.worker.listener import Listener
 from engine.worker.max_age import MaxAge
 from engine.worker.memory_guard import MemoryGuard
@@ -93,7 +96,7 @@ class Part(Protocol):
 class Parts:
     """:ivar in_order: parts with a life of their own, each after those it needs."""
 
-    def __init__(self, spec: WorkerSpec, slot: int, listening: list[socket.socket]) -> None:
+    def __init__(self, spec: WorkerSpec, slot: int, listening: Sockets) -> None:
         self._config = config = spec.loaded.config
         self._resolved = spec.loaded.resolved
         self.metrics = Metrics(MappedValues(Path(spec.metrics_dir), slot), tuple(kind.label for kind in ChannelKind))
@@ -306,8 +309,8 @@ class Parts:
             quota=quota,
         )
 
-    def _http(self, listening: list[socket.socket]) -> None:
-        """The HTTP API, and the gate that both edges stand behind."""
+    def _http(self, listening: Sockets) -> None:
+        """The HTTP API, and the gates that both edges stand behind."""
         config, limit = self._config, self._config.rate_limiter.api_rate_limit
         api = build_api(
             apps=self.apps,
@@ -326,34 +329,66 @@ class Parts:
             idempotency=config.idempotency,
             limit=limit,
         )
-        application = build_application(api, config.http_api, config.cors, self._callers(limit))
+        publishes = fast_path(
+            config,
+            api,
+            self.apps,
+            self.hub,
+            self.metrics,
+            # What C publishes by itself nobody can log.
+            alone=self._resolved.adapter == "local" and not config.debug,
+            waits=self._resolved.redis_needed,
+        )
         max_head_bytes = config.http_api.request_head_limit_bytes
-        self.listener = Listener(
-            listening,
-            Upgrade(
-                self.acceptor.accept,
-                self._max_message_bytes,
-                self.metrics,
-                max_head_bytes,
-                whole_refusal(head_too_long(max_head_bytes)),
-            ),
+        upgrade = Upgrade(
+            self.acceptor.accept,
+            self._max_message_bytes,
+            self.metrics,
+            max_head_bytes,
+            whole_refusal(head_too_long(max_head_bytes)),
+        )
+        tls = self._tls is not None
+        if not listening.api:
+            self.listener = Entrances([self._listener(listening.main, upgrade, api, publishes, tls=tls)])
+            return
+        unix = [sock for sock in listening.api if sock.family == socket.AF_UNIX]
+        ports = [sock for sock in listening.api if sock.family != socket.AF_UNIX]
+        self.listener = Entrances(
+            [
+                self._listener(listening.main, upgrade, PublicApi(api), None, tls=tls),
+                *(
+                    self._listener(sockets, None, api, publishes, tls=with_tls)
+                    for sockets, with_tls in ((ports, tls and config.http_api.tls is not False), (unix, False))
+                    if sockets
+                ),
+            ]
+        )
+
+    def _listener(
+        self,
+        sockets: list[socket.socket],
+        upgrade: Upgrade | None,
+        api: Answers,
+        publishes: FastPath | None,
+        *,
+        tls: bool,
+    ) -> Listener:
+        """:param upgrade: None where the HTTP API alone is served."""
+        config = self._config
+        application = build_application(
+            api, config.http_api, config.cors, self._callers(config.rate_limiter.api_rate_limit)
+        )
+        return Listener(
+            sockets,
+            upgrade,
             build_runner(application, self.metrics),
-            HttpConnections(connection_options(self.metrics), max_head_bytes, self.metrics),
-            fast_path(
-                config,
-                api,
-                self.apps,
-                self.hub,
-                self.metrics,
-                # What C publishes by itself nobody can log.
-                alone=self._resolved.adapter == "local" and not config.debug,
-                waits=self._resolved.redis_needed,
-            ),
+            HttpConnections(connection_options(self.metrics), config.http_api.request_head_limit_bytes, self.metrics),
+            publishes,
             config.path_prefix,
-            None if self._tls is None else self._tls.context,
+            self._tls.context if tls and self._tls is not None else None,
             lambda: len(self.hub),
             config.max_connections,
-            Networks(config.balancers) if config.proxy_protocol.enabled else None,
+            Networks(config.balancers) if config.proxy_protocol.enabled and upgrade is not None else None,
             lambda: self.metrics.connections.errors.add(1, "", "proxy_header"),
         )
 

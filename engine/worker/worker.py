@@ -14,6 +14,7 @@ import socket
 from typing import Any
 
 from engine.control import (
+    API_SOCKET,
     EXIT_NO_APPS,
     Beat,
     ControlError,
@@ -29,6 +30,7 @@ from engine.log.notices import Notices
 from engine.log.setup import set_up_logging
 from engine.tasks import FATAL, cancel, spawn
 from engine.worker.departure import Departure
+from engine.worker.entrances import Sockets
 from engine.worker.faults import Faults
 from engine.worker.loop import Loop
 from engine.worker.parts import Part, Parts
@@ -38,6 +40,8 @@ HEARTBEAT_S = 1.0
 MAX_TROUBLE = 500
 #: Exit status after a fault of our own: the supervisor starts another worker.
 EXIT_FAULT = 70
+#: Arguments in front of the listening sockets.
+_BEFORE_SOCKETS = 5
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +53,7 @@ class Worker:
     :param control: brings newer specs; the supervisor's end of it is closed when the supervisor is gone.
     """
 
-    def __init__(
-        self, spec: WorkerSpec, number: int, place: int, control: socket.socket, listening: list[socket.socket]
-    ) -> None:
+    def __init__(self, spec: WorkerSpec, number: int, place: int, control: socket.socket, listening: Sockets) -> None:
         self._spec = spec
         self._number = number
         self._place = place
@@ -209,15 +211,19 @@ class Worker:
 
 
 def main(arguments: list[str]) -> int:
-    """:param arguments: slot, place, the spec's number, then descriptors: spec, control socket, listening sockets."""
+    """:param arguments: slot, place, the spec's number, then descriptors: spec, control socket, listening sockets; in
+    front of those for the HTTP API only stands `API_SOCKET`."""
     # One for all processes of a service is meant for the supervisor.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    slot, place, number, spec_fd, control_fd, *listening_fds = map(int, arguments)
+    slot, place, number, spec_fd, control_fd = map(int, arguments[:_BEFORE_SOCKETS])
     spec = unseal(spec_fd)
     config = spec.loaded.config
     set_up_logging(config.logging, debug=config.debug, slot=slot)
     control = socket.socket(fileno=control_fd)
-    listening = [socket.socket(fileno=fd) for fd in listening_fds]
+    listening = Sockets([], [])
+    for word in arguments[_BEFORE_SOCKETS:]:
+        of_api = word.startswith(API_SOCKET)
+        (listening.api if of_api else listening.main).append(socket.socket(fileno=int(word.removeprefix(API_SOCKET))))
 
     async def run() -> int:
         return await Worker(spec, number, place, control, listening).run()

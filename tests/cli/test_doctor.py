@@ -219,7 +219,7 @@ async def road() -> AsyncIterator[tuple[Road, str]]:
 
 
 async def walked(url: str, *, idle: bool = False) -> list[Finding]:
-    return [finding async for finding in doctor_road.walk(APP, url, idle=idle)]
+    return [finding async for finding in doctor_road.walk(APP, url, (url, None), idle=idle)]
 
 
 async def test_a_good_road(road: tuple[Road, str]) -> None:

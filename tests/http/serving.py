@@ -19,7 +19,7 @@ from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import StoreUnavailable
 from engine.history.memory import MemoryHistory
-from engine.http.application import build_api, build_application, build_runner
+from engine.http.application import Answers, build_api, build_application, build_runner
 from engine.http.request import ApiResponse
 from engine.interfaces import MemberReport, Message, RateDecision, Report
 from engine.metrics.metrics import Metrics
@@ -192,9 +192,11 @@ class Serving:
     # --- over a network
 
     @asynccontextmanager
-    async def served(self) -> AsyncIterator[int]:
-        """Serve it; gives the port."""
-        application = build_application(self.api, self.config, self.cors, Callers(Networks([]), self.limit.trust_hops))
+    async def served(self, api: Answers | None = None) -> AsyncIterator[int]:
+        """Serve it; gives the port. :param api: instead of its own."""
+        application = build_application(
+            api or self.api, self.config, self.cors, Callers(Networks([]), self.limit.trust_hops)
+        )
         runner = build_runner(application, self.metrics)
         await runner.setup()
         try:

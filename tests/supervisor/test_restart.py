@@ -43,7 +43,7 @@ class Node:
         loaded = load(None, {}, 2)
         self.selector = selectors.DefaultSelector()
         rollout = ConfigRollout(WorkerSpec(loaded, None, 1, ""), Metrics())
-        self.crew = Crew([[]], False, rollout, self.selector, Metrics(), None, lambda place: None)
+        self.crew = Crew([[]], rollout, self.selector, Metrics(), None, lambda place: None)
         mine, self.worker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.worker.setblocking(False)
         self.process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

@@ -18,6 +18,8 @@ from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, get, objects
 from engine.config.loading.mistakes import Mistakes
 from engine.config.option_path import Path
+from engine.config.root import Config
+from engine.config.server import MetricsConfig
 
 #: Driver -> the library it needs, and the extra of our package that brings it.
 LIBRARIES: dict[str, tuple[str, str]] = {
@@ -30,6 +32,8 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "mysql": ("aiomysql", "mysql"),
     **dict.fromkeys(("postgres", "postgresql", "pgsql"), ("asyncpg", "postgres")),
 }
+#: The kernel's limit (unix(7)), without the byte at its end.
+MAX_SOCKET_PATH_BYTES = 107
 # By its path: what a registry may have under the engine's name is not ours.
 _NEEDS = "needs a library that is not installed; pip install '.[{}]' in the folder of the engine's source"
 
@@ -41,7 +45,8 @@ def check(document: Document, workers: int, mistakes: Mistakes) -> None:
     _redis(document, mistakes)
     _databases(document, mistakes)
     certificates.check(document, mistakes)
-    _unix_socket(document, mistakes)
+    _unix_sockets(document, mistakes)
+    _api_address(document, mistakes)
     _libraries(document, mistakes)
     _tls_only(document, mistakes)
     _proxies(document, mistakes)
@@ -150,11 +155,44 @@ def _databases(document: Document, mistakes: Mistakes) -> None:
             mistakes.add((*dynamodb, other), f"is missing; {given} is given")
 
 
-def _unix_socket(document: Document, mistakes: Mistakes) -> None:
-    path: Path = ("unix_socket", "path")
-    value = get(document, path)
-    if to_flag(get(document, ("unix_socket", "enabled"))) and isinstance(value, str) and not os.path.isabs(value):
-        mistakes.add(path, "is not an absolute path", value)
+def _unix_sockets(document: Document, mistakes: Mistakes) -> None:
+    paths: list[Path] = [("http_api", "unix_socket")]
+    if to_flag(get(document, ("unix_socket", "enabled"))):
+        paths.append(("unix_socket", "path"))
+    values = [get(document, path) for path in paths]
+    for path, value in zip(paths, values, strict=True):
+        if not isinstance(value, str) or not value:
+            continue
+        if not os.path.isabs(value):
+            mistakes.add(path, "is not an absolute path", value)
+        elif len(os.fsencode(value)) > MAX_SOCKET_PATH_BYTES:
+            mistakes.add(path, f"is too long; allowed: {MAX_SOCKET_PATH_BYTES} bytes", value)
+    if len(values) == 2 and values[0] and values[0] == values[1]:
+        mistakes.add(paths[0], "is that of unix_socket.path; allowed: another one, or null", values[0])
+
+
+def _api_address(document: Document, mistakes: Mistakes) -> None:
+    """What is said of a port that there is not, and a port that two want."""
+    path: Path = ("http_api",)
+    port = to_whole(get(document, (*path, "port")))
+    for key in ("host", "tls"):
+        value = get(document, (*path, key))
+        if value is not None and get(document, (*path, "port")) is None:
+            mistakes.add((*path, key), "needs http_api.port", value)
+    if to_flag(get(document, (*path, "tls"))) and not to_flag(get(document, ("ssl", "enabled"))):
+        mistakes.add((*path, "tls"), "needs ssl.enabled", get(document, (*path, "tls")))
+    if not port:
+        return
+    metrics = MetricsConfig()
+    others: list[tuple[str, Path, Any]] = [("port", ("host",), get(document, ("port",)) or Config().port)]
+    if to_flag(get(document, ("metrics", "enabled"))) is not False:
+        others.append(("metrics.port", ("metrics", "host"), get(document, ("metrics", "port")) or metrics.port))
+    if to_flag(get(document, ("unix_socket", "enabled"))):
+        del others[0]
+    host = get(document, (*path, "host")) or get(document, ("host",))
+    for name, at, theirs in others:
+        if to_whole(theirs) == port and get(document, at) == host:
+            mistakes.add((*path, "port"), f"is that of {name}; allowed: another one, or null for none", port)
 
 
 def _libraries(document: Document, mistakes: Mistakes) -> None:

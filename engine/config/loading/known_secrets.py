@@ -44,7 +44,12 @@ def settle_hosts(document: Document) -> str | None:
     if get(document, metrics) is None and isinstance(get(document, ("metrics",)) or {}, dict):
         # A host that is no text is one mistake, not two.
         put(document, metrics, document["host"] if isinstance(document["host"], str) else THIS_MACHINE)
-    if not known or to_flag(get(document, ("unix_socket", "enabled"))):
+    if not known:
+        return None
+    api: Path = ("http_api", "host")
+    if get(document, api) is not None and not _is_loopback(get(document, api)):
+        return f"{open_apps}, and http_api.host lets all that reach {get(document, api)} use it; {MAKE_ONE}"
+    if to_flag(get(document, ("unix_socket", "enabled"))) and get(document, ("http_api", "port")) is None:
         return None
     if not said:
         return f"{open_apps}: listening on {THIS_MACHINE} only, unless host says otherwise; {MAKE_ONE}"

@@ -43,7 +43,18 @@ def test_nothing_is_told_where_nobody_else_can_come() -> None:
     known = apps({"secret": "app-secret"})
     for host in ("127.0.0.1", "127.0.0.53", "::1", "localhost"):
         assert loaded(known | {"host": host}).warnings == ()
-    assert loaded(known | {"unix_socket": {"enabled": True, "path": "/run/e.sock"}}).warnings == ()
+    unix = {"unix_socket": {"enabled": True, "path": "/run/e.sock"}}
+    assert loaded(known | unix).warnings == ()
+    assert loaded(known | unix | {"http_api": {"port": 6002, "host": "127.0.0.1"}, "host": "::1"}).warnings == ()
+
+
+@pytest.mark.parametrize("document", [{"host": "127.0.0.1"}, {"unix_socket": {"enabled": True, "path": "/run/e.sock"}}])
+def test_an_address_of_the_api_is_one_too(document: dict[str, Any]) -> None:
+    (warning,) = loaded(apps({"secret": "app-secret"}) | document | {"http_api": {"port": 6002, "host": "::"}}).warnings
+    assert "http_api.host lets all that reach :: use it" in warning
+    own = {"host": "10.0.0.5", "unix_socket": {"enabled": True, "path": "/run/e.sock"}, "http_api": {"port": 6002}}
+    (warning,) = loaded(apps({"secret": "app-secret"}) | own).warnings
+    assert "host lets all that reach 10.0.0.5 use it" in warning
 
 
 def test_the_metrics_may_have_an_address_of_their_own() -> None:

@@ -24,6 +24,11 @@ SAMPLES = {
     "WEBSOCKET_MEMORY_THRESHOLD": "0.5",
     "DATABASE_REDIS_DB": "3",
     "UNIX_SOCKET_PATH": "/a/b",
+    "HTTP_API_HOST": "127.0.0.2",
+    "HTTP_API_PORT": "7003",
+    "HTTP_API_UNIX_SOCKET": "/a/c",
+    "HTTP_API_TLS": "false",
+    "HTTP_API_UNIX_SOCKET_MODE": "600",
     "WEBSOCKET_MAX_CONNECTIONS_PER_ADDRESS": "7",
     "LOG_OUTPUT_FORMAT": "json",
     "WEBHOOK_SIGNATURE_FORMAT": "hex",
@@ -40,7 +45,13 @@ SAMPLES = {
 #: A certificate and its key.
 PEM = str(Path(__file__).parents[2] / "support" / "self_signed.pem")
 #: What lets any single variable be set alone.
-NEEDED = {"DATABASE_REDIS_HOST": "h", "SSL_CERT_PATH": PEM, "SSL_KEY_PATH": PEM, "PROXY_PROTOCOL_TRUSTED": "10.0.0.1"}
+NEEDED = {
+    "DATABASE_REDIS_HOST": "h",
+    "SSL_CERT_PATH": PEM,
+    "SSL_KEY_PATH": PEM,
+    "PROXY_PROTOCOL_TRUSTED": "10.0.0.1",
+    "HTTP_API_PORT": "7002",
+}
 
 
 def test_without_a_file_the_defaults_serve_one_well_known_app() -> None:
