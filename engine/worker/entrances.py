@@ -7,10 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from engine.config.root import Config
+from engine.http.application import Answers, build_application, build_runner, connection_options
+from engine.http.connection import HttpConnections
+from engine.http.fast_path import FastPath
+from engine.http.public import PublicApi
+from engine.http.routes import Api
+from engine.metrics.metrics import Metrics
+from engine.protocol.address import Networks
+from engine.protocol.forwarded import Callers
 from engine.worker.listener import Listener
+from engine.ws.upgrade import Upgrade
 
 
 class Sockets(NamedTuple):
@@ -39,3 +50,54 @@ class Entrances:
 
     async def stop(self) -> None:
         await asyncio.gather(*(listener.stop() for listener in self._listeners))
+
+
+def build_entrances(
+    config: Config,
+    sockets: Sockets,
+    upgrade: Upgrade,
+    api: Api,
+    publishes: FastPath | None,
+    *,
+    callers: Callable[[], Callers],
+    metrics: Metrics,
+    tls: ssl.SSLContext | None,
+    websockets: Callable[[], int],
+) -> Entrances:
+    """The main port's listener, and one for each kind of address that the API has of its own.
+
+    :param publishes: the road of publishes, where that is. :param callers: makes what says whose a request is.
+    :param tls: of the main port. :param websockets: how many there are.
+    """
+
+    def listener(
+        listening: list[socket.socket],
+        upgrade: Upgrade | None,
+        answers: Answers,
+        publishes: FastPath | None,
+        tls: ssl.SSLContext | None,
+    ) -> Listener:
+        return Listener(
+            listening,
+            upgrade,
+            build_runner(build_application(answers, config.http_api, config.cors, callers()), metrics),
+            HttpConnections(connection_options(metrics), config.http_api.request_head_limit_bytes, metrics),
+            publishes,
+            config.path_prefix,
+            tls,
+            websockets,
+            config.max_connections,
+            Networks(config.balancers) if config.proxy_protocol.enabled and upgrade is not None else None,
+            lambda: metrics.connections.errors.add(1, "", "proxy_header"),
+        )
+
+    if not sockets.api:
+        return Entrances([listener(sockets.main, upgrade, api, publishes, tls)])
+    unix = [sock for sock in sockets.api if sock.family == socket.AF_UNIX]
+    ports = [sock for sock in sockets.api if sock.family != socket.AF_UNIX]
+    found = [listener(sockets.main, upgrade, PublicApi(api), None, tls)]
+    if ports:
+        found.append(listener(ports, None, api, publishes, None if config.http_api.tls is False else tls))
+    if unix:
+        found.append(listener(unix, None, api, publishes, None))
+    return Entrances(found)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from pathlib import Path
 from typing import Protocol
@@ -22,11 +21,9 @@ from engine.config.limits import RateLimit
 from engine.config.loading.load import Loaded
 from engine.control import CONSOLE_SOCKETS, WorkerSpec
 from engine.history.replay import Replays
-from engine.http.application import Answers, build_api, build_application, build_runner, connection_options
-from engine.http.connection import HttpConnections, head_too_long, whole_refusal
-from engine.http.fast_path import FastPath
+from engine.http.application import build_api
+from engine.http.connection import head_too_long, whole_refusal
 from engine.http.health import Health
-from engine.http.public import PublicApi
 from engine.leader.leader import build_leader
 from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
@@ -48,8 +45,7 @@ from engine.worker.cluster_events import cluster_events
 from engine.worker.console_calls import page_calls, queue_calls
 from engine.worker.console_link import ConsoleLink
 from engine.worker.drivers import Drivers
-from engine.worker.entrances import Entrances, Sockets
-from engine.worker.listener import Listener
+from engine.worker.entrances import Sockets, build_entrances
 from engine.worker.max_age import MaxAge
 from engine.worker.memory_guard import MemoryGuard
 from engine.worker.outages import Outages
@@ -347,49 +343,16 @@ class Parts:
             max_head_bytes,
             whole_refusal(head_too_long(max_head_bytes)),
         )
-        tls = self._tls is not None
-        if not listening.api:
-            self.listener = Entrances([self._listener(listening.main, upgrade, api, publishes, tls=tls)])
-            return
-        unix = [sock for sock in listening.api if sock.family == socket.AF_UNIX]
-        ports = [sock for sock in listening.api if sock.family != socket.AF_UNIX]
-        self.listener = Entrances(
-            [
-                self._listener(listening.main, upgrade, PublicApi(api), None, tls=tls),
-                *(
-                    self._listener(sockets, None, api, publishes, tls=with_tls)
-                    for sockets, with_tls in ((ports, tls and config.http_api.tls is not False), (unix, False))
-                    if sockets
-                ),
-            ]
-        )
-
-    def _listener(
-        self,
-        sockets: list[socket.socket],
-        upgrade: Upgrade | None,
-        api: Answers,
-        publishes: FastPath | None,
-        *,
-        tls: bool,
-    ) -> Listener:
-        """:param upgrade: None where the HTTP API alone is served."""
-        config = self._config
-        application = build_application(
-            api, config.http_api, config.cors, self._callers(config.rate_limiter.api_rate_limit)
-        )
-        return Listener(
-            sockets,
+        self.listener = build_entrances(
+            config,
+            listening,
             upgrade,
-            build_runner(application, self.metrics),
-            HttpConnections(connection_options(self.metrics), config.http_api.request_head_limit_bytes, self.metrics),
+            api,
             publishes,
-            config.path_prefix,
-            self._tls.context if tls and self._tls is not None else None,
-            lambda: len(self.hub),
-            config.max_connections,
-            Networks(config.balancers) if config.proxy_protocol.enabled and upgrade is not None else None,
-            lambda: self.metrics.connections.errors.add(1, "", "proxy_header"),
+            callers=lambda: self._callers(limit),
+            metrics=self.metrics,
+            tls=None if self._tls is None else self._tls.context,
+            websockets=lambda: len(self.hub),
         )
 
     def _console_link(self, directory: Path, place: int) -> ConsoleLink:
