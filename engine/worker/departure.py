@@ -52,7 +52,10 @@ class Departure:
         """What is to be done while it serves: say how the node is, or send some of the clients elsewhere."""
         if order.shed:
             some = random.sample(connections := self._parts.hub.connections(), min(order.shed, len(connections)))
-            self._shedding = spawn(send_away(some, CloseCode.RECONNECT, order.pace_per_second), "shedding")
+            settle = self._parts.adapter.settle
+            self._shedding = spawn(
+                send_away(some, CloseCode.RECONNECT, order.pace_per_second, settle=settle), "shedding"
+            )
         elif order.node:
             self._parts.health.set(NODE, order.node)
         else:
@@ -89,7 +92,7 @@ class Departure:
             await parts.webhook_drain.flush((ends_at - time.monotonic()) * FOR_THE_END)
         must_be_away_s = max(0.0, (ends_at - time.monotonic()) * (1 - FOR_THE_END))
         connections = parts.hub.connections()
-        await send_away(connections, code, order.pace_per_second, must_be_away_s)
+        await send_away(connections, code, order.pace_per_second, must_be_away_s, parts.adapter.settle)
         await parts.handlers.all_gone(min(ANSWERS_S, must_be_away_s))
         for connection in parts.hub.connections():
             connection.abort()

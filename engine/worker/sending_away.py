@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
@@ -24,11 +24,17 @@ _COME_BACK = text_frame(messages.error(CloseCode.RECONNECT, REASON))
 
 
 async def send_away(
-    connections: Sequence[Connection], code: CloseCode, pace_per_second: float = 0.0, within_s: float | None = None
+    connections: Sequence[Connection],
+    code: CloseCode,
+    pace_per_second: float = 0.0,
+    within_s: float | None = None,
+    settle: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Return when each of them has been sent a close frame, in an order of chance.
 
     :param pace_per_second: 0 is as fast as the loop turns. :param within_s: the pace is raised so that this is enough.
+    :param settle: hands over what was published until now; with a pace it is awaited before each slice, since a worker
+        that had to wait for a processor may have slept over an event that its clients are still to get.
     """
     remaining = list(connections)
     random.shuffle(remaining)
@@ -38,6 +44,8 @@ async def send_away(
     began = loop.time()
     sent = 0
     while remaining:
+        if pace_per_second and settle is not None:
+            await settle()
         if pace_per_second:
             # Jitter, so that slices of several workers do not fall together. By the clock, so that no time is lost.
             due = int((loop.time() - began + random.uniform(0.5, 1.5) / SLICES_PER_SECOND) * pace_per_second) - sent

@@ -54,3 +54,18 @@ async def test_the_pace_gives_way_to_the_time_there_is() -> None:
     began = loop.time()
     await sent(300, 1.0, within_s=0.2)
     assert loop.time() - began < 10
+
+
+async def test_what_was_published_before_a_slice_is_handed_over_before_it() -> None:
+    loop = asyncio.get_running_loop()
+    clients = [Client(loop.time) for _ in range(300)]
+    gone_at: list[int] = []
+
+    async def settle() -> None:
+        gone_at.append(sum(bool(client.got) for client in clients))
+
+    await send_away(cast(list[Connection], clients), CloseCode.RECONNECT, 2000.0, settle=settle)
+    assert gone_at[0] == 0, "before the first"
+    assert len(set(gone_at)) > 1, "and before those that follow"
+    assert gone_at == sorted(gone_at)
+    assert gone_at[-1] < len(clients)
