@@ -19,6 +19,7 @@ from engine.metrics.metrics import Metrics
 from engine.protocol import messages
 from engine.protocol.channel import RESERVED_PREFIXES, SOCKET_ID, channel_kind, user_of, valid_channel_name
 from engine.protocol.json_values import dumps
+from engine.tap.tap import NOBODY, Tap
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +43,8 @@ class Publication(NamedTuple):
 class Publisher:
     """Sends publications of all apps."""
 
-    def __init__(self, adapter: Adapter, cache: CacheStore, metrics: Metrics) -> None:
+    def __init__(self, adapter: Adapter, cache: CacheStore, metrics: Metrics, tap: Tap = NOBODY) -> None:
+        self._tap = tap
         self._adapter = adapter
         self._cache = cache
         self._metrics = metrics.events
@@ -79,6 +81,9 @@ class Publisher:
             await self._remember(app, cached)
         await self._adapter.publish(out)
         self._metrics.published.add(len(out), app.id)
+        if self._tap.active:
+            for publication in publications:
+                self._note("published", app, publication)
 
     def check(self, app: App, publications: Sequence[Publication]) -> None:
         """Raise ApiError when one of them breaks a limit (H-40 to H-45)."""
@@ -98,6 +103,16 @@ class Publisher:
         retention = rule.retention if rule is not None and rule.client_events else None
         self._adapter.send(Message(app.id, channel, frame, except_socket_id, retention))
         self._metrics.by_clients.add(1, app.id)
+        if self._tap.active:
+            data = data_json.decode("utf-8", "replace")
+            self._note("client event", app, Publication(event, data, (channel,), except_socket_id))
+
+    def _note(self, kind: str, app: App, publication: Publication) -> None:
+        """One line for each event, whatever the number of its channels."""
+        channel, *others = dict.fromkeys(publication.channels)
+        more = {"more_channels": len(others)} if others else {}
+        who = {"socket_id": publication.except_socket_id} if publication.except_socket_id else {}
+        self._tap.note(kind, app.id, channel=channel, event=publication.event, data=publication.data, **more, **who)
 
     async def _remember(self, app: App, cached: dict[str, Publication]) -> None:
         """Keep the last event of each cache channel (N-28). A cache that is gone stops no event."""

@@ -15,7 +15,7 @@ cdef enum Verdict:
 
 
 cdef class PublishServer:
-    cdef readonly PlainPublisher plain
+    cdef public PlainPublisher plain
     cdef object _answer              # async (target, body) -> bytes of the whole answer
     cdef object _refuse              # (target, body bytes) -> bytes of the whole answer, or None
     cdef object _usual               # () -> the usual answer, with the date of now

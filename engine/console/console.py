@@ -18,6 +18,7 @@ from aiohttp import web
 
 from engine.console.channels import Channels
 from engine.console.cluster import Cluster
+from engine.console.events import Events
 from engine.console.known_apps import KnownApps
 from engine.console.node import NodeLink
 from engine.console.overview import Overview
@@ -101,6 +102,7 @@ class Console:
             pages = RedisPages(redis[0], keys, REDIS_TIMEOUT_S)
         self._overview = Overview(self._node, Path(spec.metrics_dir), cluster)
         channels = Channels(self._apps, pages)
+        events = Events(self._apps, workers)
         webhooks = Webhooks(self._apps, await self._queue(stack, redis, workers))
         ticker = Ticker(self._overview.read, "console-overview")
         return ConsoleServer(
@@ -113,8 +115,12 @@ class Console:
                 "users": channels.users,
                 "webhooks": webhooks.read,
             },
-            acts={"webhooks_retry": webhooks.retry, "webhooks_forget": webhooks.forget},
-            streams={"overview": lambda _: ticker.listen()},
+            acts={
+                "webhooks_retry": webhooks.retry,
+                "webhooks_forget": webhooks.forget,
+                "publish": events.publish,
+            },
+            streams={"overview": lambda _: ticker.listen(), "events": events.listen},
         )
 
     async def _queue(
@@ -153,7 +159,7 @@ def main(arguments: list[str]) -> int:
     spec_fd, control_fd, listening_fd = map(int, arguments)
     spec = unseal(spec_fd)
     config = spec.loaded.config
-    set_up_logging(config.logging, debug=config.debug, slot=None)
+    set_up_logging(config.logging, debug=config.debug, slot="console")
 
     async def run() -> None:
         await Console(spec, socket.socket(fileno=control_fd), socket.socket(fileno=listening_fd)).run()

@@ -111,7 +111,7 @@ class ConsoleServer:
         except ConnectionError:
             raise
         except Exception:  # noqa: BLE001 (whatever it is, it is logged and answered)
-            _log.exception("console: %s %s failed", request.method, request.path)
+            _log.exception("%s %s failed", request.method, request.path)
             response = _error(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of the console's own; its log says more")
         if not response.prepared:
             response.headers.update(_HEADERS)
@@ -143,14 +143,14 @@ class ConsoleServer:
         try:
             session = self._sessions.log_in(password, address)
         except TooManyAttempts as error:
-            _log.warning("console: too many wrong passwords from %s", address)
+            _log.warning("too many wrong passwords from %s", address)
             response = _error(HTTPStatus.TOO_MANY_REQUESTS, "too many attempts; wait a minute")
             response.headers["Retry-After"] = str(math.ceil(error.retry_after_s))
             return response
         if session is None:
-            _log.warning("console: a wrong password from %s", address)
+            _log.warning("a wrong password from %s", address)
             return _error(HTTPStatus.UNAUTHORIZED, "the password is wrong")
-        _log.info("console: somebody has logged in from %s", address)
+        _log.info("somebody has logged in from %s", address)
         response = _json({"csrf": session.csrf})
         response.set_cookie(
             COOKIE,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,26 @@ class Workers:
         if not answers:
             raise StoreUnavailable("no worker answers")
         return answers
+
+
+async def watch(path: Path, app_id: str, on_events: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Have a worker tell what happens there in an application, for as long as it and the caller go on.
+
+    :param on_events: called with none as soon as it tells.
+    """
+    try:
+        async with within(CONNECT_TIMEOUT_S):
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE_BYTES)
+    except (OSError, TimeoutError):
+        return
+    try:
+        writer.write(orjson.dumps({"ask": "tap", "app": app_id}) + b"\n")
+        while line := await reader.readline():
+            on_events(orjson.loads(line))
+    except (OSError, ValueError):
+        return
+    finally:
+        writer.close()
 
 
 async def _ask(path: Path, name: str, asked: dict[str, Any], *, changes: bool) -> dict[str, Any] | None:

@@ -54,10 +54,11 @@ class FastPath:
         #: Every answer asks the client to end its connection (RFC 9112, 9.6), which would otherwise be cut off soon,
         #: perhaps with a request under way.
         self.last_answers = False
+        self._servers: list[PublishServer] = []
 
     def start(self, elsewhere: Callable[[Any, bytes, str | None], None]) -> PublishServer:
         """:param elsewhere: takes connections over on which something else is asked for."""
-        return PublishServer(
+        server = PublishServer(
             self._plain,
             self._answer,
             self._refuse,
@@ -69,6 +70,13 @@ class FastPath:
             self._prefix,
             self._max_body_bytes,
         )
+        self._servers.append(server)
+        return server
+
+    def watch(self, active: bool) -> None:
+        """Somebody looks on, or does not any more. What C publishes by itself nobody sees."""
+        for server in self._servers:
+            server.plain = None if active else self._plain
 
     async def _answer(self, target: bytes, body: bytes) -> bytes:
         return self._whole(await self._api.handle("POST", target, body))

@@ -49,15 +49,15 @@ class Seldom:
 
 
 def set_up_logging(
-    config: LoggingConfig, *, debug: bool, slot: int | None = None, stream: TextIO | None = None
+    config: LoggingConfig, *, debug: bool, slot: int | str | None = None, stream: TextIO | None = None
 ) -> None:
     """Replace whatever handlers the root logger has.
 
-    :param slot: the worker's, put on every record; None in the supervisor.
+    :param slot: the worker's, put on every record; another process' name; None in the supervisor.
     :param stream: instead of stderr.
     """
     stream = sys.stderr if stream is None else stream
-    worker = "supervisor" if slot is None else f"worker {slot}"
+    worker = "supervisor" if slot is None else slot if isinstance(slot, str) else f"worker {slot}"
     handler = logging.StreamHandler(stream)
     formatter: logging.Formatter
     if config.output_format == "json":

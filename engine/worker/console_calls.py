@@ -9,9 +9,24 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
+from engine.app_manager import AppManager
 from engine.errors import ApiError
 from engine.interfaces import OccupancyPages, WebhookQueue
+from engine.publisher import Publication, Publisher
 from engine.worker.console_link import Call
+
+
+def publish_calls(publisher: Publisher, apps: AppManager) -> dict[str, Call]:
+    """Of every worker: an event that the operator has made."""
+
+    async def publish(asked: dict[str, Any]) -> dict[str, Any]:
+        app = apps.by_id(asked["app"])
+        if app is None or not app.enabled:
+            raise ApiError(HTTPStatus.NOT_FOUND, "unknown_app", "there is no such application, or it is not enabled")
+        await publisher.publish(app, [Publication(asked["event"], asked["data"], tuple(asked["channels"]))])
+        return {}
+
+    return {"publish": publish}
 
 
 def page_calls(pages: OccupancyPages) -> dict[str, Call]:

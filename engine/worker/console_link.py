@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from engine.errors import ApiError, EngineError
+from engine.tap.tap import Tap, Watcher
 from engine.tasks import within
 
 #: Of one question, which may carry an event.
@@ -24,15 +25,23 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 #: For one answer, and for the console to take it.
 TIMEOUT_S = 10.0
 
+#: The question whose answer goes on.
+TAP = "tap"
+MAX_WATCHERS = 16
+
 Call = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 _log = logging.getLogger(__name__)
 
 
 class ConsoleLink:
-    """:param path: of the socket. :param calls: what can be asked, by name."""
+    """:param path: of the socket. :param calls: what can be asked, by name.
+    :param tap: what happens here, for who asks for `tap`.
+    """
 
-    def __init__(self, path: Path, calls: dict[str, Call]) -> None:
+    def __init__(self, path: Path, calls: dict[str, Call], tap: Tap) -> None:
+        self._tap = tap
+        self._watched = 0
         self._path = path
         self._calls = calls
         self._server: asyncio.Server | None = None
@@ -58,12 +67,38 @@ class ConsoleLink:
         try:
             async with within(TIMEOUT_S):
                 asked = orjson.loads(await reader.readuntil(b"\n"))
-                await self._answer(asked, writer)
-        except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
+                if asked["ask"] != TAP:
+                    return await self._answer(asked, writer)
+            await self._show(Watcher(str(asked["app"])), reader, writer)
+        except (OSError, EOFError, TimeoutError, ValueError, TypeError, KeyError, asyncio.LimitOverrunError):
             _log.debug("the console has gone, or says what it never does")
         finally:
             self._open.discard(writer)
             writer.close()
+
+    async def _show(self, watcher: Watcher, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Tell the console what happens, a JSON list in each line, until it goes."""
+        if self._watched >= MAX_WATCHERS:
+            return
+        self._watched += 1
+        self._tap.open(watcher)
+        gone = asyncio.ensure_future(reader.read(1))
+        try:
+            # From here on it is told.
+            writer.write(b"[]\n")
+            while not gone.done():
+                some = asyncio.ensure_future(watcher.take())
+                await asyncio.wait([gone, some], return_when=asyncio.FIRST_COMPLETED)
+                if not some.done():
+                    some.cancel()
+                    return
+                writer.write(orjson.dumps(some.result(), option=orjson.OPT_NON_STR_KEYS) + b"\n")
+                async with within(TIMEOUT_S):
+                    await writer.drain()
+        finally:
+            self._watched -= 1
+            self._tap.close(watcher)
+            gone.cancel()
 
     async def _answer(self, asked: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         try:

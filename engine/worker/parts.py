@@ -33,6 +33,7 @@ from engine.protocol.address import Networks
 from engine.protocol.channel import ChannelKind
 from engine.protocol.forwarded import Callers
 from engine.publisher import Publisher
+from engine.tap.tap import Tap
 from engine.webhooks.batcher import Batcher
 from engine.webhooks.delivery.attempts import Attempts
 from engine.webhooks.delivery.consumer import Delivery
@@ -42,7 +43,7 @@ from engine.webhooks.senders.registry import Senders
 from engine.worker.app_updates import AppUpdates
 from engine.worker.catch_up import CatchUp
 from engine.worker.cluster_events import cluster_events
-from engine.worker.console_calls import page_calls, queue_calls
+from engine.worker.console_calls import page_calls, publish_calls, queue_calls
 from engine.worker.console_link import ConsoleLink
 from engine.worker.drivers import Drivers
 from engine.worker.entrances import Sockets, build_entrances
@@ -99,6 +100,7 @@ class Parts:
         self._drivers = Drivers(spec, slot, self.metrics)
         certificate = spec.loaded.certificate
         self._tls = None if certificate is None else ServerTls(certificate)
+        self.tap = Tap()
         self.health = Health()
         self.apps = AppManager(build_apps(config) if config.app_manager.from_file else ())
         self.metrics.apps.serve(self.apps.all())
@@ -215,7 +217,9 @@ class Parts:
         self._queue = self._drivers.queue(self.reporter.incarnation)
         delivery = Delivery(
             self._queue,
-            Attempts(self._queue, self.apps, self._senders.by_kind, self.metrics, catch_up=self._catch_up.wait),
+            Attempts(
+                self._queue, self.apps, self._senders.by_kind, self.metrics, catch_up=self._catch_up.wait, tap=self.tap
+            ),
             self.metrics,
             concurrency=config.queue.concurrency(self._resolved.queue),
             grace_s=DELIVERY_GRACE_S,
@@ -248,7 +252,7 @@ class Parts:
     def _websocket(self) -> None:
         """Connections: how they come in, what they may do, and what changes with their application."""
         config, per_address = self._config, self._config.rate_limiter.websocket_rate_limit
-        self._publisher = Publisher(self.adapter, self._cache, self.metrics)
+        self._publisher = Publisher(self.adapter, self._cache, self.metrics, self.tap)
         subscriptions = Subscriptions(
             self.hub,
             self.adapter,
@@ -261,10 +265,11 @@ class Parts:
             ),
             self._emitter,
             self.metrics,
+            self.tap,
         )
         self._max_age = MaxAge(self.hub, config.websocket.max_connection_age, time.monotonic)
         self._keepalive = Keepalive(self.hub, config.activity_timeout)
-        refusal = Refusal(self.metrics)
+        refusal = Refusal(self.metrics, self.tap)
         limits_addresses = config.rate_limiter.enabled and per_address.enabled and per_address.max_requests > 0
         addresses = AddressLimit(self._limiter, per_address, self.metrics) if limits_addresses else None
         quota = AddressQuota(config.websocket.max_connections_per_address)
@@ -279,6 +284,7 @@ class Parts:
                 refusal,
                 config.activity_timeout,
                 self._max_age.admitted,
+                self.tap,
             ),
             subscriptions,
             Signin(subscriptions, self._watchlists),
@@ -288,6 +294,7 @@ class Parts:
             self._emitter,
             refusal,
             config.channel_limits.max_joins_per_second,
+            self.tap,
         )
         self._app_updates = AppUpdates(
             self.apps, self._senders, self.hub, self.handlers, self._watchlists, self._catch_up
@@ -335,6 +342,8 @@ class Parts:
             alone=self._resolved.adapter == "local" and not config.debug,
             waits=self._resolved.redis_needed,
         )
+        if publishes is not None:
+            self.tap.on_change = publishes.watch
         max_head_bytes = config.http_api.request_head_limit_bytes
         upgrade = Upgrade(
             self.acceptor.accept,
@@ -358,10 +367,10 @@ class Parts:
     def _console_link(self, directory: Path, place: int) -> ConsoleLink:
         """Where the console asks this worker."""
         pages = self._drivers.pages
-        calls = {} if pages is None else page_calls(pages)
+        calls = publish_calls(self._publisher, self.apps) | ({} if pages is None else page_calls(pages))
         if self._resolved.queue == "memory":
             calls |= queue_calls(self._queue)
-        return ConsoleLink(directory / CONSOLE_SOCKETS.format(place), calls)
+        return ConsoleLink(directory / CONSOLE_SOCKETS.format(place), calls, self.tap)
 
     def _callers(self, limit: RateLimit) -> Callers:
         """:param limit: the section that says it in the old way."""

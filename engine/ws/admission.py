@@ -18,6 +18,7 @@ from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Reporter
 from engine.protocol import messages
 from engine.protocol.channel import CONNECTIONS
+from engine.tap.tap import NOBODY, Tap
 from engine.tasks import serve
 from engine.webhooks.emitter import Emitter
 from engine.ws.address_quota import AddressQuota
@@ -49,7 +50,9 @@ class Admission:
         refusal: Refusal,
         activity_timeout_s: int,
         on_admitted: Callable[[Connection], None] | None = None,
+        tap: Tap = NOBODY,
     ) -> None:
+        self._tap = tap
         self._on_admitted = on_admitted
         self._addresses = addresses
         self._quota = quota
@@ -135,6 +138,8 @@ class Admission:
         if app.user_authentication:
             self._keepalive.expect_authorization(connection, app.user_authentication_timeout_s)
         address, state.address = state.address, None
+        if self._tap.active:
+            self._tap.note("connected", app.id, socket_id=connection.socket_id, address=address or "")
         self._emitter.connection_established(app, connection.socket_id, address)
         if self._on_admitted is not None:
             self._on_admitted(connection)

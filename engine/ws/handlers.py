@@ -16,6 +16,7 @@ from engine.app import App
 from engine.errors import CloseCode, PusherError, SubscriptionError
 from engine.protocol import messages
 from engine.protocol.messages import ClientMessage
+from engine.tap.tap import NOBODY, Tap
 from engine.webhooks.emitter import Emitter
 from engine.ws.admission import Admission
 from engine.ws.client_events import ClientEvents
@@ -48,7 +49,9 @@ class Handlers:
         emitter: Emitter,
         refusal: Refusal,
         max_joins_per_second: int,
+        tap: Tap = NOBODY,
     ) -> None:
+        self._tap = tap
         self._hub = hub
         self._admission = admission
         self._subscriptions = subscriptions
@@ -113,6 +116,8 @@ class Handlers:
         with contextlib.ExitStack() as steps:
             if stage is ADMITTED:
                 steps.callback(self._emit_terminated, connection)
+                if self._tap.active:
+                    steps.callback(self._note_end, connection)
             steps.callback(self._admission.take_back, connection)
             if stage is ADMITTED:
                 steps.callback(self._subscriptions.drop, connection)
@@ -157,6 +162,10 @@ class Handlers:
         user = connection.state.user
         user_id = user.id if user is not None else None
         self._emitter.connection_terminated(connection.app, connection.socket_id, connection.close_code, user_id)
+
+    def _note_end(self, connection: Connection) -> None:
+        code = connection.close_code
+        self._tap.note("disconnected", connection.app.id, socket_id=connection.socket_id, code=code)
 
     def _discard(self, connection: Connection) -> None:
         self._hub.discard(connection)

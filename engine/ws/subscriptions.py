@@ -25,6 +25,7 @@ from engine.protocol import auth, messages
 from engine.protocol.channel import channel_kind, is_server_owned, user_of, valid_channel_name
 from engine.protocol.json_values import spelled
 from engine.protocol.messages import SubscribeRequest
+from engine.tap.tap import NOBODY, Tap
 from engine.tasks import serve
 from engine.webhooks.emitter import Emitter
 from engine.ws.limits import check_channels
@@ -52,7 +53,9 @@ class Subscriptions:
         replays: Replays,
         emitter: Emitter,
         metrics: Metrics,
+        tap: Tap = NOBODY,
     ) -> None:
+        self._tap = tap
         self._hub = hub
         self._adapter = adapter
         self._reporter = reporter
@@ -238,6 +241,8 @@ class Subscriptions:
         kind = channel_kind(channel.name).label
         self._metrics.subscribed.add(1, channel.app_id, kind)
         _log.debug("app %s: socket %s is in %s", channel.app_id, connection.socket_id, channel.name)
+        if self._tap.active:
+            self._note("subscribed", connection, channel, joining.member)
         if channel.count == 1:
             self._metrics.active.add(1, channel.app_id, kind)
         self.end_if_overflowed(joining)
@@ -289,8 +294,14 @@ class Subscriptions:
         kind = channel_kind(channel.name).label
         self._metrics.unsubscribed.add(1, channel.app_id, kind)
         _log.debug("app %s: socket %s has left %s", channel.app_id, connection.socket_id, channel.name)
+        if self._tap.active:
+            self._note("unsubscribed", connection, channel, member)
         if not channel.count:
             self._metrics.active.add(-1, channel.app_id, kind)
+
+    def _note(self, kind: str, connection: Connection, channel: Channel, member: Member | None) -> None:
+        user = {} if member is None else {"user_id": member.user_id}
+        self._tap.note(kind, channel.app_id, channel=channel.name, socket_id=connection.socket_id, **user)
 
     def _close_if_empty(self, channel: Channel) -> None:
         if self._hub.close_if_empty(channel):

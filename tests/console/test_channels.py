@@ -16,6 +16,7 @@ from engine.interfaces import MemberReport, Report
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_pages import MemoryPages
 from engine.occupancy.memory_state import MemoryState
+from engine.tap.tap import Tap
 from engine.worker.console_calls import page_calls
 from engine.worker.console_link import ConsoleLink
 from tests.config.support import apps, loaded
@@ -30,7 +31,7 @@ async def channels(tmp_path: Path) -> AsyncIterator[Channels]:
     reports = [Report("1", f"room-{n}", n + 1) for n in range(LIMIT + 20)]
     reports += [Report("1", "presence-x", 300, members=members), Report("1", "#server-to-user-ada", 2)]
     await store.report("a", [*reports, Report("2", "other", 1)])
-    link = ConsoleLink(tmp_path / CONSOLE_SOCKETS.format(0), page_calls(MemoryPages(state)))
+    link = ConsoleLink(tmp_path / CONSOLE_SOCKETS.format(0), page_calls(MemoryPages(state)), Tap())
     await link.start()
     config = loaded(apps({"id": "1", "key": "k1"}, {"id": "2", "key": "k2"})).config
     yield Channels(KnownApps(config), AskedPages(Workers(tmp_path)))

@@ -14,6 +14,7 @@ from engine.console.workers import AskedQueue, Workers
 from engine.control import CONSOLE_SOCKETS
 from engine.errors import ApiError, StoreUnavailable
 from engine.interfaces import Job
+from engine.tap.tap import Tap
 from engine.webhooks.queues.memory import MemoryQueue
 from engine.worker.console_calls import queue_calls
 from engine.worker.console_link import ConsoleLink
@@ -27,7 +28,7 @@ async def queues(tmp_path: Path) -> AsyncIterator[list[MemoryQueue]]:
     made = [MemoryQueue(), MemoryQueue()]
     async with AsyncExitStack() as stack:
         for place, queue in enumerate(made):
-            link = ConsoleLink(tmp_path / CONSOLE_SOCKETS.format(place), queue_calls(queue))
+            link = ConsoleLink(tmp_path / CONSOLE_SOCKETS.format(place), queue_calls(queue), Tap())
             await link.start()
             stack.push_async_callback(link.stop)
             await queue.attach()

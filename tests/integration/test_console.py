@@ -7,9 +7,11 @@ import http.client
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.support import browser
@@ -195,6 +197,86 @@ async def _fail(engine: Engine, hooks: WebhookReceiver) -> None:
         )
 
 
+def test_an_event_is_made_and_seen(engine: Engine) -> None:
+    asyncio.run(_make_and_see(engine))
+
+
+@asynccontextmanager
+async def events_of(console: Console) -> AsyncIterator[list[dict[str, Any]]]:
+    """What the stream of app 1 has told, as it comes."""
+    seen: list[dict[str, Any]] = []
+
+    async def hear(stream: aiohttp.ClientResponse) -> None:
+        async for line in stream.content:
+            if line.startswith(b"data: "):
+                seen.extend(json.loads(line[6:]))
+
+    address = f"http://127.0.0.1:{console.port}/api/events?app=1"
+    async with aiohttp.ClientSession() as session, session.get(address, headers={"Cookie": console.cookie}) as stream:
+        hearing = asyncio.create_task(hear(stream))
+        try:
+            yield seen
+        finally:
+            hearing.cancel()
+            await asyncio.wait([hearing])
+
+
+async def _make_and_see(engine: Engine) -> None:
+    console = await asyncio.to_thread(Console, engine)
+    made = {"app": "1", "channel": "private-seen", "event": "made", "data": '{"by":"hand"}'}
+    async with events_of(console) as seen:
+        await until(lambda: any(event["kind"] == "watching" and event["workers"] == 2 for event in seen))
+        async with connected(engine.ws_url) as client:
+            await client.subscribe("private-seen")
+            assert await asyncio.to_thread(console.post, "publish", made) == (200, {})
+            assert (await client.next("made"))["data"] == '{"by":"hand"}'
+            await client.send("client-said", {"n": 1}, "private-seen")
+            await client.unsubscribe("private-seen")
+            await client.send("pusher:subscribe", {"channel": "private-seen", "auth": "wrong:wrong"})
+            await client.next("pusher:subscription_error")
+            other = made | {"app": "2", "event": "unseen"}
+            assert await asyncio.to_thread(console.post, "publish", other) == (200, {})
+        await until(lambda: any(event["kind"] == "disconnected" for event in seen))
+    mine = {event["kind"]: event for event in seen}
+    assert mine["subscribed"]["channel"] == mine["client event"]["channel"] == "private-seen"
+    assert (mine["published"]["event"], mine["published"]["data"]) == ("made", '{"by":"hand"}')
+    assert (mine["client event"]["event"], mine["client event"]["data"]) == ("client-said", '{"n":1}')
+    assert {"connected", "unsubscribed", "refused", "disconnected"} <= mine.keys()
+    assert "unseen" not in str(seen)
+    assert '{"by":"hand"}' not in engine.log()
+    for wrong in ({"channel": "#server"}, {"event": "pusher:x"}, {"app": "3"}, {"data": 7}):
+        status, _ = await asyncio.to_thread(console.post, "publish", made | wrong)
+        assert status in (400, 404), wrong
+
+
+def test_one_worker_alone_is_asked_itself(hooks: WebhookReceiver) -> None:
+    """It has no Redis, and answers plain publishes without Python while nobody looks on."""
+    with running(config(hooks), workers=1) as engine:
+        wait_until(lambda: _answers(engine), what="the console answers")
+        asyncio.run(_look_at_one(engine))
+
+
+async def _look_at_one(engine: Engine) -> None:
+    console = await asyncio.to_thread(Console, engine)
+    look = await asyncio.to_thread(console.look)
+    assert (look["cluster"], [worker["leads"] for worker in look["node"]["workers"]]) == (None, [True])
+    depth = (await asyncio.to_thread(console.get, "webhooks"))["depth"]
+    assert depth == {"waiting": 0, "in_flight": 0, "delayed": 0, "dead": 0}
+    async with connected(engine.ws_url) as client, events_of(console) as seen:
+        await client.subscribe("presence-alone", user_id="ada")
+        (row,) = (await asyncio.to_thread(console.get, "channels?app=1"))["rows"]
+        assert (row["name"], row["members"]) == ("presence-alone", 1)
+        await until(lambda: any(event.get("workers") == 1 for event in seen))
+        await asyncio.to_thread(engine.trigger, "presence-alone", "by-api", "x" * 5000)
+        await until(lambda: any(event.get("event") == "by-api" for event in seen))
+        event = next(event for event in seen if event.get("event") == "by-api")
+        assert (len(event["data"]), event["data_length"]) == (2000, 5000)
+    async with connected(engine.ws_url) as client:
+        await client.subscribe("seen")
+        await asyncio.to_thread(engine.trigger, "seen", "unseen-again")
+        assert (await client.next("unseen-again"))["channel"] == "seen"
+
+
 def test_a_worker_that_does_not_answer_does_not_hold_it_up(engine: Engine) -> None:
     console = Console(engine)
     victim = engine.workers()[0]
@@ -269,6 +351,14 @@ async def _use(engine: Engine) -> None:
             await page.wait("document.getElementById('said').textContent == '1 webhook sent again'")
             await page.wait("document.querySelectorAll('#dead td').length == 0")
             await page.screenshot(SCREENSHOTS / "console-webhooks.png")
+            await page.value("location.hash = 'events'")
+            await page.wait("document.getElementById('watching').textContent == '2 workers'")
+            for name, text in (("channel", "presence-seen"), ("event", "greeting"), ("data", '{"text":"hello"}')):
+                await page.value(f"document.getElementById('make-{name}').value = {json.dumps(text)}")
+            await _click(page, "#make button")
+            assert json.loads((await client.next("greeting"))["data"]) == {"text": "hello"}
+            await page.wait("document.getElementById('log').textContent.includes('greeting')")
+            await page.screenshot(SCREENSHOTS / "console-events.png")
         await page.value("document.getElementById('logout').click()")
         await page.wait("!document.getElementById('login').hidden && document.getElementById('shell').hidden")
 

@@ -16,6 +16,7 @@ from engine.console import workers as module
 from engine.console.workers import Workers
 from engine.control import CONSOLE_SOCKETS
 from engine.errors import ApiError, StoreUnavailable
+from engine.tap.tap import Tap
 from engine.worker.console_link import ConsoleLink
 
 
@@ -45,7 +46,7 @@ CALLS = {"echo": echo, "refuse": refuse, "away": away, "broken": broken, "never"
 
 @asynccontextmanager
 async def link(directory: Path, place: int = 0) -> AsyncIterator[ConsoleLink]:
-    started = ConsoleLink(directory / CONSOLE_SOCKETS.format(place), CALLS)
+    started = ConsoleLink(directory / CONSOLE_SOCKETS.format(place), CALLS, Tap())
     await started.start()
     try:
         yield started

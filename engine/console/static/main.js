@@ -3,11 +3,12 @@
 import { listen, logIn, onSessionEnd, post, session } from "./api.js";
 import { channels, users } from "./channels.js";
 import { h } from "./dom.js";
+import { events } from "./events.js";
 import { overview } from "./overview.js";
 import { webhooks } from "./webhooks.js";
 
-const VIEWS = { overview, channels, users, webhooks };
-const TITLES = { overview: "Overview", channels: "Channels", users: "Users", webhooks: "Webhooks" };
+const VIEWS = { overview, channels, users, events, webhooks };
+const TITLES = { overview: "Overview", channels: "Channels", users: "Users", events: "Events", webhooks: "Webhooks" };
 
 const login = document.getElementById("login");
 const shell = document.getElementById("shell");

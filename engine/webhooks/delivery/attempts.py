@@ -17,6 +17,7 @@ from engine.app_manager import AppManager
 from engine.errors import DeliveryError, StoreUnavailable
 from engine.interfaces import Job, WebhookQueue, WebhookSender
 from engine.metrics.metrics import Metrics
+from engine.tap.tap import NOBODY, Tap
 from engine.tasks import within
 from engine.webhooks.job import lane_of
 
@@ -48,7 +49,9 @@ class Attempts:
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
         catch_up: CatchUp | None = None,
+        tap: Tap = NOBODY,
     ) -> None:
+        self._tap = tap
         self._queue = queue
         self._apps = apps
         self._senders = senders
@@ -88,6 +91,8 @@ class Attempts:
         duration_s = self._clock() - started
         job.attempt += 1
         self._metrics.duration_s.observe(duration_s, app.id, endpoint.id)
+        if self._tap.active:
+            self._note(job, endpoint, reason)
         if reason is None:
             # Made by a worker whose clock may be ahead of ours.
             latency_s = max(duration_s, time.time() - job.time_ms / 1000)
@@ -125,6 +130,11 @@ class Attempts:
             "webhooks: job %s for endpoint %s of app %s given up after %d attempts: %s",
             *(job.id, job.endpoint_id, job.app_id, job.attempt, reason),
         )
+
+    def _note(self, job: Job, endpoint: Endpoint, reason: str | None) -> None:
+        kind = "webhook delivered" if reason is None else "webhook failed"
+        about = {"channel": job.channels[0]} if job.channels else {}
+        self._tap.note(kind, job.app_id, **about, target=endpoint.target.label, reason=reason or "", data=job.body)
 
     def _note_failure(self, job: Job, reason: str) -> None:
         lane, now = lane_of(job), self._clock()

@@ -1,0 +1,117 @@
+// What happens in the chosen application, as it happens, and a form that makes an event.
+
+import { listen, post } from "./api.js";
+import { clock, count, counted, h } from "./dom.js";
+
+// Rows that are kept; the oldest go.
+const MAX_ROWS = 300;
+const KINDS = { refused: "bad", "webhook failed": "bad", dropped: "warn", disconnected: "soft", unsubscribed: "soft" };
+
+export function events(view, context) {
+  if (!context.app()) {
+    view.append(h("p", { class: "soft" }, "There is no application."));
+    return () => {};
+  }
+  let paused = false;
+  const kept = [];
+  const watching = h("span", { id: "watching", class: "soft" });
+  const wanted = h("input", { type: "search", "aria-label": "Only with this text", placeholder: "Only with this text" });
+  const pause = h("button", { type: "button", "aria-pressed": "false", onclick: hold }, "Pause");
+  const clear = h("button", { type: "button", onclick: () => (kept.splice(0), show()) }, "Clear");
+  const log = h("tbody", { id: "log" });
+  const head = h("tr", {}, ["time", "what", "channel", ""].map((text) => h("th", { scope: "col" }, text)));
+  view.append(
+    maker(context),
+    h("div", { class: "row" }, wanted, pause, clear, watching),
+    h("div", { class: "card scroll" }, h("table", {}, h("thead", {}, head), log)),
+  );
+  wanted.addEventListener("input", show);
+
+  function hold() {
+    paused = !paused;
+    pause.setAttribute("aria-pressed", String(paused));
+    pause.textContent = paused ? "Go on" : "Pause";
+    if (!paused) show();
+  }
+
+  function show() {
+    const text = wanted.value.toLowerCase();
+    log.replaceChildren(...kept.filter((event) => event.text.includes(text)).map((event) => event.row));
+  }
+
+  return listen("events", { app: context.app() }, (told) => {
+    for (const event of told) {
+      if (event.kind === "watching") {
+        watching.textContent = counted(event.workers, "worker");
+      } else {
+        kept.unshift({ row: rowOf(event), text: JSON.stringify(event).toLowerCase() });
+      }
+    }
+    kept.splice(MAX_ROWS);
+    if (!paused) show();
+  });
+}
+
+function rowOf(event) {
+  const { time_ms: time, kind, channel, data, event: name, more_channels: more, ...rest } = event;
+  const about = [];
+  if (name) about.push(h("b", {}, name), " ");
+  if (kind === "dropped") about.push(`${count(rest.number)} more, too many to show`);
+  for (const [key, word] of WORDS) if (rest[key]) about.push(h("span", { class: "soft" }, `${word} ${rest[key]} `));
+  if (data !== undefined) about.push(h("pre", {}, pretty(data) + (rest.data_length ? ` … (${count(rest.data_length)} characters)` : "")));
+  return h(
+    "tr",
+    {},
+    h("td", { class: "mono" }, clock(time)),
+    h("td", { class: KINDS[kind] || "" }, kind),
+    h("td", { class: "wide" }, (channel || "") + (more ? ` and ${more} more` : "")),
+    h("td", { class: "wide" }, about),
+  );
+}
+
+const WORDS = [
+  ["socket_id", "socket"],
+  ["user_id", "user"],
+  ["address", "from"],
+  ["code", "code"],
+  ["reason", ""],
+  ["target", "to"],
+];
+
+function pretty(text) {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 1);
+  } catch {
+    return text;
+  }
+}
+
+function maker(context) {
+  const field = (name, label) =>
+    h("label", { class: "field" }, label, h("input", { type: "text", id: `make-${name}`, required: true, autocomplete: "off" }));
+  const data = h("textarea", { id: "make-data", spellcheck: "false" });
+  data.value = "{}";
+  const said = h("p", { role: "status" });
+  const form = h(
+    "form",
+    { id: "make" },
+    field("channel", "Channel"),
+    field("event", "Event"),
+    h("label", { class: "field" }, "Data", data),
+    h("button", { class: "main" }, "Send event"),
+    said,
+  );
+  form.addEventListener("submit", async (submitted) => {
+    submitted.preventDefault();
+    const value = (name) => form.querySelector(`#make-${name}`).value;
+    try {
+      await post("publish", { app: context.app(), channel: value("channel"), event: value("event"), data: data.value });
+      said.className = "good";
+      said.textContent = "sent";
+    } catch (error) {
+      said.className = "bad";
+      said.textContent = error.message;
+    }
+  });
+  return h("details", { class: "card" }, h("summary", {}, "Make an event"), form);
+}
