@@ -19,7 +19,7 @@ import pytest
 
 from engine.supervisor.crew import STUCK_S
 from tests.support.client import connected
-from tests.support.engine import Engine, command_line, is_ready, prepare, running
+from tests.support.engine import Engine, all_serve, command_line, is_ready, prepare, running
 from tests.support.waiting import free_port, wait_until
 
 CLIENTS = 20
@@ -28,6 +28,7 @@ CLIENTS = 20
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     with running(workers=2, noise=re.compile(r"Traceback|CRITICAL|Exception ignored")) as started:
+        wait_until(lambda: all_serve(started))
         yield started
 
 

@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 from tests.support.client import connected
-from tests.support.engine import is_ready, launch, running
+from tests.support.engine import all_serve, is_ready, launch, running
 from tests.support.waiting import free_port, wait_until
 
 WORKERS = 2
@@ -17,6 +17,7 @@ async def test_who_comes_between_two_engines_is_served_by_the_next() -> None:
         port = listening.getsockname()[1]
         # The port of the configuration is another one, which nobody is to open.
         with running({"port": port, "host": "192.0.2.1"}, WORKERS, listening=listening) as engine:
+            await asyncio.to_thread(wait_until, lambda: all_serve(engine))
             async with connected(engine.ws_url) as client:
                 await client.subscribe("room")
                 done = await asyncio.to_thread(engine.command, "restart")

@@ -282,6 +282,11 @@ def is_ready(engine: Engine) -> bool:
         return False
 
 
+def all_serve(engine: Engine) -> bool:
+    """Whether every worker has come up: before that a restart in place is refused."""
+    return "engine listens on" in engine.log()
+
+
 def _end_cleanly(engine: Engine, noise: re.Pattern[str] | None) -> None:
     if engine.process.poll() is None:
         status = engine.terminate()
