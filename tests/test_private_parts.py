@@ -32,6 +32,8 @@ PARTS = [
     ),
     ("redis", "redis.asyncio.cluster:RedisCluster.initialize", "redis/cluster_client.py"),
     ("redis", "redis.asyncio.cluster:NodesManager.aclose", "redis/cluster_client.py"),
+    ("redis", "redis.asyncio.connection:AbstractConnection._reader", "redis/noticing.py"),
+    ("redis", "redis.asyncio.connection:AbstractConnection._writer", "redis/noticing.py"),
     ("redis", "redis.asyncio.sentinel:SentinelConnectionPool", "redis/sentinel.py"),
     ("prometheus-client", "prometheus_client.mmap_dict:MmapedDict.write_value", "metrics/values.py"),
     ("prometheus-client", "prometheus_client.mmap_dict:MmapedDict.read_all_values_from_file", "metrics/values.py"),

@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
 
 from engine.config.redis import Node
+from engine.redis.noticing import Encrypted, Plain
 
 #: Below the time-outs of the callers: a client that is only cancelled never learns that a node is dead. Above the
 #: longest blocking command of the queue.
@@ -42,6 +43,10 @@ class ClusterClient(RedisCluster):
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             **settings,
         )
+        # To the nodes that are found, and to those that were named.
+        kind = self.connection_kwargs["connection_class"] = Encrypted if tls else Plain
+        for node in self.startup_nodes:
+            node.connection_class = kind
         self.commands_parser = _FirstArgument()  # type: ignore[assignment] # all of it that is used
 
     @asynccontextmanager

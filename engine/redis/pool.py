@@ -14,13 +14,14 @@ import redis.backoff
 import redis.cluster
 import redis.retry
 import redis.sentinel
-from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
 
 from engine.config.redis import RedisOptions
 from engine.redis.cluster_client import ClusterClient
+from engine.redis.noticing import Encrypted, OverUnixSocket, Plain
 from engine.redis.sentinel import master_pool, sentinel_settings
 from engine.redis.tls import library_settings
 
@@ -50,15 +51,13 @@ def connect(options: RedisOptions) -> Redis:
         "timeout": SOCKET_TIMEOUT_S,
     }
     if options.sentinels:
-        settings |= {"socket_connect_timeout": CONNECT_TIMEOUT_S, "ssl": options.tls}
-        settings |= library_settings(options)
+        settings |= {"socket_connect_timeout": CONNECT_TIMEOUT_S} | library_settings(options)
         return Redis.from_pool(master_pool(options, **settings))
     if options.path is not None:
-        settings |= {"connection_class": UnixDomainSocketConnection, "path": options.path}
+        settings |= {"connection_class": OverUnixSocket, "path": options.path}
     else:
         settings |= {"host": options.host, "port": options.port, "socket_connect_timeout": CONNECT_TIMEOUT_S}
-        if options.tls:
-            settings |= {"connection_class": SSLConnection} | library_settings(options)
+        settings |= {"connection_class": Encrypted if options.tls else Plain} | library_settings(options)
     return Redis.from_pool(BlockingConnectionPool(**settings))
 
 

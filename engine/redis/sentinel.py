@@ -13,6 +13,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
+from engine.redis.noticing import ToMaster, ToMasterEncrypted
 from engine.redis.tls import library_settings
 from engine.tasks import within
 
@@ -68,7 +69,8 @@ class MasterFinder:
 
 def master_pool(options: RedisOptions, **settings: Any) -> ConnectionPool:
     """A bounded pool of connections to whichever server is the master when they are made."""
-    return _MasterPool(options.name, asking(options), **settings)  # type: ignore[no-untyped-call]
+    made_of = ToMasterEncrypted if options.tls else ToMaster
+    return _MasterPool(options.name, asking(options), connection_class=made_of, **settings)  # type: ignore[no-untyped-call]
 
 
 class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
