@@ -22,6 +22,9 @@ from tests.support.waiting import free_port, until, wait_until
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 PASSWORD = "correct horse battery"
+#: JavaScript: how many pixels of each plot are painted.
+PAINTED = """[...document.querySelectorAll("canvas")].map((canvas) => canvas.width && canvas.getContext("2d")
+  .getImageData(0, 0, canvas.width, canvas.height).data.filter((value, index) => index % 4 == 3 && value).length)"""
 SECOND = {"id": "2", "key": "second-key", "secret": "second-secret"}
 
 
@@ -328,6 +331,8 @@ async def _use(engine: Engine) -> None:
         await page.wait("document.querySelectorAll('#view tbody tr').length >= 2")
         assert await page.value("document.getElementById('health').textContent") == "The node is ready."
         assert await page.value("location.search + document.cookie") == ""
+        # The second look makes a line, beside the axis and its words.
+        await page.wait(f"({PAINTED}).length == 6 && ({PAINTED}).every((pixels) => pixels > 100)")
         for name, width, height, dark in (
             ("light", 1200, 900, False),
             ("dark", 1200, 900, True),

@@ -1,18 +1,21 @@
 // The node and its cluster at a glance; renewed with every look.
 
 import { bytes, count, h, ms, rate, span, table, tile } from "./dom.js";
+import { plots } from "./plots.js";
 import { perSecond, quantile } from "./series.js";
 
 const PHASES = ["serving", "leaving", "closed", "gone"];
 
 export function overview(view, context) {
-  const state = h("div", { "aria-live": "off" });
-  view.append(state);
+  const top = h("div", {});
+  const bottom = h("div", {});
+  const drawn = plots(context);
+  view.append(top, drawn.element, bottom);
   const show = (looks) => {
     const now = looks.at(-1);
     const before = looks.at(-2);
     const per = (name) => rate(perSecond(name, before, now));
-    const parts = [
+    top.replaceChildren(
       h("p", { id: "health", class: now.node.trouble ? "bad" : "good" }, now.node.trouble || "The node is ready."),
       h(
         "div",
@@ -29,12 +32,10 @@ export function overview(view, context) {
         tile("webhook attempts failed", count(now.sums.webhooks_failed_total), now.sums.webhooks_failed_total ? "warn" : ""),
         tile("webhooks given up", count(now.sums.webhook_dead_total), now.sums.webhook_dead_total ? "bad" : ""),
       ),
-      workers(now, before),
-      cluster(now),
-      apps(now),
-      h("p", { class: "soft" }, `engine ${context.about.version}`),
-    ];
-    state.replaceChildren(...parts.filter((part) => part !== null));
+    );
+    drawn.draw(looks);
+    const version = h("p", { class: "soft" }, `engine ${context.about.version}`);
+    bottom.replaceChildren(...[workers(now, before), cluster(now), apps(now), version].filter((part) => part !== null));
   };
   return context.hear(show);
 }
