@@ -106,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     _command(
         commands, "restart", _run_command, "replace the running engine by what is installed now, in place", url=False
     )
+    _add_trace(
+        _command(commands, "trace", _trace, "show what the running engine does with an event or a client", url=False)
+    )
     rebalance = _command(commands, "rebalance", _run_command, "send some of its clients to other nodes", url=False)
     rebalance.add_argument("--percent", metavar="N", type=_percent, required=True, help="so many of its clients")
     return parser
@@ -163,6 +166,16 @@ def _add_webhooks(command: argparse.ArgumentParser) -> None:
     test = actions.add_parser("test", help="send a signed test event to each webhook of an application")
     test.set_defaults(run=_test)
     test.add_argument("--app", metavar="ID", help="application (default: the first of the configuration)")
+
+
+def _add_trace(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--channel", metavar="NAME", default="", help="what is published to it, and its subscribers")
+    command.add_argument("--socket", metavar="ID", default="", help="a client's socket id")
+    command.add_argument("--user", metavar="ID", default="", help="a user, as a member or signed in")
+    command.add_argument("--event", metavar="NAME", default="", help="every publish of events of that name")
+    command.add_argument("--app", metavar="ID", default="", help="of this application only; alone: all that it does")
+    command.add_argument("--seconds", metavar="N", type=_seconds, default=60, help="for so long (default: 60)")
+    command.add_argument("--json", action="store_true", help="one JSON object a line, for scripts")
 
 
 def _command(
@@ -288,6 +301,14 @@ def _run_command(args: argparse.Namespace) -> int:
     return send_command(_load(args).config, words)
 
 
+def _trace(args: argparse.Namespace) -> int:
+    from engine.cli.trace import trace
+    from engine.trace.follow import Follow
+
+    follow = Follow(args.channel, args.socket, args.user, args.event, args.app, args.seconds)
+    return trace(_load(args).config, follow, as_json=args.json)
+
+
 def _licenses(args: argparse.Namespace) -> int:
     from engine.cli.licenses import show_licenses
 
@@ -350,6 +371,10 @@ def _workers(text: str) -> int:
 
 def _count(text: str) -> int:
     return _whole(text, 1, 1024)
+
+
+def _seconds(text: str) -> int:
+    return _whole(text, 1, 3600)
 
 
 def _percent(text: str) -> int:

@@ -21,6 +21,8 @@ from typing import TypeVar
 from engine.adapter.shared_memory_files import LogFiles
 from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
+from engine.errors import ConfigError
+from engine.trace.follow import Follow, decode
 
 #: Exit status of a worker that never got to know its applications.
 EXIT_NO_APPS = 78
@@ -33,11 +35,14 @@ MAX_STATE_BYTES = 128 * 1024
 MAX_STATES = 256
 #: Where a worker is asked by the console, beside its metrics; with its place.
 CONSOLE_SOCKETS = "console-{}.sock"
+#: Longest request to follow something; its names are percent-encoded.
+MAX_TRACE_BYTES = 16 * 1024
 #: Connections that may wait in a listening socket; the supervisor opens it, and each worker listens on it anew.
 BACKLOG = 4096
 #: In front of the descriptor, on a worker's command line, of a socket for the HTTP API only.
 API_SOCKET = "api:"
 _HEAD = struct.Struct("!IQ")
+_TRACE = b"trace "
 #: Nobody, not even the sender, can change a file after this.
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -142,6 +147,14 @@ class NodeState:
     workers: tuple[WorkerState, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a worker is to follow. :param connection: takes a line in each datagram; its receiver's to close."""
+
+    follow: Follow
+    connection: socket.socket
+
+
 _Said = TypeVar("_Said", Beat, Order)
 _TYPES: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (float, int), "str": (str,)}
 
@@ -229,18 +242,36 @@ def receive_console_word(control: socket.socket) -> NodeState | tuple[int, int] 
         raise ControlError(f"a state of {len(message)} bytes cannot be read") from error
 
 
-def receive_word(control: socket.socket) -> Order | tuple[int, int] | None:
-    """The next order, or (number, descriptor for `unseal`) of the next spec; None when there is nothing now.
+def send_trace(control: socket.socket, follow: Follow, fd: int) -> bool:
+    """Have a worker follow something. :param fd: of a socket that takes a line in each datagram."""
+    try:
+        socket.send_fds(control, [_TRACE + follow.encode().encode()], [fd])
+    except OSError:
+        return False
+    return True
+
+
+def receive_word(control: socket.socket) -> Order | Trace | tuple[int, int] | None:
+    """The next order, what is to be followed, or (number, descriptor for `unseal`) of the next spec; None when there is
+    nothing now.
 
     Raises ConnectionResetError when the supervisor is gone, and ControlError."""
     try:
-        message, fds, flags, _ = socket.recv_fds(control, MAX_ORDER_BYTES + 1, 1)
+        message, fds, flags, _ = socket.recv_fds(control, MAX_TRACE_BYTES + 1, 1)
     except BlockingIOError:
         return None
     if not message and not fds:
         raise ConnectionResetError
     if message.startswith(b"{") and not fds:
         return _read(Order, message, MAX_ORDER_BYTES, "a supervisor")
+    if message.startswith(_TRACE) and len(fds) == 1:
+        connection = socket.socket(fileno=fds[0])
+        connection.set_inheritable(False)
+        try:
+            return Trace(decode(message[len(_TRACE) :].decode()), connection)
+        except (ConfigError, ValueError) as error:
+            connection.close()
+            raise ControlError(str(error)) from error
     return _spec(message, fds, flags)
 
 

@@ -18,6 +18,7 @@ from engine.control import (
     ControlError,
     Order,
     Phase,
+    Trace,
     WorkerSpec,
     receive_beat,
     receive_word,
@@ -25,8 +26,10 @@ from engine.control import (
     send_beat,
     send_order,
     send_spec,
+    send_trace,
     unseal,
 )
+from engine.trace.follow import Follow
 from tests.config.support import apps, loaded
 
 Pair = tuple[socket.socket, socket.socket]
@@ -185,3 +188,30 @@ def test_a_file_without_seals_is_refused(pair: Pair) -> None:
         socket.send_fds(supervisor, [struct.pack("!IQ", 1, 5)], [fd])
         with pytest.raises(ControlError):
             receive_word(worker)
+
+
+def test_what_is_to_be_followed(pair: Pair) -> None:
+    supervisor, worker = pair
+    follow = Follow(channel="x" * 512, user="\x7f" * 512, event="Zoë" * 100)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            assert send_trace(supervisor, follow, theirs.fileno())
+        found = receive_word(worker)
+        assert isinstance(found, Trace)
+        assert found.follow == follow
+        found.connection.send(b"line")
+        found.connection.close()
+        assert (ours.recv(16), ours.recv(16)) == (b"line", b"")
+    assert receive_word(worker) is None
+
+
+def test_nothing_that_cannot_be_followed(pair: Pair) -> None:
+    supervisor, worker = pair
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            socket.send_fds(supervisor, [b"trace nonsense"], [theirs.fileno()])
+        with pytest.raises(ControlError, match="trace: "):
+            receive_word(worker)
+        assert ours.recv(16) == b"", "its descriptor was closed"

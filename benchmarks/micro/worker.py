@@ -233,6 +233,7 @@ def worker() -> Iterator[Worker]:
             yield made
         finally:
             loop.run_until_complete(stop(parts))
+            parts.values.close()
             loop.close()
 
 

@@ -23,6 +23,8 @@ class Connection(Subscriber):
     last_activity: int
     close_code: int
     @property
+    def close_reason(self) -> str: ...
+    @property
     def closing(self) -> bool: ...
     def __init__(
         self,

@@ -253,6 +253,11 @@ cdef class Connection(Subscriber):
 
     # --- called by the engine
 
+    @property
+    def close_reason(self) -> str:
+        """What stands in the close frame; "" before."""
+        return self._close_reason
+
     cpdef send(self, bytes frame):
         """Queue a finished frame for this connection only; it leaves at the end of the loop turn."""
         self.put(<PyObject*>frame)

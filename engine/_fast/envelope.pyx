@@ -66,6 +66,18 @@ def deliver_event(Hub hub not None, Channel channel not None, bytes envelope not
     return True
 
 
+def read_event(bytes envelope not None) -> tuple[str, bytes] | None:
+    """(the socket id that it passes over, "" for none; the frame) of an event envelope; None for any other."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope), at
+    cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(envelope)
+    if size < 1 or data[0] != EVENT and data[0] != KEPT_EVENT:
+        return None
+    at = 1 if data[0] == EVENT else MARK + 1
+    if size <= at or size < at + 1 + data[at]:
+        return None
+    return envelope[at + 1:at + 1 + data[at]].decode("ascii", "replace"), envelope[at + 1 + data[at]:]
+
+
 cdef bint _deliver_kept(Hub hub, Channel channel, bytes envelope) except -1:
     cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope), skip
     cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(envelope)

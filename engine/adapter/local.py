@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engine._fast.hub import Hub
+from engine._fast.envelope import pack_event
+from engine._fast.hub import Channel, Hub
 from engine.history.memory import MemoryHistory
 from engine.interfaces import Message
 
@@ -28,6 +29,20 @@ class LocalAdapter:
 
     async def start(self) -> None:
         """Nothing to connect to."""
+
+    def overhear(self, heard: Callable[[Channel, bytes], None] | None) -> None:
+        vars(self).pop("send", None)
+        if heard is None:
+            return
+
+        def send(message: Message) -> None:
+            found = self._hub.channel(message.app_id, message.channel)
+            if found is not None:
+                heard(found, pack_event(message.except_socket_id.encode(), message.frame))
+            LocalAdapter.send(self, message)
+
+        # Only while somebody listens: it costs nothing else.
+        vars(self)["send"] = send
 
     async def stop(self) -> None:
         """Nothing to end."""

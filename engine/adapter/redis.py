@@ -79,6 +79,7 @@ class RedisAdapter:
         self._was_linked = False
         self._holes_logged = Seldom()
         self._channels: dict[bytes, Channel] = {}
+        self._hear = self._on_message
 
     @property
     def connected(self) -> bool:
@@ -105,6 +106,16 @@ class RedisAdapter:
             # A worker that is well begins by saying so.
             await self._echo.until_proved(SETTLE_TIMEOUT_S)
         self._tell()
+
+    def overhear(self, heard: Callable[[Channel, bytes], None] | None) -> None:
+        def hear(topic: bytes, message: bytes) -> None:
+            channel = self._channels.get(topic)
+            if channel is not None and heard is not None:
+                heard(channel, message)
+            self._on_message(topic, message)
+
+        self._hear = self._on_message if heard is None else hear
+        self._subscriber.hand_to(self._hear)
 
     async def stop(self) -> None:
         await self._echo.stop()

@@ -143,7 +143,7 @@ class SharedMemoryAdapter(RedisAdapter):
     def _deliver(self) -> int:
         messages = self._shared.take(BATCH)
         for topic, message in messages:
-            self._on_message(topic, message)
+            self._hear(topic, message)
         if self._shared.missed != self._missed:
             missed, self._missed = self._shared.missed - self._missed, self._shared.missed
             _log.warning("this worker was too slow: it missed %d messages", missed)

@@ -1,4 +1,4 @@
-"""`restart` and `rebalance`: a command for the engine that runs with this configuration on this machine.
+"""`restart`, `rebalance` and `trace`: a command for the engine that runs with this configuration on this machine.
 
 Only sends the command and prints the answer; what it does is decided in `supervisor/commands.py`.
 """
@@ -18,13 +18,13 @@ TIMEOUT_S = 600.0
 EXIT_NOT_RUNNING = 1
 
 
-def send_command(config: Config, words: list[str], out: TextIO = sys.stdout) -> int:
-    """Print what it answers; returns the status that it gives."""
+def send_command(config: Config, words: list[str], out: TextIO = sys.stdout, fd: int | None = None) -> int:
+    """Print what it answers; returns the status that it gives. :param fd: a descriptor that goes with it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(TIMEOUT_S)
         try:
             connection.connect(command_address(config))
-            connection.sendall(" ".join(words).encode())
+            socket.send_fds(connection, [" ".join(words).encode()], [] if fd is None else [fd])
             with connection.makefile("r") as lines:
                 for line in lines:
                     if not line.startswith(" "):

@@ -55,6 +55,7 @@ class FastPath:
         #: perhaps with a request under way.
         self.last_answers = False
         self._servers: list[PublishServer] = []
+        self._watching: set[str] = set()
 
     def start(self, elsewhere: Callable[[Any, bytes, str | None], None]) -> PublishServer:
         """:param elsewhere: takes connections over on which something else is asked for."""
@@ -73,10 +74,11 @@ class FastPath:
         self._servers.append(server)
         return server
 
-    def watch(self, active: bool) -> None:
-        """Somebody looks on, or does not any more. What C publishes by itself nobody sees."""
+    def watch(self, active: bool, who: str = "console") -> None:
+        """Somebody looks on, or does not any more. What C publishes by itself nobody sees. :param who: of several."""
+        (self._watching.add if active else self._watching.discard)(who)
         for server in self._servers:
-            server.plain = None if active else self._plain
+            server.plain = None if self._watching else self._plain
 
     async def _answer(self, target: bytes, body: bytes) -> bytes:
         return self._whole(await self._api.handle("POST", target, body))

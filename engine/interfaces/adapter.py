@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from engine._fast.hub import Channel
 from engine.app import Retention
 from engine.interfaces.occupancy import MemberChange, TotalChange
 
@@ -80,6 +81,10 @@ class Adapter(Protocol):
 
     def send(self, message: Message) -> None:
         """The same for one message whose sender waits for nothing (client events). Order with `publish` is kept."""
+
+    def overhear(self, heard: Callable[[Channel, bytes], None] | None) -> None:
+        """Have this called with each message, of this worker and of others, before it is delivered here: the channel
+        of this worker, and the envelope (`_fast/envelope.pyx`). None: nobody, as at the beginning."""
 
     async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
         """Close every connection signed in as the user, anywhere. :param reconnect: they shall come back at once."""

@@ -1,4 +1,4 @@
-"""Commands that the operator gives to a running supervisor: `restart`, `rebalance`.
+"""Commands that the operator gives to a running supervisor: `restart`, `rebalance`, `trace`.
 
 They come over a Unix socket in the abstract name space, so that no file is left behind; only the user who runs the
 engine, and root, are listened to. One line of words comes, lines for people go back, and last the status.
@@ -18,17 +18,18 @@ from engine.config.root import Config
 #: For the words of a command, which are sent with the connection.
 READ_TIMEOUT_S = 0.5
 SEND_TIMEOUT_S = 0.5
-MAX_WORDS_BYTES = 1024
+MAX_WORDS_BYTES = 16 * 1024
 
 _log = logging.getLogger(__name__)
 
 
 class Request:
-    """One command. :ivar words: what was said."""
+    """One command. :ivar words: what was said. :param lines: a socket that came with it; closed at the end."""
 
-    def __init__(self, connection: socket.socket, words: list[str]) -> None:
+    def __init__(self, connection: socket.socket, words: list[str], lines: socket.socket | None = None) -> None:
         self._connection = connection
         self.words = words
+        self.lines = lines
         connection.settimeout(SEND_TIMEOUT_S)
 
     @property
@@ -45,6 +46,8 @@ class Request:
         with contextlib.suppress(OSError):
             self._connection.sendall(f"{status}\n".encode())
         self._connection.close()
+        if self.lines is not None:
+            self.lines.close()
 
 
 class CommandSocket:
@@ -67,9 +70,10 @@ class CommandSocket:
         if uid in (0, os.getuid()):
             connection.settimeout(READ_TIMEOUT_S)
             with contextlib.suppress(OSError, UnicodeDecodeError):
-                words = connection.recv(MAX_WORDS_BYTES).decode().split()
-                if words:
-                    return Request(connection, words)
+                said, fds, _, _ = socket.recv_fds(connection, MAX_WORDS_BYTES, 1)
+                lines = socket.socket(fileno=fds[0]) if fds else None
+                if words := said.decode().split():
+                    return Request(connection, words, lines)
         else:
             _log.warning("user %d may not give commands", uid)
         connection.close()

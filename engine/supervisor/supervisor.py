@@ -30,7 +30,7 @@ from engine.apps.build import build_apps
 from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
 from engine.control import WorkerSpec
-from engine.errors import EngineError
+from engine.errors import ConfigError, EngineError
 from engine.http.health import DRAINING
 from engine.log.setup import set_up_logging
 from engine.machine.collector import resting
@@ -38,7 +38,7 @@ from engine.metrics.metrics import Metrics
 from engine.metrics.server import MetricsServer
 from engine.metrics.values import MappedValues
 from engine.supervisor import banner
-from engine.supervisor.commands import CommandSocket
+from engine.supervisor.commands import CommandSocket, Request
 from engine.supervisor.console_process import ConsoleProcess, console_of
 from engine.supervisor.crew import Crew
 from engine.supervisor.departure import EXTRA_S, NodeDeparture
@@ -50,6 +50,7 @@ from engine.supervisor.service_manager import ServiceManager
 from engine.supervisor.sockets import Ports
 from engine.supervisor.terminal import Terminal
 from engine.supervisor.worker_process import WorkerProcess
+from engine.trace.follow import decode
 
 if TYPE_CHECKING:
     from engine.supervisor.node_redis import NodeRedis
@@ -297,9 +298,23 @@ class Supervisor:
             number = self._crew.shed(int(request.words[1]), self._config.shutdown.pace_per_second)
             request.say(f"{number} clients are sent elsewhere")
             request.end(0)
+        elif request.words[0] == "trace" and len(request.words) == 2 and request.lines is not None:
+            self._begin_trace(request, request.words[1], request.lines)
         else:
             request.say(f"{request.words[0]} is no command")
             request.end(2)
+
+    def _begin_trace(self, request: Request, word: str, lines: socket.socket) -> None:
+        """The workers write to the command by themselves; nothing of a trace goes through here."""
+        try:
+            follow = decode(word)
+        except ConfigError as error:
+            request.say(str(error))
+            request.end(2)
+            return
+        number = sum(process.follow(follow, lines.fileno()) for process in self._crew.processes)
+        request.say(f"{number} of {len(self._crew.slots)} workers follow it for {follow.seconds} s")
+        request.end(0 if number else 1)
 
     def _adopt(self, given: Handover) -> None:
         """Go on as the program before: its workers serve until each has its successor."""

@@ -25,9 +25,11 @@ from engine.control import (
     seal,
     send_order,
     send_spec,
+    send_trace,
 )
 from engine.supervisor.adopted import AdoptedChild, Child
 from engine.supervisor.sockets import Listening
+from engine.trace.follow import Follow
 
 _log = logging.getLogger(__name__)
 
@@ -160,6 +162,10 @@ class WorkerProcess:
         """Have it done, once it listens."""
         self._orders.append(order)
         self.resend()
+
+    def follow(self, follow: Follow, fd: int) -> bool:
+        """Have it tell a trace; whether it will. One of an earlier program may not know how."""
+        return self.ready and self._follows and send_trace(self.control, follow, fd)
 
     def resend(self) -> None:
         """Send what it did not listen to before; to be called until it has ended."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from engine.config.root import Config
 from engine.http.application import Answers, build_application, build_runner, connection_options
-from engine.http.connection import HttpConnections
+from engine.http.connection import HttpConnections, head_too_long, whole_refusal
 from engine.http.fast_path import FastPath
 from engine.http.public import PublicApi
 from engine.http.routes import Api
@@ -21,7 +21,7 @@ from engine.metrics.metrics import Metrics
 from engine.protocol.address import Networks
 from engine.protocol.forwarded import Callers
 from engine.worker.listener import Listener
-from engine.ws.upgrade import Upgrade
+from engine.ws.upgrade import Accept, Upgrade
 
 
 class Sockets(NamedTuple):
@@ -55,7 +55,8 @@ class Entrances:
 def build_entrances(
     config: Config,
     sockets: Sockets,
-    upgrade: Upgrade,
+    accept: Accept,
+    max_message_bytes: int,
     api: Api,
     publishes: FastPath | None,
     *,
@@ -66,8 +67,9 @@ def build_entrances(
 ) -> Entrances:
     """The main port's listener, and one for each kind of address that the API has of its own.
 
-    :param publishes: the road of publishes, where that is. :param callers: makes what says whose a request is.
-    :param tls: of the main port. :param websockets: how many there are.
+    :param accept: :param max_message_bytes: what `Upgrade` needs. :param publishes: the road of publishes, where that
+        is. :param callers: makes what says whose a request is. :param tls: of the main port.
+    :param websockets: how many there are.
     """
 
     def listener(
@@ -91,6 +93,9 @@ def build_entrances(
             lambda: metrics.connections.errors.add(1, "", "proxy_header"),
         )
 
+    max_head_bytes = config.http_api.request_head_limit_bytes
+    head_too_long_answer = whole_refusal(head_too_long(max_head_bytes))
+    upgrade = Upgrade(accept, max_message_bytes, metrics, max_head_bytes, head_too_long_answer)
     if not sockets.api:
         return Entrances([listener(sockets.main, upgrade, api, publishes, tls)])
     unix = [sock for sock in sockets.api if sock.family == socket.AF_UNIX]

@@ -22,7 +22,6 @@ from engine.config.loading.load import Loaded
 from engine.control import CONSOLE_SOCKETS, WorkerSpec
 from engine.history.replay import Replays
 from engine.http.application import build_api
-from engine.http.connection import head_too_long, whole_refusal
 from engine.http.health import Health
 from engine.leader.leader import build_leader
 from engine.log.notices import Notices
@@ -53,6 +52,8 @@ from engine.worker.outages import Outages
 from engine.worker.process_metrics import ProcessWatch
 from engine.worker.publish_path import fast_path
 from engine.worker.tls import ServerTls
+from engine.worker.trace import build_tracing
+from engine.worker.trace_taps import Followed
 from engine.worker.traffic_metrics import TrafficMetrics
 from engine.worker.webhook_drain import WebhookDrain
 from engine.ws.accept import Acceptor
@@ -66,7 +67,6 @@ from engine.ws.rosters import Rosters
 from engine.ws.signin import Signin
 from engine.ws.subscription_counts import SubscriptionCounts
 from engine.ws.subscriptions import Subscriptions
-from engine.ws.upgrade import Upgrade
 from engine.ws.users import Users
 from engine.ws.watchlists import Watchlists
 
@@ -96,7 +96,8 @@ class Parts:
     def __init__(self, spec: WorkerSpec, slot: int, listening: Sockets) -> None:
         self._config = config = spec.loaded.config
         self._resolved = spec.loaded.resolved
-        self.metrics = Metrics(MappedValues(Path(spec.metrics_dir), slot), tuple(kind.label for kind in ChannelKind))
+        self.values = MappedValues(Path(spec.metrics_dir), slot)
+        self.metrics = Metrics(self.values, tuple(kind.label for kind in ChannelKind))
         self._drivers = Drivers(spec, slot, self.metrics)
         certificate = spec.loaded.certificate
         self._tls = None if certificate is None else ServerTls(certificate)
@@ -116,6 +117,7 @@ class Parts:
         self.process_watch = ProcessWatch(self.metrics.process, slot)
         self.memory_guard = MemoryGuard(config.websocket.memory_threshold, self._on_memory, self.metrics.process)
         self.traffic_metrics = TrafficMetrics(self.hub, self.reporter, self.metrics)
+        self.tracing = build_tracing(slot, self._followed())
         self.in_order: list[Part] = [
             self.process_watch,
             *([] if self._drivers.of_redis is None else [self._drivers.of_redis]),
@@ -133,6 +135,7 @@ class Parts:
             self._watchlists,
             *([] if config.console.password is None else [self._console_link(Path(spec.metrics_dir), slot)]),
             self.listener,
+            self.tracing,
         ]
 
     async def apply_config(self, loaded: Loaded) -> None:
@@ -215,11 +218,12 @@ class Parts:
         self._senders = Senders(allow_private_targets=config.webhooks.allow_private_targets)
         self._catch_up = CatchUp(None if self._poll is None else self._poll.refresh)
         self._queue = self._drivers.queue(self.reporter.incarnation)
+        self._attempts = Attempts(
+            self._queue, self.apps, self._senders.by_kind, self.metrics, catch_up=self._catch_up.wait, tap=self.tap
+        )
         delivery = Delivery(
             self._queue,
-            Attempts(
-                self._queue, self.apps, self._senders.by_kind, self.metrics, catch_up=self._catch_up.wait, tap=self.tap
-            ),
+            self._attempts,
             self.metrics,
             concurrency=config.queue.concurrency(self._resolved.queue),
             grace_s=DELIVERY_GRACE_S,
@@ -253,7 +257,7 @@ class Parts:
         """Connections: how they come in, what they may do, and what changes with their application."""
         config, per_address = self._config, self._config.rate_limiter.websocket_rate_limit
         self._publisher = Publisher(self.adapter, self._cache, self.metrics, self.tap)
-        subscriptions = Subscriptions(
+        self._subscriptions = subscriptions = Subscriptions(
             self.hub,
             self.adapter,
             self.reporter,
@@ -269,7 +273,7 @@ class Parts:
         )
         self._max_age = MaxAge(self.hub, config.websocket.max_connection_age, time.monotonic)
         self._keepalive = Keepalive(self.hub, config.activity_timeout)
-        refusal = Refusal(self.metrics, self.tap)
+        self._refusal = refusal = Refusal(self.metrics, self.tap)
         limits_addresses = config.rate_limiter.enabled and per_address.enabled and per_address.max_requests > 0
         addresses = AddressLimit(self._limiter, per_address, self.metrics) if limits_addresses else None
         quota = AddressQuota(config.websocket.max_connections_per_address)
@@ -315,7 +319,8 @@ class Parts:
     def _http(self, listening: Sockets) -> None:
         """The HTTP API, and the gates that both edges stand behind."""
         config, limit = self._config, self._config.rate_limiter.api_rate_limit
-        api = build_api(
+        self._answers = self._drivers.answers()
+        self._api = api = build_api(
             apps=self.apps,
             publisher=self._publisher,
             occupancy=self._store,
@@ -324,7 +329,7 @@ class Parts:
             history=self._history,
             came_and_went=self._came_and_went,
             limiter=self._limiter,
-            answers=self._drivers.answers(),
+            answers=self._answers,
             health=self.health,
             metrics=self.metrics,
             path_prefix=config.path_prefix,
@@ -332,7 +337,7 @@ class Parts:
             idempotency=config.idempotency,
             limit=limit,
         )
-        publishes = fast_path(
+        self._publishes = publishes = fast_path(
             config,
             api,
             self.apps,
@@ -344,18 +349,11 @@ class Parts:
         )
         if publishes is not None:
             self.tap.on_change = publishes.watch
-        max_head_bytes = config.http_api.request_head_limit_bytes
-        upgrade = Upgrade(
-            self.acceptor.accept,
-            self._max_message_bytes,
-            self.metrics,
-            max_head_bytes,
-            whole_refusal(head_too_long(max_head_bytes)),
-        )
         self.listener = build_entrances(
             config,
             listening,
-            upgrade,
+            self.acceptor.accept,
+            self._max_message_bytes,
             api,
             publishes,
             callers=lambda: self._callers(limit),
@@ -371,6 +369,25 @@ class Parts:
         if self._resolved.queue == "memory":
             calls |= queue_calls(self._queue)
         return ConsoleLink(directory / CONSOLE_SOCKETS.format(place), calls, self.tap)
+
+    def _followed(self) -> Followed:
+        """What operators may follow."""
+        return Followed(
+            self.hub,
+            self.apps,
+            self.health,
+            self.adapter,
+            self._store,
+            self._publishes,
+            self._api,
+            self._answers,
+            self._publisher,
+            self.handlers,
+            self._subscriptions,
+            self._refusal,
+            self._batcher,
+            self._attempts,
+        )
 
     def _callers(self, limit: RateLimit) -> Callers:
         """:param limit: the section that says it in the old way."""

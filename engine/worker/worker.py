@@ -20,6 +20,7 @@ from engine.control import (
     ControlError,
     Order,
     Phase,
+    Trace,
     WorkerSpec,
     receive_word,
     send_beat,
@@ -62,6 +63,7 @@ class Worker:
         self._config = spec.loaded.config
         self._status = 0
         self._asked = False
+        self._parts: Parts | None = None
         self._departure: Departure | None = None
         #: What was ordered before there was anything that could depart.
         self._early: Order | None = None
@@ -91,6 +93,7 @@ class Worker:
             gc.collect()
             gc.freeze()
             parts.health.clear("worker")
+            self._parts = parts
             beat = spawn(self._beat(parts), "heartbeat")
             apply = spawn(self._apply_specs(parts), "apply-specs")
             await self._depart(parts)
@@ -173,7 +176,10 @@ class Worker:
         """A newer spec, an order, or the end of the supervisor."""
         try:
             while (word := receive_word(self._control)) is not None:
-                self._on_order(word) if isinstance(word, Order) else self._on_spec(word)
+                if isinstance(word, Trace):
+                    self._on_trace(word)
+                else:
+                    self._on_order(word) if isinstance(word, Order) else self._on_spec(word)
             return
         except ConnectionResetError:
             _log.error("the supervisor is gone; stopping")
@@ -188,6 +194,12 @@ class Worker:
             os.close(self._newer[1])
         self._newer = newer
         self._some_newer.set()
+
+    def _on_trace(self, trace: Trace) -> None:
+        if self._parts is None:
+            trace.connection.close()
+        else:
+            self._parts.tracing.begin(trace.follow, trace.connection)
 
     def _on_order(self, order: Order) -> None:
         if order.phase == Phase.SERVING:

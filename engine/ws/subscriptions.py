@@ -150,7 +150,7 @@ class Subscriptions:
         if joining.pending.cancelled or joining.done is not None:
             return
         if not live:
-            self._refuse(joining, "The server cannot subscribe to this channel.", "ServerError", 500)
+            self.refuse(joining, "The server cannot subscribe to this channel.", "ServerError", 500)
             return
         channel = joining.pending.channel
         joining.done = functools.partial(self._on_answer, joining)
@@ -161,11 +161,11 @@ class Subscriptions:
             return
         if refused:
             text = "The maximum members per presence channel limit was reached"
-            self._refuse(joining, text, "LimitReached", CloseCode.OVER_CAPACITY)
+            self.refuse(joining, text, "LimitReached", CloseCode.OVER_CAPACITY)
             return
         joining.on_live(joining, answer)
 
-    def _refuse(self, joining: Joining, text: str, kind: str, status: int) -> None:
+    def refuse(self, joining: Joining, text: str, kind: str, status: int) -> None:
         """The way in ends here; the client is told."""
         connection, name = joining.pending.connection, joining.pending.channel.name
         connection.state.pop_joining(name)

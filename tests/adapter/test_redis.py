@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 import redis
 
+from engine._fast.envelope import read_event
 from engine._fast.frame import text_frame
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
@@ -91,6 +92,24 @@ async def test_an_answered_publish_reaches_both_workers_in_order_and_passes_the_
         await until(lambda: "last" in peer_a.texts)
         await until(lambda: "last" in peer_b.texts)
         assert peer_a.texts == peer_b.texts == [*map(str, range(200)), "last"]
+
+
+async def test_who_overhears_hears_what_is_delivered_and_changes_nothing(server: Server) -> None:
+    async with workers_on(server.options, host=server.host) as (a, b):
+        connection, peer = await b.server.connect()
+        b.server.subscribe(connection, "room")
+        await b.subscribe("room")
+        heard: list[tuple[str, tuple[str, bytes] | None]] = []
+        b.adapter.overhear(lambda channel, envelope: heard.append((channel.name, read_event(envelope))))
+        frames = [text_frame(text) for text in (b"one", b"two", b"three")]
+        await a.adapter.publish([Message("app", "room", frames[0], "7.7")])
+        await a.adapter.publish([Message("app", "elsewhere", frames[1])])
+        await until(lambda: peer.texts == ["one"])
+        assert heard == [("room", ("7.7", frames[0]))]
+        b.adapter.overhear(None)
+        await a.adapter.publish([Message("app", "room", frames[2])])
+        await until(lambda: peer.texts == ["one", "three"])
+        assert len(heard) == 1
 
 
 async def test_only_channels_with_subscribers_are_subscribed(server: Server) -> None:

@@ -78,6 +78,10 @@ class ShardSubscriber:
         #: Every master is connected to, and every topic of before is subscribed again.
         self.renewed = False
 
+    def hand_to(self, on_message: Callable[[bytes, bytes], None]) -> None:
+        """From now on this is called instead."""
+        self._on_message = on_message
+
     async def start(self) -> None:
         """Connects to every master. One that is away is connected to when it is back; then `renewed` is False."""
         for node in self._topology.masters:

@@ -96,6 +96,10 @@ class SubscribeLink(RedisLink):
         self._refusal_logged = Seldom()
         self.refusal = ""
 
+    def hand_to(self, on_message: Callable[[bytes, bytes], None]) -> None:
+        """From now on this is called instead."""
+        self._on_message = on_message
+
     @property
     def renewed(self) -> bool:
         """Connected, and subscribed again to everything of before."""

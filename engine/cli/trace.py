@@ -1,0 +1,68 @@
+"""`python -m engine trace`: shows, line by line, what the workers of this machine's engine do with what is followed.
+
+Gives them a socket that they write to, and reads it; it never asks over the network, and stops nothing when it ends.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from engine.cli.running import send_command
+from engine.cli.text import one_line
+from engine.config.root import Config
+from engine.trace.follow import Follow, decode
+from engine.trace.lines import MAX_LINE_BYTES, Line
+from engine.trace.lines import decode as decode_line
+
+#: Beyond the time of the trace, for the workers to end it.
+SLACK_S = 5.0
+
+
+def trace(config: Config, follow: Follow, *, as_json: bool, out: TextIO = sys.stdout) -> int:
+    """Print lines until the time is up, or Ctrl-C; the exit status. Raises ConfigError for what cannot be followed."""
+    decode(follow.encode())
+    with followed(config, follow) as (status, lines):
+        if status:
+            return status
+        try:
+            for line in read(lines, follow.seconds + SLACK_S):
+                out.write(line.encode().decode() + "\n" if as_json else f"{_shown(line)}\n")
+                out.flush()
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+@contextmanager
+def followed(config: Config, follow: Follow) -> Iterator[tuple[int, socket.socket]]:
+    """The status of the command, 0 when at least one worker follows, and the socket on which lines come."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            status = send_command(config, ["trace", follow.encode()], sys.stderr, theirs.fileno())
+        yield status, ours
+
+
+def read(lines: socket.socket, timeout_s: float) -> Iterator[Line]:
+    """Until every worker has ended the trace, or after so long."""
+    ends_at = time.monotonic() + timeout_s
+    while (left_s := ends_at - time.monotonic()) > 0:
+        lines.settimeout(left_s)
+        try:
+            datagram = lines.recv(MAX_LINE_BYTES)
+        except TimeoutError:
+            return
+        if not datagram:
+            return
+        yield decode_line(datagram)
+
+
+def _shown(line: Line) -> str:
+    ms = int(line.time_s * 1000) % 1000
+    clock = time.strftime("%H:%M:%S", time.localtime(line.time_s))
+    return f"{clock}.{ms:03} worker {line.worker} {line.stage:10} {one_line(line.text)}"

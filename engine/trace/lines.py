@@ -1,0 +1,87 @@
+"""The lines of a trace on their way from a worker to the command: one datagram each, never waited for.
+
+What the command does not read in time is counted instead of kept, and so is more than so many a second; the line behind
+the gap says how many are missing. No line is ever kept in a worker.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+#: Of one worker in one second.
+MAX_LINES_PER_SECOND = 1000
+#: A text is cut here; so is whatever names others chose.
+MAX_TEXT = 1000
+MAX_LINE_BYTES = 16 * 1024
+#: The stage of the line that says how many are missing.
+LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """:ivar time_s: since the epoch, by the clock of the worker. :ivar stage: one word for how far it has come."""
+
+    time_s: float
+    worker: int
+    stage: str
+    text: str
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+
+def decode(datagram: bytes) -> Line:
+    """What `Line.encode` gave. Raises ValueError."""
+    try:
+        return Line(**json.loads(datagram))
+    except TypeError as error:
+        raise ValueError("no line of a trace") from error
+
+
+class Sender:
+    """:param connection: to the command; closed by `close`. :param worker: which of the node's this is."""
+
+    def __init__(self, connection: socket.socket, worker: int, now_s: Callable[[], float] = time.time) -> None:
+        self.connection = connection
+        self.connection.setblocking(False)
+        self._worker = worker
+        self._now_s = now_s
+        self._second = 0
+        self._sent = 0
+        self._lost = 0
+        #: The command has gone.
+        self.gone = False
+
+    def send(self, stage: str, text: str) -> None:
+        """Send it, or count it as lost."""
+        now_s = self._now_s()
+        if int(now_s) != self._second:
+            self._second, self._sent = int(now_s), 0
+        if self._sent >= MAX_LINES_PER_SECOND:
+            self._lost += 1
+            return
+        self._sent += 1
+        if self._lost and self._put(LOST, f"{self._lost} lines: too many came, or they were not read in time", now_s):
+            self._lost = 0
+        if self._lost or not self._put(stage, text, now_s):
+            self._lost += 1
+
+    def close(self) -> None:
+        """Say what is missing, if that can be, and end."""
+        if self._lost:
+            self._put(LOST, f"{self._lost} lines", self._now_s())
+        self.connection.close()
+
+    def _put(self, stage: str, text: str, now_s: float) -> bool:
+        try:
+            self.connection.send(Line(now_s, self._worker, stage, text[:MAX_TEXT]).encode())
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.gone = True
+            return False
+        return True
