@@ -115,10 +115,9 @@ async def repeat(engine: Engine, _: PusherClient) -> None:
 
 
 async def too_often(engine: Engine, _: PusherClient) -> None:
-    strict = {"app_id": "2", "key": "strict-key", "secret": "strict-secret"}
-    await publish({"batch": [event()] * 2} | event(channel="a"), **strict)(engine, _)
-    for _try in range(3):
-        await publish(event(), **strict)(engine, _)
+    # As many as channels, and so too many at whatever moment.
+    two = {"name": "tick", "channels": ["a", "b"], "data": DATA}
+    await publish(two, app_id="2", key="strict-key", secret="strict-secret")(engine, _)
 
 
 async def too_late(engine: Engine, _: PusherClient) -> None:
