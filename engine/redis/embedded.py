@@ -3,7 +3,7 @@
 It listens on a Unix socket only, keeps an append-only file in the data folder, and ends with the supervisor.
 """
 
-from __future__ import annotations
+from __future__ import contextlib
 
 import ctypes
 import fcntl
@@ -115,6 +115,10 @@ class EmbeddedValkey:
         key = "database.redis.embedded.data_dir"
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
+            # Events of private channels are in its files, and those of an earlier version may be readable by all. A
+            # volume that is somebody else's stays as it was given.
+            with contextlib.suppress(PermissionError):
+                self._data_dir.chmod(0o700)
             self._lock = os.open(self._data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -142,7 +146,7 @@ class EmbeddedValkey:
             "loglevel": "warning",
         }
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
-        with (self._data_dir / "valkey.log").open("ab") as log:
+        with open(self._data_dir / "valkey.log", "ab", opener=_private) as log:
             self._process = subprocess.Popen(
                 [binary(), *arguments],
                 stdin=subprocess.DEVNULL,
@@ -150,6 +154,7 @@ class EmbeddedValkey:
                 stderr=log,
                 # Not in our process group: Ctrl-C must not end it before the workers have drained.
                 start_new_session=True,
+                umask=0o077,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 (it makes one system call and takes no lock)
             )
         self._await_answer()
@@ -184,6 +189,10 @@ def find_socket(data_dir: Path) -> Path | None:
     """Where the server over this folder listens; None when no server has one there."""
     path = data_dir.absolute() / SOCKET
     return path.resolve() if path.is_socket() else None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _die_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,25 @@ def test_the_socket_is_found_from_the_folder(folder: Path) -> None:
     finally:
         valkey.stop()
     assert find_socket(folder) is None
+
+
+def test_nobody_else_may_look_into_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    before = os.umask(0o022)
+    try:
+        valkey = EmbeddedValkey(folder)
+        valkey.start()
+        try:
+            with redis.Redis(unix_socket_path=valkey.options.path) as client:
+                client.set("key", "what a private channel carries")
+        finally:
+            valkey.stop()
+    finally:
+        os.umask(before)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert [path for path in (folder, *files) if path.stat().st_mode & 0o077] == []
+    assert any(b"what a private channel carries" in path.read_bytes() for path in files)
 
 
 def test_a_link_left_behind_is_replaced(folder: Path) -> None:
