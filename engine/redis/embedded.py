@@ -3,7 +3,7 @@
 It listens on a Unix socket only, keeps an append-only file in the data folder, and ends with the supervisor.
 """
 
-from __future__ import contextlib
+from __future__ import annotations
 
 import ctypes
 import fcntl
