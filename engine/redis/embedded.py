@@ -5,6 +5,7 @@ It listens on a Unix socket only, keeps an append-only file in the data folder, 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import importlib.util
