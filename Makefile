@@ -19,7 +19,7 @@ NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: site help run test quicktest chaos tls-breaks stops returns servers rfc6455 conformance simulate debug-test install-test deploy-check
-.PHONY: bench bench-load bench-micro bench-hooks bench-page instructions lint format compile debug annotate clean
+.PHONY: bench bench-load bench-micro bench-hooks bench-costs bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -88,6 +88,9 @@ bench-micro: compile $(VENV)/.bench ## Time single functions at 1 to 10,000 subs
 
 bench-hooks: compile ## Compare webhook latency beside an endpoint that never answers; ARGS='--rate 500 --rounds 5'
 	$(BIN)/python -m benchmarks.webhooks $(ARGS)
+
+bench-costs: compile $(VENV)/.bench ## Measure what one thing of each kind costs, for `python -m engine capacity` (5 minutes)
+	$(BIN)/python -m benchmarks.costs $(ARGS)
 
 bench-page: $(VENV)/.installed ## Render docs/benchmarks.md from the stored results
 	$(BIN)/python -m benchmarks.page

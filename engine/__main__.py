@@ -13,6 +13,7 @@ from engine.machine.collector import resting
 
 with resting():
     from engine.app import App
+    from engine.cli.numbers import add_amounts, count, percent, port, seconds
     from engine.cli.text import complain, say
     from engine.config.loading.load import Loaded, load
     from engine.config.root import Config
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         help="worker processes; auto: one for each processor that a container or the machine has (default: 1)",
     )
     parser.add_argument("--host", metavar="H", help="address to listen on")
-    parser.add_argument("--port", metavar="P", type=_port, help="port for WebSocket and HTTP")
+    parser.add_argument("--port", metavar="P", type=port, help="port for WebSocket and HTTP")
     parser.add_argument("--debug", action="store_true", help="write a detailed log")
 
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -103,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--idle", action="store_true", help="also wait whether something cuts silent connections")
     doctor.add_argument("--json", action="store_true", help="one JSON object a line, for scripts")
+    text = "say how many nodes a load takes, and what is full first"
+    capacity = commands.add_parser("capacity", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    add_amounts(capacity)
+    capacity.set_defaults(run=_capacity)
     _command(
         commands, "restart", _run_command, "replace the running engine by what is installed now, in place", url=False
     )
@@ -110,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         _command(commands, "trace", _trace, "show what the running engine does with an event or a client", url=False)
     )
     rebalance = _command(commands, "rebalance", _run_command, "send some of its clients to other nodes", url=False)
-    rebalance.add_argument("--percent", metavar="N", type=_percent, required=True, help="so many of its clients")
+    rebalance.add_argument("--percent", metavar="N", type=percent, required=True, help="so many of its clients")
     return parser
 
 
@@ -155,7 +160,7 @@ def _add_webhooks(command: argparse.ArgumentParser) -> None:
     actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
     failed = actions.add_parser("failed", help="list dead letters, newest first, with what went wrong")
     failed.set_defaults(run=_failed)
-    failed.add_argument("--limit", metavar="N", type=_count, default=20, help="at most so many (default: 20)")
+    failed.add_argument("--limit", metavar="N", type=count, default=20, help="at most so many (default: 20)")
     failed.add_argument("--json", action="store_true", help="one JSON object a line, for scripts")
     retry = actions.add_parser("retry", help="send dead letters again")
     retry.set_defaults(run=_retry)
@@ -174,7 +179,7 @@ def _add_trace(command: argparse.ArgumentParser) -> None:
     command.add_argument("--user", metavar="ID", default="", help="a user, as a member or signed in")
     command.add_argument("--event", metavar="NAME", default="", help="every publish of events of that name")
     command.add_argument("--app", metavar="ID", default="", help="of this application only; alone: all that it does")
-    command.add_argument("--seconds", metavar="N", type=_seconds, default=60, help="for so long (default: 60)")
+    command.add_argument("--seconds", metavar="N", type=seconds, default=60, help="for so long (default: 60)")
     command.add_argument("--json", action="store_true", help="one JSON object a line, for scripts")
 
 
@@ -309,6 +314,12 @@ def _trace(args: argparse.Namespace) -> int:
     return trace(_load(args).config, follow, as_json=args.json)
 
 
+def _capacity(args: argparse.Namespace) -> int:
+    from engine.cli.capacity import answer
+
+    return answer(vars(args), as_json=args.json)
+
+
 def _licenses(args: argparse.Namespace) -> int:
     from engine.cli.licenses import show_licenses
 
@@ -366,29 +377,7 @@ def _given(args: argparse.Namespace) -> tuple[Path | None, dict[str, object]]:
 
 
 def _workers(text: str) -> int:
-    return usable_cpus() if text == "auto" else _count(text)
-
-
-def _count(text: str) -> int:
-    return _whole(text, 1, 1024)
-
-
-def _seconds(text: str) -> int:
-    return _whole(text, 1, 3600)
-
-
-def _percent(text: str) -> int:
-    return _whole(text, 1, 100)
-
-
-def _port(text: str) -> int:
-    return _whole(text, 1, 65535)
-
-
-def _whole(text: str, low: int, high: int) -> int:
-    if not text.isdecimal() or not low <= int(text) <= high:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {low} to {high}")
-    return int(text)
+    return usable_cpus() if text == "auto" else count(text)
 
 
 if __name__ == "__main__":
