@@ -336,7 +336,7 @@ def test_both_drivers_agree(redis_url: str, part: int) -> None:
     run_state_machine_as_test(
         TwoDrivers,
         settings=settings(
-            max_examples=20,
+            max_examples=10,
             stateful_step_count=50,
             deadline=None,
             # Shrinking takes minutes here; add Phase.shrink to understand a failure.
