@@ -226,12 +226,10 @@ def receive_console_word(control: socket.socket) -> NodeState | tuple[int, int] 
     is nothing now.
 
     Raises ConnectionResetError when the supervisor is gone, and ControlError."""
-    try:
-        message, fds, flags, _ = socket.recv_fds(control, MAX_STATE_BYTES + 1, 1)
-    except BlockingIOError:
+    received = _received(control, MAX_STATE_BYTES)
+    if received is None:
         return None
-    if not message and not fds:
-        raise ConnectionResetError
+    message, fds, flags = received
     if not message.startswith(b"{") or fds:
         return _spec(message, fds, flags)
     try:
@@ -256,12 +254,10 @@ def receive_word(control: socket.socket) -> Order | Trace | tuple[int, int] | No
     nothing now.
 
     Raises ConnectionResetError when the supervisor is gone, and ControlError."""
-    try:
-        message, fds, flags, _ = socket.recv_fds(control, MAX_TRACE_BYTES + 1, 1)
-    except BlockingIOError:
+    received = _received(control, MAX_TRACE_BYTES)
+    if received is None:
         return None
-    if not message and not fds:
-        raise ConnectionResetError
+    message, fds, flags = received
     if message.startswith(b"{") and not fds:
         return _read(Order, message, MAX_ORDER_BYTES, "a supervisor")
     if message.startswith(_TRACE) and len(fds) == 1:
@@ -273,6 +269,17 @@ def receive_word(control: socket.socket) -> Order | Trace | tuple[int, int] | No
             connection.close()
             raise ControlError(str(error)) from error
     return _spec(message, fds, flags)
+
+
+def _received(control: socket.socket, max_bytes: int) -> tuple[bytes, list[int], int] | None:
+    """The next message with its descriptors and flags; one that is longer comes with one byte more than the most."""
+    try:
+        message, fds, flags, _ = socket.recv_fds(control, max_bytes + 1, 1)
+    except BlockingIOError:
+        return None
+    if not message and not fds:
+        raise ConnectionResetError
+    return message, fds, flags
 
 
 def _spec(message: bytes, fds: list[int], flags: int) -> tuple[int, int]:

@@ -125,9 +125,7 @@ class RedisOccupancy:
 
     async def held(self, incarnation: str) -> AsyncIterator[dict[tuple[str, str, str | None], int]]:
         async for page in self._pages(self._keys.worker(incarnation)):
-            yield self._facts(
-                page, lambda field: None if (place := parse_fact(field)) is None else (*place, None), "fact"
-            )
+            yield self._facts(page, _count_fact, "fact")
         async for page in self._pages(self._keys.worker_members(incarnation)):
             yield self._facts(page, parse_member_fact, "member fact")
 
@@ -142,14 +140,7 @@ class RedisOccupancy:
         return found
 
     async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
-        if not channels:
-            return []
-        async with bounded("counts", self._timeout_s), self._client.pipeline(transaction=False) as pipe:
-            for channel in channels:
-                pipe.hget(self._keys.totals(app_id, channel), channel)
-                pipe.hlen(self._keys.members(app_id, channel))
-            raw = await pipe.execute()
-        return [(redis_wire.count_of(total), members) for total, members in zip(raw[::2], raw[1::2], strict=True)]
+        return await read_counts(self._client, self._keys, self._timeout_s, app_id, channels)
 
     async def totals(self, app_id: str, channels: Sequence[str]) -> tuple[int, list[int]]:
         version, *totals = await self._run(_TOTALS, app_id, *channels)
@@ -328,6 +319,24 @@ class RedisOccupancy:
         self._malformed.add(n)
 
 
+async def read_counts(
+    client: Redis, keys: Keys, timeout_s: float, app_id: str, channels: Sequence[str]
+) -> list[tuple[int, int]]:
+    """As `OccupancyStore.counts`, for whoever has the client."""
+    if not channels:
+        return []
+    async with bounded("counts", timeout_s), client.pipeline(transaction=False) as pipe:
+        for channel in channels:
+            pipe.hget(keys.totals(app_id, channel), channel)
+            pipe.hlen(keys.members(app_id, channel))
+        raw = await pipe.execute()
+    return [(redis_wire.count_of(total), members) for total, members in zip(raw[::2], raw[1::2], strict=True)]
+
+
+def glob_escape(text: str) -> str:
+    return "".join(f"\\{char}" if char in "*?[]\\^-" else char for char in text)
+
+
 def _count_fact(field: bytes) -> tuple[str, str, None] | None:
     place = parse_fact(field)
     return None if place is None else (*place, None)
@@ -337,7 +346,3 @@ def _undo(
     app_id: str, channel: str, count: int, interest_of: InterestOf, members: tuple[MemberReport, ...] = ()
 ) -> Report:
     return Report(app_id, channel, count, 0, *interest_of(app_id, channel), members=members)
-
-
-def glob_escape(text: str) -> str:
-    return "".join(f"\\{char}" if char in "*?[]\\^-" else char for char in text)

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from engine.interfaces import ChannelsPage, MembersPage
 from engine.occupancy import redis_wire
-from engine.occupancy.redis import glob_escape
+from engine.occupancy.redis import glob_escape, read_counts
 from engine.occupancy.redis_keys import Keys
 from engine.redis.scripts import bounded
 
@@ -46,14 +46,7 @@ class RedisPages:
         return MembersPage(list(redis_wire.decode_members(found)), after, total)
 
     async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
-        if not channels:
-            return []
-        async with bounded("counts", self._timeout_s), self._client.pipeline(transaction=False) as pipe:
-            for channel in channels:
-                pipe.hget(self._keys.totals(app_id, channel), channel)
-                pipe.hlen(self._keys.members(app_id, channel))
-            raw = await pipe.execute()
-        return [(redis_wire.count_of(total), members) for total, members in zip(raw[::2], raw[1::2], strict=True)]
+        return await read_counts(self._client, self._keys, self._timeout_s, app_id, channels)
 
     async def _page(
         self, key: str, prefix: str, place: tuple[int, int], limit: int

@@ -9,10 +9,8 @@ import contextlib
 import logging
 import os
 import selectors
-import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 
@@ -20,6 +18,7 @@ from engine.config.root import Config
 from engine.control import NodeState, seal, send_spec, send_state
 from engine.errors import ConfigError
 from engine.supervisor.rollout import ConfigRollout
+from engine.supervisor.worker_process import start_module
 
 #: Until it is started again after it has ended, longer after each time that it did not live long.
 RESPAWN_MIN_S, RESPAWN_MAX_S = 0.5, 30.0
@@ -99,18 +98,10 @@ class ConsoleProcess:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
         spec_fd = seal(self._rollout.newest)
-        # The child inherits this: a SIGHUP for all processes of a service must not end one that is still starting.
-        signals = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
         try:
             fds = [spec_fd, theirs.fileno(), self._listening.fileno()]
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "engine.console", *map(str, fds)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=fds,
-                start_new_session=True,
-            )
+            self._process = start_module("engine.console", fds, fds)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
             os.close(spec_fd)
             theirs.close()
         self._sent, self._started_at = self._rollout.number, time.monotonic()

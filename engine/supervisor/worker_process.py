@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from engine.control import (
@@ -80,25 +81,16 @@ class WorkerProcess:
         """:param number: of the spec, by which the worker will name it. Raises OSError."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         spec_fd = seal(spec)
-        # The child inherits this: a SIGHUP for all processes of a service must not end one that is still starting.
-        signals = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
         try:
             listening_fds = [mine.sock.fileno() for mine in listening]
             arguments = [slot, place, number, spec_fd, theirs.fileno()]
             words = [f"{API_SOCKET if mine.api else ''}{mine.sock.fileno()}" for mine in listening]
             log_fds = spec.log.all if spec.log is not None else ()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "engine.worker", *map(str, arguments), *words],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[*arguments[3:], *listening_fds, *log_fds],
-                # Not in our process group: Ctrl-C reaches the supervisor, which drains.
-                start_new_session=True,
-            )
+            process = start_module("engine.worker", [*arguments, *words], [*arguments[3:], *listening_fds, *log_fds])
         except OSError:
             control.close()
             raise
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
             os.close(spec_fd)
             theirs.close()
         return cls(process, control, slot, place, number)
@@ -184,3 +176,19 @@ class WorkerProcess:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
+
+
+def start_module(module: str, words: Sequence[object], fds: Sequence[int]) -> subprocess.Popen[bytes]:
+    """A child that runs a module of ours with these words and descriptors. Raises OSError."""
+    # The child inherits this: a SIGHUP for all processes of a service must not end one that is still starting.
+    signals = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=fds,
+            # Not in our process group: Ctrl-C reaches the supervisor, which drains.
+            start_new_session=True,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)

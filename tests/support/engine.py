@@ -287,6 +287,12 @@ def all_serve(engine: Engine) -> bool:
     return "engine listens on" in engine.log()
 
 
+def all_say(engine: Engine, status: int, text: str = "") -> bool:
+    """Whether `/ready` answers so to each of enough requests that both of two workers get some."""
+    answers = [engine.raw("GET", "/ready") for _ in range(12)]
+    return all(answer.status == status and text in answer.body.decode() for answer in answers)
+
+
 def _end_cleanly(engine: Engine, noise: re.Pattern[str] | None) -> None:
     if engine.process.poll() is None:
         status = engine.terminate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from tests.support.engine import Engine
+from tests.support.engine import Engine, all_say
 from tests.support.valkey import ValkeyServer
 
 #: As docs/redis.md names them.
@@ -31,14 +31,8 @@ class Restricted:
         with self.server.client() as client:
             client.execute_command("ACL", "SETUSER", "app", *rights)
 
-    def ready(self) -> tuple[int, str]:
-        answer = self.engine.raw("GET", "/ready")
-        return answer.status, answer.body.decode()
-
     def all_say(self, status: int, text: str) -> bool:
-        """Whether each of enough requests that both workers get some is answered so."""
-        answers = [self.ready() for _ in range(12)]
-        return all(found == status and text in body for found, body in answers)
+        return all_say(self.engine, status, text)
 
 
 def refuses_ping(admin: redis.Redis) -> bool:
