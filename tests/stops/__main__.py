@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from tests.stops import scenes
+from tests.stops import full_house, scenes
 from tests.stops.balancers import KINDS
 
 #: Scenes of one node, with the library whose clients see them, and whether by TLS.
@@ -22,16 +22,22 @@ ONE_NODE = {
     "stop-tls": ("pusher-js", True),
     "restart-tls": ("pusher-js", True),
 }
+#: Clients of a full node, whatever `--clients` says.
+FULL = 10_000
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.stops", description=__doc__)
     parser.add_argument("--runs", type=int, default=1, help="rolling restarts behind each balancer (default: 1)")
     parser.add_argument("--clients", type=int, default=100, help="of each scene; a restart has five times as many")
-    parser.add_argument("--only", nargs="*", default=[], help=f"of: {', '.join((*ONE_NODE, *KINDS))}")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help=f"of: {', '.join((*ONE_NODE, 'all-at-once', 'stop-hung', *KINDS))}"
+    )
     options = parser.parse_args()
     played: dict[str, Callable[[], str]] = {
         **{name: _one_node(name, options.clients) for name in ONE_NODE},
+        "all-at-once": partial(full_house.all_at_once, FULL, 2),
+        "stop-hung": partial(full_house.stop_with_everything_hung, FULL, 2),
         **{kind: partial(scenes.rolling, kind, options.clients, 2, options.runs) for kind in KINDS},
     }
     for name, play in played.items():
