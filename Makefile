@@ -18,7 +18,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: site help run test quicktest chaos tls-breaks stops returns servers rfc6455 conformance simulate debug-test install-test deploy-check
+.PHONY: site help run test quicktest chaos hostile tls-breaks stops returns servers rfc6455 conformance simulate debug-test install-test deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-costs bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -35,6 +35,9 @@ quicktest: compile ## Run the tests that start no engine process
 
 chaos: compile ## Kill, stop and restart a real cluster for three minutes and judge its webhooks; ARGS='--seed 7'
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+hostile: compile ## Attack each route with 24 hostile clients, and print what the others feel; ARGS='--only churn'
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 tls-breaks: compile ## Break off an engine's TLS connections 50 times a second for an hour; ARGS='--minutes 10'
 	$(BIN)/python -m tests.tls_breaks $(ARGS)
