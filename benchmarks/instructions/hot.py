@@ -28,8 +28,10 @@ from engine._fast.frame import spliced_frame, text_frame
 from engine._fast.hub import Hub, Pending
 from engine._fast.queues import FlushQueue
 from engine._fast.signature import Signer
+from engine.metrics.metrics import Metrics
 from engine.protocol import messages
 from engine.protocol.json_values import dumps
+from engine.worker.traffic_metrics import latency_of
 
 #: Fewer than the 64 after which a flush looks at the clock, which is no fixed input.
 FEW, MORE = 10, 60
@@ -126,9 +128,9 @@ def api_case() -> Callable[[], object]:
 
 
 def deliver_case(subscribers: int, frame: bytes) -> Callable[[], object]:
-    """An envelope to subscribers without sockets."""
+    """An envelope to subscribers without sockets, timed as a worker does."""
     due: list[Any] = []
-    hub = Hub(FlushQueue(due.append, 1 << 20))
+    hub = Hub(FlushQueue(due.append, 1 << 20), latency_of(Metrics().events))
     subscribe(hub, "bench-0", subscribers)
     channel = hub.open("app-id", "bench-0")
     envelope = pack_event(b"", frame)

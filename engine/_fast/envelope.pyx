@@ -1,6 +1,6 @@
 """What travels between workers on a channel's topic: one byte for the kind, then length-prefixed parts.
 
-    0x01  event           except socket id: u8 length, text · a finished WebSocket frame
+    0x01  event           except socket id: u8 length, text · u64 microseconds since the epoch · a finished WebSocket frame
     0x02  member added    u64 version · u16 length, user id · user_info JSON text
     0x03  member removed  u64 version · u16 length, user id
     0x04  terminate       u8: 1 when its clients shall come back at once, else 0; the topic names the user
@@ -14,6 +14,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from engine._fast.clock cimport wall_us
 from engine._fast.hub cimport Channel, Hub
 
 cdef enum:
@@ -25,19 +26,22 @@ cdef enum:
     KEPT_EVENT = 6
     #: Bytes that a kept event has before those of an event.
     MARK = 12
+    #: Bytes of the time at which an event was published.
+    TIME = 8
 
 
 def pack_event(bytes except_socket_id not None, bytes frame not None) -> bytes:
-    """An event envelope. :param except_socket_id: whom to pass over, at most 255 bytes, or empty."""
+    """The envelope of an event that is published now. :param except_socket_id: whom to pass over, at most 255 bytes, or empty."""
     cdef Py_ssize_t a = PyBytes_GET_SIZE(except_socket_id), b = PyBytes_GET_SIZE(frame)
     if a > 255:
         raise ValueError("a socket id has at most 255 bytes")
-    cdef bytes packed = PyBytes_FromStringAndSize(NULL, 2 + a + b)
+    cdef bytes packed = PyBytes_FromStringAndSize(NULL, 2 + a + TIME + b)
     cdef char* out = PyBytes_AS_STRING(packed)
     out[0] = EVENT
     out[1] = <char>a
     memcpy(out + 2, PyBytes_AS_STRING(except_socket_id), a)
-    memcpy(out + 2 + a, PyBytes_AS_STRING(frame), b)
+    _write_u64(<unsigned char*>out + 2 + a, <uint64_t>wall_us())
+    memcpy(out + 2 + a + TIME, PyBytes_AS_STRING(frame), b)
     return packed
 
 
@@ -54,15 +58,15 @@ def deliver_event(Hub hub not None, Channel channel not None, bytes envelope not
     cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(envelope)
     if size < 1 or data[0] != EVENT:
         return _deliver_kept(hub, channel, envelope)
-    if size < 2 or size < 2 + data[1]:
+    if size < 2 or size < 2 + data[1] + TIME:
         raise ValueError("event envelope cut short")
     skip = 2 + data[1]
-    frame = envelope[skip:]
+    frame = envelope[skip + TIME:]
     if not _is_text_frame(<const unsigned char*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame)):
         raise ValueError("event envelope without a whole text frame")
     excluded = hub.get(envelope[2:skip].decode("ascii", "replace")) if skip > 2 else None
     channel.traffic.delivered += 1
-    channel.broadcast(frame, excluded, 0)
+    hub.note_broadcast(channel, channel.broadcast(frame, excluded, 0), excluded, <long long>_read_u64(data + skip))
     return True
 
 
@@ -73,32 +77,30 @@ def read_event(bytes envelope not None) -> tuple[str, bytes] | None:
     if size < 1 or data[0] != EVENT and data[0] != KEPT_EVENT:
         return None
     at = 1 if data[0] == EVENT else MARK + 1
-    if size <= at or size < at + 1 + data[at]:
+    if size <= at or size < at + 1 + data[at] + TIME:
         return None
-    return envelope[at + 1:at + 1 + data[at]].decode("ascii", "replace"), envelope[at + 1 + data[at]:]
+    return envelope[at + 1:at + 1 + data[at]].decode("ascii", "replace"), envelope[at + 1 + data[at] + TIME:]
 
 
 cdef bint _deliver_kept(Hub hub, Channel channel, bytes envelope) except -1:
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope), skip
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope), skip, count
     cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(envelope)
     cdef uint32_t stream = 0
-    cdef uint64_t serial = 0
     cdef int i
     if size < 1 or data[0] != KEPT_EVENT:
         return False
-    if size < MARK + 2 or size < MARK + 2 + data[MARK + 1]:
+    if size < MARK + 2 or size < MARK + 2 + data[MARK + 1] + TIME:
         raise ValueError("event envelope cut short")
     for i in range(1, 5):
         stream = (stream << 8) | data[i]
-    for i in range(5, 13):
-        serial = (serial << 8) | data[i]
     skip = MARK + 2 + data[MARK + 1]
-    frame = envelope[skip:]
+    frame = envelope[skip + TIME:]
     if not _is_text_frame(<const unsigned char*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame)):
         raise ValueError("event envelope without a whole text frame")
     excluded = hub.get(envelope[MARK + 2:skip].decode("ascii", "replace")) if skip > MARK + 2 else None
     channel.traffic.delivered += 1
-    channel.deliver_kept(frame, excluded, stream, serial)
+    count = channel.deliver_kept(frame, excluded, stream, _read_u64(data + 5))
+    hub.note_broadcast(channel, count, excluded, <long long>_read_u64(data + skip))
     return True
 
 
@@ -138,6 +140,20 @@ def parse_terminate(bytes envelope not None):
     if PyBytes_GET_SIZE(envelope) != 2 or envelope[0] != TERMINATE or envelope[1] > 1:
         return None
     return envelope[1] == 1
+
+
+cdef uint64_t _read_u64(const unsigned char* data) noexcept:
+    cdef uint64_t number = 0
+    cdef int i
+    for i in range(8):
+        number = (number << 8) | data[i]
+    return number
+
+
+cdef void _write_u64(unsigned char* out, uint64_t number) noexcept:
+    cdef int i
+    for i in range(8):
+        out[i] = <unsigned char>(number >> (56 - 8 * i))
 
 
 cdef bint _is_text_frame(const unsigned char* data, Py_ssize_t size) noexcept:

@@ -4,6 +4,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 from engine._fast.connection cimport Connection
+from engine._fast.counting cimport Sizes
 from engine._fast.queues cimport FlushQueue
 from engine._fast.traffic cimport Traffic
 
@@ -24,6 +25,8 @@ cdef class Channel:
     cdef dict _ahead       # Connection -> (stream, serial) that it was replayed and this worker has not heard of; or None
     cdef uint32_t _seen_stream
     cdef uint64_t _seen_serial
+    cdef Sizes _latency    # how long broadcasts to subscribers of this number class took; None until one is timed
+    cdef int _size_class
 
     cdef int add(self, Connection connection, uint64_t since) except -1
     cdef int remove(self, Connection connection, uint32_t slot) except -1
@@ -53,3 +56,9 @@ cdef class Hub:
     cdef dict _connections # socket_id -> Connection
     cdef dict _traffic     # app id -> Traffic
     cdef readonly FlushQueue flush_queue
+    cdef object _latency_of
+
+    # Runs for each publication.
+    cpdef int note_broadcast(
+        self, Channel channel, Py_ssize_t subscribers, Connection excluded, long long began_us
+    ) except -1

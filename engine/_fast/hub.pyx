@@ -9,7 +9,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from engine._fast.clock cimport monotonic_s
+from engine._fast.clock cimport monotonic_s, wall_us
 from engine._fast.connection cimport Connection
 from engine._fast.queues cimport FlushQueue
 from engine._fast.traffic cimport Traffic
@@ -239,10 +239,15 @@ cdef class Pending:
 
 @cython.final
 cdef class Hub:
-    """The connections and channels of one worker."""
+    """The connections and channels of one worker.
 
-    def __init__(self, FlushQueue flush_queue not None):
+    :param latency_of: (app id, channel, 0 to 4) -> histogram of milliseconds for broadcasts to at most 10, 100, 1,000,
+        10,000 and more subscribers. Without one nothing is timed.
+    """
+
+    def __init__(self, FlushQueue flush_queue not None, latency_of=None):
         self.flush_queue = flush_queue
+        self._latency_of = latency_of
         self._channels = {}
         self._connections = {}
         self._traffic = {}
@@ -314,6 +319,24 @@ cdef class Hub:
 
     def channels_of(self, Connection connection not None) -> list:
         return [<object>connection.slots[i].channel for i in range(connection.slot_count)]
+
+    cpdef int note_broadcast(
+        self, Channel channel, Py_ssize_t subscribers, Connection excluded, long long began_us
+    ) except -1:
+        """An event that was published at `began_us` (0: now) has been queued for so many but one, and is to be timed."""
+        cdef int size_class = 0
+        cdef Py_ssize_t most = 10
+        if subscribers == 0 or self._latency_of is None:
+            return 0
+        if subscribers == 1 and excluded is not None and channel.entries[0].connection == <PyObject*>excluded:
+            return 0
+        while subscribers > most and size_class < 4:
+            most *= 10
+            size_class += 1
+        if channel._latency is None or channel._size_class != size_class:
+            channel._latency = self._latency_of(channel.app_id, channel.name, size_class)
+            channel._size_class = size_class
+        return self.flush_queue.time(channel._latency, began_us or wall_us())
 
     # --- one sweep for all sockets
 

@@ -147,6 +147,7 @@ cdef class PlainPublisher:
         cdef Py_ssize_t skip = PyBytes_GET_SIZE(app.prefix)
         cdef const Text* channel
         cdef Channel found
+        cdef Py_ssize_t count
         cdef int i
         excluded = None
         if event.socket_id.size:
@@ -160,7 +161,8 @@ cdef class PlainPublisher:
             app.traffic.broadcasts += 1
             found = <Channel>self._hub._channels.get(PyUnicode_DecodeUTF8(key, skip + channel.size, NULL))
             if found is not None:
-                found.broadcast(event_frame(&event.name, channel, &event.data), excluded, 0)
+                count = found.broadcast(event_frame(&event.name, channel, &event.data), excluded, 0)
+                self._hub.note_broadcast(found, count, excluded, 0)
         return 0
 
     cdef bint _came_before(self, const Event* event, int place) noexcept:

@@ -5,11 +5,12 @@ of it wait for the next one. Knows neither bytes nor sockets: each connection ke
 """
 
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from engine._fast.clock cimport monotonic_ns
+from engine._fast.clock cimport monotonic_ns, wall_us
+from engine._fast.counting cimport Sizes
 
 import logging
 
@@ -20,6 +21,8 @@ cdef enum:
     FLUSH_CHECK = 64
     #: What all that wait may do in one turn of the loop before everything else gets its own.
     ALL_TURNS_NS = 2000000
+    #: Broadcasts timed of one flush. One of many more is a burst of which so many say enough.
+    MAX_TIMED = 1024
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +69,9 @@ cdef class FlushQueue:
         for i in range(self._done, self._count):
             Py_DECREF(<object>self._dirty[i])
         PyMem_Free(self._dirty)
+        for i in range(self._timed_count):
+            Py_DECREF(<object>self._timed[i].took)
+        PyMem_Free(self._timed)
 
     cdef int push(self, Queued connection) except -1:
         cdef Py_ssize_t capacity
@@ -105,6 +111,33 @@ cdef class FlushQueue:
         self._scheduled = rest > 0
         if rest:
             self._call_soon(self._flush_callback)
+        elif self._timed_count:
+            self._take_times()
+
+    cdef int time(self, Sizes took, long long began_us) except -1:
+        """Count, when all that are touched now are flushed, the milliseconds since a broadcast to some of them began."""
+        # Nobody is touched where the only subscriber is the one that is passed over.
+        if not self._scheduled or self._timed_count == MAX_TIMED:
+            return 0
+        if self._timed == NULL:
+            self._timed = <Timed*>PyMem_Malloc(MAX_TIMED * sizeof(Timed))
+            if self._timed == NULL:
+                raise MemoryError
+        Py_INCREF(took)
+        self._timed[self._timed_count].took = <PyObject*>took
+        self._timed[self._timed_count].began_us = began_us
+        self._timed_count += 1
+        return 0
+
+    cdef int _take_times(self) except -1:
+        cdef long long now_us = wall_us()
+        cdef Py_ssize_t i, count = self._timed_count
+        self._timed_count = 0
+        for i in range(count):
+            # The clocks of two machines differ.
+            (<Sizes>self._timed[i].took).note(max(now_us - self._timed[i].began_us, 0) / 1000.0)
+            Py_DECREF(<object>self._timed[i].took)
+        return 0
 
     cdef int _flush_until(self, long long deadline, PyObject** one) except -1:
         """Flush the rest of the list, or most of it. :param one: the connection that raised; its reference is owned."""

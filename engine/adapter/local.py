@@ -62,12 +62,13 @@ class LocalAdapter:
 
     def send(self, message: Message) -> None:
         found = self._hub.channel(message.app_id, message.channel)
+        mark = None
         if message.retention is not None:
             mark = self._history.keep(message.app_id, message.channel, message.retention, message.frame)
-            if found is not None:
-                found.deliver_kept(message.frame, self._hub.get(message.except_socket_id), *mark)
-        elif found is not None:
-            found.broadcast(message.frame, self._hub.get(message.except_socket_id))
+        if found is not None:
+            frame, excluded = message.frame, self._hub.get(message.except_socket_id)
+            count = found.broadcast(frame, excluded) if mark is None else found.deliver_kept(frame, excluded, *mark)
+            self._hub.note_broadcast(found, count, excluded, 0)
 
     async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
         self._on_terminate(app_id, user_id, reconnect)

@@ -225,7 +225,8 @@ class RedisAdapter:
     def _deliver_here(self, message: Message) -> None:
         found = self._hub.channel(message.app_id, message.channel)
         if found is not None:
-            found.broadcast(message.frame, self._hub.get(message.except_socket_id))
+            excluded = self._hub.get(message.except_socket_id)
+            self._hub.note_broadcast(found, found.broadcast(message.frame, excluded), excluded, 0)
 
     def _on_message(self, topic: bytes, message: bytes) -> None:
         channel = self._channels.get(topic)

@@ -9,9 +9,8 @@ from collections.abc import Collection
 
 from engine.app import App
 from engine.metrics.registry import Registry
-from engine.metrics.traffic import APP
+from engine.metrics.traffic import APP, LATENCY_MS
 
-_MS = (0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
 #: So many applications stand on the page from the start; those of a large database when something happens in them.
 BEGIN_APPS = 100
 
@@ -25,7 +24,7 @@ class AdapterMetrics:
             "horizontal_adapter_resolve_time",
             "Milliseconds until Redis, or the memory that workers share, has taken a publish.",
             APP,
-            _MS,
+            LATENCY_MS,
         )
         self.resolved = counter("horizontal_adapter_resolved_promises", "Messages that were taken.", APP)
         self.failed = counter("horizontal_adapter_uncomplete_promises", "Messages that Redis did not take.", APP)

@@ -21,6 +21,11 @@ class ProcessMetrics:
         self.cpu_s = declare.counter(
             "process_cpu_seconds_total", "CPU seconds of a worker and of those before it.", _WORKER
         )
+        self.user_cpu_s = declare.counter(
+            "process_cpu_user_seconds_total", "CPU seconds in the program's own code.", _WORKER
+        )
+        self.system_cpu_s = declare.counter("process_cpu_system_seconds_total", "CPU seconds in the kernel.", _WORKER)
+        self.virtual_bytes = gauge("process_virtual_memory_bytes", "Address space of a worker.", _WORKER)
         self.resident_bytes = gauge("process_resident_memory_bytes", "Memory of a worker.", _WORKER)
         self.open_fds = gauge("process_open_fds", "Descriptors that a worker has open.", _WORKER)
         self.max_fds = gauge("process_max_fds", "Descriptors that it may have open.", _WORKER)

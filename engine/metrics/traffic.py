@@ -6,6 +6,10 @@ from engine.metrics.registry import Registry
 
 APP = ("app_id",)
 _KIND = (*APP, "channel_type")
+#: Bounds of histograms whose names end in `_ms`, as Sockudo has them (M-3).
+LATENCY_MS = (0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
+#: What Sockudo calls at most 10, 100, 1,000, 10,000 and more recipients.
+RECIPIENTS = ("xs", "sm", "md", "lg", "xl")
 #: A publish that waits for nothing takes microseconds.
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -57,6 +61,12 @@ class EventMetrics:
         self.by_clients = counter("client_events_total", "Client events accepted.", APP)
         self.idempotent = counter("idempotency_publish_total", "Publishes with an idempotency key.", APP)
         self.repeated = counter("idempotency_duplicates_total", "Publishes whose key had been seen before.", APP)
+        self.latency_ms = declare.histogram(
+            "broadcast_latency_ms",
+            "Milliseconds from a publish, on whatever worker, until the sockets of a worker are written to.",
+            (*_KIND, "recipient_count_bucket"),
+            LATENCY_MS,
+        )
 
 
 class HttpMetrics:

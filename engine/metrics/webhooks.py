@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from engine.metrics.registry import Registry
 
 _ENDPOINT = ("app_id", "endpoint")
+#: The one queue, as the label of Sockudo's names for queues (M-4).
+QUEUE = "webhooks"
+_QUEUE = ("queue",)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 #: Up to and beyond the time that all retries take.
 _LONG_SECONDS = (*_SECONDS, 30.0, 60.0, 300.0)
@@ -40,6 +43,11 @@ class WebhookMetrics:
         )
         self.malformed = counter("webhook_malformed_jobs_total", "Entries of the queue that are no webhook.")
         self.forgotten = counter("webhook_dead_letters_dropped_total", "Dead letters given up for newer ones.")
+        only = {"queue": (QUEUE,)}
+        self.processed = counter("queue_jobs_processed_total", "Jobs of a queue that were done.", _QUEUE, only)
+        self.unprocessed = counter("queue_jobs_failed_total", "Attempts at a job that failed.", _QUEUE, only)
+        self.processing_s = histogram("queue_job_duration_seconds", "Duration of an attempt.", _QUEUE, _SECONDS)
+        self._active = declare.gauge("queue_active_jobs", "Jobs that are being attempted.", _QUEUE)
         self._depth = declare.gauge("webhook_queue_depth", "Webhooks in the queue, by state.", ("state",))
         self._age_s = declare.gauge(
             "webhook_pending_age_seconds", "How long the oldest undelivered webhook has waited.", (), "max"
@@ -52,4 +60,5 @@ class WebhookMetrics:
         """
         for state, jobs in depth.items():
             self._depth.set(jobs, state)
+        self._active.set(depth.get("in_flight", 0), QUEUE)
         self._age_s.set(oldest_s)

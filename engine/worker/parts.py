@@ -54,7 +54,7 @@ from engine.worker.publish_path import fast_path
 from engine.worker.tls import ServerTls
 from engine.worker.trace import build_tracing
 from engine.worker.trace_taps import Followed
-from engine.worker.traffic_metrics import TrafficMetrics
+from engine.worker.traffic_metrics import TrafficMetrics, latency_of
 from engine.worker.webhook_drain import WebhookDrain
 from engine.ws.accept import Acceptor
 from engine.ws.address_quota import AddressQuota
@@ -107,9 +107,9 @@ class Parts:
         self.metrics.apps.serve(self.apps.all())
         self._trusted = Networks(config.trusted_proxies)
         limits = config.websocket
-        self.hub = Hub(
-            FlushQueue(asyncio.get_running_loop().call_soon, limits.max_backpressure, limits.max_frames_per_second)
-        )
+        call_soon = asyncio.get_running_loop().call_soon
+        flush_queue = FlushQueue(call_soon, limits.max_backpressure, limits.max_frames_per_second)
+        self.hub = Hub(flush_queue, latency_of(self.metrics.events))
         self._shared_state()
         self._webhooks()
         self._websocket()

@@ -34,7 +34,7 @@ class ProcessWatch:
         self._worker = str(slot)
         self._timer: asyncio.TimerHandle | None = None
         self._collecting_since = 0.0
-        self._cpu_s = 0.0
+        self._cpu_s = (0.0, 0.0)
         self._listed_at = -LIST_EVERY_S
 
     async def start(self) -> None:
@@ -52,15 +52,20 @@ class ProcessWatch:
     def sync(self) -> None:
         """What the system knows of this process; nothing where it has no `/proc`."""
         metrics, worker = self._metrics, self._worker
-        cpu_s = time.process_time()
-        metrics.cpu_s.add(cpu_s - self._cpu_s, worker)
-        self._cpu_s = cpu_s
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        user_s, system_s = used.ru_utime, used.ru_stime
+        user_before_s, system_before_s = self._cpu_s
+        self._cpu_s = user_s, system_s
+        metrics.user_cpu_s.add(user_s - user_before_s, worker)
+        metrics.system_cpu_s.add(system_s - system_before_s, worker)
+        metrics.cpu_s.add(user_s + system_s - user_before_s - system_before_s, worker)
         metrics.max_fds.set(resource.getrlimit(resource.RLIMIT_NOFILE)[0], worker)
         try:
-            resident_pages = int((_SELF / "statm").read_text().split()[1])
+            pages, resident_pages, *_ = map(int, (_SELF / "statm").read_text().split())
             open_fds = _counted()
         except OSError:
             return
+        metrics.virtual_bytes.set(pages * _PAGE_BYTES, worker)
         metrics.resident_bytes.set(resident_pages * _PAGE_BYTES, worker)
         if open_fds:
             metrics.open_fds.set(open_fds, worker)

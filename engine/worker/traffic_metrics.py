@@ -1,14 +1,28 @@
-"""Moves the plain counters of the hot path to where the metrics page finds them.
+"""Connects what the hot path counts by itself with the metrics.
 
 Counts nothing itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from engine._fast.counting import Sizes
 from engine._fast.hub import Hub
 from engine._fast.traffic import Traffic
 from engine.metrics.metrics import Metrics
+from engine.metrics.traffic import RECIPIENTS, EventMetrics
 from engine.occupancy.reporter import Reporter
+from engine.protocol.channel import channel_kind
+
+
+def latency_of(events: EventMetrics) -> Callable[[str, str, int], Sizes]:
+    """What the hub counts the latencies of a channel's broadcasts in; see there."""
+
+    def found(app_id: str, channel: str, size_class: int) -> Sizes:
+        return events.latency_ms.of(app_id, channel_kind(channel).label, RECIPIENTS[size_class])
+
+    return found
 
 
 class TrafficMetrics:

@@ -75,6 +75,8 @@ def test_every_family_has_a_sample_and_what_goes_between_workers_is_counted(
         assert total(engine, "horizontal_adapter_resolved_promises") == 4
         assert total(engine, "horizontal_adapter_resolve_time_count") == 4
         assert total(engine, "horizontal_adapter_uncomplete_promises") == 0
+        # Of the five that were received two could go to nobody but their sender.
+        wait_until(lambda: total(engine, "broadcast_latency_ms_count") == 3, 10, engine.metrics)
         # They have gone: what they were in is no channel any more.
         wait_until(lambda: total(engine, "active_channels") == 0, 10, engine.metrics)
         assert total(engine, "http_request_duration_seconds_count") == total(engine, "http_calls_received_total") > 0

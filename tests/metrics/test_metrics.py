@@ -90,6 +90,12 @@ def test_what_dashboards_for_other_servers_ask_for_is_declared_under_its_exact_n
         "horizontal_adapter_received_responses": "counter",
     }.items():
         assert declared[name] == (kind, ("app_id",))
+    timed = ("app_id", "channel_type", "recipient_count_bucket")
+    assert declared["broadcast_latency_ms"] == ("histogram", timed)
+    for name in "queue_jobs_processed_total", "queue_jobs_failed_total", "queue_job_duration_seconds":
+        assert declared[name][1] == ("queue",)
+    assert declared["queue_active_jobs"] == ("gauge", ("queue",))
+    assert declared["process_virtual_memory_bytes"][0] == "gauge"
 
 
 def test_declarations_are_distinct_and_well_formed() -> None:

@@ -6,7 +6,8 @@ local envelope = ARGV[6]
 
 open_given()
 load()
-local failed = put(sub(envelope, 3 + string.byte(envelope, 2)))
+-- Behind the socket that it passes over and the time.
+local failed = put(sub(envelope, 11 + string.byte(envelope, 2)))
 if failed then return failed end
 finish_puts()
 redis.call(ARGV[7], ARGV[8], struct.pack('>BI4I8', 6, tonumber(sub(s.id, 1, 8), 16), s.serial) .. sub(envelope, 2))

@@ -17,6 +17,7 @@ from engine.app_manager import AppManager
 from engine.errors import DeliveryError, StoreUnavailable
 from engine.interfaces import Job, WebhookQueue, WebhookSender
 from engine.metrics.metrics import Metrics
+from engine.metrics.webhooks import QUEUE
 from engine.tap.tap import NOBODY, Tap
 from engine.tasks import within
 from engine.webhooks.job import lane_of
@@ -91,6 +92,7 @@ class Attempts:
         duration_s = self._clock() - started
         job.attempt += 1
         self._metrics.duration_s.observe(duration_s, app.id, endpoint.id)
+        self._metrics.processing_s.observe(duration_s, QUEUE)
         if self._tap.active:
             self._note(job, endpoint, reason)
         if reason is None:
@@ -98,9 +100,11 @@ class Attempts:
             latency_s = max(duration_s, time.time() - job.time_ms / 1000)
             self._metrics.sent.add(1, app.id, endpoint.id)
             self._metrics.latency_s.observe(latency_s, app.id, endpoint.id)
+            self._metrics.processed.add(1, QUEUE)
             await _insist(lambda: self._queue.ack(job))
             return False
         self._metrics.failed.add(1, app.id, endpoint.id)
+        self._metrics.unprocessed.add(1, QUEUE)
         self._note_failure(job, reason)
         if job.attempt > len(endpoint.retry.delays_s):
             await self.bury(job, reason)
