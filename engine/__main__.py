@@ -218,9 +218,13 @@ def _serve(args: argparse.Namespace) -> int:
         from engine.supervisor.sockets import open_ports
 
         ports = None if is_left() else open_ports(loaded.config, args.workers)
+        # All that the supervisor imports its workers need too, and have by the fork.
+        from engine.supervisor.fork_server_process import ForkServer
         from engine.supervisor.supervisor import Supervisor
 
-    return Supervisor(loaded, args.workers, lambda: _load(args), ports, terminal).run()
+        forks = ForkServer.of(loaded.resolved)
+    with forks:
+        return Supervisor(loaded, args.workers, lambda: _load(args), forks, ports, terminal).run()
 
 
 def _trigger(args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ ENGINE, TESTS = ROOT / "engine", ROOT / "tests"
 #: Roads that start engines as processes of their own, and so run whatever those run.
 STARTS_ENGINES = ("integration", "conformance", "chaos", "cli")
 #: What an engine's processes begin with.
-BEGINNINGS = ("engine.__main__", "engine.worker.__main__", "engine.console.__main__")
+BEGINNINGS = ("engine.__main__", "engine.worker.worker", "engine.console.console")
 _ROW = re.compile(r"\| `(?P<folder>[\w/]+)` \| (?P<modules>[\w, ]+) \| (?P<tests>[\w/.`, ]+) \|")
 _NAMED = re.compile(r"^\s*(?:from (engine[\w.]*) c?import ([\w, ]+)|c?import (engine[\w.]+))", re.MULTILINE)
 _AS_TEXT = re.compile(r"""["'](engine(?:\.\w+)+)[:"']""")

@@ -39,6 +39,11 @@ class Resolved:
         return "redis" in (self.adapter, self.cache, self.queue, self.rate_limiter)
 
     @property
+    def has_redis(self) -> bool:
+        """There is one, of whatever kind."""
+        return self.redis is not None or self.redis_embedded
+
+    @property
     def redis_embedded(self) -> bool:
         return self.redis_needed and self.redis is None
 

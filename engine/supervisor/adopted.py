@@ -1,6 +1,7 @@
-"""A child process that this process has from its former program, which exec replaced (`handover.py`).
+"""A child process that `subprocess.Popen` has not started: one that the fork server made, or one that this process has
+from its former program, which exec replaced (`handover.py`).
 
-As much of `subprocess.Popen` as its users need: that cannot take over a child it has not started.
+As much of Popen as its users need; it starts nothing.
 """
 
 from __future__ import annotations

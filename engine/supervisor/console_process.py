@@ -17,8 +17,9 @@ from collections.abc import Callable
 from engine.config.root import Config
 from engine.control import NodeState, seal, send_spec, send_state
 from engine.errors import ConfigError
+from engine.supervisor.adopted import Child
+from engine.supervisor.fork_server_process import ForkServer
 from engine.supervisor.rollout import ConfigRollout
-from engine.supervisor.worker_process import start_module
 
 #: Until it is started again after it has ended, longer after each time that it did not live long.
 RESPAWN_MIN_S, RESPAWN_MAX_S = 0.5, 30.0
@@ -40,16 +41,18 @@ class ConsoleProcess:
     def __init__(
         self,
         config: Config,
+        forks: ForkServer,
         rollout: ConfigRollout,
         selector: selectors.BaseSelector,
         state: Callable[[], NodeState],
         given: int = -1,
     ) -> None:
+        self._forks = forks
         self._rollout = rollout
         self._selector = selector
         self._state = state
         self._listening = socket.socket(fileno=given) if given >= 0 else _listen(config)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
         self._control: socket.socket | None = None
         self._sent = 0
         self._started_at = self._respawn_at = 0.0
@@ -69,7 +72,8 @@ class ConsoleProcess:
             self._respawn_at = now + self._delay_s
             _log.warning("the console ended with status %d; starting it again in %.1f s", status, self._delay_s)
         if self._process is None and now >= self._respawn_at:
-            self._start()
+            if not self._forks.starting:
+                self._start()
         elif self._control is not None and self._sent < self._rollout.number:
             fd = seal(self._rollout.newest)
             try:
@@ -100,7 +104,14 @@ class ConsoleProcess:
         spec_fd = seal(self._rollout.newest)
         try:
             fds = [spec_fd, theirs.fileno(), self._listening.fileno()]
-            self._process = start_module("engine.console", fds, fds)
+            self._process = self._forks.start("engine.console.console", "engine.console", "", fds, fds)
+        except OSError as error:
+            self._control.close()
+            self._control = None
+            self._delay_s = min(self._delay_s * 2, RESPAWN_MAX_S)
+            self._respawn_at = time.monotonic() + self._delay_s
+            _log.error("the console cannot be started: %s; again in %.1f s", error, self._delay_s)
+            return
         finally:
             os.close(spec_fd)
             theirs.close()
@@ -130,6 +141,7 @@ class ConsoleProcess:
 
 def console_of(
     config: Config,
+    forks: ForkServer,
     rollout: ConfigRollout,
     selector: selectors.BaseSelector,
     state: Callable[[], NodeState],
@@ -144,12 +156,12 @@ def console_of(
         with socket.socket(fileno=os.dup(given)) as left:
             fits = config.console.port in (0, left.getsockname()[1])
         if config.console.password is not None and fits:
-            return ConsoleProcess(config, rollout, selector, state, given)
+            return ConsoleProcess(config, forks, rollout, selector, state, given)
         os.close(given)
     if config.console.password is None:
         return None
     try:
-        return ConsoleProcess(config, rollout, selector, state)
+        return ConsoleProcess(config, forks, rollout, selector, state)
     except ConfigError as error:
         if rollout.number == 1:
             raise

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from engine.control import EXIT_NO_APPS, MAX_STATES, NodeState, Order, Phase, WorkerState
 from engine.errors import CloseCode, EngineError
 from engine.metrics.metrics import Metrics
+from engine.supervisor.fork_server_process import ForkServer
 from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.sockets import Listening
 from engine.supervisor.worker_process import WorkerProcess
@@ -69,6 +70,7 @@ class Crew:
     def __init__(
         self,
         listening: list[list[Listening]],
+        forks: ForkServer,
         rollout: ConfigRollout,
         selector: selectors.BaseSelector,
         metrics: Metrics,
@@ -77,6 +79,7 @@ class Crew:
     ) -> None:
         self.slots = [Slot(number, mine) for number, mine in enumerate(listening)]
         self.leaving: list[WorkerProcess] = []
+        self._forks = forks
         self._rollout = rollout
         self._selector = selector
         self._metrics = metrics.supervisor
@@ -163,6 +166,11 @@ class Crew:
         self._watch(process)
         self.complete = all(slot.process is not None for slot in self.slots)
 
+    @property
+    def can_begin(self) -> bool:
+        """Whether `begin` need not wait any more for what starts workers."""
+        return not self._forks.starting
+
     def begin(self, slot: Slot) -> WorkerProcess:
         """Start a successor of the slot's worker, which goes on. Raises OSError when no process can be started."""
         slot.newcomer = self._start(slot)
@@ -180,6 +188,7 @@ class Crew:
     def look_after(self) -> None:
         """Start what is missing, reap what has ended, kill what is stuck."""
         now = time.monotonic()
+        self._forks.look_after()
         unseen_s = max(now - self._looked_at - MAX_STEP_S, 0.0)
         self._looked_at = now
         for process in self.processes:
@@ -219,9 +228,11 @@ class Crew:
             process.kill()
 
     def _start(self, slot: Slot) -> WorkerProcess:
-        """Raises OSError when there is no interpreter any more, no memory, or no process left."""
+        """Raises OSError when there is no memory, or no process left."""
         place = min(self._free)
-        process = WorkerProcess.start(self._rollout.newest, self._rollout.number, slot.number, place, slot.listening)
+        process = WorkerProcess.start(
+            self._forks, self._rollout.newest, self._rollout.number, slot.number, place, slot.listening
+        )
         self._watch(process)
         return process
 
@@ -240,7 +251,7 @@ class Crew:
         elif slot.open and now - slot.served_at > (PATIENCE_S if process is None else STARTING_PATIENCE_S):
             self._leave_port(slot)
         if process is None:
-            if now >= slot.respawn_at:
+            if now >= slot.respawn_at and not self._forks.starting:
                 self._fill(slot, now)
             return
         process.resend()

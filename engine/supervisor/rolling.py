@@ -36,7 +36,8 @@ class Rolling:
         if self.failure is not None or self._crew.leaving:
             return
         if self._slot is None or self._newcomer is None:
-            self._next()
+            if self._crew.can_begin:
+                self._next()
             return
         slot, newcomer = self._slot, self._newcomer
         if slot.process is newcomer:

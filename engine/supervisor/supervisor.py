@@ -33,7 +33,6 @@ from engine.control import WorkerSpec
 from engine.errors import ConfigError, EngineError
 from engine.http.health import DRAINING
 from engine.log.setup import set_up_logging
-from engine.machine.collector import resting
 from engine.metrics.metrics import Metrics
 from engine.metrics.server import MetricsServer
 from engine.metrics.values import MappedValues
@@ -42,6 +41,7 @@ from engine.supervisor.commands import CommandSocket, Request
 from engine.supervisor.console_process import ConsoleProcess, console_of
 from engine.supervisor.crew import Crew
 from engine.supervisor.departure import EXTRA_S, NodeDeparture
+from engine.supervisor.fork_server_process import ForkServer
 from engine.supervisor.handover import Handover, api_address_of, state_of, taken_over, unblock_signals
 from engine.supervisor.open_files import FEW, raise_limit
 from engine.supervisor.restart import Restart
@@ -70,6 +70,7 @@ class Supervisor:
 
     :param workers: how many worker processes.
     :param load: reads the configuration again, as `loaded` was read. Raises ConfigError.
+    :param forks: starts the workers; begun already, by a process that had no threads yet.
     :param ports: open already; None when an earlier program of this process has left it.
     :param terminal: from which it was started, if it was.
     """
@@ -79,9 +80,11 @@ class Supervisor:
         loaded: Loaded,
         workers: int,
         load: Callable[[], Loaded],
+        forks: ForkServer,
         ports: Ports | None,
         terminal: Terminal,
     ) -> None:
+        self._forks = forks
         self._given_ports = ports
         self._terminal = terminal
         self._loaded = loaded
@@ -113,6 +116,7 @@ class Supervisor:
             _log.warning("each process may open %d files only, and a connection is one: see ulimit -n", files)
         with contextlib.ExitStack() as stack, self._signals():
             unblock_signals()
+            self._forks.watch(self._selector)
             self._stack = stack
             self._metrics_dir = tempfile.mkdtemp(prefix="engine-metrics-") if given is None else given.metrics_dir
             stack.callback(shutil.rmtree, self._metrics_dir, ignore_errors=True)
@@ -131,6 +135,7 @@ class Supervisor:
             stack.callback(self._rollout.close)
             self._crew = Crew(
                 self._ports.slots,
+                self._forks,
                 self._rollout,
                 self._selector,
                 self._metrics,
@@ -147,7 +152,9 @@ class Supervisor:
             )
             self._listen_to_commands(stack)
             given_socket = -1 if given is None else given.console
-            self._console = console_of(self._config, self._rollout, self._selector, self._crew.state, given_socket)
+            self._console = console_of(
+                self._config, self._forks, self._rollout, self._selector, self._crew.state, given_socket
+            )
             if self._console is not None:
                 stack.callback(self._console.stop)
             try:
@@ -165,10 +172,9 @@ class Supervisor:
 
     def _start_redis(self, stack: contextlib.ExitStack, given: Handover | None) -> RedisOptions | None:
         resolved = self._loaded.resolved
-        if resolved.redis is None and not resolved.redis_embedded:
+        if not resolved.has_redis:
             return None
-        with resting():
-            from engine.supervisor.node_redis import NodeRedis
+        from engine.supervisor.node_redis import NodeRedis
 
         self._redis = NodeRedis(self._loaded)
         stack.callback(self._redis.stop)
@@ -350,6 +356,7 @@ class Supervisor:
             self._console.stop()
         if self._commands is not None:
             self._commands.close()
+        self._forks.stop()
         self._metrics.flush()
         handover.become()
 

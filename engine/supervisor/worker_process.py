@@ -10,10 +10,7 @@ import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from engine.control import (
@@ -29,6 +26,7 @@ from engine.control import (
     send_trace,
 )
 from engine.supervisor.adopted import AdoptedChild, Child
+from engine.supervisor.fork_server_process import ForkServer
 from engine.supervisor.sockets import Listening
 from engine.trace.follow import Follow
 
@@ -77,7 +75,9 @@ class WorkerProcess:
         self._process = process
 
     @classmethod
-    def start(cls, spec: WorkerSpec, number: int, slot: int, place: int, listening: list[Listening]) -> WorkerProcess:
+    def start(
+        cls, forks: ForkServer, spec: WorkerSpec, number: int, slot: int, place: int, listening: list[Listening]
+    ) -> WorkerProcess:
         """:param number: of the spec, by which the worker will name it. Raises OSError."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         spec_fd = seal(spec)
@@ -86,7 +86,8 @@ class WorkerProcess:
             arguments = [slot, place, number, spec_fd, theirs.fileno()]
             words = [f"{API_SOCKET if mine.api else ''}{mine.sock.fileno()}" for mine in listening]
             log_fds = spec.log.all if spec.log is not None else ()
-            process = start_module("engine.worker", [*arguments, *words], [*arguments[3:], *listening_fds, *log_fds])
+            fds = [*arguments[3:], *listening_fds, *log_fds]
+            process = forks.start("engine.worker.worker", "engine.worker", str(slot), [*arguments, *words], fds)
         except OSError:
             control.close()
             raise
@@ -176,19 +177,3 @@ class WorkerProcess:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
-
-
-def start_module(module: str, words: Sequence[object], fds: Sequence[int]) -> subprocess.Popen[bytes]:
-    """A child that runs a module of ours with these words and descriptors. Raises OSError."""
-    # The child inherits this: a SIGHUP for all processes of a service must not end one that is still starting.
-    signals = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, words)],
-            stdin=subprocess.DEVNULL,
-            pass_fds=fds,
-            # Not in our process group: Ctrl-C reaches the supervisor, which drains.
-            start_new_session=True,
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, signals)

@@ -1,6 +1,6 @@
 """The child process: builds every part, starts them in order, serves, and stops them in reverse order.
 
-The only file that knows everything. Started by the supervisor as `python -m engine.worker`.
+The only file that knows everything. Forked by the supervisor's fork server, which calls `main`.
 """
 
 from __future__ import annotations

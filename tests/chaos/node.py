@@ -59,7 +59,7 @@ class Node:
         if not slots:
             return None
         running = self.engine.processes().items()
-        return next((pid for pid, command in running if f"engine.worker {slots[-1]} " in command), None)
+        return next((pid for pid, command in running if command == f"engine.worker {slots[-1]}"), None)
 
     def end(self) -> list[str]:
         """Stop it as its operator does. Returns what is wrong with how it ended, and with its log."""

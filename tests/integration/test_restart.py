@@ -240,6 +240,22 @@ def test_the_port_is_closed_while_nobody_serves(engine: Engine) -> None:
     wait_until(lambda: is_ready(engine), 60)
 
 
+def test_workers_outlive_what_forks_them(engine: Engine) -> None:
+    """It is begun again, and a worker that dies then has a successor as ever."""
+    workers, forks = engine.workers(), _forks(engine)
+    (forker,) = forks
+    os.kill(forker, signal.SIGKILL)
+    wait_until(lambda: _forks(engine) not in ([], forks), 60)
+    assert engine.workers() == workers
+    os.kill(workers[0], signal.SIGKILL)
+    wait_until(lambda: workers[0] not in engine.workers() and len(engine.workers()) == 2, 60)
+    wait_until(lambda: is_ready(engine), 60)
+
+
+def _forks(engine: Engine) -> list[int]:
+    return [pid for pid, line in engine.processes().items() if "engine.fork_server" in line]
+
+
 def _refused(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -7,7 +7,7 @@ import selectors
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
@@ -36,6 +36,20 @@ while control.recv(4096):
 """
 
 
+class Interpreters:
+    """In the fork server's place: a new program for each process."""
+
+    starting = False
+
+    def look_after(self) -> None:
+        """There is nothing that could end."""
+
+    def start(
+        self, module: str, name: str, title: str, words: Sequence[object], fds: Sequence[int]
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", module, *map(str, words)], pass_fds=fds)
+
+
 class Node:
     """A supervisor's parts with one worker, whose end of the control socket is `worker`."""
 
@@ -43,7 +57,7 @@ class Node:
         loaded = load(None, {}, 2)
         self.selector = selectors.DefaultSelector()
         rollout = ConfigRollout(WorkerSpec(loaded, None, 1, ""), Metrics())
-        self.crew = Crew([[]], rollout, self.selector, Metrics(), None, lambda place: None)
+        self.crew = Crew([[]], Interpreters(), rollout, self.selector, Metrics(), None, lambda place: None)
         mine, self.worker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.worker.setblocking(False)
         self.process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

@@ -204,6 +204,8 @@ def running(
     )
     try:
         wait_until(lambda: is_ready(engine), START_TIMEOUT_S, lambda: f"the engine is ready\n{engine.log()}")
+        # On a busy machine the first worker may serve before the last is there.
+        wait_until(lambda: len(engine.workers()) == workers, START_TIMEOUT_S, "every worker is there")
         yield engine
         engine._page = 0
         _end_cleanly(engine, noise)
