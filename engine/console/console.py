@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from engine.console.apps import Apps
 from engine.console.channels import Channels
 from engine.console.cluster import Cluster
 from engine.console.events import Events
@@ -104,12 +105,14 @@ class Console:
         channels = Channels(self._apps, pages)
         events = Events(self._apps, workers)
         webhooks = Webhooks(self._apps, await self._queue(stack, redis, workers))
+        apps = Apps(self._apps)
         ticker = Ticker(self._overview.read, "console-overview")
         return ConsoleServer(
             self._sessions,
             Callers(Networks(config.trusted_proxies)),
             reads={
                 "session": self._session,
+                "apps": apps.read,
                 "channels": channels.channels,
                 "members": channels.members,
                 "users": channels.users,
@@ -119,6 +122,11 @@ class Console:
                 "webhooks_retry": webhooks.retry,
                 "webhooks_forget": webhooks.forget,
                 "publish": events.publish,
+                "apps_add": apps.add,
+                "apps_rotate": apps.rotate,
+                "apps_finish": apps.finish,
+                "apps_enable": apps.enable,
+                "apps_remove": apps.remove,
             },
             streams={"overview": lambda _: ticker.listen(), "events": events.listen},
         )

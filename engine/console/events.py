@@ -6,7 +6,6 @@ Keeps nothing: what the browser does not take in time is dropped and counted.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -16,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from engine.console.audit import audit
 from engine.console.known_apps import KnownApps
 from engine.console.workers import Workers, watch
 from engine.errors import ApiError
@@ -25,8 +25,6 @@ from engine.tasks import cancel
 LOOK_S, PIECE_S = 1.0, 0.2
 #: Events that wait for the browser.
 MAX_WAITING = 2_000
-
-_log = logging.getLogger(__name__)
 
 
 class Events:
@@ -43,7 +41,7 @@ class Events:
         if not isinstance(channel, str) or not isinstance(event, str) or not isinstance(data, str):
             raise ApiError(HTTPStatus.BAD_REQUEST, "invalid_input", "channel, event and data must be texts")
         await self._workers.ask("publish", changes=True, app=app.id, channels=[channel], event=event, data=data)
-        _log.info("an event was published to app %s", app.id)
+        audit(f"an event was published to app {app.id}")
         return {}
 
     async def listen(self, asked: dict[str, Any]) -> AsyncIterator[bytes]:

@@ -1,6 +1,6 @@
 """The applications, for the console: of the configuration as it is now, or of the database when somebody asks.
 
-Never shows a key's secret; nothing is read while nobody looks.
+Never shows a secret; nothing is read while nobody looks.
 """
 
 from __future__ import annotations
@@ -35,6 +35,15 @@ class KnownApps:
         """The configuration is another one from now on."""
         self._config, self._apps = config, None
 
+    def forget(self) -> None:
+        """They have just been changed."""
+        self._apps = None
+
+    @property
+    def config(self) -> Config:
+        """As it is now."""
+        return self._config
+
     async def all(self) -> Sequence[App]:
         """Raises SourceUnavailable when the database cannot be read."""
         config = self._config
@@ -50,6 +59,20 @@ class KnownApps:
             if app.id == asked.get("app"):
                 return app
         raise ApiError(HTTPStatus.NOT_FOUND, "unknown_app", "there is no such application")
+
+    async def details(self) -> list[dict[str, Any]]:
+        """What a page of applications shows of each."""
+        return [
+            {
+                "id": app.id,
+                "key": app.key,
+                "enabled": app.enabled,
+                "rotating": app.previous_signer is not None,
+                "max_connections": app.max_connections,
+                "webhooks": len(app.endpoints),
+            }
+            for app in (await self.all())[:MAX_LISTED]
+        ]
 
     async def listed(self) -> list[dict[str, Any]]:
         """Id, whether it is served, and where its webhooks go, of each."""

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import orjson
 from aiohttp import web
 
+from engine.console.audit import caller
 from engine.console.sessions import Session, Sessions, TooManyAttempts
 from engine.errors import ApiError, EngineError
 from engine.protocol.address import of_peer
@@ -138,8 +139,7 @@ class ConsoleServer:
         password = (await _members(request)).get("password")
         if not isinstance(password, str):
             raise web.HTTPBadRequest(reason="there is no password")
-        peer = of_peer(request.transport.get_extra_info("peername") if request.transport else None)
-        address = self._callers.address(peer, request.headers)
+        peer, address = self._caller(request)
         try:
             session = self._sessions.log_in(password, address)
         except TooManyAttempts as error:
@@ -162,6 +162,11 @@ class ConsoleServer:
         )
         return response
 
+    def _caller(self, request: web.Request) -> tuple[str, str]:
+        """Where the connection comes from, and whose it is."""
+        peer = of_peer(request.transport.get_extra_info("peername") if request.transport else None)
+        return peer, self._callers.address(peer, request.headers)
+
     async def _log_out(self, request: web.Request) -> web.Response:
         self._sessions.log_out(self._session(request))
         response = _json({})
@@ -179,6 +184,7 @@ class ConsoleServer:
 
     def _answering(self, call: Call) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
+            caller.set(self._caller(request)[1])
             asked: dict[str, Any] = dict(request.query) if request.method == "GET" else await _members(request)
             async with within(CALL_TIMEOUT_S):
                 found = await call(asked)

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from engine.app import App
+from engine.console.audit import audit
 from engine.console.known_apps import KnownApps
 from engine.errors import ApiError
 from engine.interfaces import Job
@@ -58,12 +59,17 @@ class Webhooks:
 
     async def retry(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Send the dead letter `id` again, or `all` of them."""
-        return {"number": await self._queue.requeue(_chosen(asked))}
+        chosen = _chosen(asked)
+        number = await self._queue.requeue(chosen)
+        audit(f"{number} dead letters were sent again ({chosen or 'all'})")
+        return {"number": number}
 
     async def forget(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Forget the dead letter `id`, or `all` of them."""
         chosen = _chosen(asked)
-        return {"number": await (self._queue.purge_dead_letters() if chosen is None else self._queue.forget(chosen))}
+        number = await (self._queue.purge_dead_letters() if chosen is None else self._queue.forget(chosen))
+        audit(f"{number} dead letters were forgotten ({chosen or 'all'})")
+        return {"number": number}
 
 
 def _chosen(asked: dict[str, Any]) -> str | None:

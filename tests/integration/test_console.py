@@ -14,6 +14,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from engine.apps.sqlite_table import SqliteTable
+from engine.config.databases import SqliteConfig
 from tests.support import browser
 from tests.support.client import connected
 from tests.support.engine import APP, ROOT, Engine, running
@@ -80,6 +82,17 @@ def hooks() -> Iterator[WebhookReceiver]:
 @pytest.fixture(scope="module")
 def engine(hooks: WebhookReceiver) -> Iterator[Engine]:
     with running(config(hooks), workers=2) as started:
+        wait_until(lambda: _answers(started), what="the console answers")
+        yield started
+
+
+@pytest.fixture(scope="module")
+def alone(hooks: WebhookReceiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One worker without Redis, whose applications are in a file."""
+    file = str(tmp_path_factory.mktemp("apps") / "apps.sqlite3")
+    SqliteTable(SqliteConfig(path=file)).add(APP)
+    apps = {"app_manager": {"driver": "sqlite", "refresh_ms": 50}, "database": {"sqlite": {"path": file}}}
+    with running(config(hooks) | apps, workers=1) as started:
         wait_until(lambda: _answers(started), what="the console answers")
         yield started
 
@@ -251,11 +264,9 @@ async def _make_and_see(engine: Engine) -> None:
         assert status in (400, 404), wrong
 
 
-def test_one_worker_alone_is_asked_itself(hooks: WebhookReceiver) -> None:
+def test_one_worker_alone_is_asked_itself(alone: Engine) -> None:
     """It has no Redis, and answers plain publishes without Python while nobody looks on."""
-    with running(config(hooks), workers=1) as engine:
-        wait_until(lambda: _answers(engine), what="the console answers")
-        asyncio.run(_look_at_one(engine))
+    asyncio.run(_look_at_one(alone))
 
 
 async def _look_at_one(engine: Engine) -> None:
@@ -314,12 +325,12 @@ def test_a_console_that_dies_is_started_again(engine: Engine) -> None:
 
 
 @pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
-def test_it_is_used_in_a_browser(engine: Engine, hooks: WebhookReceiver) -> None:
+def test_it_is_used_in_a_browser(engine: Engine, alone: Engine, hooks: WebhookReceiver) -> None:
     hooks.answer(404, path="/once")
-    asyncio.run(_use(engine))
+    asyncio.run(_use(engine, alone))
 
 
-async def _use(engine: Engine) -> None:
+async def _use(engine: Engine, alone: Engine) -> None:
     async with browser.browser_page() as page:
         await page.look(1200, 900)
         await page.open(f"http://127.0.0.1:{engine.config['console']['port']}/")
@@ -364,8 +375,46 @@ async def _use(engine: Engine) -> None:
             assert json.loads((await client.next("greeting"))["data"]) == {"text": "hello"}
             await page.wait("document.getElementById('log').textContent.includes('greeting')")
             await page.screenshot(SCREENSHOTS / "console-events.png")
+        await page.value("location.hash = 'apps'")
+        await page.wait("document.getElementById('why-not').textContent.includes(\"the configuration's file\")")
+        assert await page.value("document.getElementById('add-app').hidden")
         await page.value("document.getElementById('logout').click()")
         await page.wait("!document.getElementById('login').hidden && document.getElementById('shell').hidden")
+
+        await _edit_applications(page, alone)
+
+
+async def _edit_applications(page: browser.Page, engine: Engine) -> None:
+    await page.open(f"http://127.0.0.1:{engine.config['console']['port']}/#apps")
+    await page.wait("!document.getElementById('login').hidden")
+    await _type(page, PASSWORD)
+    await page.wait("!document.getElementById('add-app').hidden")
+    await page.value("document.getElementById('new-app').value = 'shop'")
+    await _click(page, "#add-app button")
+    await page.wait("document.getElementById('said').textContent == 'shop: added'")
+    made = str(await page.value("document.querySelector('#secret pre').textContent"))
+    key, secret = (line.partition("=")[2] for line in made.splitlines()[1:])
+    await page.screenshot(SCREENSHOTS / "console-apps.png")
+    # What it shows is what the engine asks for.
+    await until(lambda: asyncio.to_thread(lambda: _publishes(engine, "shop", key, secret)))
+    for button, said in (
+        ("New secret for shop", "shop: the secret before this one is accepted too"),
+        ("End rotation of shop", "shop: only its present secret is accepted now"),
+        ("Disable shop", "shop: disabled"),
+        ("Remove shop", ""),
+    ):
+        await _click(page, f'[aria-label="{button}"]')
+        if said:
+            await page.wait(f"document.getElementById('said').textContent == {json.dumps(said)}")
+    await page.value("document.activeElement.click()")
+    await page.wait("document.getElementById('said').textContent == 'shop: removed'")
+    assert secret not in engine.log()
+    assert "application shop was removed, asked by 127.0.0.1" in engine.log()
+
+
+def _publishes(engine: Engine, app_id: str, key: str, secret: str) -> bool:
+    event = {"name": "hello", "channels": ["room"], "data": "{}"}
+    return engine.request("POST", "/events", event, app_id=app_id, key=key, secret=secret).status == 200
 
 
 async def _click(page: browser.Page, selector: str) -> None:

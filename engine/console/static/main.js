@@ -1,14 +1,22 @@
 // The page's frame: login, views by the part of the address after #, the application that is looked at.
 
 import { listen, logIn, onSessionEnd, post, session } from "./api.js";
+import { apps } from "./apps.js";
 import { channels, users } from "./channels.js";
 import { h } from "./dom.js";
 import { events } from "./events.js";
 import { overview } from "./overview.js";
 import { webhooks } from "./webhooks.js";
 
-const VIEWS = { overview, channels, users, events, webhooks };
-const TITLES = { overview: "Overview", channels: "Channels", users: "Users", events: "Events", webhooks: "Webhooks" };
+const VIEWS = { overview, channels, users, events, webhooks, apps };
+const TITLES = {
+  overview: "Overview",
+  channels: "Channels",
+  users: "Users",
+  events: "Events",
+  webhooks: "Webhooks",
+  apps: "Applications",
+};
 
 const login = document.getElementById("login");
 const shell = document.getElementById("shell");
@@ -23,6 +31,11 @@ const context = {
   about: null,
   looks: [],
   app: () => chooser.value,
+  // The applications have changed.
+  async renew() {
+    context.about = await session();
+    choose();
+  },
   hear(callback) {
     hearers.add(callback);
     if (context.looks.length) callback(context.looks);
@@ -49,6 +62,15 @@ function showLogin() {
   password.focus();
 }
 
+function choose() {
+  const chosen = chooser.value;
+  chooser.replaceChildren(
+    ...context.about.apps.map((app) => h("option", { value: app.id }, app.enabled ? app.id : `${app.id} (off)`)),
+  );
+  if (context.about.apps.some((app) => app.id === chosen)) chooser.value = chosen;
+  document.getElementById("chooser").hidden = context.about.apps.length < 2;
+}
+
 async function begin() {
   try {
     context.about = await session();
@@ -59,12 +81,7 @@ async function begin() {
   }
   login.hidden = true;
   shell.hidden = false;
-  const chosen = chooser.value;
-  chooser.replaceChildren(
-    ...context.about.apps.map((app) => h("option", { value: app.id }, app.enabled ? app.id : `${app.id} (off)`)),
-  );
-  if (chosen) chooser.value = chosen;
-  document.getElementById("chooser").hidden = context.about.apps.length < 2;
+  choose();
   stopLooks();
   stopLooks = listen(
     "overview",
