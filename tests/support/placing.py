@@ -45,7 +45,7 @@ def slots(engine: Engine) -> dict[int, int]:
     """Slot -> process id of its worker."""
     found = {}
     for pid, command in engine.processes().items():
-        if match := re.search(r"engine\.worker (\d+) ", command):
+        if match := re.search(r"engine\.worker (\d+)", command):
             found[int(match[1])] = pid
     return found
 
