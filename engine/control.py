@@ -104,7 +104,8 @@ class Beat:
 class Order:
     """What a worker is to do next.
 
-    :param phase: the one to go on to. :param ends_at_s: when all is to be over, by CLOCK_MONOTONIC; 0 is not said.
+    :param phase: the one to go on to.
+    :param ends_at_s: when the process is to have ended, by CLOCK_MONOTONIC; 0 is not said.
     :param code: the close code for its clients. :param pace_per_second: of its clients; 0 is all at once.
     :param shed: so many of its clients are to be sent elsewhere while it goes on serving.
     :param node: why the node as a whole is not ready; empty when it is.

@@ -23,8 +23,6 @@ DELAY_S = 5.0
 DELAY_SHARE = 0.5
 #: For the workers to come to the end of a phase.
 PHASE_TIMEOUT_S = 4.0
-#: Of the grace period, what is kept for the parts of a worker to stop, with peers that do not answer.
-STOP_SHARE, STOP_MAX_S = 0.4, 6.0
 #: Beyond the grace period; then what is left is killed.
 EXTRA_S = 5.0
 
@@ -32,7 +30,8 @@ _log = logging.getLogger(__name__)
 
 
 class NodeDeparture:
-    """:param others: whether another node of the cluster lives, where clients can go.
+    """:param began: when the node was asked to stop, by CLOCK_MONOTONIC; the grace period runs from then.
+    :param others: whether another node of the cluster lives, where clients can go.
     :param wait: lets workers be heard for a moment. :param impatient: whether all is to end at once.
     :param on_closing: called when nobody is to find the sockets any more.
     """
@@ -42,6 +41,7 @@ class NodeDeparture:
         crew: Crew,
         config: Config,
         *,
+        began: float,
         others: bool,
         wait: Callable[[], None],
         impatient: Callable[[], bool],
@@ -52,7 +52,7 @@ class NodeDeparture:
         self._wait = wait
         self._impatient = impatient
         self._on_closing = on_closing
-        self._began = time.monotonic()
+        self._began = began
         self._grace_s = config.shutdown_grace_period
         self._pace = config.shutdown.pace_per_second
         delay_ms = config.shutdown.delay_ms
@@ -100,11 +100,10 @@ class NodeDeparture:
 
     def _go(self) -> int:
         ends_at = self._began + self._grace_s
-        stop_s = min(self._grace_s * STOP_SHARE, STOP_MAX_S)
         code = CloseCode.RECONNECT if self._others else CloseCode.OVER_CAPACITY
         # With nobody to go to they come back a second later: all together, so that none of them comes back too early.
         pace = self._pace / len(self._crew.slots) if self._others else 0.0
-        self._crew.order(Order(Phase.GONE, ends_at - stop_s, code, pace))
+        self._crew.order(Order(Phase.GONE, ends_at, code, pace))
         status = 0
         while living := self._crew.processes:
             late = self._impatient() or time.monotonic() > ends_at + EXTRA_S

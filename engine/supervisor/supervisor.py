@@ -383,6 +383,7 @@ class Supervisor:
         departure = NodeDeparture(
             self._crew,
             self._config,
+            began=self._stopped_at,
             others=self._redis is not None
             and self._redis.others_live({process.incarnation for process in self._crew.processes}),
             wait=lambda: self._wait(STOP_TICK_S),

@@ -21,6 +21,8 @@ from engine.worker.sending_away import send_away
 
 #: Of what is left until all has to be over, so much belongs to what comes after the clients.
 FOR_THE_END = 0.3
+#: Of the grace period, what is kept for the worker's parts to stop, with peers that do not answer.
+STOP_SHARE, STOP_MAX_S = 0.4, 6.0
 #: For the answers to the close frames.
 ANSWERS_S = 2.0
 
@@ -30,6 +32,7 @@ _log = logging.getLogger(__name__)
 class Departure:
     """:param grace_s: for everything, when nobody says when it is to be over. :param said: called after each phase.
     :ivar reached: the last phase that it has come to the end of.
+    :ivar ends_at: when the process is to have ended, by CLOCK_MONOTONIC; 0 until that is known.
     """
 
     def __init__(self, parts: Parts, grace_s: float, said: Callable[[], None]) -> None:
@@ -39,6 +42,7 @@ class Departure:
         self._ordered = Order()
         self._more = asyncio.Event()
         self.reached = Phase.SERVING
+        self.ends_at = 0.0
         #: Kept so that it is not collected.
         self._shedding: asyncio.Task[None] | None = None
 
@@ -81,7 +85,8 @@ class Departure:
 
     async def _go(self) -> None:
         parts, order = self._parts, self._ordered
-        ends_at = order.ends_at_s or time.monotonic() + self._grace_s
+        self.ends_at = order.ends_at_s or time.monotonic() + self._grace_s
+        ends_at = self.ends_at - min(self._grace_s * STOP_SHARE, STOP_MAX_S)
         code = CloseCode(order.code or CloseCode.RECONNECT)
         _log.info("sending %d clients away", len(parts.hub))
         await parts.listener.finish_requests()

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from typing import Any
 
 from engine.control import (
@@ -35,10 +36,13 @@ from engine.worker.entrances import Sockets
 from engine.worker.faults import Faults
 from engine.worker.loop import Loop
 from engine.worker.parts import Part, Parts
+from engine.worker.stopping import stop_all
 
 HEARTBEAT_S = 1.0
 #: Characters of the reasons in a report to the supervisor.
 MAX_TROUBLE = 500
+#: For the process to end after its parts.
+LAST_S = 0.5
 #: Exit status after a fault of our own: the supervisor starts another worker.
 EXIT_FAULT = 70
 #: Arguments in front of the listening sockets.
@@ -105,8 +109,10 @@ class Worker:
             self._status = EXIT_NO_APPS
         finally:
             await cancel(apply)
-            for part in reversed(started):
-                await self._stop(part)
+            ends_at = self._departure.ends_at if self._departure is not None else 0.0
+            ends_at = (ends_at or time.monotonic() + self._config.shutdown_grace_period) - LAST_S
+            if not await stop_all(started, ends_at):
+                self._status = EXIT_FAULT
             await cancel(beat)
             parts.traffic_metrics.sync()
         return self._status
@@ -160,13 +166,6 @@ class Worker:
     def _end(self) -> None:
         """Go through all phases at once, without the supervisor."""
         self._on_order(Order(Phase.GONE, code=CloseCode.RECONNECT))
-
-    async def _stop(self, part: Part) -> None:
-        try:
-            await part.stop()
-        except Exception:  # noqa: BLE001 (one part's fault must not keep the others from giving back what they hold)
-            _log.exception("%s did not stop cleanly", type(part).__name__)
-            self._status = EXIT_FAULT
 
     def _on_signal(self) -> None:
         """The supervisor is told, and says when: nobody is sent away before there is somewhere to go."""
