@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from engine._fast.registry import Registry
 from engine.app import App
 
 
@@ -37,7 +38,7 @@ class Changes:
 NAMED = 20
 
 
-class AppManager:
+class AppManager(Registry):
     """:param apps: with distinct ids and keys, here and in `replace`: who makes them has made sure.
 
     :ivar stale: the copy is too old to let anybody in by it (`app_manager.cache.ttl`); callers are to come back later.
@@ -69,6 +70,7 @@ class AppManager:
         )
 
     def _take(self, apps: tuple[App, ...]) -> None:
+        self.changes += 1
         self._apps = apps
         self._by_key = {app.key: app for app in apps}
         self._by_id = {app.id: app for app in apps}

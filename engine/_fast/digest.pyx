@@ -8,9 +8,9 @@ from libc.string cimport memcpy
 
 import hashlib
 
+from engine._fast.hexed cimport hexed
 from engine._fast.native cimport function_of, library_of
 
-cdef const char* _HEX = b"0123456789abcdef"
 ctypedef unsigned char* (*md5_fn)(const void* data, size_t size, unsigned char* out) noexcept nogil
 
 cdef md5_fn _md5 = NULL
@@ -18,13 +18,10 @@ cdef md5_fn _md5 = NULL
 
 cdef int md5_hex(const char* data, size_t size, char* out) except -1:
     cdef unsigned char digest[16]
-    cdef int i
     if _md5 == NULL or _md5(data, size, digest) == NULL:
         found = hashlib.md5(data[:size], usedforsecurity=False).digest()
         memcpy(digest, PyBytes_AS_STRING(found), 16)
-    for i in range(16):
-        out[2 * i] = _HEX[digest[i] >> 4]
-        out[2 * i + 1] = _HEX[digest[i] & 15]
+    hexed(digest, 16, out)
     return 0
 
 

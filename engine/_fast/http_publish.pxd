@@ -7,13 +7,6 @@ from engine._fast.plain_publish cimport PlainPublisher
 from engine._fast.queues cimport Queued, ReadQueue
 from engine._fast.unread cimport Unread
 
-# What unread bytes begin with: too little to know, a whole publish, or anything else.
-cdef enum Verdict:
-    WAIT
-    READY
-    FOREIGN
-
-
 cdef class PublishServer:
     cdef public PlainPublisher plain
     cdef object _answer              # async (target, body) -> bytes of the whole answer
@@ -51,10 +44,9 @@ cdef class PublishProtocol(Queued):
     cdef uint32_t _ended_at          # when the socket was closed; 0 before
     cdef uint32_t _paused_at         # when the client was found not to read its answers
     cdef Py_ssize_t _work(self, const char* data, Py_ssize_t size) except -1
-    cdef Verdict _next(self, const char* data, Py_ssize_t size, Head* head, Py_ssize_t* head_bytes) except? FOREIGN
     cdef bytes _ask(self, bytes target, bytes body)
     cdef int _refuse_early(self, const Head* head, Py_ssize_t missing) except -1
-    cdef int _write(self, bytes data) except -1
+    cdef int _write(self, const char* data, Py_ssize_t size) except -1
     cdef int _end(self) except -1
     cdef int _read_on(self, bint reading) except -1
     cdef int _hand_over(self, bytes unread) except -1

@@ -7,11 +7,10 @@ its first byte on, and so is the connection; so every answer but the usual ones 
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memcmp
+from libc.string cimport memcpy
 
 from engine._fast.clock cimport monotonic_ns, monotonic_s
-from engine._fast.llhttp cimport read_head
-from engine._fast.publish_target cimport Target, read_target
+from engine._fast.publish_head cimport FOREIGN, READY, WAIT, Request, Verdict, next_request
 from engine._fast.queues cimport Queued, ReadQueue
 from engine._fast.unread cimport unread_drop, unread_free, unread_put
 
@@ -20,20 +19,17 @@ cdef extern from "sys/socket.h" nogil:
     int MSG_NOSIGNAL
     int MSG_DONTWAIT
 
-cdef extern from "string.h" nogil:
-    void* memmem(const void* data, size_t size, const void* found, size_t length)
-
 cdef extern from "time.h" nogil:
     long c_time "time"(void* out)
 
 cdef enum:
-    #: Longest head; longer ones are aiohttp's to refuse.
-    MAX_HEAD = 8000
     #: Unread bytes beyond one request's own at which reading pauses until answers have been given.
     MAX_UNREAD = 262144
     #: What one connection may have done in a turn of the loop before the others' turn comes.
     TURN_NS = 500000
     MAX_REQUESTS = 256
+    #: Bytes of answers that go to the kernel at once.
+    MAX_ANSWERS = 65536
 
 # Seconds; no byte that comes moves them. A head and a body have that long from the request's first byte on, and a client
 # that does not read its answers has as long.
@@ -43,6 +39,9 @@ BODY_TIMEOUT_S = 30
 CLOSE_TIMEOUT_S = 5
 #: A connection that says nothing for so long is closed; aiohttp closes its own (http/application.py).
 KEEPALIVE_TIMEOUT_S = 75
+
+#: Answers of the connection whose requests are being answered; empty at all other times.
+cdef char _answers[MAX_ANSWERS]
 
 
 @cython.final
@@ -135,7 +134,7 @@ cdef class PublishProtocol(Queued):
             if self._skip == 0:
                 refusal, self._refusal = self._refusal, None
                 self._begun = 0
-                self._write(refusal)
+                self._write(PyBytes_AS_STRING(refusal), PyBytes_GET_SIZE(refusal))
         if size == 0 or self._transport is None:
             return
         if self._unread.size == 0 and not self.busy and not self._paused and not self._put_off:
@@ -199,7 +198,8 @@ cdef class PublishProtocol(Queued):
                 if self._skip:
                     self.abort()  # a stranger, who is answered nothing before the end of the body that he announced
                 else:
-                    self._write(self._server._late())
+                    late = <bytes>self._server._late()
+                    self._write(PyBytes_AS_STRING(late), PyBytes_GET_SIZE(late))
                     self.close()
             elif not self._in_body and now - self._begun >= HEAD_TIMEOUT_S:
                 self.abort()
@@ -223,46 +223,64 @@ cdef class PublishProtocol(Queued):
 
     cdef Py_ssize_t _work(self, const char* data, Py_ssize_t size) except -1:
         """Answer what is complete, wait for what is not, hand over what is not ours; how many bytes are done with."""
-        cdef long long deadline = 0
-        cdef Py_ssize_t done = 0, head_bytes = 0, total
+        cdef long long deadline = 0, clock_ns = 0
+        cdef Py_ssize_t done = 0, total, answered = 0
         cdef int requests = 0
         cdef Verdict verdict = WAIT
-        cdef Head head
-        cdef list out = []
+        cdef Request request
+        cdef const char* body
         cdef bytes answer
         self._needs = 0
         while done < size and not self._closing:
-            verdict = self._next(data + done, size - done, &head, &head_bytes)
+            verdict = next_request(
+                data + done, size - done, self._server._prefix, self._server._max_body, &request
+            )
+            self._in_body, self._needs = request.in_body, request.needs
             if verdict != READY:
                 break
-            total = head_bytes + head.body_bytes
+            body = data + done + request.head_bytes
+            total = request.head_bytes + request.head.body_bytes
             self._begun, self._in_body = 0, False
             requests += 1
-            if self._server.plain is not None and self._server.plain.publish(&head, data + done + head_bytes):
+            if self._server.plain is not None and self._server.plain.publish(
+                &request.target, &request.head, body, &clock_ns
+            ):
                 answer = self._server._usual_answer()
             else:
-                if out:
+                clock_ns = 0
+                if answered:
                     # Whatever this one waits for, those before it are done.
-                    self._write(b"".join(out))
-                    out = []
+                    self._write(_answers, answered)
+                    answered = 0
                     if self._paused or self._transport is None:
                         return done
                 answer = self._ask(
-                    head.target.at[:head.target.size], (data + done + head_bytes)[:head.body_bytes]
+                    request.head.target.at[:request.head.target.size], body[:request.head.body_bytes]
                 )
                 if answer is None:
                     return done + total
             done += total
-            out.append(answer)
+            if answered + PyBytes_GET_SIZE(answer) > MAX_ANSWERS:
+                self._write(_answers, answered)
+                answered = 0
+            if PyBytes_GET_SIZE(answer) > MAX_ANSWERS:
+                self._write(PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer))
+            else:
+                memcpy(_answers + answered, PyBytes_AS_STRING(answer), <size_t>PyBytes_GET_SIZE(answer))
+                answered += PyBytes_GET_SIZE(answer)
+            if self._paused or self._transport is None:
+                break
+            if clock_ns == 0:
+                clock_ns = monotonic_ns()
             if deadline == 0:
-                deadline = monotonic_ns() + TURN_NS
-            elif requests >= MAX_REQUESTS or monotonic_ns() > deadline:
+                deadline = clock_ns + TURN_NS
+            elif requests >= MAX_REQUESTS or clock_ns > deadline:
                 if done < size:
                     self._put_off = True
                     self._server.reads.put_off(self)
                 break
-        if out:
-            self._write(<bytes>out[0] if len(out) == 1 else b"".join(out))
+        if answered:
+            self._write(_answers, answered)
             self.last_activity = monotonic_s()
         if self._transport is None or self._put_off:
             return done
@@ -276,38 +294,10 @@ cdef class PublishProtocol(Queued):
             if self._begun == 0:
                 self._begun = monotonic_s() or 1
             if self._in_body and not self._paused:
-                self._refuse_early(&head, head_bytes + head.body_bytes - (size - done))
+                self._refuse_early(&request.head, request.needs - (size - done))
                 if self._skip:
                     return size
         return done
-
-    cdef Verdict _next(self, const char* data, Py_ssize_t size, Head* head, Py_ssize_t* head_bytes) except? FOREIGN:
-        """What the bytes begin with."""
-        cdef const char* behind = <const char*>memmem(data, <size_t>min(size, MAX_HEAD), b"\r\n\r\n", 4)
-        cdef Py_ssize_t known
-        cdef Target target
-        self._in_body = False
-        if behind == NULL:
-            if size >= MAX_HEAD:
-                return FOREIGN
-            # Nothing but a publish is worth waiting for.
-            known = min(size, 5 + PyBytes_GET_SIZE(self._server._prefix))
-            if memcmp(data, b"POST ", <size_t>min(known, 5)) != 0 or (known > 5 and memcmp(
-                data + 5, PyBytes_AS_STRING(self._server._prefix), <size_t>(known - 5)
-            ) != 0):
-                return FOREIGN
-            self._needs = size + 1
-            return WAIT
-        head_bytes[0] = behind + 4 - data
-        if not read_head(data, head_bytes[0], head) or head.body_bytes > self._server._max_body:
-            return FOREIGN
-        if not read_target(head.target, self._server._prefix, &target):
-            return FOREIGN
-        if size >= head_bytes[0] + head.body_bytes:
-            return READY
-        self._needs = head_bytes[0] + head.body_bytes
-        self._in_body = True
-        return WAIT
 
     cdef bytes _ask(self, bytes target, bytes body):
         """The answer to a request that is not plain; None when it has to be waited for."""
@@ -318,12 +308,12 @@ cdef class PublishProtocol(Queued):
         return got
 
     async def _answer(self, bytes target, bytes body):
-        answer = await self._server._answer(target, body)
+        cdef bytes answer = await self._server._answer(target, body)
         self.busy = False
         if self._inline:
             self._got = answer
             return
-        self._write(answer)
+        self._write(PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer))
         self.last_activity = monotonic_s()
         if self._closing and self._transport is not None:
             self._end()
@@ -340,22 +330,20 @@ cdef class PublishProtocol(Queued):
         self._skip = 0 if self._refusal is None else missing
         return 0
 
-    cdef int _write(self, bytes data) except -1:
+    cdef int _write(self, const char* data, Py_ssize_t size) except -1:
         """To the kernel at once if it takes it, which saves the transport's own bookkeeping."""
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), sent = 0
+        cdef Py_ssize_t sent = 0
         if self._transport is None:
             return 0
         if self._buffered and self._transport.get_write_buffer_size() == 0:
             self._buffered = False
         if self._fd >= 0 and not self._buffered:
-            sent = c_send(self._fd, PyBytes_AS_STRING(data), <size_t>size, MSG_NOSIGNAL | MSG_DONTWAIT)
+            sent = max(0, c_send(self._fd, data, <size_t>size, MSG_NOSIGNAL | MSG_DONTWAIT))
             if sent == size:
                 return 0
-            if sent > 0:
-                data = data[sent:]
         # A connection that is gone is found out by the transport too.
         self._buffered = True
-        self._transport.write(data)
+        self._transport.write((data + sent)[:size - sent])
         return 0
 
     cdef int _end(self) except -1:

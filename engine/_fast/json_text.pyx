@@ -5,14 +5,37 @@ character, are valid JSON (RFC 8259 section 8.2) and pass.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
 import json
+
+cdef extern from *:
+    """
+    #ifdef __SSE2__
+    #include <emmintrin.h>
+    /* Of the 16 bytes from p on, how many come before the first that is a quote, a backslash, below 0x20 or above 0x7F. */
+    static inline int engine_plain_bytes(const char *p) {
+        __m128i x = _mm_loadu_si128((const __m128i *)p);
+        __m128i low = _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)); /* signed: those above 0x7F are below 0 */
+        __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(x, _mm_set1_epi8(92)));
+        int found = _mm_movemask_epi8(_mm_or_si128(low, marks));
+        return found ? __builtin_ctz((unsigned)found) : 16;
+    }
+    #else
+    static inline int engine_plain_bytes(const char *p) {
+        int i = 0;
+        while (i < 16 && (signed char)p[i] >= 0x20 && p[i] != '"' && p[i] != 92) i++;
+        return i;
+    }
+    #endif
+    """
+    int plain_bytes "engine_plain_bytes"(const char* p) noexcept nogil
 
 cdef enum:
     #: As orjson has it.
     MAX_DEPTH = 1024
+    #: Bytes of a string that are looked at at once.
+    STEP = 16
 
 
 def members(bytes data not None, int max_depth=MAX_DEPTH):
@@ -81,17 +104,17 @@ cdef const char* read_string(const char* p, const char* end, Text* text) noexcep
     cdef unsigned char c
     cdef unsigned int unit
     cdef Py_ssize_t bytes_saved = 0, continuations = 0, escapes_saved = 0
-    cdef uint64_t word
+    cdef int plain
     if p >= end or p[0] != 34:  # "
         return NULL
     p += 1
     text.at, text.escaped = p, False
     while p < end:
-        while end - p >= 8:
-            memcpy(&word, p, 8)
-            if _special(word):
+        while end - p >= STEP:
+            plain = plain_bytes(p)
+            p += plain
+            if plain < STEP:
                 break
-            p += 8
         if p >= end:
             break
         c = <unsigned char>p[0]
@@ -175,13 +198,6 @@ cdef const char* skip_value(const char* p, const char* end, int depth) noexcept 
     if p[0] == 110:
         return _word(p, end, b"null", 4)
     return _number(p, end)
-
-
-cdef inline bint _special(uint64_t word) noexcept nogil:
-    """Whether any of eight bytes is a quote, a backslash, below 0x20 or above 0x7F."""
-    cdef uint64_t low = 0x0101010101010101, high = 0x8080808080808080
-    cdef uint64_t quote = word ^ (low * 34), slash = word ^ (low * 92)
-    return (word | ((quote - low) & ~quote) | ((slash - low) & ~slash) | ((word - low * 32) & ~word)) & high != 0
 
 
 cdef unsigned int _unit(const char* p, const char* end) noexcept nogil:

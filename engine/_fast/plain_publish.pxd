@@ -6,6 +6,7 @@ from engine._fast.llhttp cimport Head, Span
 from engine._fast.publish_body cimport Body, Event
 from engine._fast.json_text cimport Text
 from engine._fast.publish_target cimport Target
+from engine._fast.registry cimport Registry
 from engine._fast.signature cimport Signer
 from engine._fast.traffic cimport Traffic
 
@@ -13,6 +14,7 @@ from engine._fast.traffic cimport Traffic
 # What is asked of an application for each publish, taken from its engine.app.App once.
 cdef class PlainApp:
     cdef object app
+    cdef long long known_at             # of the register's changes: when it was last seen to be the one
     cdef bytes key
     cdef bytes prefix                   # "id/", as the hub's names of its channels begin
     cdef Signer signer, previous        # previous: None where there is none
@@ -23,18 +25,20 @@ cdef class PlainApp:
 
 
 cdef class PlainPublisher:
-    cdef object _registry               # by_id(str) -> App or None; stale
+    cdef Registry _registry             # and by_id(str) -> App or None
     cdef Hub _hub
     cdef AllSizes _durations            # of requests in seconds, by application
-    cdef object _now_s                  # () -> seconds since the epoch
+    cdef object _now_s                  # () -> seconds since the epoch; None: the time of day
     cdef double _window_s
-    cdef bytes _path                    # of all publishes, up to the application's id
     cdef dict _apps                     # id -> PlainApp
+    cdef PlainApp _last                 # of the last publish
     cdef Body _body
 
     # Whether the request was published; then the usual answer is due. False: nothing was done, and nothing is wrong yet.
-    cdef bint publish(self, const Head* head, const char* body) except -1
+    # :param clock_ns: of the monotonic clock, when this request began; 0 for now. It is moved to the end of a publish.
+    cdef bint publish(self, const Target* target, const Head* head, const char* body, long long* clock_ns) except -1
     cdef PlainApp _app(self, Span name)
+    cdef PlainApp _look_up(self, Span name)
     cdef bint _is_signed(self, PlainApp app, const Target* target, const char* body, Py_ssize_t body_bytes) except -1
     cdef bint _may_publish(self, PlainApp app, bint batch) except -1
     cdef int _send(self, PlainApp app, const Event* event) except -1

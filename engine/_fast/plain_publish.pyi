@@ -1,16 +1,15 @@
 from collections.abc import Callable
-from typing import Any
 
 from engine._fast.counting import AllSizes
 from engine._fast.hub import Hub
+from engine._fast.registry import Registry
 
 class PlainPublisher:
     def __init__(
         self,
-        registry: Any,
+        registry: Registry,
         hub: Hub,
-        path_prefix: str,
-        now_s: Callable[[], float],
+        now_s: Callable[[], float] | None,
         window_s: float,
         durations: AllSizes,
     ) -> None: ...

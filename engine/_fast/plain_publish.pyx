@@ -9,12 +9,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memchr, memcmp, memcpy
 
-from engine._fast.clock cimport monotonic_ns
+from engine._fast.clock cimport monotonic_ns, wall_us
 from engine._fast.counting cimport AllSizes, Sizes
 from engine._fast.frame cimport event_frame
 from engine._fast.hub cimport Channel
 from engine._fast.publish_body cimport read_body
-from engine._fast.publish_target cimport read_target
 from engine._fast.request cimport signed_request
 
 cdef enum:
@@ -54,44 +53,52 @@ cdef class PlainApp:
 cdef class PlainPublisher:
     """Publishes to the channels of this worker, which is the only one.
 
-    :param registry: the applications: `by_id` and `stale`.
-    :param path_prefix: before ``/apps/``.
-    :param now_s: seconds since the epoch; :param window_s: how far a request's timestamp may be from it.
+    :param registry: the applications; its `by_id` is asked after each change.
+    :param now_s: seconds since the epoch, None for the time of day; :param window_s: how far a request's timestamp may be
+        from it.
     :param durations: of requests in seconds, by application.
     """
 
-    def __init__(self, registry, Hub hub not None, str path_prefix not None, now_s, double window_s,
-                 AllSizes durations not None):
+    def __init__(self, Registry registry not None, Hub hub not None, now_s, double window_s, AllSizes durations not None):
         self._registry = registry
         self._hub = hub
-        self._path = f"{path_prefix}/apps/".encode()
         self._now_s = now_s
         self._window_s = window_s
         self._durations = durations
         self._apps = {}
 
-    cdef bint publish(self, const Head* head, const char* body) except -1:
-        cdef Target target
+    cdef bint publish(self, const Target* target, const Head* head, const char* body, long long* clock_ns) except -1:
         cdef PlainApp app
-        cdef long long began_ns = monotonic_ns()
+        cdef long long began_ns = clock_ns[0] or monotonic_ns()
         cdef int i
-        if not read_target(head.target, self._path, &target):
-            return False
         app = self._app(target.app_id)
         if app is None or not app.usable or not read_body(body, head.body_bytes, target.batch, &self._body):
             return False
-        if not self._may_publish(app, target.batch) or not self._is_signed(app, &target, body, head.body_bytes):
+        if not self._may_publish(app, target.batch) or not self._is_signed(app, target, body, head.body_bytes):
             return False
         for i in range(self._body.count):
             self._send(app, &self._body.events[i])
         app.traffic.publishes += 1
         app.traffic.publish_received_bytes += head.body_bytes
         app.traffic.publish_sent_bytes += 2
-        app.durations.note((monotonic_ns() - began_ns) / 1e9)
+        clock_ns[0] = monotonic_ns()
+        app.durations.note((clock_ns[0] - began_ns) / 1e9)
         return True
 
     cdef PlainApp _app(self, Span name):
         """The application of that id, as it is now; None where none is known by an id that looks so."""
+        cdef PlainApp last = self._last
+        if (
+            last is None or self._registry.stale or last.known_at != self._registry.changes
+            or name.size != PyBytes_GET_SIZE(last.prefix) - 1
+            or memcmp(name.at, PyBytes_AS_STRING(last.prefix), <size_t>name.size) != 0
+        ):
+            last = self._look_up(name)
+            if last is not None:
+                self._last = last
+        return last
+
+    cdef PlainApp _look_up(self, Span name):
         cdef PlainApp known
         if not 0 < name.size <= MAX_APP_ID or memchr(name.at, 37, <size_t>name.size) != NULL:  # %
             return None
@@ -104,10 +111,11 @@ cdef class PlainPublisher:
             if len(self._apps) >= MAX_APPS:
                 self._apps.clear()
             known = self._apps[app_id] = PlainApp(app, self._hub.traffic(app_id), self._durations.of(app_id))
+        known.known_at = self._registry.changes
         return known
 
     cdef bint _is_signed(self, PlainApp app, const Target* target, const char* body, Py_ssize_t body_bytes) except -1:
-        cdef double now_s = self._now_s()
+        cdef double now_s = wall_us() / 1e6 if self._now_s is None else self._now_s()
         cdef Span method = Span(b"POST", 4)
         if signed_request(
             app.signer, app.key, method, target.path, target.query, body, body_bytes, now_s, self._window_s

@@ -8,12 +8,34 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memchr, memcmp, memcpy
 
 from engine._fast.digest cimport md5_hex
+from engine._fast.hexed cimport same_digits
 
 cdef enum:
     MAX_PARAMETERS = 16
     MAX_TEXT = 4096
     HEX_SHA256 = 64
     HEX_MD5 = 32
+
+
+# What a byte of a query is.
+cdef enum:
+    PLAIN
+    IN_VALUES       # capitals and brackets
+    EQUALS
+    BETWEEN         # &
+    ODD             # what is escaped or has no place there
+
+cdef unsigned char _kinds[256]
+
+for _byte in range(256):
+    if _byte < 33 or _byte >= 128 or chr(_byte) in "%+":
+        _kinds[<int>_byte] = ODD
+    elif chr(_byte) == "=":
+        _kinds[<int>_byte] = EQUALS
+    elif chr(_byte) == "&":
+        _kinds[<int>_byte] = BETWEEN
+    elif "A" <= chr(_byte) <= "Z" or chr(_byte) in "[]":
+        _kinds[<int>_byte] = IN_VALUES
 
 
 cdef struct Parameter:
@@ -63,6 +85,8 @@ cdef bint signed_request(Signer signer, bytes key, Span method, Span path, Span 
     cdef Parameter* version = NULL
     cdef Parameter* timestamp = NULL
     cdef Parameter* digest = NULL
+    cdef const char* run = NULL      # parameters that follow each other in the query as they do in what is signed
+    cdef const char* run_end = NULL
     if count < 4 or memchr(path.at, 37, <size_t>path.size) != NULL:  # %
         return False
     if method.size + path.size + query.size + 2 > MAX_TEXT:
@@ -78,11 +102,12 @@ cdef bint signed_request(Signer signer, bytes key, Span method, Span path, Span 
         if _is(parameter, b"auth_signature", 14):
             signature = parameter
             continue
-        if text[used - 1] != 10:
-            used = _put(text, used, b"&", 1)
-        used = _put(text, used, parameter.key, parameter.key_size)
-        used = _put(text, used, b"=", 1)
-        used = _put(text, used, parameter.value, parameter.value_size)
+        if run != NULL and parameter.key == run_end + 1:
+            # As it was sent: signed and unsigned text agree on it, with the `&` before it.
+            run_end = parameter.value + parameter.value_size
+        else:
+            used = _put_run(text, used, run, run_end)
+            run, run_end = parameter.key, parameter.value + parameter.value_size
         if _is(parameter, b"auth_key", 8):
             given_key = parameter
         elif _is(parameter, b"auth_timestamp", 14):
@@ -91,6 +116,7 @@ cdef bint signed_request(Signer signer, bytes key, Span method, Span path, Span 
             version = parameter
         elif _is(parameter, b"body_md5", 8):
             digest = parameter
+    used = _put_run(text, used, run, run_end)
     if signature == NULL or given_key == NULL or version == NULL or timestamp == NULL:
         return False
     if not _says(given_key, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)) or not _says(version, b"1.0", 3):
@@ -104,7 +130,7 @@ cdef bint signed_request(Signer signer, bytes key, Span method, Span path, Span 
     if digest == NULL:
         return body_bytes == 0
     md5_hex(body, <size_t>body_bytes, hexed)
-    return _says(digest, hexed, HEX_MD5)
+    return digest.value_size == HEX_MD5 and same_digits(digest.value, hexed, HEX_MD5)
 
 
 cdef bint _in_time(const Parameter* timestamp, double now_s, double window_s) noexcept:
@@ -120,14 +146,9 @@ cdef bint _in_time(const Parameter* timestamp, double now_s, double window_s) no
 
 
 cdef bint _signed(Signer signer, const char* text, Py_ssize_t size, const char* given) except -1:
-    """The comparison takes the same time wherever the first wrong digit stands."""
     cdef char expected[HEX_SHA256]
-    cdef unsigned char difference = 0
-    cdef int i
     signer._hex(<const unsigned char*>text, <size_t>size, expected)
-    for i in range(HEX_SHA256):
-        difference |= <unsigned char>(expected[i] ^ given[i])
-    return difference == 0
+    return same_digits(expected, given, HEX_SHA256)
 
 
 cdef inline Py_ssize_t _put(char* text, Py_ssize_t at, const char* part, Py_ssize_t size) noexcept:
@@ -135,31 +156,43 @@ cdef inline Py_ssize_t _put(char* text, Py_ssize_t at, const char* part, Py_ssiz
     return at + size
 
 
+cdef inline Py_ssize_t _put_run(char* text, Py_ssize_t at, const char* run, const char* run_end) noexcept:
+    if run == NULL:
+        return at
+    if text[at - 1] != 10:
+        at = _put(text, at, b"&", 1)
+    return _put(text, at, run, run_end - run)
+
+
 cdef int _split(Span query, Parameter* out) noexcept:
     """The parameters sorted by key; -1 where they are not in the plain form."""
-    cdef const char* data = query.at
-    cdef Py_ssize_t size = query.size, start = 0, equals = -1, i
+    cdef const unsigned char* p = <const unsigned char*>query.at
+    cdef const unsigned char* end = p + query.size
+    cdef const unsigned char* key
+    cdef const unsigned char* value
     cdef int count = 0, at
-    cdef unsigned char c
     cdef Parameter made
-    for i in range(size + 1):
-        c = <unsigned char>data[i] if i < size else 38
-        if c == 38:  # &
-            if equals <= start or count == MAX_PARAMETERS:
-                return -1
-            made.key, made.key_size = data + start, equals - start
-            made.value, made.value_size = data + equals + 1, i - equals - 1
-            at = count
-            while at and _compare(&made, &out[at - 1]) < 0:
-                out[at] = out[at - 1]
-                at -= 1
-            out[at] = made
-            count += 1
-            start, equals = i + 1, -1
-        elif c == 61 and equals < 0:  # =
-            equals = i
-        elif c == 37 or c == 43 or c >= 128 or c < 33:  # % +
+    while count < MAX_PARAMETERS:
+        key = p
+        while p < end and _kinds[p[0]] == PLAIN:
+            p += 1
+        if p == end or p == key or p[0] != 61:  # =
             return -1
-        elif equals < 0 and (65 <= c <= 90 or c == 91 or c == 93):  # capitals and brackets in a key
+        value = p + 1
+        p += 1
+        while p < end and _kinds[p[0]] < BETWEEN:
+            p += 1
+        if p < end and p[0] != 38:  # &
             return -1
-    return count
+        made.key, made.key_size = <const char*>key, value - 1 - key
+        made.value, made.value_size = <const char*>value, p - value
+        at = count
+        while at and _compare(&made, &out[at - 1]) < 0:
+            out[at] = out[at - 1]
+            at -= 1
+        out[at] = made
+        count += 1
+        if p == end:
+            return count
+        p += 1
+    return -1

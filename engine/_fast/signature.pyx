@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memset
 import hashlib
 import hmac
 
+from engine._fast.hexed cimport hexed, same_digits
 from engine._fast.native cimport function_of, library_of
 
 cdef extern from "Python.h":
@@ -26,7 +27,6 @@ ctypedef int (*sha_final_fn)(unsigned char* digest, void* state) noexcept nogil
 cdef sha_init_fn _sha_init = NULL
 cdef sha_update_fn _sha_update = NULL
 cdef sha_final_fn _sha_final = NULL
-cdef const char* _HEX = b"0123456789abcdef"
 
 cdef enum:
     BLOCK = 64
@@ -101,11 +101,8 @@ cdef class Signer:
 
     cdef int _hex(self, const unsigned char* data, size_t length, char* out) except -1:
         cdef unsigned char digest[DIGEST]
-        cdef int i
         self._digest(data, length, digest)
-        for i in range(DIGEST):
-            out[2 * i] = _HEX[digest[i] >> 4]
-            out[2 * i + 1] = _HEX[digest[i] & 15]
+        hexed(digest, DIGEST, out)
         return 0
 
     def hex(self, bytes data not None) -> str:
@@ -120,10 +117,8 @@ cdef class Signer:
         The comparison takes the same time wherever the first wrong digit stands.
         """
         cdef char out[2 * DIGEST]
-        cdef unsigned char difference = 0
         cdef const char* given
         cdef Py_ssize_t size
-        cdef int i
         if isinstance(signature, str):
             # Of text in ASCII these are the bytes that it consists of, without a copy.
             if not PyUnicode_IS_ASCII(signature):
@@ -136,9 +131,7 @@ cdef class Signer:
         if size != 2 * DIGEST:
             return False
         self._hex(<const unsigned char*>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), out)
-        for i in range(2 * DIGEST):
-            difference |= <unsigned char>(out[i] ^ given[i])
-        return difference == 0
+        return same_digits(out, given, 2 * DIGEST)
 
     def __reduce__(self):
         raise TypeError("a Signer holds key material and is never serialized")

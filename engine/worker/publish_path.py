@@ -6,7 +6,6 @@ Decides once, at start; it reads no request.
 from __future__ import annotations
 
 import logging
-import time
 
 from engine._fast import llhttp
 from engine._fast.hub import Hub
@@ -37,7 +36,7 @@ def fast_path(
     plain = None
     if alone:
         durations = metrics.http.duration_s
-        plain = PlainPublisher(apps, hub, config.path_prefix, time.time, TIMESTAMP_WINDOW_S, durations)
+        plain = PlainPublisher(apps, hub, None, TIMESTAMP_WINDOW_S, durations)
     return FastPath(
         api,
         config.cors,

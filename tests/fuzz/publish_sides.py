@@ -98,7 +98,7 @@ class Side:
         serving.publisher._adapter = LocalAdapter(self._hub, lambda *_: None, MemoryHistory())
         durations = Metrics().http.duration_s
         publisher = (
-            PlainPublisher(apps, self._hub, "", lambda: float(NOW_S), TIMESTAMP_WINDOW_S, durations) if plain else None
+            PlainPublisher(apps, self._hub, lambda: float(NOW_S), TIMESTAMP_WINDOW_S, durations) if plain else None
         )
         path = FastPath(serving.api, CorsConfig(), publisher, serve_eagerly, "", MAX_BODY_BYTES)
         self._server: PublishServer = path.start(self._take_over)

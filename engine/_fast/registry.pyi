@@ -1,0 +1,3 @@
+class Registry:
+    stale: bool
+    changes: int
