@@ -1,0 +1,134 @@
+"""The pages that begin with a framework: their code is what runs here, against an engine with their configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.client import connected
+from tests.support.engine import ROOT, Engine, running
+from tests.support.snippets import snippets
+from tests.support.waiting import free_port, until, wait_until
+
+MODULES = ROOT / "tests" / "clients" / "node_modules"
+NODE = shutil.which("node") is not None and MODULES.is_dir()
+#: Page -> the language of its back end, the file's name, and the program that runs it.
+PAGES = {
+    "start-with-python.md": ("python", "backend.py", [sys.executable]),
+    "start-with-node.md": ("js", "backend.mjs", ["node"]),
+}
+
+
+class Backend(NamedTuple):
+    port: int
+    printed: Path
+
+
+class Stage(NamedTuple):
+    engine: Engine
+    backends: dict[str, Backend]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One engine, with the webhooks of all pages."""
+    folder = tmp_path_factory.mktemp("first-steps")
+    ports = {page: free_port() for page in PAGES}
+    apps = [_application(page, port) for page, port in ports.items()]
+    merged = apps[0] | {"webhooks": [hook for app in apps for hook in app["webhooks"]]}
+    with ExitStack() as stack:
+        engine = stack.enter_context(running({"app_manager": {"array": {"apps": [merged]}}}))
+        backends = {}
+        for page, (language, name, program) in PAGES.items():
+            if shutil.which(program[0]) is None:
+                continue
+            (folder / name).write_text(snippets(page, language)[0])
+            printed = folder / f"{name}.printed"
+            environment = {**os.environ, "PORT": str(ports[page]), "ENGINE_PORT": str(engine.port)}
+            with printed.open("w") as out:
+                process = subprocess.Popen(
+                    [*program, folder / name], env=environment, cwd=_beside_modules(folder), stdout=out, stderr=out
+                )
+            stack.callback(lambda process=process: (process.kill(), process.wait()))
+            backends[page] = Backend(ports[page], printed)
+        yield Stage(engine, backends)
+
+
+def _application(page: str, port: int) -> Any:
+    """Of the page's configuration, but for the port of its back end."""
+    (text,) = snippets(page, "json")
+    (app,) = json.loads(text)["app_manager"]["array"]["apps"]
+    for hook in app["webhooks"]:
+        hook["url"] = hook["url"].replace("8001", str(port))
+    return app
+
+
+def _beside_modules(folder: Path) -> Path:
+    """Where a module of Node finds those of others."""
+    link = folder / "node_modules"
+    if MODULES.is_dir() and not link.exists():
+        link.symlink_to(MODULES)
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_its_back_end_lets_in_publishes_and_hears(stage: Stage, page: str) -> None:
+    if page not in stage.backends or (page == "start-with-node.md" and not NODE):
+        pytest.skip("its language is not installed")
+    asyncio.run(_walk(stage.engine, stage.backends[page]))
+
+
+async def _walk(engine: Engine, backend: Backend) -> None:
+    def ask(path: str, body: str, kind: str = "text/plain") -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{backend.port}{path}", body.encode(), {"Content-Type": kind}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    await asyncio.to_thread(wait_until, lambda: _listens(backend.port), what=backend.printed.read_text)
+    async with connected(engine.ws_url) as client:
+        for channel in ("private-room", "presence-room"):
+            asked = urllib.parse.urlencode({"socket_id": client.socket_id, "channel_name": channel})
+            proof = await asyncio.to_thread(ask, "/pusher/auth", asked, "application/x-www-form-urlencoded")
+            await client.send("pusher:subscribe", {"channel": channel, **proof})
+            joined = await client.next("pusher_internal:subscription_succeeded")
+            assert joined["channel"] == channel
+        assert json.loads(joined["data"])["presence"]["ids"] == ["ada"]
+        await asyncio.to_thread(ask, "/say", "hello")
+        assert json.loads((await client.next("greeting"))["data"]) == {"text": "hello"}
+    heard = {f"channel_{change} private-room" for change in ("occupied", "vacated")}
+    await until(lambda: heard <= set(backend.printed.read_text().splitlines()), what=backend.printed.read_text)
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        await asyncio.to_thread(ask, "/webhooks", '{"time_ms":1,"events":[]}', "application/json")
+
+
+def _listens(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/nothing", b"", timeout=5)
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(shutil.which("php") is None, reason="PHP is not installed")
+def test_the_files_for_laravel_are_php(tmp_path: Path) -> None:
+    for place, code in enumerate(code for code in snippets("laravel.md", "php") if code.startswith("<?php")):
+        (file := tmp_path / f"{place}.php").write_text(code)
+        checked = subprocess.run(["php", "-l", file], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout
