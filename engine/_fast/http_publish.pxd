@@ -2,9 +2,11 @@
 
 from libc.stdint cimport uint32_t
 
+from engine._fast.http_socket cimport HttpSocket
 from engine._fast.llhttp cimport Head
 from engine._fast.plain_publish cimport PlainPublisher
-from engine._fast.queues cimport Queued, ReadQueue
+from engine._fast.queues cimport ReadQueue
+from engine._fast.readable cimport Readers
 from engine._fast.unread cimport Unread
 
 cdef class PublishServer:
@@ -16,6 +18,7 @@ cdef class PublishServer:
     cdef object _elsewhere           # (transport, unread bytes, source): whose connection it is from then on
     cdef object _serve               # (coroutine, name, what ends the connection)
     cdef readonly ReadQueue reads            # connections with requests left for the next turn
+    cdef readonly Readers readers            # of connections that publish more than once
     cdef readonly set connections
     cdef public object on_empty
     cdef bytes _prefix               # of a publish's target
@@ -26,27 +29,21 @@ cdef class PublishServer:
     cdef bytes _usual_answer(self)
 
 
-cdef class PublishProtocol(Queued):
+cdef class PublishProtocol(HttpSocket):
     cdef PublishServer _server
-    cdef object _transport
     cdef object _source              # whoever takes the connection over is told where it comes from, or None
-    cdef int _fd                     # -1 under TLS: every write goes through the transport
     cdef Unread _unread              # from the first byte of the next request on
     cdef Py_ssize_t _needs           # bytes of unread below which there is nothing to look at
     cdef Py_ssize_t _skip            # bytes of a refused body that are still to come, and are not kept
     cdef bytes _refusal              # the answer once they have come
     cdef bytes _got                  # the answer of a request that did not have to wait
-    cdef bint _inline, _paused, _closing, _eof, _buffered, _reading, _put_off
+    cdef bint _inline, _paused, _closing, _put_off
     cdef bint _in_body               # the head of the request at the front is complete
     cdef readonly bint busy          # a request is being answered
     cdef readonly uint32_t last_activity   # monotonic seconds
     cdef uint32_t _begun             # when the first byte of the request at the front came; 0 while there is none
-    cdef uint32_t _ended_at          # when the socket was closed; 0 before
     cdef uint32_t _paused_at         # when the client was found not to read its answers
     cdef Py_ssize_t _work(self, const char* data, Py_ssize_t size) except -1
     cdef bytes _ask(self, bytes target, bytes body)
     cdef int _refuse_early(self, const Head* head, Py_ssize_t missing) except -1
-    cdef int _write(self, const char* data, Py_ssize_t size) except -1
-    cdef int _end(self) except -1
-    cdef int _read_on(self, bint reading) except -1
     cdef int _hand_over(self, bytes unread) except -1

@@ -4,6 +4,7 @@ from typing import Any
 
 from engine._fast.plain_publish import PlainPublisher
 from engine._fast.queues import ReadQueue
+from engine._fast.readable import Readers
 
 BODY_TIMEOUT_S: int
 HEAD_TIMEOUT_S: int
@@ -11,6 +12,7 @@ KEEPALIVE_TIMEOUT_S: int
 
 class PublishServer:
     reads: ReadQueue
+    readers: Readers
     plain: PlainPublisher | None
     connections: set[PublishProtocol]
     on_empty: Callable[[], None] | None
@@ -23,7 +25,7 @@ class PublishServer:
         late: Callable[[], bytes],
         elsewhere: Callable[[Any, bytes, str | None], None],
         serve: Callable[[Coroutine[Any, Any, None], str, Callable[[], None]], Any],
-        call_soon: Callable[..., Any],
+        loop: asyncio.AbstractEventLoop,
         path_prefix: str,
         max_body_bytes: int,
     ) -> None: ...

@@ -10,14 +10,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
 from engine._fast.clock cimport monotonic_ns, monotonic_s
+from engine._fast.http_socket cimport HttpSocket
 from engine._fast.publish_head cimport FOREIGN, READY, WAIT, Request, Verdict, next_request
-from engine._fast.queues cimport Queued, ReadQueue
+from engine._fast.queues cimport ReadQueue
+from engine._fast.readable cimport Readers
 from engine._fast.unread cimport unread_drop, unread_free, unread_put
-
-cdef extern from "sys/socket.h" nogil:
-    ssize_t c_send "send"(int fd, const void* buffer, size_t length, int flags)
-    int MSG_NOSIGNAL
-    int MSG_DONTWAIT
 
 cdef extern from "time.h" nogil:
     long c_time "time"(void* out)
@@ -54,13 +51,13 @@ cdef class PublishServer:
     :param usual: ``() -> bytes``: the whole answer to a plain publish now; :param late: to one whose body took too long.
     :param elsewhere: ``(transport, unread, source)`` takes a connection over.
     :param serve: ``(coroutine, name, end)`` runs it in the background; calls `end` should it raise.
-    :param call_soon: the loop's.
+    :param loop: the running one.
     :param path_prefix: before ``/apps/``.
     :param max_body_bytes: longer bodies are aiohttp's to refuse.
     :ivar on_empty: called when the last connection has gone, if set.
     """
 
-    def __init__(self, PlainPublisher plain, answer, refuse, usual, late, elsewhere, serve, call_soon,
+    def __init__(self, PlainPublisher plain, answer, refuse, usual, late, elsewhere, serve, loop,
                  str path_prefix not None, Py_ssize_t max_body_bytes):
         self.plain = plain
         self._answer = answer
@@ -69,7 +66,8 @@ cdef class PublishServer:
         self._late = late
         self._elsewhere = elsewhere
         self._serve = serve
-        self.reads = ReadQueue(call_soon)
+        self.reads = ReadQueue(loop.call_soon)
+        self.readers = Readers(None if plain is None else plain._hub.flush_queue, loop.add_reader, loop.remove_reader)
         self._prefix = f"{path_prefix}/apps/".encode()
         self._max_body = max_body_bytes
         self.connections = set()
@@ -102,13 +100,12 @@ cdef class PublishServer:
 
 
 @cython.final
-cdef class PublishProtocol(Queued):
+cdef class PublishProtocol(HttpSocket):
     """One connection; the protocol of its transport until it is handed over."""
 
     def __init__(self, PublishServer server not None):
+        HttpSocket.__init__(self, server.readers)
         self._server = server
-        self._fd = -1
-        self._reading = True
         self.last_activity = monotonic_s()
 
     def __dealloc__(self):
@@ -116,15 +113,8 @@ cdef class PublishProtocol(Queued):
 
     # --- asyncio.Protocol
 
-    def connection_made(self, transport):
-        self._transport = transport
-        if transport.get_extra_info("ssl_object") is None:
-            sock = transport.get_extra_info("socket")
-            self._fd = -1 if sock is None else sock.fileno()
-
-    def data_received(self, bytes data not None):
-        cdef const char* start = PyBytes_AS_STRING(data)
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), taken
+    cdef int _received(self, const char* start, Py_ssize_t size) except -1:
+        cdef Py_ssize_t taken
         self.last_activity = monotonic_s()
         if self._skip:
             taken = min(self._skip, size)
@@ -136,7 +126,7 @@ cdef class PublishProtocol(Queued):
                 self._begun = 0
                 self._write(PyBytes_AS_STRING(refusal), PyBytes_GET_SIZE(refusal))
         if size == 0 or self._transport is None:
-            return
+            return 0
         if self._unread.size == 0 and not self.busy and not self._paused and not self._put_off:
             taken = self._work(start, size)
             if self._transport is not None and taken < size:
@@ -147,6 +137,7 @@ cdef class PublishProtocol(Queued):
                 self.go_on()
         if self._unread.size > MAX_UNREAD + self._needs or (self._unread.size and (self._paused or self._put_off)):
             self._read_on(False)
+        return 0
 
     def eof_received(self):
         """A client that only has no more to say still gets its answers; TLS knows no such half."""
@@ -162,6 +153,7 @@ cdef class PublishProtocol(Queued):
         self.go_on()
 
     def connection_lost(self, error):
+        self._unwatch()
         self._fd = -1
         self._transport = None
         unread_free(&self._unread)
@@ -178,6 +170,7 @@ cdef class PublishProtocol(Queued):
     def abort(self):
         """End the connection at once."""
         self._closing = True
+        self._unwatch()
         if self._transport is not None:
             self._transport.abort()
 
@@ -207,6 +200,10 @@ cdef class PublishProtocol(Queued):
             self.close()
 
     # --- one request after the other
+
+    cdef int fail(self) except -1:
+        self.abort()
+        return 0
 
     cdef int go_on(self) except -1:
         """Answer what is complete among what has been kept."""
@@ -330,40 +327,11 @@ cdef class PublishProtocol(Queued):
         self._skip = 0 if self._refusal is None else missing
         return 0
 
-    cdef int _write(self, const char* data, Py_ssize_t size) except -1:
-        """To the kernel at once if it takes it, which saves the transport's own bookkeeping."""
-        cdef Py_ssize_t sent = 0
-        if self._transport is None:
-            return 0
-        if self._buffered and self._transport.get_write_buffer_size() == 0:
-            self._buffered = False
-        if self._fd >= 0 and not self._buffered:
-            sent = max(0, c_send(self._fd, data, <size_t>size, MSG_NOSIGNAL | MSG_DONTWAIT))
-            if sent == size:
-                return 0
-        # A connection that is gone is found out by the transport too.
-        self._buffered = True
-        self._transport.write((data + sent)[:size - sent])
-        return 0
-
-    cdef int _end(self) except -1:
-        """Close the socket; what its client does not read of its answers does not keep it for long."""
-        if self._ended_at == 0:
-            self._ended_at = monotonic_s() or 1
-        self._transport.close()
-        return 0
-
-    cdef int _read_on(self, bint reading) except -1:
-        if self._transport is not None and reading != self._reading:
-            self._reading = reading
-            if reading:
-                self._transport.resume_reading()
-            else:
-                self._transport.pause_reading()
-        return 0
-
     cdef int _hand_over(self, bytes unread) except -1:
-        self._read_on(True)
+        self._unwatch()
+        if self._own or not self._reading:
+            self._own, self._reading = False, True
+            self._transport.resume_reading()
         transport, self._transport = self._transport, None
         self._fd = -1
         unread_free(&self._unread)

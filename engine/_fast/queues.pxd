@@ -14,6 +14,10 @@ cdef class Queued:
     cdef int fail(self) except -1           # ends it: one of the two has raised
 
 
+# Says in the log that its part of a turn has raised, and ends it.
+cdef int fail_one(Queued one) except -1
+
+
 cdef struct Timed:
     PyObject* took          # owned reference to the Sizes that it is counted in
     long long began_us
@@ -35,6 +39,8 @@ cdef class FlushQueue:
     cdef readonly uint32_t max_frames_per_second
     cdef readonly ReadQueue reads
     cdef int push(self, Queued connection) except -1
+    cdef bint hold(self) except -1
+    cdef int release(self) except -1
     cpdef flush(self)
     # Runs for each publication: two numbers are kept.
     cdef int time(self, Sizes took, long long began_us) except -1

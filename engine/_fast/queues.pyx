@@ -38,13 +38,14 @@ cdef class Queued:
         raise NotImplementedError
 
 
-cdef _fail(Queued one):
+cdef int fail_one(Queued one) except -1:
     """Its part of a turn has raised: nobody knows how far its bytes have come, and the others have their turn."""
     _log.exception("a connection failed in its turn")
     try:
         one.fail()
     except Exception:
         _log.exception("a connection failed to end")
+    return 0
 
 
 @cython.final
@@ -92,6 +93,20 @@ cdef class FlushQueue:
             self._call_soon(self._flush_callback)
         return 0
 
+    cdef bint hold(self) except -1:
+        """Whether whoever asks has to call `release`, which flushes what is pushed until then; at once, not in the next turn."""
+        if self._scheduled:
+            return False
+        self._scheduled = True
+        return True
+
+    cdef int release(self) except -1:
+        if self._count:
+            self.flush()
+        else:
+            self._scheduled = False
+        return 0
+
     cpdef flush(self):
         """Write what is due to every touched connection; yields to the loop when that takes long."""
         cdef long long deadline = monotonic_ns() + FLUSH_BUDGET_NS
@@ -102,7 +117,7 @@ cdef class FlushQueue:
                 self._flush_until(deadline, &one)
                 break
             except Exception:
-                _fail(<Queued>one)
+                fail_one(<Queued>one)
                 Py_DECREF(<object>one)
         rest = self._count - self._done
         for i in range(rest):
@@ -117,7 +132,7 @@ cdef class FlushQueue:
     cdef int time(self, Sizes took, long long began_us) except -1:
         """Count, when all that are touched now are flushed, the milliseconds since a broadcast to some of them began."""
         # Nobody is touched where the only subscriber is the one that is passed over.
-        if not self._scheduled or self._timed_count == MAX_TIMED:
+        if self._count == 0 or self._timed_count == MAX_TIMED:
             return 0
         if self._timed == NULL:
             self._timed = <Timed*>PyMem_Malloc(MAX_TIMED * sizeof(Timed))
@@ -191,7 +206,7 @@ cdef class ReadQueue:
                 try:
                     (<Queued>waiting[done - 1]).go_on()
                 except Exception:
-                    _fail(<Queued>waiting[done - 1])
+                    fail_one(<Queued>waiting[done - 1])
                 if monotonic_ns() > deadline:
                     break
         finally:

@@ -67,7 +67,7 @@ class FastPath:
             self._late,
             elsewhere,
             self._serve,
-            asyncio.get_running_loop().call_soon,
+            asyncio.get_running_loop(),
             self._prefix,
             self._max_body_bytes,
         )

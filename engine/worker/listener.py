@@ -161,6 +161,8 @@ class Listener:
         for gate in list(self._undecided):
             gate.abort()
         await asyncio.gather(self._finish_publishes(), self._finish_http())
+        if self._publishes is not None:
+            self._publishes.readers.stop()
 
     async def stop(self) -> None:
         await self.finish_requests()

@@ -103,6 +103,7 @@ class Side:
         path = FastPath(serving.api, CorsConfig(), publisher, serve_eagerly, "", MAX_BODY_BYTES)
         self._server: PublishServer = path.start(self._take_over)
         self._handed_over: bytes | None = None
+        self.successor = Successor()
         self._subscribers = [self._subscribe(number, channel) for number, channel in enumerate(CHANNELS)]
 
     def play(self, pieces: list[bytes]) -> Outcome:
@@ -138,8 +139,19 @@ class Side:
         transport.written.clear()
         return transport
 
-    def _take_over(self, _: object, unread: bytes, source: str | None) -> None:
+    def _take_over(self, transport: Any, unread: bytes, source: str | None) -> None:
         self._handed_over = unread
+        transport.set_protocol(self.successor)
+
+
+class Successor(asyncio.Protocol):
+    """Whose a connection is that was handed over. :ivar received: what has come on it since."""
+
+    def __init__(self) -> None:
+        self.received = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
 
 
 class _Ears:
