@@ -26,8 +26,10 @@ from engine._fast.connection import Connection
 from engine._fast.envelope import deliver_event, pack_event
 from engine._fast.frame import spliced_frame, text_frame
 from engine._fast.hub import Hub, Pending
+from engine._fast.log_link import LogLink
 from engine._fast.queues import FlushQueue
 from engine._fast.signature import Signer
+from engine.adapter.shared_memory_files import LogFiles
 from engine.metrics.metrics import Metrics
 from engine.protocol import messages
 from engine.protocol.json_values import dumps
@@ -105,7 +107,35 @@ def small_cases() -> list[tuple[str, int, Callable[[], object]]]:
         ("subscribe_and_leave", 1000, come_and_go),
         ("pack_envelope", 1000, lambda: pack_event(b"1.1", SIGNED)),
         ("publish_api", 100, api_case()),
+        ("between_workers_x16", 100, between_workers(wanted=True)),
+        ("between_workers_passed_over_x16", 100, between_workers(wanted=False)),
     ]
+
+
+def between_workers(*, wanted: bool) -> Callable[[], object]:
+    """Events of one loop turn from a worker without subscribers to another. :param wanted: which has one for them."""
+    files = LogFiles.create(2, 10_000)
+    due: list[Any] = []
+    hubs = [Hub(FlushQueue(due.append, 1 << 20)) for _ in range(2)]
+    sender, receiver = [LogLink(files.open(n), hub, print, print) for n, hub in enumerate(hubs)]
+    for link in (sender, receiver):
+        link.log.join()
+        link.read()
+    channel = "bench-0" if wanted else "bench-1"
+    subscribe(hubs[1], channel, 1)
+    receiver.listen(hubs[1].open("app-id", channel))
+    frame = text_frame(messages.channel_event("tick", "bench-0", DATA))
+
+    def share() -> None:
+        for _ in range(PIPELINED):
+            sender.publish("app-id", "bench-0", frame)
+        while due:
+            due.pop()()
+        receiver.read()
+        while due:
+            due.pop()()
+
+    return share
 
 
 def api_case() -> Callable[[], object]:

@@ -28,7 +28,7 @@ cdef class Sizes(Tally):
     cdef int length
     cdef double bounds[MAX_BUCKETS]
     cdef double counts[MAX_BUCKETS]
-    cdef int note(self, double size) except -1
+    cdef int note(self, double size, double times=*) except -1
 
 
 cdef class ByLabels:

@@ -52,16 +52,17 @@ cdef class Sizes(Tally):
         for i in range(self.length):
             self.bounds[i] = bounds[i]
 
-    cdef int note(self, double size) except -1:
+    cdef int note(self, double size, double times=1) except -1:
         cdef int i = 0
         while i < self.length and self.bounds[i] < size:
             i += 1
-        self.counts[i] += 1
-        self.total += size
+        self.counts[i] += times
+        self.total += size * times
         return self.touch()
 
-    def observe(self, double size):
-        self.note(size)
+    def observe(self, double size, double times=1):
+        """:param times: how many observations were alike."""
+        self.note(size, times)
 
     def take(self) -> list:
         """(key, what was added since the last call) of each bucket, and of the sum."""

@@ -18,7 +18,6 @@ from engine._fast.clock cimport wall_us
 from engine._fast.hub cimport Channel, Hub
 
 cdef enum:
-    EVENT = 1
     MEMBER_ADDED = 2
     MEMBER_REMOVED = 3
     TERMINATE = 4
@@ -26,8 +25,6 @@ cdef enum:
     KEPT_EVENT = 6
     #: Bytes that a kept event has before those of an event.
     MARK = 12
-    #: Bytes of the time at which an event was published.
-    TIME = 8
 
 
 def pack_event(bytes except_socket_id not None, bytes frame not None) -> bytes:
@@ -40,7 +37,7 @@ def pack_event(bytes except_socket_id not None, bytes frame not None) -> bytes:
     out[0] = EVENT
     out[1] = <char>a
     memcpy(out + 2, PyBytes_AS_STRING(except_socket_id), a)
-    _write_u64(<unsigned char*>out + 2 + a, <uint64_t>wall_us())
+    write_u64(<unsigned char*>out + 2 + a, <uint64_t>wall_us())
     memcpy(out + 2 + a + TIME, PyBytes_AS_STRING(frame), b)
     return packed
 
@@ -62,11 +59,11 @@ def deliver_event(Hub hub not None, Channel channel not None, bytes envelope not
         raise ValueError("event envelope cut short")
     skip = 2 + data[1]
     frame = envelope[skip + TIME:]
-    if not _is_text_frame(<const unsigned char*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame)):
+    if not is_text_frame(<const unsigned char*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame)):
         raise ValueError("event envelope without a whole text frame")
     excluded = hub.get(envelope[2:skip].decode("ascii", "replace")) if skip > 2 else None
     channel.traffic.delivered += 1
-    hub.note_broadcast(channel, channel.broadcast(frame, excluded, 0), excluded, <long long>_read_u64(data + skip))
+    hub.note_broadcast(channel, channel.broadcast(frame, excluded, 0), excluded, <long long>read_u64(data + skip))
     return True
 
 
@@ -95,12 +92,12 @@ cdef bint _deliver_kept(Hub hub, Channel channel, bytes envelope) except -1:
         stream = (stream << 8) | data[i]
     skip = MARK + 2 + data[MARK + 1]
     frame = envelope[skip + TIME:]
-    if not _is_text_frame(<const unsigned char*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame)):
+    if not is_text_frame(<const unsigned char*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame)):
         raise ValueError("event envelope without a whole text frame")
     excluded = hub.get(envelope[MARK + 2:skip].decode("ascii", "replace")) if skip > MARK + 2 else None
     channel.traffic.delivered += 1
-    count = channel.deliver_kept(frame, excluded, stream, _read_u64(data + 5))
-    hub.note_broadcast(channel, count, excluded, <long long>_read_u64(data + skip))
+    count = channel.deliver_kept(frame, excluded, stream, read_u64(data + 5))
+    hub.note_broadcast(channel, count, excluded, <long long>read_u64(data + skip))
     return True
 
 
@@ -142,7 +139,7 @@ def parse_terminate(bytes envelope not None):
     return envelope[1] == 1
 
 
-cdef uint64_t _read_u64(const unsigned char* data) noexcept:
+cdef uint64_t read_u64(const unsigned char* data) noexcept:
     cdef uint64_t number = 0
     cdef int i
     for i in range(8):
@@ -150,13 +147,13 @@ cdef uint64_t _read_u64(const unsigned char* data) noexcept:
     return number
 
 
-cdef void _write_u64(unsigned char* out, uint64_t number) noexcept:
+cdef void write_u64(unsigned char* out, uint64_t number) noexcept:
     cdef int i
     for i in range(8):
         out[i] = <unsigned char>(number >> (56 - 8 * i))
 
 
-cdef bint _is_text_frame(const unsigned char* data, Py_ssize_t size) noexcept:
+cdef bint is_text_frame(const unsigned char* data, Py_ssize_t size) noexcept:
     """Whether these bytes are exactly one unmasked, final text frame (RFC 6455 section 5.2)."""
     cdef uint64_t length = 0
     cdef int i

@@ -3,6 +3,7 @@
 from engine._fast.counting cimport AllSizes, Sizes
 from engine._fast.hub cimport Hub
 from engine._fast.llhttp cimport Head, Span
+from engine._fast.log_link cimport LogLink
 from engine._fast.publish_body cimport Body, Event
 from engine._fast.json_text cimport Text
 from engine._fast.publish_target cimport Target
@@ -27,6 +28,7 @@ cdef class PlainApp:
 cdef class PlainPublisher:
     cdef Registry _registry             # and by_id(str) -> App or None
     cdef Hub _hub
+    cdef LogLink _link                  # None: there is no other worker
     cdef AllSizes _durations            # of requests in seconds, by application
     cdef object _now_s                  # () -> seconds since the epoch; None: the time of day
     cdef double _window_s

@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 from engine._fast.counting import AllSizes
 from engine._fast.hub import Hub
+from engine._fast.log_link import LogLink
 from engine._fast.registry import Registry
 
 class PlainPublisher:
@@ -12,4 +13,5 @@ class PlainPublisher:
         now_s: Callable[[], float] | None,
         window_s: float,
         durations: AllSizes,
+        link: LogLink | None = None,
     ) -> None: ...

@@ -51,15 +51,18 @@ cdef class PlainApp:
 
 @cython.final
 cdef class PlainPublisher:
-    """Publishes to the channels of this worker, which is the only one.
+    """Publishes to the channels of this worker, which is the only one, or to those of all workers of this host.
 
     :param registry: the applications; its `by_id` is asked after each change.
     :param now_s: seconds since the epoch, None for the time of day; :param window_s: how far a request's timestamp may be
         from it.
     :param durations: of requests in seconds, by application.
+    :param link: to the other workers; None where there are none.
     """
 
-    def __init__(self, Registry registry not None, Hub hub not None, now_s, double window_s, AllSizes durations not None):
+    def __init__(self, Registry registry not None, Hub hub not None, now_s, double window_s, AllSizes durations not None,
+                 LogLink link=None):
+        self._link = link
         self._registry = registry
         self._hub = hub
         self._now_s = now_s
@@ -73,6 +76,8 @@ cdef class PlainPublisher:
         cdef int i
         app = self._app(target.app_id)
         if app is None or not app.usable or not read_body(body, head.body_bytes, target.batch, &self._body):
+            return False
+        if self._link is not None and not self._link.fits(head.body_bytes):
             return False
         if not self._may_publish(app, target.batch) or not self._is_signed(app, target, body, head.body_bytes):
             return False
@@ -158,7 +163,7 @@ cdef class PlainPublisher:
         cdef Py_ssize_t count
         cdef int i
         excluded = None
-        if event.socket_id.size:
+        if event.socket_id.size and self._link is None:
             excluded = self._hub.get(event.socket_id.at[:event.socket_id.size].decode("ascii"))
         memcpy(key, PyBytes_AS_STRING(app.prefix), <size_t>skip)
         for i in range(event.channels):
@@ -167,6 +172,12 @@ cdef class PlainPublisher:
                 continue
             memcpy(key + skip, channel.at, <size_t>channel.size)
             app.traffic.broadcasts += 1
+            if self._link is not None:
+                self._link.send(
+                    app.traffic, key, skip + channel.size, event_frame(&event.name, channel, &event.data),
+                    event.socket_id.at, event.socket_id.size,
+                )
+                continue
             found = <Channel>self._hub._channels.get(PyUnicode_DecodeUTF8(key, skip + channel.size, NULL))
             if found is not None:
                 count = found.broadcast(event_frame(&event.name, channel, &event.data), excluded, 0)

@@ -27,6 +27,7 @@ cdef extern from *:
     #define log_or(p, v) __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
     #define log_and(p, v) __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
     #define log_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+    #define log_read_fence() __atomic_thread_fence(__ATOMIC_ACQUIRE)
     static inline int log_replace(uint64_t *place, uint64_t expected, uint64_t value) {
         return __atomic_compare_exchange_n(place, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     }
@@ -37,22 +38,17 @@ cdef extern from *:
     uint64_t log_or(uint64_t* place, uint64_t value) nogil
     uint64_t log_and(uint64_t* place, uint64_t value) nogil
     void log_fence() nogil
+    void log_read_fence() nogil     # enough for who has read and asks then whether that was still there
     bint log_replace(uint64_t* place, uint64_t expected, uint64_t value) nogil
 
 cdef extern from "unistd.h" nogil:
     ssize_t c_write "write"(int fd, const void* data, size_t size)
 
 cdef enum:
-    MAX = 64                # workers, as an interest is one word
     LINE = 64               # bytes of a cache line: what different workers write is kept apart
     CONTROL = LINE * (1 + MAX)
     TOPICS = 4096           # hashes of topics; two topics with one hash cost a needless wake-up
     HEAD = 8
-
-cdef struct Desk:
-    uint64_t asleep         # 1: to be woken through its eventfd
-    uint64_t end            # bytes that its writer has ever taken from its arena, begun ones included
-    uint64_t unused[6]
 
 MAX_WORKERS = MAX
 
@@ -69,21 +65,6 @@ cdef class SharedLog:
     :ivar missed: messages that were overwritten before this worker had read them.
     """
 
-    cdef object _map
-    cdef unsigned char[::1] _view     # keeps the memory in place
-    cdef list _wakers
-    cdef dict _wanted                 # hash of a topic -> topics wanted
-    cdef uint64_t* _next_place
-    cdef Desk* _desks
-    cdef uint64_t* _interest
-    cdef uint64_t* _places
-    cdef char* _arenas
-    cdef uint64_t _mask, _arena
-    cdef int _me, _workers, _lap_shift
-    cdef uint64_t _position           # number of the next place to read
-    cdef uint64_t _announced_all_at, _since_announced_all
-    cdef readonly uint64_t missed
-
     def __init__(self, int memory_fd, list wakers not None, int me, Py_ssize_t places, Py_ssize_t arena_bytes):
         cdef char* base
         self._workers = <int>len(wakers)
@@ -91,7 +72,8 @@ cdef class SharedLog:
             raise ValueError("a log is for up to 64 workers, with sizes that are powers of two")
         self._map = mmap.mmap(memory_fd, log_bytes(self._workers, places, arena_bytes))
         self._view = self._map
-        self._wakers = wakers
+        for at, waker in enumerate(wakers):
+            self._waker_fds[at] = waker
         self._wanted = {}
         self._me = me
         self._mask, self._arena = <uint64_t>places - 1, <uint64_t>arena_bytes
@@ -114,20 +96,31 @@ cdef class SharedLog:
 
     def want(self, bytes topic not None):
         """Wake this worker for messages of the topic. To be paired with `unwant`."""
-        cdef uint32_t key = _hash(topic)
+        cdef uint32_t key = _hash(PyBytes_AS_STRING(topic), PyBytes_GET_SIZE(topic))
         self._wanted[key] = self._wanted.get(key, 0) + 1
         log_or(&self._interest[key], <uint64_t>1 << self._me)
 
     def unwant(self, bytes topic not None):
-        cdef uint32_t key = _hash(topic)
+        cdef uint32_t key = _hash(PyBytes_AS_STRING(topic), PyBytes_GET_SIZE(topic))
         self._wanted[key] -= 1
         if not self._wanted[key]:
             del self._wanted[key]
             log_and(&self._interest[key], ~(<uint64_t>1 << self._me))
 
     def append(self, bytes topic not None, bytes message not None) -> bool:
-        """Every worker that reads will come upon it, this one included. False when it is too long for this log."""
-        cdef uint64_t a = <uint64_t>PyBytes_GET_SIZE(topic), b = <uint64_t>PyBytes_GET_SIZE(message)
+        """Every worker that reads will come upon it, this one included, and those that want it are woken. False when it is
+        too long for this log."""
+        taken = self.put(
+            PyBytes_AS_STRING(topic), PyBytes_GET_SIZE(topic), NULL, 0, PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
+        )
+        self.wake_due()
+        return taken
+
+    cdef bint put(
+        self, const char* topic, Py_ssize_t topic_size, const char* head, Py_ssize_t head_size, const char* rest,
+        Py_ssize_t rest_size,
+    ) noexcept:
+        cdef uint64_t a = <uint64_t>topic_size, b = <uint64_t>(head_size + rest_size)
         cdef uint64_t size = (HEAD + a + b + 7) & ~<uint64_t>7
         cdef Desk* desk = &self._desks[self._me]
         cdef uint64_t at = desk.end
@@ -141,31 +134,76 @@ cdef class SharedLog:
         log_fence()
         out = self._arenas + <uint64_t>self._me * self._arena + at % self._arena
         (<uint32_t*>out)[0], (<uint32_t*>out)[1] = <uint32_t>a, <uint32_t>b
-        memcpy(out + HEAD, PyBytes_AS_STRING(topic), a)
-        memcpy(out + HEAD + a, PyBytes_AS_STRING(message), b)
+        memcpy(out + HEAD, topic, a)
+        if head_size:
+            memcpy(out + HEAD + a, head, <size_t>head_size)
+        memcpy(out + HEAD + a + head_size, rest, <size_t>rest_size)
         self._show(at)
-        self._wake(log_load(&self._interest[_hash(topic)]), at + size)
+        self._due |= log_load(&self._interest[_hash(topic, topic_size)])
+        # Now and then all are woken, so that those that want nothing do not fall behind.
+        self._since_announced_all += 1
+        if (
+            at + size - self._announced_all_at > self._arena // 8
+            or self._since_announced_all * self._workers > self._mask // 8
+        ):
+            self._announced_all_at, self._since_announced_all = at + size, 0
+            self._due = ~<uint64_t>0
+            self.wake_due()
         return True
 
+    cdef void wake_due(self) noexcept:
+        cdef uint64_t one = 1, who = self._due & ~(<uint64_t>1 << self._me)
+        cdef int i
+        self._due = 0
+        if who == 0:
+            return
+        for i in range(self._workers):
+            if who >> i & 1 and log_load(&self._desks[i].asleep) and log_swap(&self._desks[i].asleep, 0):
+                # It can only fail for a worker that was woken very often and read nothing: it will see this too.
+                c_write(self._waker_fds[i], &one, sizeof(one))
+
     def take(self, Py_ssize_t limit) -> list:
-        """The next messages in order, as (topic, message), at most `limit` of them."""
+        """The next messages in order, wanted or not, as (topic, message), at most `limit` of them."""
         cdef list taken = []
-        cdef uint64_t value, behind
-        while len(taken) < limit:
+        cdef Record found
+        while len(taken) < limit and self.next(&found, False):
+            topic = PyBytes_FromStringAndSize(found.topic, found.topic_size)
+            message = PyBytes_FromStringAndSize(found.message, found.message_size)
+            if self.is_whole(&found):
+                taken.append((topic, message))
+        return taken
+
+    cdef bint next(self, Record* found, bint wanted_only) noexcept:
+        cdef uint64_t value, behind, who, at, me = <uint64_t>1 << self._me
+        cdef const char* data
+        while True:
             value = log_load(&self._places[self._position & self._mask])
             behind = ((value >> 48) - _lap(self._position, self._lap_shift)) & 0xFFFF
             if behind == 0xFFFF:
-                break  # still of the lap before
+                return False  # still of the lap before
             if behind:
                 self._skip()
                 continue
-            found = self._read(value)
             self._position += 1
-            if found is not None:
-                taken.append(found)
-            else:
-                self.missed += 1
-        return taken
+            who, at = value >> 42 & (MAX - 1), value << 3
+            data = self._arenas + who * self._arena + at % self._arena
+            found.topic, found.topic_size = data + HEAD, (<uint32_t*>data)[0]
+            found.message, found.message_size = data + HEAD + found.topic_size, (<uint32_t*>data)[1]
+            found.who, found.at = who, at
+            # What is said of its sizes has to be whole before it is used.
+            if not self.is_whole(found):
+                continue
+            if not wanted_only or log_load(&self._interest[_hash(found.topic, found.topic_size)]) & me:
+                return True
+            self.is_whole(found)
+
+    cdef bint is_whole(self, const Record* found) noexcept:
+        log_read_fence()
+        # Positions are kept in 45 bits.
+        if ((log_load(&self._desks[found.who].end) - found.at) & ((<uint64_t>1 << 45) - 1)) <= self._arena:
+            return True
+        self.missed += 1
+        return False
 
     def sleep(self) -> bool:
         """Ask to be woken by the next message of a wanted topic; False when there is something to read after all."""
@@ -203,43 +241,11 @@ cdef class SharedLog:
                 log_replace(self._next_place, number, number + 1)
                 return
 
-    cdef void _wake(self, uint64_t who, uint64_t end):
-        """Wake the workers that want it; now and then all, so that those that want nothing do not fall behind."""
-        cdef int i
-        cdef uint64_t one = 1
-        self._since_announced_all += 1
-        if end - self._announced_all_at > self._arena // 8 or self._since_announced_all * self._workers > self._mask // 8:
-            self._announced_all_at, self._since_announced_all = end, 0
-            who = ~<uint64_t>0
-        for i in range(self._workers):
-            if i != self._me and who >> i & 1 and log_load(&self._desks[i].asleep) and log_swap(
-                &self._desks[i].asleep, 0
-            ):
-                # It can only fail for a worker that was woken very often and read nothing: it will see this too.
-                c_write(<int>self._wakers[i], &one, sizeof(one))
-
     cdef void _skip(self) noexcept:
         """A whole lap behind: go on in the middle of what is still there, with some way to go before it happens again."""
         cdef uint64_t to = log_load(self._next_place) - (self._mask + 1) // 2
         self.missed += to - self._position
         self._position = to
-
-    cdef tuple _read(self, uint64_t value):
-        """What a place stands for; None when its writer has written over it since."""
-        cdef uint64_t who = value >> 42 & (MAX - 1), at = value << 3
-        cdef char* data = self._arenas + who * self._arena + at % self._arena
-        cdef uint32_t a = (<uint32_t*>data)[0], b = (<uint32_t*>data)[1]
-        log_fence()
-        if not self._holds(who, at):
-            return None
-        topic = PyBytes_FromStringAndSize(data + HEAD, a)
-        message = PyBytes_FromStringAndSize(data + HEAD + a, b)
-        log_fence()
-        return (topic, message) if self._holds(who, at) else None
-
-    cdef bint _holds(self, uint64_t who, uint64_t at) noexcept:
-        """Positions are kept in 45 bits."""
-        return ((log_load(&self._desks[who].end) - at) & ((<uint64_t>1 << 45) - 1)) <= self._arena
 
 
 cdef inline uint64_t _lap(uint64_t number, int shift) noexcept:
@@ -247,11 +253,19 @@ cdef inline uint64_t _lap(uint64_t number, int shift) noexcept:
     return ((number >> shift) + 1) & 0xFFFF
 
 
-cdef uint32_t _hash(bytes topic) noexcept:
-    """FNV-1a: spreads, and is the same in every process."""
-    cdef uint32_t value = 2166136261
-    cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(topic)
-    cdef Py_ssize_t i
-    for i in range(PyBytes_GET_SIZE(topic)):
-        value = (value ^ data[i]) * 16777619
-    return value % TOPICS
+cdef uint32_t _hash(const char* topic, Py_ssize_t size) noexcept:
+    """Spreads, and is the same in every process."""
+    cdef uint64_t value = <uint64_t>size, word
+    while size >= 8:
+        memcpy(&word, topic, 8)
+        value = _mixed(value ^ word)
+        topic += 8
+        size -= 8
+    word = 0
+    memcpy(&word, topic, <size_t>size)
+    return <uint32_t>(_mixed(value ^ word) % TOPICS)
+
+
+cdef inline uint64_t _mixed(uint64_t value) noexcept:
+    value *= 0x9E3779B97F4A7C15ull
+    return value ^ value >> 29

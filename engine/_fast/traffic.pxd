@@ -8,3 +8,4 @@ cdef class Traffic:
     # Publishes answered without Python, what their bodies and answers held, and the events sent to channels by them.
     cdef public long long publishes, publish_received_bytes, publish_sent_bytes, broadcasts
     cdef public long long delivered    # events that came over the adapter
+    cdef public long long shared       # messages put into the log that the workers of this host share

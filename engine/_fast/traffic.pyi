@@ -12,4 +12,5 @@ class Traffic:
     publish_sent_bytes: int
     broadcasts: int
     delivered: int
+    shared: int
     def __init__(self, app_id: str) -> None: ...

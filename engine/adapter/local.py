@@ -21,6 +21,7 @@ class LocalAdapter:
     """
 
     connected = True
+    link = None
 
     def __init__(self, hub: Hub, on_terminate: Callable[[str, str, bool], None], history: MemoryHistory) -> None:
         self._hub = hub

@@ -22,6 +22,7 @@ from engine._fast.envelope import (
     parse_total,
 )
 from engine._fast.hub import Channel, Hub
+from engine._fast.log_link import LogLink
 from engine.adapter.echo import Echo
 from engine.adapter.turn import Turn
 from engine.config.redis import RedisOptions
@@ -52,6 +53,9 @@ class RedisAdapter:
     :param fallback_to_local: with Redis gone, deliver to this worker's own subscribers instead of refusing.
     :param key_prefix: start of the keys of what is kept.
     """
+
+    #: By which C sends what need not be waited for; None where all is.
+    link: LogLink | None = None
 
     #: With what a script publishes.
     _publish_word = "PUBLISH"
@@ -236,6 +240,9 @@ class RedisAdapter:
             else:
                 self._echo.heard(topic)
             return
+        self._on_channel_message(channel, message)
+
+    def _on_channel_message(self, channel: Channel, message: bytes) -> None:
         try:
             if deliver_event(self._hub, channel, message):
                 return

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from engine._fast.hub import Channel
+from engine._fast.log_link import LogLink
 from engine.app import Retention
 from engine.interfaces.occupancy import MemberChange, TotalChange
 
@@ -52,7 +53,12 @@ class ClusterEvents:
 class Adapter(Protocol):
     """Carries finished frames to every worker that has subscribers of a channel, this one included.
 
-    What arrives goes straight to the hub (`_fast/hub.pyx`)."""
+    What arrives goes straight to the hub (`_fast/hub.pyx`).
+
+    :ivar link: by which C sends what needs no waiting for; None where there is no such way, or nobody else to reach."""
+
+    @property
+    def link(self) -> LogLink | None: ...
 
     async def start(self) -> None: ...
 

@@ -342,9 +342,9 @@ class Parts:
             api,
             self.apps,
             self.hub,
+            self.adapter,
             self.metrics,
-            # What C publishes by itself nobody can log.
-            alone=self._resolved.adapter == "local" and not config.debug,
+            alone=self._resolved.adapter == "local",
             waits=self._resolved.redis_needed,
         )
         if publishes is not None:

@@ -14,6 +14,7 @@ from engine.app_manager import AppManager
 from engine.config.root import Config
 from engine.http.fast_path import FastPath
 from engine.http.routes import Api
+from engine.interfaces import Adapter
 from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
 from engine.tasks import serve, serve_eagerly
@@ -22,7 +23,15 @@ _log = logging.getLogger(__name__)
 
 
 def fast_path(
-    config: Config, api: Api, apps: AppManager, hub: Hub, metrics: Metrics, *, alone: bool, waits: bool
+    config: Config,
+    api: Api,
+    apps: AppManager,
+    hub: Hub,
+    adapter: Adapter,
+    metrics: Metrics,
+    *,
+    alone: bool,
+    waits: bool,
 ) -> FastPath | None:
     """None where aiohttp must read all requests.
 
@@ -34,9 +43,10 @@ def fast_path(
         _log.warning("this aiohttp has no llhttp of its own: publishes are read by it alone, at several times the cost")
         return None
     plain = None
-    if alone:
+    # What C publishes by itself nobody can log.
+    if (alone or adapter.link is not None) and not config.debug:
         durations = metrics.http.duration_s
-        plain = PlainPublisher(apps, hub, None, TIMESTAMP_WINDOW_S, durations)
+        plain = PlainPublisher(apps, hub, None, TIMESTAMP_WINDOW_S, durations, adapter.link)
     return FastPath(
         api,
         config.cors,

@@ -46,6 +46,8 @@ class TrafficMetrics:
             metrics.http.sent_bytes,
             metrics.events.published,
             metrics.adapter.received,
+            metrics.adapter.sent,
+            metrics.adapter.resolved,
         )
         self._counted: dict[str, tuple[int, ...]] = {}
         self._counted_slow = self._counted_drift = 0
@@ -58,6 +60,9 @@ class TrafficMetrics:
             self._counted[traffic.app_id] = now
             for counter, a, b in zip(self._counters, now, before, strict=True):
                 counter.add(a - b, traffic.app_id)
+            if taken := now[-1] - before[-1]:
+                # Memory takes them without being waited for.
+                self._metrics.adapter.resolve_time_ms.of(traffic.app_id).observe(0, taken)
             self._metrics.connections.open.set(traffic.connections, traffic.app_id)
             self._metrics.channels.present.set(self._reporter.present(traffic.app_id), traffic.app_id)
         slow, drift = self._hub.flush_queue.slow_consumers, self._reporter.drift
@@ -80,4 +85,6 @@ def _counted(traffic: Traffic) -> tuple[int, ...]:
         traffic.publish_sent_bytes,
         traffic.broadcasts,
         traffic.delivered,
+        traffic.shared,
+        traffic.shared,
     )

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from engine._fast.frame import text_frame
-from engine.adapter.shared_memory import BATCH
+from engine._fast.log_link import BATCH
 from engine.adapter.shared_memory_files import ARENA_BYTES, PLACES
 from engine.config.redis import RedisOptions
 from engine.interfaces import Message

@@ -1,0 +1,13 @@
+# What travels between workers, as C looks at it.
+
+from libc.stdint cimport uint64_t
+
+cdef enum:
+    EVENT = 1
+    #: Bytes of the time at which an event was published.
+    TIME = 8
+
+cdef uint64_t read_u64(const unsigned char* data) noexcept
+cdef void write_u64(unsigned char* out, uint64_t number) noexcept
+# Whether these bytes are exactly one unmasked, final text frame (RFC 6455 section 5.2).
+cdef bint is_text_frame(const unsigned char* data, Py_ssize_t size) noexcept
