@@ -1,6 +1,6 @@
 """`python -m engine apps add|set|rotate|enable|disable|remove`: the applications of a SQLite file.
 
-Reads what was typed and prints what came of it; `engine/apps/edit.py` edits.
+Reads what was typed and prints what came of it; it never touches the file, which is for `engine/apps/edit.py`.
 """
 
 from __future__ import annotations

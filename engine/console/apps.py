@@ -1,6 +1,6 @@
 """The applications as the page lists and edits them, where they are kept in a file that can be written.
 
-A secret is shown once: in the answer to the request that made it.
+A secret is shown once, in the answer to the request that made it, and never logged.
 """
 
 from __future__ import annotations

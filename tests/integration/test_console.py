@@ -18,6 +18,7 @@ from engine.apps.sqlite_table import SqliteTable
 from engine.config.databases import SqliteConfig
 from tests.support import browser
 from tests.support.client import connected
+from tests.support.console_page import click, edit_applications, type_password
 from tests.support.engine import APP, ROOT, Engine, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.waiting import free_port, until, wait_until
@@ -335,10 +336,10 @@ async def _use(engine: Engine, alone: Engine) -> None:
         await page.look(1200, 900)
         await page.open(f"http://127.0.0.1:{engine.config['console']['port']}/")
         await page.wait("!document.getElementById('login').hidden")
-        await _type(page, "wrong password")
+        await type_password(page, "wrong password")
         assert await page.wait("document.getElementById('refusal').textContent") == "the password is wrong"
         await page.screenshot(SCREENSHOTS / "console-login.png")
-        await _type(page, PASSWORD)
+        await type_password(page, PASSWORD)
         await page.wait("document.querySelectorAll('#view tbody tr').length >= 2")
         assert await page.value("document.getElementById('health').textContent") == "The node is ready."
         assert await page.value("location.search + document.cookie") == ""
@@ -356,14 +357,14 @@ async def _use(engine: Engine, alone: Engine) -> None:
         async with connected(engine.ws_url) as client:
             await client.subscribe("presence-seen", user_id="<b>ada</b>")
             await page.value("location.hash = 'channels'")
-            await _click(page, 'a[href="#channels/presence-seen"]')
+            await click(page, 'a[href="#channels/presence-seen"]')
             await page.wait("[...document.querySelectorAll('td')].some((cell) => cell.textContent == '<b>ada</b>')")
             await page.value("location.hash = 'channels'")
             await page.wait("!!document.getElementById('totals')")
             await page.screenshot(SCREENSHOTS / "console-channels.png")
             await client.subscribe("cache-third")
             await page.value("location.hash = 'webhooks'")
-            await _click(page, "#dead td button")
+            await click(page, "#dead td button")
             await page.wait("document.getElementById('said').textContent == '1 webhook sent again'")
             await page.wait("document.querySelectorAll('#dead td').length == 0")
             await page.screenshot(SCREENSHOTS / "console-webhooks.png")
@@ -371,7 +372,7 @@ async def _use(engine: Engine, alone: Engine) -> None:
             await page.wait("document.getElementById('watching').textContent == '2 workers'")
             for name, text in (("channel", "presence-seen"), ("event", "greeting"), ("data", '{"text":"hello"}')):
                 await page.value(f"document.getElementById('make-{name}').value = {json.dumps(text)}")
-            await _click(page, "#make button")
+            await click(page, "#make button")
             assert json.loads((await client.next("greeting"))["data"]) == {"text": "hello"}
             await page.wait("document.getElementById('log').textContent.includes('greeting')")
             await page.screenshot(SCREENSHOTS / "console-events.png")
@@ -381,49 +382,4 @@ async def _use(engine: Engine, alone: Engine) -> None:
         await page.value("document.getElementById('logout').click()")
         await page.wait("!document.getElementById('login').hidden && document.getElementById('shell').hidden")
 
-        await _edit_applications(page, alone)
-
-
-async def _edit_applications(page: browser.Page, engine: Engine) -> None:
-    await page.open(f"http://127.0.0.1:{engine.config['console']['port']}/#apps")
-    await page.wait("!document.getElementById('login').hidden")
-    await _type(page, PASSWORD)
-    await page.wait("!document.getElementById('add-app').hidden")
-    await page.value("document.getElementById('new-app').value = 'shop'")
-    await _click(page, "#add-app button")
-    await page.wait("document.getElementById('said').textContent == 'shop: added'")
-    made = str(await page.value("document.querySelector('#secret pre').textContent"))
-    key, secret = (line.partition("=")[2] for line in made.splitlines()[1:])
-    await page.screenshot(SCREENSHOTS / "console-apps.png")
-    # What it shows is what the engine asks for.
-    await until(lambda: asyncio.to_thread(lambda: _publishes(engine, "shop", key, secret)))
-    for button, said in (
-        ("New secret for shop", "shop: the secret before this one is accepted too"),
-        ("End rotation of shop", "shop: only its present secret is accepted now"),
-        ("Disable shop", "shop: disabled"),
-        ("Remove shop", ""),
-    ):
-        await _click(page, f'[aria-label="{button}"]')
-        if said:
-            await page.wait(f"document.getElementById('said').textContent == {json.dumps(said)}")
-    await page.value("document.activeElement.click()")
-    await page.wait("document.getElementById('said').textContent == 'shop: removed'")
-    assert secret not in engine.log()
-    assert "application shop was removed, asked by 127.0.0.1" in engine.log()
-
-
-def _publishes(engine: Engine, app_id: str, key: str, secret: str) -> bool:
-    event = {"name": "hello", "channels": ["room"], "data": "{}"}
-    return engine.request("POST", "/events", event, app_id=app_id, key=key, secret=secret).status == 200
-
-
-async def _click(page: browser.Page, selector: str) -> None:
-    """As soon as it is there."""
-    await page.wait(f"[...document.querySelectorAll({json.dumps(selector)})].some((each) => (each.click(), true))")
-
-
-async def _type(page: browser.Page, password: str) -> None:
-    await page.value(
-        f"document.getElementById('password').value = {json.dumps(password)};"
-        "document.querySelector('#login button').click()"
-    )
+        await edit_applications(page, alone, PASSWORD, SCREENSHOTS)
