@@ -36,6 +36,7 @@ from engine.redis.pubsub.publisher import PublishLink
 from engine.redis.pubsub.shard_publisher import ShardPublisher
 from engine.redis.pubsub.shard_subscriber import ShardSubscriber
 from engine.redis.pubsub.subscriber import SubscribeLink
+from engine.trace.follow import TRACE
 
 #: How long a publish waits for Redis before it counts as not taken.
 PUBLISH_TIMEOUT_S = 3.0
@@ -77,6 +78,7 @@ class RedisAdapter:
         self._events = events
         self._metrics = metrics
         self._wake_topic = self._prefix + b"wake"
+        self._trace_topic = self._prefix + TRACE
         #: Of this worker alone.
         self._echo_stem = self._prefix + b"echo:" + secrets.token_hex(8).encode()
         self._publisher, self._subscriber = self._links(options)
@@ -106,6 +108,8 @@ class RedisAdapter:
         await self._publisher.start()
         await self._subscriber.start()
         self._subscriber.subscribe(self._wake_topic)
+        if self._trace_topic:
+            self._subscriber.subscribe(self._trace_topic)
         self._use_echoes([self._echo_stem])
         self._echo.begin()
         if self._linked:
@@ -237,6 +241,8 @@ class RedisAdapter:
         if channel is None:
             if topic == self._wake_topic:
                 self._events.on_wake()
+            elif topic == self._trace_topic:
+                self._events.on_trace(message)
             else:
                 self._echo.heard(topic)
             return

@@ -46,6 +46,8 @@ class RedisClusterAdapter(RedisAdapter):
         self._announced = announced
         self._announced_prefix = options.beside_occupancy(topic_prefix).encode()
         self._wake_topic = self._announced_prefix + b"wake"
+        # Each node is followed by itself: what one asks of others has no slot.
+        self._trace_topic = b""
         self._echoes: list[bytes] = []
         self._started = False
 

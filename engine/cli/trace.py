@@ -1,6 +1,7 @@
 """`python -m engine trace`: shows, line by line, what the workers of this machine's engine do with what is followed.
 
-Gives them a socket that they write to, and reads it; it never asks over the network, and stops nothing when it ends.
+Gives them a socket that they write to, and reads it; what other nodes say comes on it too (`other_nodes.py`). It stops
+nothing when it ends.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from engine.cli.other_nodes import elsewhere
 from engine.cli.running import send_command
 from engine.cli.text import one_line
 from engine.config.root import Config
@@ -26,7 +28,7 @@ SLACK_S = 5.0
 def trace(config: Config, follow: Follow, *, as_json: bool, out: TextIO = sys.stdout) -> int:
     """Print lines until the time is up, or Ctrl-C; the exit status. Raises ConfigError for what cannot be followed."""
     decode(follow.encode())
-    with followed(config, follow) as (status, lines):
+    with elsewhere(config, follow) as (asked, join), followed(config, asked, join) as (status, lines):
         if status:
             return status
         try:
@@ -39,12 +41,19 @@ def trace(config: Config, follow: Follow, *, as_json: bool, out: TextIO = sys.st
 
 
 @contextmanager
-def followed(config: Config, follow: Follow) -> Iterator[tuple[int, socket.socket]]:
-    """The status of the command, 0 when at least one worker follows, and the socket on which lines come."""
+def followed(
+    config: Config, follow: Follow, join: Callable[[socket.socket], None] = lambda _: None
+) -> Iterator[tuple[int, socket.socket]]:
+    """The status of the command, 0 when at least one worker follows, and the socket on which lines come.
+
+    :param join: given a socket on which other nodes' lines may come too, once this node follows.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
             status = send_command(config, ["trace", follow.encode()], sys.stderr, theirs.fileno())
+            if status == 0:
+                join(theirs)
         yield status, ours
 
 
@@ -65,4 +74,5 @@ def read(lines: socket.socket, timeout_s: float) -> Iterator[Line]:
 def _shown(line: Line) -> str:
     ms = int(line.time_s * 1000) % 1000
     clock = time.strftime("%H:%M:%S", time.localtime(line.time_s))
-    return f"{clock}.{ms:03} worker {line.worker} {line.stage:10} {one_line(line.text)}"
+    node = f"{one_line(line.node)} " if line.node else ""
+    return f"{clock}.{ms:03} {node}worker {line.worker} {line.stage:10} {one_line(line.text)}"

@@ -40,6 +40,7 @@ class ClusterEvents:
     :param on_connected: whether the adapter does what it is for, each time that this may have changed, and if not why,
         in a few words.
     :param on_missed: so many messages of other workers are lost to this one.
+    :param on_trace: an operator at another node asks for a trace.
     """
 
     on_member_change: Callable[[MemberChange], None]
@@ -48,6 +49,7 @@ class ClusterEvents:
     on_wake: Callable[[], None]
     on_connected: Callable[[bool, str], None]
     on_missed: Callable[[int], None]
+    on_trace: Callable[[bytes], None] = lambda _: None
 
 
 class Adapter(Protocol):

@@ -6,15 +6,19 @@ Pure; no secret and no payload has a place here, only names.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from urllib.parse import quote, unquote
 
 from engine.errors import ConfigError
 
+#: Behind the prefix of topics: where an operator asks other nodes; with a colon and the trace's id, where they answer.
+TRACE = b"trace"
 #: A trace that nobody ends.
 DEFAULT_S, MAX_S = 60, 3600
 #: Characters of one name.
 MAX_NAME = 512
+_ID = re.compile(r"([0-9a-f]{32})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class Follow:
     """What fits any of these is told; with `app`, of that application only. "" is not said.
 
     :param user: by id. :param event: the name of published events. :param seconds: after which it ends.
+    :param id: of a trace through several nodes, 32 hexadecimal digits: a worker that is asked twice tells it once.
     """
 
     channel: str = ""
@@ -30,6 +35,7 @@ class Follow:
     event: str = ""
     app: str = ""
     seconds: int = DEFAULT_S
+    id: str = ""
 
     @property
     def follows_all(self) -> bool:
@@ -81,6 +87,8 @@ def decode(word: str) -> Follow:
         raise ConfigError(f"trace: a name is no text, or longer than {MAX_NAME} characters")
     if type(found.seconds) is not int or not 1 <= found.seconds <= MAX_S:
         raise ConfigError(f"trace: the time is out of range; allowed: 1 to {MAX_S} seconds")
+    if not isinstance(found.id, str) or not _ID.fullmatch(found.id):
+        raise ConfigError("trace: its id is none")
     if not any(names):
         raise ConfigError("trace: nothing is named; allowed: --channel, --socket, --user, --event, --app")
     return found

@@ -23,12 +23,15 @@ LOST = "lost"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """:ivar time_s: since the epoch, by the clock of the worker. :ivar stage: one word for how far it has come."""
+    """:ivar time_s: since the epoch, by the clock of the worker. :ivar stage: one word for how far it has come.
+    :ivar node: host and port of another node; "" for this one.
+    """
 
     time_s: float
     worker: int
     stage: str
     text: str
+    node: str = ""
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self), separators=(",", ":")).encode()
@@ -43,12 +46,17 @@ def decode(datagram: bytes) -> Line:
 
 
 class Sender:
-    """:param connection: to the command; closed by `close`. :param worker: which of the node's this is."""
+    """:param connection: to the command; closed by `close`. :param worker: which of the node's this is.
+    :param node: as the lines name it.
+    """
 
-    def __init__(self, connection: socket.socket, worker: int, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, connection: socket.socket, worker: int, now_s: Callable[[], float] = time.time, node: str = ""
+    ) -> None:
         self.connection = connection
         self.connection.setblocking(False)
         self._worker = worker
+        self._node = node
         self._now_s = now_s
         self._second = 0
         self._sent = 0
@@ -78,7 +86,7 @@ class Sender:
 
     def _put(self, stage: str, text: str, now_s: float) -> bool:
         try:
-            self.connection.send(Line(now_s, self._worker, stage, text[:MAX_TEXT]).encode())
+            self.connection.send(Line(now_s, self._worker, stage, text[:MAX_TEXT], self._node).encode())
         except BlockingIOError:
             return False
         except OSError:

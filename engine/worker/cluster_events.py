@@ -20,9 +20,11 @@ def cluster_events(
     *,
     on_watched: Callable[[TotalChange], None],
     on_wake: Callable[[], None],
+    on_trace: Callable[[bytes], None],
 ) -> ClusterEvents:
     """:param on_watched: called with the connections of a user who is watched by a client of this worker.
     :param on_wake: called when the leader, in this worker or another, has something to do.
+    :param on_trace: called with what an operator at another node asks for.
     """
 
     def on_total_change(change: TotalChange) -> None:
@@ -38,4 +40,5 @@ def cluster_events(
         on_wake=on_wake,
         on_connected=outages.on_adapter,
         on_missed=outages.on_missed,
+        on_trace=on_trace,
     )

@@ -106,9 +106,8 @@ class Parts:
         self.apps = AppManager(build_apps(config) if config.app_manager.from_file else ())
         self.metrics.apps.serve(self.apps.all())
         self._trusted = Networks(config.trusted_proxies)
-        limits = config.websocket
         call_soon = asyncio.get_running_loop().call_soon
-        flush_queue = FlushQueue(call_soon, limits.max_backpressure, limits.max_frames_per_second)
+        flush_queue = FlushQueue(call_soon, config.websocket.max_backpressure, config.websocket.max_frames_per_second)
         self.hub = Hub(flush_queue, latency_of(self.metrics.events))
         self._shared_state()
         self._webhooks()
@@ -117,7 +116,7 @@ class Parts:
         self.process_watch = ProcessWatch(self.metrics.process, slot)
         self.memory_guard = MemoryGuard(config.websocket.memory_threshold, self._on_memory, self.metrics.process)
         self.traffic_metrics = TrafficMetrics(self.hub, self.reporter, self.metrics)
-        self.tracing = build_tracing(slot, self._followed())
+        self.tracing = build_tracing(slot, self._followed(), self._drivers.of_redis, config)
         self.in_order: list[Part] = [
             self.process_watch,
             *([] if self._drivers.of_redis is None else [self._drivers.of_redis]),
@@ -180,6 +179,7 @@ class Parts:
             outages,
             on_watched=lambda change: self._watchlists.changed(change),
             on_wake=lambda: self.leader.wake(),
+            on_trace=lambda request: self.tracing.begin_elsewhere(request),
         )
         self._poll = self._app_poll(outages)
         self._interest_of = InterestOfApps(self.apps, config.webhooks.settle_ms)

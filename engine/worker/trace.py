@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import socket
+from typing import TYPE_CHECKING
+
+from engine.config.root import Config
 from engine.worker import trace_taps
+from engine.worker.remote_traces import RemoteTraces
 from engine.worker.trace_state import describe
 from engine.worker.trace_taps import Followed
 from engine.worker.trace_webhooks import WebhookTaps
 from engine.worker.tracing import Taps, Tracing
 
+if TYPE_CHECKING:
+    from engine.worker.redis_drivers import RedisDrivers
 
-def build_tracing(worker: int, followed: Followed) -> Tracing:
-    """:param worker: its number in the node, as the log shows it."""
+
+def build_tracing(worker: int, followed: Followed, redis: RedisDrivers | None, config: Config) -> Tracing:
+    """:param worker: its number in the node, as the log shows it. :param redis: over which other nodes may ask."""
 
     def place(taps: Taps, tracing: Tracing) -> None:
         trace_taps.place(followed, taps, tracing)
         WebhookTaps(followed, tracing).place(taps)
 
-    return Tracing(worker, place, lambda follow: describe(followed, follow))
+    tracing = Tracing(worker, place, lambda follow: describe(followed, follow))
+    if redis is not None:
+        node = f"{socket.gethostname()}:{config.port}"
+        tracing.remote = RemoteTraces(redis.client.publish, config.adapter.redis.prefix, node, tracing.begin)
+    return tracing

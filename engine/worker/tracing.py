@@ -16,6 +16,7 @@ from typing import Any
 from engine.tasks import cancel, serve
 from engine.trace.follow import Fact, Follow
 from engine.trace.lines import Sender
+from engine.worker.remote_traces import RemoteTraces
 
 #: Traces at one time.
 MAX_TRACES = 4
@@ -69,6 +70,7 @@ class Tracing:
     """:param worker: number of this one in its node.
     :param place: puts taps in front of what is to be followed; they call `note`.
     :param describe: what is known, at its beginning, of what a trace follows: (stage, text).
+    :ivar remote: what operators at other nodes ask through, where there is a Redis.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Tracing:
         self._taps = Taps()
         self._followers: dict[Follower, asyncio.TimerHandle] = {}
         self._asking: set[asyncio.Task[None]] = set()
+        self.remote: RemoteTraces | None = None
 
     def __len__(self) -> int:
         return len(self._followers)
@@ -91,9 +94,17 @@ class Tracing:
     def follows(self) -> list[Follow]:
         return [follower.follow for follower in self._followers]
 
-    def begin(self, follow: Follow, connection: socket.socket) -> None:
-        """:param connection: takes datagrams; closed at the end."""
-        follower = Follower(follow, Sender(connection, self._worker))
+    def begin(self, follow: Follow, connection: socket.socket, node: str = "") -> None:
+        """:param connection: takes datagrams; closed at the end. :param node: how an operator elsewhere is told of this
+        one. The operator of this node may have asked for the same trace, or may be about to.
+        """
+        same = next((each for each in self._followers if follow.id and each.follow.id == follow.id), None)
+        if same is not None and node:
+            connection.close()
+            return
+        if same is not None:
+            self._end(same)
+        follower = Follower(follow, Sender(connection, self._worker, node=node))
         if len(self._followers) >= MAX_TRACES:
             follower.sender.send("refused", f"{MAX_TRACES} traces are under way already")
             follower.sender.close()
@@ -105,6 +116,11 @@ class Tracing:
         loop.add_reader(connection, self._end, follower)
         self._followers[follower] = loop.call_later(follow.seconds, self._end, follower)
         self._tell_beginning(follower)
+
+    def begin_elsewhere(self, request: bytes) -> None:
+        """An operator at another node asks."""
+        if self.remote is not None:
+            self.remote.begin(request)
 
     def wanted(self, fact: Fact) -> bool:
         """Whether anybody follows that."""
@@ -133,6 +149,8 @@ class Tracing:
             self._end(follower)
         for task in list(self._asking):
             await cancel(task)
+        if self.remote is not None:
+            await self.remote.stop()
 
     @harmless
     def _tell_beginning(self, follower: Follower) -> None:
