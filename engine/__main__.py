@@ -218,7 +218,6 @@ def _serve(args: argparse.Namespace) -> int:
         from engine.supervisor.sockets import open_ports
 
         ports = None if is_left() else open_ports(loaded.config, args.workers)
-        # All that the supervisor imports its workers need too, and have by the fork.
         from engine.supervisor.fork_server_process import ForkServer
         from engine.supervisor.supervisor import Supervisor
 

@@ -69,11 +69,12 @@ class ForkServer:
 
     @classmethod
     def of(cls, resolved: Resolved) -> ForkServer:
-        """For workers of such a configuration. Imports here what the supervisor needs and they need too."""
-        if not resolved.has_redis:
-            return cls([WORKER])
-        importlib.import_module(SUPERVISOR_WITH_REDIS)
-        return cls([WORKER, WORKER_WITH_REDIS])
+        """For workers of such a configuration. What they need is imported here and not in the fork, so that its memory
+        is the supervisor's too: what is imported is written to, and would be there twice."""
+        modules = [WORKER, WORKER_WITH_REDIS] if resolved.has_redis else [WORKER]
+        for module in [*modules, *([SUPERVISOR_WITH_REDIS] if resolved.has_redis else ())]:
+            importlib.import_module(module)
+        return cls(modules)
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """Have a loop woken when it is ready. :param selector: whose data are callables."""
