@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support import warm
 from tests.support.signing import signed_query
 from tests.support.waiting import free_port, wait_until
 
@@ -35,6 +36,10 @@ NOISE = re.compile(r"Traceback \(most recent call last\)|\bERROR\b|\bCRITICAL\b|
 ROOT = Path(__file__).resolve().parents[2]
 #: The interpreter that runs the engine. `make install-test` names one into which the package was installed.
 PYTHON = os.environ.get("ENGINE_TEST_PYTHON", sys.executable)
+
+#: Beginnings of variables that are looked at when the interpreter starts, or a library is imported.
+AT_IMPORT = ("PYTHON", "SSL_")
+Process = subprocess.Popen[bytes] | warm.Forked
 
 #: Becomes the command that follows, with a socket handed over as sd_listen_fds(3) says.
 AS_SYSTEMD = """
@@ -87,7 +92,7 @@ class Engine:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process: Process,
         folder: Path,
         config: Mapping[str, Any],
         cafile: Path | None = None,
@@ -236,16 +241,24 @@ def launch(
     args: Sequence[str] = (),
     files: int | None = None,
     listening: socket.socket | None = None,
-) -> subprocess.Popen[bytes]:
-    """Start the supervisor in a prepared folder. It goes on with the log that is there."""
+) -> Process:
+    """Start the supervisor in a prepared folder. It goes on with the log that is there.
+
+    By a fork, unless it is told something that only a new program takes in.
+    """
+    words = ["--workers", str(workers), "--config", "config.json", *args]
+    given = environment() | {"TMPDIR": str(folder / "tmp")} | dict(env or {})
     limit = [] if files is None else ["prlimit", f"--nofile={files // 2}:{files}"]
     if listening is not None:
         limit += [PYTHON, "-c", AS_SYSTEMD, str(listening.fileno())]
+    ours = sys.executable == PYTHON and not limit
     with (folder / "log").open("ab") as log:
+        if ours and not any(name.startswith(AT_IMPORT) for name in env or {}):
+            return warm.fork(PYTHON, words, folder, given, log.fileno(), common=environment())
         return subprocess.Popen(
-            [*limit, PYTHON, "-m", "engine", "--workers", str(workers), "--config", "config.json", *args],
+            [*limit, PYTHON, "-m", "engine", *words],
             cwd=folder,
-            env=environment() | {"TMPDIR": str(folder / "tmp")} | dict(env or {}),
+            env=given,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
