@@ -23,6 +23,9 @@ NAMES = [
     "x" * 200,
     "x" * 201,
     "App\\Event",
+    "a\ud83d",
+    'say "\n"',
+    "p\\x",
     "\ud83d",
 ]
 TEXTS = [
