@@ -16,6 +16,7 @@ from benchmarks.micro.sockets import sockets
 from benchmarks.micro.worker import (
     ClientTransport,
     Worker,
+    batch_request,
     local_api,
     publish_request,
     publish_target,
@@ -38,6 +39,7 @@ from engine.worker.traffic_metrics import latency_of
 #: Fewer than the 64 after which a flush looks at the clock, which is no fixed input.
 FEW, MORE = 10, 60
 PIPELINED = 16
+BATCH = 10
 CLIENTS = 10
 SECRET = "7ad3773142a6692b25b8"
 DATA = '{"message":"' + "x" * 80 + '"}'
@@ -62,6 +64,10 @@ def main(library: Path) -> None:
             subscribe(made.parts.hub, "bench-0", 1)
             requests = publish_request("bench-0") * PIPELINED
             marks.count("publish_from_gate_x16", 20, lambda: made.serve(requests, PIPELINED))
+            batches = batch_request("bench-0", BATCH) * PIPELINED
+            marks.count(f"publish_batch_of_{BATCH}_from_gate_x16", 20, lambda: made.serve(batches, PIPELINED))
+            cached = publish_request("cache-bench-0") * PIPELINED
+            marks.count("publish_to_cache_from_gate_x16", 20, lambda: made.serve(cached, PIPELINED))
         finally:
             # Whatever goes wrong: nothing stops while time stands still.
             marks.end()

@@ -70,6 +70,13 @@ SCENARIOS = (
         {"conns": 1, "pubs": 8},
     ),
     Scenario(
+        "publish-16",
+        "Publish rate, 16 connections",
+        "One subscriber; 16 keep-alive connections, one request under way on each.",
+        ("floor", "engine", "soketi"),
+        {"conns": 1, "pubs": 16},
+    ),
+    Scenario(
         "publish-pipelined",
         "Publish rate, pipelined",
         "One subscriber; 4 keep-alive connections, 16 requests under way on each. soketi answers one at a time.",

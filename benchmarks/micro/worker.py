@@ -240,16 +240,26 @@ def worker() -> Iterator[Worker]:
 def publish_request(channel: str, data: str = "x" * 100, timestamp: int | None = None) -> bytes:
     """A signed publish, head and body."""
     body = f'{{"name":"tick","channels":["{channel}"],"data":"{data}"}}'.encode()
-    target = publish_target(body, timestamp)
+    return _request(publish_target(body, timestamp), body)
+
+
+def batch_request(channel: str, count: int) -> bytes:
+    """A signed batch of so many events."""
+    event = f'{{"name":"tick","channel":"{channel}","data":"{"x" * 100}"}}'
+    body = f'{{"batch":[{",".join([event] * count)}]}}'.encode()
+    return _request(publish_target(body, what="batch_events"), body)
+
+
+def _request(target: str, body: bytes) -> bytes:
     return (
         f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
 
-def publish_target(body: bytes, timestamp: int | None = None) -> str:
+def publish_target(body: bytes, timestamp: int | None = None, what: str = "events") -> str:
     """Path and signed query of a publish."""
-    path = f"/apps/{APP_ID}/events"
+    path = f"/apps/{APP_ID}/{what}"
     query = (
         f"auth_key={KEY}&auth_timestamp={timestamp or int(time.time())}&auth_version=1.0"
         f"&body_md5={hashlib.md5(body).hexdigest()}"

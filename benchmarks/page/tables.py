@@ -55,6 +55,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "fan-out-flat": (_DELIVERED, _CPU, *_PUBLISHING[:1], *_LATENCY, _SERVER, _CLIENT),
     "fan-out-half": (_CPU, *_LATENCY, _SERVER, _CLIENT),
     "publish": (*_PUBLISHING, *_ANSWER, _SERVER, _CLIENT),
+    "publish-16": (*_PUBLISHING, *_ANSWER, _SERVER, _CLIENT),
     "publish-pipelined": (*_PUBLISHING, *_ANSWER, _SERVER, _CLIENT),
     "storm": _CONNECTING,
     "idle": (_CONNECTING[2], Column("KiB before the first connection", "idle_kib")),
