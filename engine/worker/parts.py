@@ -50,7 +50,7 @@ from engine.worker.max_age import MaxAge
 from engine.worker.memory_guard import MemoryGuard
 from engine.worker.outages import Outages
 from engine.worker.process_metrics import ProcessWatch
-from engine.worker.publish_path import fast_path
+from engine.worker.publish_path import fast_path, plain_client_events
 from engine.worker.tls import ServerTls
 from engine.worker.trace import build_tracing
 from engine.worker.trace_taps import Followed
@@ -96,6 +96,7 @@ class Parts:
     def __init__(self, spec: WorkerSpec, slot: int, listening: Sockets) -> None:
         self._config = config = spec.loaded.config
         self._resolved = spec.loaded.resolved
+        self._alone = self._resolved.adapter == "local"
         self.values = MappedValues(Path(spec.metrics_dir), slot)
         self.metrics = Metrics(self.values, tuple(kind.label for kind in ChannelKind))
         self._drivers = Drivers(spec, slot, self.metrics)
@@ -299,6 +300,7 @@ class Parts:
             refusal,
             config.channel_limits.max_joins_per_second,
             self.tap,
+            plain_client_events(config, self.hub, self.adapter, self.metrics, alone=self._alone),
         )
         self._app_updates = AppUpdates(
             self.apps, self._senders, self.hub, self.handlers, self._watchlists, self._catch_up
@@ -337,15 +339,9 @@ class Parts:
             idempotency=config.idempotency,
             limit=limit,
         )
+        waits = self._resolved.redis_needed
         self._publishes = publishes = fast_path(
-            config,
-            api,
-            self.apps,
-            self.hub,
-            self.adapter,
-            self.metrics,
-            alone=self._resolved.adapter == "local",
-            waits=self._resolved.redis_needed,
+            config, api, self.apps, self.hub, self.adapter, self.metrics, alone=self._alone, waits=waits
         )
         if publishes is not None:
             self.tap.on_change = publishes.watch

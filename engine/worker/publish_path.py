@@ -1,4 +1,4 @@
-"""Chooses how publishes are served: in C where nothing has to be waited for, without aiohttp where that can be.
+"""Chooses how publishes and client events are served: in C where nothing is waited for, without aiohttp if that can be.
 
 Decides once, at start; it reads no request.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 
 from engine._fast import llhttp
+from engine._fast.client_event import PlainClientEvents
 from engine._fast.hub import Hub
 from engine._fast.plain_publish import PlainPublisher
 from engine.app_manager import AppManager
@@ -18,6 +19,7 @@ from engine.interfaces import Adapter
 from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
 from engine.tasks import serve, serve_eagerly
+from engine.ws.client_events import only_sent
 
 _log = logging.getLogger(__name__)
 
@@ -55,3 +57,12 @@ def fast_path(
         config.path_prefix,
         config.http_api.request_limit_bytes,
     )
+
+
+def plain_client_events(
+    config: Config, hub: Hub, adapter: Adapter, metrics: Metrics, *, alone: bool
+) -> PlainClientEvents | None:
+    """What sends client events in C; None where each has to be waited for, or logged. :param alone: as above."""
+    if config.debug or not (alone or adapter.link is not None):
+        return None
+    return PlainClientEvents(hub, adapter.link, metrics.events.by_clients, only_sent)

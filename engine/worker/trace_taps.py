@@ -85,6 +85,8 @@ class _Publishes:
             # What C publishes by itself nobody can follow.
             publishes.watch(True, "trace")
             taps.on_removal(lambda: publishes.watch(False, "trace"))
+        plain, parts.handlers.plain = parts.handlers.plain, None
+        taps.on_removal(lambda: setattr(parts.handlers, "plain", plain))
         parts.adapter.overhear(self._delivered)
         taps.on_removal(lambda: parts.adapter.overhear(None))
         taps.place(parts.api, "handle", self._handle)

@@ -1,13 +1,14 @@
 """Client events: from one subscriber of a private or presence channel to all others (docs/protocol.md 3).
 
-The sender never gets its own event back.
+The sender never gets its own event back. Most are sent by `_fast/client_event.pyx` and never come here.
 """
 
 from __future__ import annotations
 
-import time
-
+from engine._fast.clock import monotonic_s
 from engine._fast.connection import Connection
+from engine.app import App
+from engine.config.event_types import CLIENT_EVENT
 from engine.errors import CloseCode, PusherError
 from engine.protocol.channel import channel_kind
 from engine.protocol.json_values import compact_bytes
@@ -17,6 +18,12 @@ from engine.webhooks.emitter import Emitter
 from engine.ws.subscriptions import Subscriptions
 
 _ENABLE = "`enable_client_messages` of the application allows it."
+
+
+def only_sent(app: App) -> bool:
+    """Whether its client events are sent to the others and no more: neither kept nor told to an endpoint."""
+    told = any(CLIENT_EVENT in endpoint.event_types for endpoint in app.endpoints)
+    return app.client_messages and not app.history and not told
 
 
 class ClientEvents:
@@ -57,7 +64,7 @@ class ClientEvents:
         if not limit:
             return
         state = connection.state
-        second = int(time.monotonic())
+        second = monotonic_s()
         if state.event_window_s != second:
             state.event_window_s, state.event_count = second, 0
         if state.event_count >= limit:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
+from engine._fast.client_event import PlainClientEvents
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine._fast.hub import Hub
@@ -35,6 +36,7 @@ class Handlers:
     """Takes what `_fast.connection` passes up: opened, message, leaving, closed.
 
     :param max_joins_per_second: of one connection (`limits.count_join`).
+    :ivar plain: sends what client events it can; None where each is to be seen.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Handlers:
         refusal: Refusal,
         max_joins_per_second: int,
         tap: Tap = NOBODY,
+        plain: PlainClientEvents | None = None,
     ) -> None:
         self._tap = tap
+        self.plain = plain
         self._hub = hub
         self._admission = admission
         self._subscriptions = subscriptions
@@ -90,6 +94,9 @@ class Handlers:
             return
         try:
             if connection.app.max_messages and not count_message(connection):
+                return
+            plain = self.plain
+            if plain is not None and not self._tap.active and plain.take(connection, payload):
                 return
             message = messages.parse(payload)
             handler = self._table.get(message.event)

@@ -1,0 +1,11 @@
+from collections.abc import Callable
+
+from engine._fast.connection import Connection
+from engine._fast.counting import Counts
+from engine._fast.hub import Hub
+from engine._fast.log_link import LogLink
+from engine.app import App
+
+class PlainClientEvents:
+    def __init__(self, hub: Hub, link: LogLink | None, accepted: Counts, plain: Callable[[App], bool]) -> None: ...
+    def take(self, connection: Connection, payload: bytes) -> bool: ...

@@ -1,0 +1,225 @@
+"""Client events in the form that libraries send, from a message to the frame of its channel: no dict and no decoded text.
+
+Says yes and does it, or says nothing and has done nothing: whatever is refused, or asks for more than to be sent, is left
+to `ws/client_events.py`, which knows every form and every error. Both hand on the same bytes.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.string cimport memcmp, memcpy
+
+from engine._fast.clock cimport monotonic_s
+from engine._fast.connection cimport Connection
+from engine._fast.counting cimport Count
+from engine._fast.frame cimport spliced_frame
+from engine._fast.hub cimport Channel, Hub
+from engine._fast.json_text cimport Text, read_string, skip_space, skip_value
+from engine._fast.log_link cimport LogLink
+
+import orjson
+
+cdef enum:
+    #: Longest "app/channel" that is looked up here.
+    MAX_KEY = 1024
+    #: Data that is nested deeper, or has a number of more characters, gets the closer look of the other path.
+    MAX_DEPTH = 32
+    MAX_NUMBER = 20
+
+
+@cython.final
+cdef class ClientRules:
+    """What is asked of an application for each client event, taken from its engine.app.App once."""
+
+    cdef object app
+    cdef bytes prefix           # "id/", as the hub's names of its channels begin
+    cdef Count accepted
+    cdef bint usable
+    cdef Py_ssize_t max_name, max_data
+    cdef long per_second        # 0: as many as there are
+
+    def __init__(self, app not None, Count accepted not None, bint usable):
+        self.app, self.accepted, self.usable = app, accepted, usable
+        self.prefix = f"{app.id}/".encode()
+        self.max_name, self.max_data = app.max_event_name_length, app.max_event_bytes
+        self.per_second = app.max_client_events_per_second
+
+
+cdef struct ClientEvent:
+    Text name, channel
+    const char* data            # a JSON value as it lies
+    Py_ssize_t data_size
+
+
+@cython.final
+cdef class PlainClientEvents:
+    """:param link: to the other workers; None where there are none. :param accepted: client events, by application.
+    :param plain: whether an application's client events need no more than to be sent.
+    """
+
+    cdef Hub _hub
+    cdef LogLink _link
+    cdef object _accepted, _plain
+    cdef dict _rules            # application id -> ClientRules
+    cdef ClientRules _last
+
+    def __init__(self, Hub hub not None, LogLink link, accepted not None, plain not None):
+        self._hub, self._link = hub, link
+        self._accepted, self._plain = accepted, plain
+        self._rules = {}
+
+    def take(self, Connection connection not None, bytes payload not None) -> bool:
+        """Whether it was a client event that was sent to the others."""
+        cdef ClientEvent event
+        cdef ClientRules rules = self._last
+        cdef Channel channel
+        cdef char key[MAX_KEY]
+        cdef Py_ssize_t size
+        if not _read(PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), &event):
+            return False
+        if rules is None or rules.app is not connection.app:
+            rules = self._rules_of(connection.app)
+        if not rules.usable or event.name.characters > rules.max_name or event.data_size > rules.max_data:
+            return False
+        size = PyBytes_GET_SIZE(rules.prefix) + event.channel.size
+        if size > MAX_KEY or (self._link is not None and not self._link.fits(PyBytes_GET_SIZE(payload))):
+            return False
+        memcpy(key, PyBytes_AS_STRING(rules.prefix), <size_t>PyBytes_GET_SIZE(rules.prefix))
+        memcpy(key + PyBytes_GET_SIZE(rules.prefix), event.channel.at, <size_t>event.channel.size)
+        channel = <Channel>self._hub._channels.get(PyUnicode_DecodeUTF8(key, size, NULL))
+        if channel is None or connection.find_slot(channel) < 0:
+            return False
+        if rules.per_second and not _count(connection.state, rules.per_second):
+            return False
+        self._send(connection, channel, key, size, _frame(&event, _suffix(connection, &event)))
+        rules.accepted.grow(1)
+        return True
+
+    cdef int _send(self, Connection sender, Channel channel, const char* key, Py_ssize_t size, bytes frame) except -1:
+        cdef bytes socket_id
+        if self._link is None:
+            self._hub.note_broadcast(channel, channel.broadcast(frame, sender, 0), sender, 0)
+        else:
+            socket_id = sender.socket_id.encode()
+            self._link.send(channel.traffic, key, size, frame, PyBytes_AS_STRING(socket_id), PyBytes_GET_SIZE(socket_id))
+        return 0
+
+    cdef ClientRules _rules_of(self, app):
+        """The rules of the application as it is now."""
+        rules = <ClientRules>self._rules.get(app.id)
+        if rules is None or (<ClientRules>rules).app is not app:
+            rules = self._rules[app.id] = ClientRules(app, self._accepted.of(app.id), self._plain(app))
+        self._last = rules
+        return rules
+
+
+cdef bint _count(state, long per_second) except -1:
+    """Whether the connection may send one more in this second (E-8); then it is counted."""
+    second = monotonic_s()
+    if state.event_window_s != second:
+        state.event_window_s, state.event_count = second, 0
+    if state.event_count >= per_second:
+        return False
+    state.event_count += 1
+    return True
+
+
+cdef bytes _suffix(Connection connection, const ClientEvent* event):
+    """What comes behind the data: on presence channels who has sent it (E-9)."""
+    if event.channel.at[1] == 114 and event.channel.at[2] == 101:  # "presence-", not "private-"
+        member = connection.state.member(event.channel.at[:event.channel.size].decode())
+        if member is not None:
+            return b',"user_id":' + orjson.dumps(member.user_id) + b"}"
+    return b"}"
+
+
+cdef bytes _frame(const ClientEvent* event, bytes suffix):
+    """As `messages.client_event` spells it."""
+    cdef Py_ssize_t a = event.name.size, b = event.channel.size
+    cdef bytes prefix = PyBytes_FromStringAndSize(NULL, 10 + a + 13 + b + 9)
+    cdef char* out = PyBytes_AS_STRING(prefix)
+    memcpy(out, b'{"event":"', 10)
+    memcpy(out + 10, event.name.at, <size_t>a)
+    memcpy(out + 10 + a, b'","channel":"', 13)
+    memcpy(out + 23 + a, event.channel.at, <size_t>b)
+    memcpy(out + 23 + a + b, b'","data":', 9)
+    return spliced_frame(prefix, PyBytes_FromStringAndSize(event.data, event.data_size), suffix)
+
+
+cdef bint _read(const char* p, Py_ssize_t size, ClientEvent* event) noexcept:
+    """Whether it is an object of exactly these three members, each named once, in any order."""
+    cdef const char* end = p + size
+    cdef Text key
+    event.name.at = event.channel.at = event.data = NULL
+    p = skip_space(p, end)
+    if p >= end or p[0] != 123:  # {
+        return False
+    while True:
+        p = read_string(skip_space(p + 1, end), end, &key)
+        if p == NULL:
+            return False
+        p = skip_space(p, end)
+        if p >= end or p[0] != 58:  # :
+            return False
+        p = skip_space(p + 1, end)
+        if _is(&key, b"event", 5) and event.name.at == NULL:
+            p = read_string(p, end, &event.name)
+        elif _is(&key, b"channel", 7) and event.channel.at == NULL:
+            p = read_string(p, end, &event.channel)
+        elif _is(&key, b"data", 4) and event.data == NULL:
+            event.data = p
+            p = skip_value(p, end, 1)
+            event.data_size = p - event.data
+        else:
+            return False
+        if p == NULL:
+            return False
+        p = skip_space(p, end)
+        if p >= end:
+            return False
+        if p[0] == 125:  # }
+            break
+        if p[0] != 44:
+            return False
+    if skip_space(p + 1, end) != end or event.name.at == NULL or event.channel.at == NULL or event.data == NULL:
+        return False
+    if event.name.escaped or event.channel.escaped or not _begins(&event.name, b"client-", 7):
+        return False
+    if not _begins(&event.channel, b"private-", 8) and not _begins(&event.channel, b"presence-", 9):
+        return False
+    return event.data[0] == 34 or _is_simple(event.data, event.data + event.data_size)
+
+
+cdef bint _is_simple(const char* p, const char* end) noexcept:
+    """Whether a valid value is one that every reader of JSON takes: not nested deeply, without numbers that may be too large."""
+    cdef Text text
+    cdef int depth = 0
+    cdef Py_ssize_t digits
+    while p < end:
+        if p[0] == 34:
+            p = read_string(p, end, &text)
+            continue
+        if p[0] == 123 or p[0] == 91:
+            depth += 1
+            if depth > MAX_DEPTH:
+                return False
+        elif p[0] == 125 or p[0] == 93:
+            depth -= 1
+        elif 48 <= p[0] <= 57:
+            digits = 0
+            while p < end and (48 <= p[0] <= 57 or p[0] == 46):
+                digits += 1
+                p += 1
+            if digits > MAX_NUMBER or (p < end and (p[0] == 101 or p[0] == 69)):  # e E
+                return False
+            continue
+        p += 1
+    return True
+
+
+cdef inline bint _is(const Text* text, const char* word, Py_ssize_t size) noexcept:
+    return text.size == size and memcmp(text.at, word, <size_t>size) == 0
+
+
+cdef inline bint _begins(const Text* text, const char* prefix, Py_ssize_t size) noexcept:
+    return text.size >= size and memcmp(text.at, prefix, <size_t>size) == 0
