@@ -154,7 +154,7 @@ cdef void write_u64(unsigned char* out, uint64_t number) noexcept:
 
 
 cdef bint is_text_frame(const unsigned char* data, Py_ssize_t size) noexcept:
-    """Whether these bytes are exactly one unmasked, final text frame (RFC 6455 section 5.2)."""
+    """Whether these bytes are exactly one unmasked, final text frame, its length as short as can be (RFC 6455, 5.2)."""
     cdef uint64_t length = 0
     cdef int i
     if size < 2 or data[0] != 0x81:
@@ -162,8 +162,8 @@ cdef bint is_text_frame(const unsigned char* data, Py_ssize_t size) noexcept:
     if data[1] < 126:
         return size == 2 + data[1]
     if data[1] == 126:
-        return size >= 4 and size == 4 + ((data[2] << 8) | data[3])
-    if data[1] != 127 or size < 10:
+        return size >= 4 + 126 and size == 4 + ((data[2] << 8) | data[3])
+    if data[1] != 127 or size < 10 + 65536:
         return False
     for i in range(8):
         length = (length << 8) | data[2 + i]

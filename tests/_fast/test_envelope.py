@@ -51,7 +51,12 @@ def test_bytes_from_redis_are_read_or_refused(junk: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", [b"", b"\x81", b"\x81\x05abc", b"\x88\x00", b"\x01\x00", text_frame(b"a") + text_frame(b"b")]
+    "frame",
+    [
+        *(b"", b"\x81", b"\x81\x05abc", b"\x88\x00", b"\x01\x00", text_frame(b"a") + text_frame(b"b")),
+        # Longer heads than their lengths need, which clients may take for a breach.
+        *(b"\x81\x7e\x00\x00", b"\x81\x7e\x00\x7d" + bytes(125), b"\x81\x7f" + bytes(6) + b"\xff\xff" + bytes(65535)),
+    ],
 )
 def test_an_event_that_is_not_one_whole_text_frame_is_refused(frame: bytes) -> None:
     hub, channel = Hub(FlushQueue(lambda *_: None, 1)), Channel("room", Traffic("app"))
