@@ -14,11 +14,12 @@ PYTEST := $(BIN)/python -m pytest -rs -n $(JOBS) --maxprocesses 8 --dist loadfil
 # pytest rewrites each test's assertions as it imports it, most of a collection's work: what came of it is kept for others.
 unexport PYTHONDONTWRITEBYTECODE
 
+TARGETS ?= frames gate client-messages envelope shared-log resp configuration filters
 FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: site help run clients test quicktest chaos hostile tls-breaks stops returns servers rfc6455 conformance simulate debug-test install-test deploy-tools deploy-check
+.PHONY: site help run clients test quicktest chaos hostile crowd soak fuzz tls-breaks stops returns servers rfc6455 conformance simulate debug-test install-test deploy-tools deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-costs bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -40,6 +41,19 @@ chaos: compile ## Kill, stop and restart a real cluster for three minutes and ju
 
 hostile: compile ## Attack each route with 24 hostile clients, and print what the others feel; ARGS='--only churn'
 	$(BIN)/python -m tests.hostile $(ARGS)
+
+crowd: compile ## Hold 10,000 clients of one channel while events are published, then cut off all; ARGS='--clients 50000 --workers 4'
+	$(BIN)/python -m tests.crowd $(ARGS)
+
+soak: compile ## Churn of every kind for an hour, which must leave nothing behind; ARGS='--minutes 20'
+	$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: $(VENV)/.fuzz build/fuzz/.built ## Fuzz each target for an hour with sanitizers (needs clang); ARGS='--minutes 5' TARGETS=frames
+	cd build/fuzz && for target in $(TARGETS); do \
+	  PYTHONPATH=$(CURDIR) ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	  LD_PRELOAD="$$(../../$(BIN)/python -c 'import atheris; print(atheris.path())')/asan_with_fuzzer.so" \
+	  ../../$(BIN)/python -m tests.fuzz.guided $$target --folder found $(ARGS) || exit 1; \
+	done
 
 tls-breaks: compile ## Break off an engine's TLS connections 50 times a second for an hour; ARGS='--minutes 10'
 	$(BIN)/python -m tests.tls_breaks $(ARGS)
@@ -132,6 +146,13 @@ $(VENV)/.bench: $(VENV)/.installed
 	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
 	  > $(VENV)/bench-requirements.txt
 	$(BIN)/python -m pip install -q -r $(VENV)/bench-requirements.txt && touch $@
+
+# What only fuzzers need.
+$(VENV)/.fuzz: tests/fuzz/requirements.txt $(VENV)/.installed
+	$(BIN)/python -m pip install -q -r tests/fuzz/requirements.txt && touch $@
+
+build/fuzz/.built: $(FAST) setup.py tests/fuzz/build.sh $(VENV)/.installed
+	tests/fuzz/build.sh && touch $@
 
 # The build requirements go into the venv too, so that a change in _fast is compiled in seconds, without isolation.
 $(VENV)/.installed: pyproject.toml setup.py
