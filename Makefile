@@ -16,10 +16,13 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TARGETS ?= frames gate client-messages envelope shared-log resp configuration filters
 FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
+# Python frees little at its end, and with its own allocator the sanitizers would see few of its objects.
+SANITIZED = PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+  LD_PRELOAD="$$($(or $(CC),cc) -print-file-name=libasan.so) $$($(or $(CC),cc) -print-file-name=libubsan.so)"
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: site help run clients test quicktest chaos hostile crowd soak fuzz tls-breaks stops returns servers rfc6455 conformance simulate debug-test install-test deploy-tools deploy-check
+.PHONY: site help run clients test quicktest chaos hostile crowd soak fuzz tls-breaks stops returns servers rfc6455 conformance simulate debug-test sanitize install-test deploy-tools deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-costs bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -82,6 +85,12 @@ debug-test: compile ## Run the tests of the compiled modules on the debug build,
 	@$(MAKE) --no-print-directory debug
 	PYTHONMALLOC=debug $(PYTEST) tests/_fast $(ARGS)
 	@cp -p build/kept/*.so engine/_fast && rm -f build/.debug && touch build/.release
+
+sanitize: $(VENV)/.installed ## Compare both ways of publishing for a minute under AddressSanitizer and UBSan; ARGS='--minutes 60'
+	rm -rf build/sanitize && mkdir -p build/sanitize && cp -r engine tests setup.py pyproject.toml README.md build/sanitize
+	find build/sanitize -name '*.so' -delete
+	cd build/sanitize && ENGINE_SANITIZE=1 $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace --force
+	cd build/sanitize && $(SANITIZED) $(CURDIR)/$(BIN)/python -m tests.fuzz $(ARGS)
 
 install-test: compile ## Install the package into a fresh venv and run the first steps with it
 	rm -rf build/venv && $(PYTHON) -m venv build/venv && build/venv/bin/python -m pip install -q .

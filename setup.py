@@ -1,6 +1,7 @@
 """Builds engine/_fast/*.pyx.
 
-ENGINE_DEBUG=1 builds with bounds checks and assertions, ENGINE_ANNOTATE=1 writes the HTML notes.
+ENGINE_DEBUG=1 builds with bounds checks and assertions, ENGINE_SANITIZE=1 for AddressSanitizer and
+UndefinedBehaviorSanitizer, ENGINE_ANNOTATE=1 writes the HTML notes.
 """
 
 import os
@@ -12,6 +13,8 @@ from setuptools import Extension, setup
 # Compilers are slow, and each module has its own.
 processors = os.cpu_count() or 1
 debug = os.environ.get("ENGINE_DEBUG") == "1"
+sanitize = os.environ.get("ENGINE_SANITIZE") == "1"
+sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"] if sanitize else []
 directives = {
     "language_level": 3,
     "boundscheck": debug,
@@ -26,7 +29,11 @@ extensions = [
         f"engine._fast.{path.stem}",
         [str(path)],
         libraries=["dl"],
-        extra_compile_args=["-O1", "-g", "-UNDEBUG"] if debug else ["-O2", "-DCYTHON_WITHOUT_ASSERTIONS"],
+        extra_compile_args=[
+            *(["-O1", "-g", "-UNDEBUG"] if debug else ["-O2", "-DCYTHON_WITHOUT_ASSERTIONS"]),
+            *(["-O1", "-g", *sanitizers] if sanitize else []),
+        ],
+        extra_link_args=sanitizers,
     )
     for path in sorted(Path("engine/_fast").glob("*.pyx"))
 ]
