@@ -17,14 +17,21 @@ from engine.protocol import messages
 
 
 class _Roster:
-    __slots__ = ("members", "version")
+    __slots__ = ("changed", "given", "members", "version")
 
     def __init__(self, members: Mapping[str, str], version: int) -> None:
         self.members = dict(members)
         self.version = version
+        #: Whom a new subscriber was given though nobody had announced them here. That follows, or else they were of a
+        #: server that another one has replaced.
+        self.given: set[str] = set()
+        #: While the worker is resyncing: user id -> version of its last change. An answer of the store may come after
+        #: changes that are newer, and says nothing of those users then.
+        self.changed: dict[str, int] = {}
 
     def take(self, change: MemberChange) -> None:
         self.version = change.version
+        self.given.discard(change.user_id)
         if change.added:
             self.members[change.user_id] = change.user_info
         else:
@@ -67,6 +74,7 @@ class Rosters:
         # What is held here may be older than what other workers had reported, but for who has just come.
         known.learn(members if version else {user_id: members[user_id]} if user_id in members else {})
         if version and not self.resyncing:
+            known.given.update(members.keys() - known.members.keys())
             return members, False
         self._add(channel, known, members, version, connection)
         return dict(known.members), True
@@ -86,6 +94,8 @@ class Rosters:
                 return
             again = change.added and change.user_id in known.members
             known.take(change)
+            if self.resyncing:
+                known.changed[change.user_id] = change.version
             if again:
                 return  # subscribers were never notified that the member left; only its user_info can be another
         if change.added:
@@ -100,15 +110,19 @@ class Rosters:
         """
         channel = self._hub.channel(app_id, name)
         known = self._known.get((app_id, name))
-        if channel is None or known is None or version < known.version:
+        if channel is None or known is None:
             return
-        known.learn(members)
-        self._add(channel, known, members, version, None)
+        newer = {user_id for user_id, changed_at in known.changed.items() if changed_at > version}
+        there = {user_id: info for user_id, info in members.items() if user_id not in newer} if newer else members
+        known.learn(there)
+        self._add(channel, known, there, version, None)
         if final:
-            for user_id in known.members.keys() - members.keys():
-                del known.members[user_id]
+            for user_id in (known.members.keys() | known.given) - members.keys() - newer:
+                known.members.pop(user_id, None)
                 _notify(channel, messages.member_removed(name, user_id), version)
-        known.version = version
+            known.given.clear()
+            known.changed.clear()
+        known.version = max(known.version, version)
 
     def forget(self, channel: Channel) -> None:
         """This worker has no subscriber of the channel any more."""

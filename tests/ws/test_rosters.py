@@ -89,6 +89,38 @@ async def test_what_the_first_one_heard_while_waiting_is_known() -> None:
         assert _believed(first) == {"ada", "bob", "cem", "zoe"}
 
 
+async def test_an_answer_that_is_overtaken_by_a_change_still_counts() -> None:
+    """In a busy room there is always a change that is newer than what the state has just answered."""
+    async with hub_server() as b:
+        room = Room(b)
+        peer = await room.ask("ada")
+        room.answer(5, "ada", "bob", "cem")
+        room.rosters.resyncing = True
+        room.change(9, "cem", added=False)
+        room.change(10, "dan", added=True)
+        room.rosters.resync("app", ROOM, dict.fromkeys(("ada", "cem", "eve"), INFO), 8, True)
+        room.rosters.resyncing = False
+        room.change(11, "zoe", added=True)
+        await until(lambda: any("zoe" in text for text in peer.texts))
+        assert _believed(peer) == {"ada", "dan", "eve", "zoe"}
+
+
+async def test_who_was_known_to_a_replaced_server_alone_is_taken_back() -> None:
+    """The roster of a newcomer is of a master that was replaced before it announced one of those who are in it."""
+    async with hub_server() as b:
+        room = Room(b)
+        first, second = await room.ask("ada"), await room.ask("bob")
+        room.answer(5, "ada")
+        room.answer(7, "ada", "bob", "ghost")
+        room.rosters.resyncing = True
+        room.rosters.resync("app", ROOM, dict.fromkeys(("ada", "bob"), INFO), 9, True)
+        room.rosters.resyncing = False
+        room.change(10, "zoe", added=True)
+        for peer in (first, second):
+            await until(lambda peer=peer: any("zoe" in text for text in peer.texts))
+            assert _believed(peer) == {"ada", "bob", "zoe"}
+
+
 async def test_only_differences_are_told_when_the_roster_is_rebuilt_elsewhere() -> None:
     """Another worker announces its members after a FLUSHALL before this one has noticed that anything was lost."""
     async with hub_server() as b:
