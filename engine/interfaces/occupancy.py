@@ -211,7 +211,11 @@ class OccupancyStore(Protocol):
     """The truth about who occupies what. Every method may raise StoreUnavailable.
 
     The memory driver is the model of the others: same answers, same transitions for the same history.
+
+    :ivar epoch: as of the last `join` or `heartbeat`.
     """
+
+    epoch: str
 
     async def join(self, incarnation: str) -> str:
         """Make an incarnation known and alive. Must come before its first report.

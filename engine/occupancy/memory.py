@@ -35,10 +35,12 @@ class MemoryOccupancy:
         self._keep = keep
         self._detector = FailureDetector(clock)
         self._judged: dict[str, int] = {}
+        #: Always the same, for nothing is lost.
+        self.epoch = "1"
 
     async def join(self, incarnation: str) -> str:
         self._state.join(incarnation)
-        return "1"
+        return self.epoch
 
     async def heartbeat(self, incarnation: str) -> bool:
         return self._state.heartbeat(incarnation)

@@ -84,22 +84,21 @@ class RedisOccupancy:
         self._turn = 0
         #: Whose report was answered last, and its number.
         self._answered = ("", 0)
-        #: As of the last join.
-        self._epoch = ""
+        #: The greatest sequence number that was emitted from here.
+        self._emitted = 0
+        self.epoch = ""
         self._malformed = (metrics or Metrics()).occupancy.malformed
         self._malformed_logged = False
 
     # --- workers
 
     async def join(self, incarnation: str) -> str:
-        epoch = await self._run(_JOIN, incarnation, 1, self._last_answered(incarnation), self._epoch)
-        if not isinstance(epoch, bytes):
+        if not await self._join(incarnation, 1):
             raise IncarnationGone(incarnation)
-        self._epoch = epoch.decode("utf-8", "replace")
-        return self._epoch
+        return self.epoch
 
     async def heartbeat(self, incarnation: str) -> bool:
-        return bool(await self._run(_JOIN, incarnation, 0, self._last_answered(incarnation), self._epoch))
+        return await self._join(incarnation, 0)
 
     async def leave(self, incarnation: str) -> None:
         await self._run(_LEAVE, incarnation)
@@ -108,7 +107,7 @@ class RedisOccupancy:
         # Grows from call to call, also over a restart of this driver: see occupancy_report.lua.
         turn = self._turn = max(self._turn + 1, time.time_ns() // 1000)
         answered = self._last_answered(incarnation)
-        raw = await self._run(_REPORT, incarnation, turn, answered, self._epoch, *redis_wire.encode_reports(reports))
+        raw = await self._run(_REPORT, incarnation, turn, answered, self.epoch, *redis_wire.encode_reports(reports))
         if raw is None:
             raise IncarnationGone(incarnation)
         if raw == 0:
@@ -185,7 +184,7 @@ class RedisOccupancy:
         return bool(await self._run(_PURGE, leader, dead, judged, *redis_wire.encode_reports(reports)) > 0)
 
     async def due(self, limit: int) -> Due:
-        now_us, flat, later = await self._run(_DUE, limit)
+        now_us, flat, later = await self._run(_DUE, limit, self._emitted)
         transitions, unreadable = [], []
         for entry, score in redis_wire.pairs(flat):
             transition = redis_wire.decode_transition(entry, score)
@@ -220,7 +219,10 @@ class RedisOccupancy:
         args += (SEED, self._life(), *redis_wire.encode_kept(kept))
         for job in jobs:
             args += job
-        return bool(await self._run(_COMMIT, *args))
+        committed = bool(await self._run(_COMMIT, *args))
+        if committed:
+            self._emitted = max((transition.seq for transition in emitted), default=self._emitted)
+        return committed
 
     async def push(self, jobs: Sequence[tuple[str, bytes]]) -> None:
         await self._run(_PUSH, *(part for job in jobs for part in job))
@@ -232,6 +234,13 @@ class RedisOccupancy:
         return max(0, int(await self._run(_AUDIT, leader, *redis_wire.encode_reports(reports))))
 
     # --- helpers
+
+    async def _join(self, incarnation: str, known: int) -> bool:
+        epoch = await self._run(_JOIN, incarnation, known, self._last_answered(incarnation), self.epoch)
+        if not isinstance(epoch, bytes):
+            return False
+        self.epoch = epoch.decode("utf-8", "replace")
+        return True
 
     def _last_answered(self, incarnation: str) -> int:
         """Should Redis not know this report any more, it has lost data."""

@@ -204,6 +204,7 @@ class Reporter:
             self._beat_at = now + self._heartbeat_s
             if not await self._store.heartbeat(self.incarnation):
                 raise IncarnationGone(self.incarnation)
+            self._heed_others()
             if not self._lost:
                 self._departures.forget_old()
         if self._local.dirty or self._purge_unconfirmed:
@@ -226,6 +227,14 @@ class Reporter:
             _log.warning("shared state has lost data; reporting again who is here, and whose places were left lately")
             self._lost = True
         self._epoch, self._joined = epoch, True
+
+    def _heed_others(self) -> None:
+        """Another worker has noticed a loss. What this one reported is known still, but it may have heard of members
+        and counts that nobody knows of any more."""
+        if self._store.epoch != self._epoch:
+            _log.warning("shared state has lost data; asking again who is where")
+            self._epoch = self._store.epoch
+            self.refresh()
 
     def _rename(self) -> None:
         self.incarnation, self._joined = _new_incarnation(), False

@@ -20,8 +20,8 @@ from engine.tasks import within
 
 _FOLDER = Path(__file__).parent / "lua"
 _COMMAND = re.compile(r"call\(\s*'([A-Z]+)'")
-#: The last can be done without.
-_ON_NO_KEY = {"TIME", "MEMORY"}
+#: The last two can be done without.
+_ON_NO_KEY = {"TIME", "MEMORY", "INFO"}
 #: Faults of our own and errors that say already what they mean: no library's, and never to be waited out.
 _OURS = (EngineError, AssertionError)
 

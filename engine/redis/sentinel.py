@@ -1,10 +1,12 @@
-"""Where the master is, asked of the Sentinels through redis-py.
+"""Where the master is, asked of the Sentinels through redis-py, and whether it still is there.
 
-It only asks: Sentinel decides, and kills the connections to a master that it has demoted.
+It only asks: Sentinel decides. After a fail-over by hand the old master takes writes for another ten seconds, all of
+which are lost, until Sentinel makes it a replica and ends its connections; so nobody here waits for that.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import Any
 
@@ -19,6 +21,8 @@ from engine.tasks import within
 
 #: For one Sentinel: the next one is asked then.
 TIMEOUT_S = 0.4
+#: How often a pool that is used asks whether the master is still the same.
+FOLLOW_EVERY_S = 0.5
 
 
 def asking(options: RedisOptions) -> Sentinel:
@@ -74,6 +78,28 @@ def master_pool(options: RedisOptions, **settings: Any) -> ConnectionPool:
 
 
 class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Asks on behalf of the commands that it gives connections to; none gets one to a server that was the master."""
+
+    _asked_at = 0.0
+
+    async def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> Any:
+        now = asyncio.get_running_loop().time()
+        if now - self._asked_at >= FOLLOW_EVERY_S:
+            self._asked_at = now
+            # No Sentinel answers, or none knows a master: what is connected may be well all the same.
+            with contextlib.suppress(Exception):
+                async with within(TIMEOUT_S):
+                    await self.get_master_address()  # type: ignore[no-untyped-call]
+        connection = await super().get_connection()  # type: ignore[no-untyped-call]
+        if (connection.host, connection.port) != self.master_address:
+            try:
+                await connection.disconnect()
+                await connection.connect()
+            except BaseException:
+                await self.release(connection)
+                raise
+        return connection
+
     async def aclose(self) -> None:
         await super().aclose()
         await self.sentinel_manager.aclose()

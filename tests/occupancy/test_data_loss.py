@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 import redis
 
 from engine.errors import IncarnationGone
-from engine.interfaces import Answer, Interest, MemberReport, Report
+from engine.interfaces import Answer, Due, Interest, MemberReport, Report
 from engine.occupancy.local_channel import Member
 from engine.occupancy.recent_departures import KEPT_S, RecentDepartures
 from engine.occupancy.redis import RedisOccupancy
-from engine.occupancy.reporter import Reporter
+from engine.occupancy.reporter import Phase, Reporter
 from tests.occupancy.clusters import InRedis
 from tests.occupancy.stores import everything, opened, presence
 from tests.support.waiting import PATIENCE_S, until
@@ -257,3 +258,55 @@ def test_departures_are_forgotten_in_time_but_only_when_told_to() -> None:
     for n in range(5):
         departures.note(Report("app", f"d{n}", 0, watched=True))
     assert [channel for channel, _, _ in kept()] == ["d2", "d3", "d4"]
+
+
+async def test_what_a_promoted_server_has_waiting_is_told_after_what_was_told_before(redis_url: str) -> None:
+    """The old master decided and told more than the new one has heard of: the numbers of a channel still only grow."""
+    async with opened(redis_url) as (cluster, store):
+        life = cluster.keys.base + "life"
+        await store.acquire("a", 60_000)
+        assert (await store.due(10)).transitions == []
+        ours = await cluster.client.get(life)
+        await store.report("a", [presence(1, MemberReport("ann", 1, data="1"), MemberReport("bob", 1, data="2"))])
+        await store.report("a", [presence(1, MemberReport("bob", 0), settle_ms=60_000)])
+        before = (await store.due(10)).transitions
+        # Told last by the old one, whose clock is ahead, and unknown here.
+        store._emitted = told = before[-1].seq + 5_000_000
+        await cluster.client.set(life, "of the old one")
+
+        due = (await store.due(10)).transitions
+        assert [(t.name, t.user_id, t.data) for t in due] == [(t.name, t.user_id, t.data) for t in before]
+        assert all(earlier < later for earlier, later in pairwise([told, *(t.seq for t in due)]))
+        assert (await store.due(10)).transitions == due, "numbered anew once"
+        assert await cluster.client.get(life) == ours
+        assert await store.commit("a", due, [])
+        # What settles still does, and is cancelled by a return.
+        await store.report("a", [presence(1, MemberReport("bob", 1))])
+        assert (await store.due(10)) == Due([], None)
+
+
+async def test_jobs_keep_their_place_behind_what_is_numbered_anew(redis_url: str) -> None:
+    async with opened(redis_url) as (cluster, store):
+        queue = f"{cluster.name}-queue"
+        await store.acquire("a", 60_000)
+        await store.due(10)
+        await store.report("a", [presence(1, MemberReport("ann", 1))])
+        await store.push([(queue, b"what ann did")])
+        await cluster.client.set(cluster.keys.base + "life", "of the old one")
+        due = (await store.due(10)).transitions
+        assert await cluster.client.llen(queue) == 0
+        assert await store.commit("a", due, [(queue, b"ann came")])
+        await store.due(10)
+        assert await cluster.client.lrange(queue, 0, -1) == [b"ann came", b"what ann did"]
+
+
+async def test_a_worker_that_has_lost_nothing_asks_again_when_another_has(redis_url: str) -> None:
+    async with working(redis_url) as worker:
+        await worker.come(ANN)
+        other = worker.cluster.store()
+        await other.join("other")
+        copy = await worker.copied()
+        await other.report("other", [presence(1, MemberReport("bob", 1))])
+        worker.fail_over(copy)
+        assert not await other.heartbeat("other"), "it is given up, for its report is not known"
+        await until(lambda: worker.reporter.phase is Phase.CONVERGING)

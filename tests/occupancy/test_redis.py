@@ -77,7 +77,7 @@ async def test_nothing_is_left_behind(redis_url: str) -> None:
         await store.purge("x", "last", everything, 2)
         await store.release("x")
         # The names of those who were undone are kept on purpose, and only so many of them.
-        assert await keys_of(cluster) == {"reaped", "clock", "epoch"}
+        assert await keys_of(cluster) == {"reaped", "clock", "epoch", "life"}
 
 
 class Recording(redis.asyncio.Redis):

@@ -151,7 +151,7 @@ def _check_keys(world: World) -> None:
     found.pop("workers")
     if strangers := found.pop("turns", {}).keys() - names:
         raise Violation(f"turns of {strangers} are kept, who are no more")
-    for key in ("clock", "epoch", "lease", "reaped"):
+    for key in ("clock", "epoch", "lease", "life", "reaped"):
         found.pop(key, None)
     if found != expected:
         wrong = {key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)}

@@ -18,6 +18,7 @@
 --   counts                        hash    P -> "<microsecond> <entry>": its last subscription_count, and when that is due
 --   clock                         string  "<last sequence number> <skew>"
 --   epoch                         string  another one after each loss of data
+--   life                          string  replication id of the server that numbered what is in `transitions`
 --   workers                       zset    incarnation -> last heartbeat in ms; 0 when it left
 --   purging                       set     incarnations that are being undone
 --   reaped                        zset    incarnation that was undone -> microsecond; the newest 10,000

@@ -36,7 +36,7 @@ ALIVE = b"alive"
 CONNECT_TIMEOUT_S = 2.0
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
 #: With Sentinel, how often it is asked whether the master is still the same: one that was cut off does not know.
-FOLLOW_EVERY_S = 2.0
+FOLLOW_EVERY_S = 1.0
 #: Questions answered after which a connection is steady, and its next loss is logged again.
 STEADY_AFTER = 10
 #: Different troubles of one connection that are logged until it is steady.
