@@ -39,7 +39,7 @@ test: compile $(NODE_MODULES) ## Run everything: linters, types, unit, contract 
 quicktest: compile ## Run the tests that start no engine process
 	$(PYTEST) --ignore tests/integration --ignore tests/conformance --ignore tests/rfc6455 --ignore tests/servers --ignore tests/chaos --ignore tests/tls_breaks $(ARGS)
 
-chaos: compile ## Kill, stop and restart a real cluster for three minutes and judge its webhooks; ARGS='--seed 7'
+chaos: compile ## Kill, stop and restart a real cluster for three minutes and judge its webhooks; ARGS='--seed 7 --on sentinel'
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 hostile: compile ## Attack each route with 24 hostile clients, and print what the others feel; ARGS='--only churn'

@@ -7,6 +7,7 @@ import random
 import sys
 import time
 
+from tests.chaos.grounds import GROUNDS
 from tests.chaos.judge import Violation, play
 from tests.chaos.plan import Plan
 
@@ -16,13 +17,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=140, help="how long there is trouble")
     parser.add_argument("--seed", type=int, help="of the schedule; chosen by chance if none is given")
     parser.add_argument("--guests", type=int, default=300, help="clients that come and go")
+    parser.add_argument("--on", choices=sorted(GROUNDS), default="one", help="one Valkey, Sentinel, or a Redis Cluster")
     parser.add_argument("-q", "--quiet", action="store_true", help="show the table alone")
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     began = time.monotonic()
-    print(f"seed {seed}: python -m tests.chaos --seconds {options.seconds:g} --seed {seed} --guests {options.guests}")
+    words = f"--seconds {options.seconds:g} --seed {seed} --guests {options.guests} --on {options.on}"
+    print(f"seed {seed}: python -m tests.chaos {words}")
     try:
-        shown = play(Plan.of(seed, options.seconds, options.guests), None if options.quiet else _say)
+        plan = Plan.of(seed, options.seconds, options.guests)
+        shown = play(plan, None if options.quiet else _say, GROUNDS[options.on]())
     except Violation as violation:
         print(violation)
         print(f"seed {seed}: FAILED after {time.monotonic() - began:.0f} s")

@@ -14,6 +14,7 @@ from typing import Any
 from tests.chaos.cluster import Cluster
 from tests.chaos.crowd import Crowd
 from tests.chaos.diary import Diary
+from tests.chaos.grounds import Ground
 from tests.chaos.ledger import Ledger
 from tests.chaos.plan import Plan
 from tests.chaos.report import history, table
@@ -37,7 +38,9 @@ class _Unanswered(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
+    """What is played, and what was seen of it."""
+
     plan: Plan
     cluster: Cluster
     crowd: Crowd
@@ -45,29 +48,29 @@ class _Run:
     diary: Diary
 
 
-def play(plan: Plan, say: Callable[[str], None] | None = None) -> str:
+def play(plan: Plan, say: Callable[[str], None] | None = None, ground: Ground | None = None) -> str:
     """The table of what was done and found. Raises Violation.
 
-    :param say: gets the faults, line by line, as they are made.
+    :param say: gets the faults, line by line, as they are made. :param ground: as `Cluster` has it.
     """
-    with Cluster(plan.settle_ms) as cluster:
+    with Cluster(plan.settle_ms, ground) as cluster:
         return asyncio.run(_play(plan, cluster, Diary(say)))
 
 
 async def _play(plan: Plan, cluster: Cluster, diary: Diary) -> str:
     trouble = Trouble(plan, cluster, diary)
     crowd = Crowd(plan, lambda: [node.engine.ws_url for node in trouble.up], diary)
-    run = _Run(plan, cluster, crowd, Ledger(cluster.receiver, APP["secret"]), diary)
+    run = Run(plan, cluster, crowd, Ledger(cluster.receiver, APP["secret"], cluster.ground.loses), diary)
     crowd.start()
     try:
         await _watched(run, trouble)
         await crowd.rest()
         diary.note("calm")
-        await _until_right(run, "calm")
+        await until_right(run, "calm")
         await crowd.leave()
         diary.note("everybody leaves")
-        await _until_right(run, "leaving")
-        await _until_nothing_is_left(run)
+        await until_right(run, "leaving")
+        await until_nothing_is_left(run)
         for node in cluster.nodes:
             if faults := await asyncio.to_thread(node.end):
                 raise Violation(_explained(run, faults))
@@ -81,7 +84,7 @@ async def _play(plan: Plan, cluster: Cluster, diary: Diary) -> str:
     return table(plan, run.diary, run.ledger)
 
 
-async def _watched(run: _Run, trouble: Trouble) -> None:
+async def _watched(run: Run, trouble: Trouble) -> None:
     """Let the trouble happen, and see at once when something is told that can never be right again."""
     task = asyncio.create_task(trouble.run(), name="trouble")
     try:
@@ -94,12 +97,12 @@ async def _watched(run: _Run, trouble: Trouble) -> None:
         await asyncio.wait([task])
 
 
-async def _until_right(run: _Run, phase: str) -> None:
+async def until_right(run: Run, phase: str) -> None:
     """Wait until what was told and what is answered is the truth."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     await asyncio.gather(*(asyncio.to_thread(node.wait_ready) for node in run.cluster.nodes))
-    while wrong := await _wrong(run):
+    while wrong := await what_is_wrong(run):
         if loop.time() - began > CALM_S:
             raise Violation(_explained(run, [f"{CALM_S:g} s after {phase} still: {text}" for text in wrong]))
         await asyncio.sleep(LOOK_EVERY_S)
@@ -108,7 +111,7 @@ async def _until_right(run: _Run, phase: str) -> None:
     run.diary.note(f"all is right {loop.time() - began:.1f} s after {phase}")
 
 
-async def _wrong(run: _Run) -> list[str]:
+async def what_is_wrong(run: Run) -> list[str]:
     """What is not as it should be, the nearest things first; [] if all is."""
     if not run.crowd.settled():
         return ["guests wait for an answer to their subscriptions"]
@@ -121,7 +124,7 @@ async def _wrong(run: _Run) -> list[str]:
     return []
 
 
-def _untold(run: _Run) -> list[str]:
+def _untold(run: Run) -> list[str]:
     run.ledger.read()
     belief = run.ledger.belief()
     told = {(channel, "") for channel in belief.occupied}
@@ -160,7 +163,7 @@ def _get(engine: Engine, path: str, params: dict[str, str] | None = None) -> Any
     return answer.json
 
 
-async def _until_nothing_is_left(run: _Run) -> None:
+async def until_nothing_is_left(run: Run) -> None:
     """In Valkey neither; so no job is a dead letter, and none waits for ever."""
     loop = asyncio.get_running_loop()
     end = loop.time() + CALM_S
@@ -170,11 +173,11 @@ async def _until_nothing_is_left(run: _Run) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
     run.ledger.read()
     _check_told(run)
-    if wrong := await _wrong(run):
+    if wrong := await what_is_wrong(run):
         raise Violation(_explained(run, [f"all was right, and then: {text}" for text in wrong]))
 
 
-def _check_told(run: _Run) -> None:
+def _check_told(run: Run) -> None:
     """What can never be right again."""
     run.ledger.read()
     stories = run.ledger.wrong_stories()
@@ -184,7 +187,7 @@ def _check_told(run: _Run) -> None:
         raise Violation(_explained(run, faults, list(stories)))
 
 
-def _explained(run: _Run, faults: list[str], channels: list[str] | None = None) -> str:
+def _explained(run: Run, faults: list[str], channels: list[str] | None = None) -> str:
     """The faults, the histories of the first channels that they are about, and the table."""
     if channels is None:
         told = {told.event["channel"] for told in run.ledger.history} | run.crowd.subscriptions().keys()

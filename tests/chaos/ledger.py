@@ -6,7 +6,7 @@ Also sees what no story shows: wrong signatures, ids that change their content, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,16 @@ class Told:
 
 
 class Ledger:
-    """Reads what the receiver got since it was asked last."""
+    """Reads what the receiver got since it was asked last.
 
-    def __init__(self, receiver: WebhookReceiver, secret: str) -> None:
+    :param repeats: whether the shared state may lose what it has answered: then something may be told anew, of which
+        the end counts; but never under a `seq` that does not grow.
+    """
+
+    def __init__(self, receiver: WebhookReceiver, secret: str, repeats: bool = False) -> None:
         self._receiver = receiver
         self._secret = secret
+        self._repeats = repeats
         self._seen = 0
         self._bodies: dict[str, bytes] = {}
         self._taken: set[str] = set()
@@ -46,14 +51,14 @@ class Ledger:
 
     def belief(self) -> Belief:
         """What the application believes now."""
-        return read(told.event for told in self.history)[0]
+        return self._read(self.history)[0]
 
     def wrong_stories(self) -> dict[str, list[str]]:
         """channel -> what is wrong with what was told of it."""
         channels: dict[str, list[Told]] = {}
         for told in self.history:
             channels.setdefault(told.event["channel"], []).append(told)
-        stories = {channel: read(told.event for told in story)[1] for channel, story in channels.items()}
+        stories = {channel: self._read(story)[1] for channel, story in channels.items()}
         return {channel: faults for channel, faults in stories.items() if faults}
 
     def of(self, channel: str) -> list[tuple[Received, Mapping[str, Any]]]:
@@ -64,6 +69,9 @@ class Ledger:
             for event in request.events
             if event["channel"] == channel
         ]
+
+    def _read(self, story: Sequence[Told]) -> tuple[Belief, list[str]]:
+        return read((told.event for told in story), repeats=self._repeats, grows=True)
 
     def _take(self, request: Received) -> None:
         id, attempt = request.headers["x-webhook-id"], int(request.headers["x-webhook-attempt"])

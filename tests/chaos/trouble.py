@@ -136,25 +136,25 @@ class Trouble:
     async def _kill_valkey(self, fault: Fault) -> None:
         async with self._valkey:
             self._did("Valkey killed", f"for {fault.for_s:.1f} s")
-            await asyncio.to_thread(self._cluster.valkey.kill)
+            await asyncio.to_thread(self._cluster.ground.kill)
             await self._start_valkey(fault)
 
     async def _restart_valkey(self, fault: Fault) -> None:
         async with self._valkey:
             self._did("Valkey restarted", f"after {fault.for_s:.1f} s")
-            await asyncio.to_thread(self._cluster.valkey.shut_down)
+            await asyncio.to_thread(self._cluster.ground.shut_down)
             await self._start_valkey(fault)
 
     async def _pause_valkey(self, fault: Fault) -> None:
         async with self._valkey:
             self._did("Valkey stopped", f"for {fault.for_s:.1f} s")
-            self._cluster.valkey.pause()
+            self._cluster.ground.pause()
             await asyncio.sleep(fault.for_s)
-            self._cluster.valkey.resume()
+            self._cluster.ground.resume()
 
     async def _start_valkey(self, fault: Fault) -> None:
         await asyncio.sleep(fault.for_s)
-        await asyncio.to_thread(self._cluster.valkey.start)
+        await asyncio.to_thread(self._cluster.ground.bring_back)
         self._diary.note("Valkey is back")
 
     # --- the endpoint

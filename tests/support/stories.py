@@ -21,18 +21,22 @@ class Belief:
     members: dict[str, set[str]] = field(default_factory=dict)
 
 
-def read(events: Iterable[Mapping[str, Any]], *, repeats: bool = False) -> tuple[Belief, list[str]]:
+def read(
+    events: Iterable[Mapping[str, Any]], *, repeats: bool = False, grows: bool | None = None
+) -> tuple[Belief, list[str]]:
     """Take events in the order of telling: what to believe at the end, and every fault of the story.
 
     :param repeats: whether something may be told again, as after the shared state has lost data; then the end counts.
+    :param grows: whether `seq` must grow all the same; None where nothing repeats itself, and there alone.
     """
+    grows = not repeats if grows is None else grows
     belief, faults = Belief(), []
     last_seq: dict[tuple[str, str], int] = {}
     for event in events:
         name, channel, user = event["name"], event["channel"], event.get("user_id", "")
         if name not in (*COMES, *GOES):
             continue
-        if not repeats and event["seq"] <= last_seq.get((channel, user), 0):
+        if grows and event["seq"] <= last_seq.get((channel, user), 0):
             faults.append(f"{name} of {channel} {user}: seq {event['seq']} came after {last_seq[channel, user]}")
         last_seq[channel, user] = event["seq"]
         members = belief.members.setdefault(channel, set())
