@@ -49,9 +49,9 @@ async def test_redis_carries_no_event() -> None:
                 await a.adapter.publish([event(str(n))])
             await until(lambda: len(peer.texts) == 50)
             with server.client() as client:
-                # One subscriber of each worker's own echo, and of what the scripts tell; none of a channel.
+                # One subscriber of each worker's own echo, of what the scripts tell and of traces; none of a channel.
                 topics = {topic.removeprefix(a.prefix.encode()) for topic in client.pubsub_channels()}
-                assert not [topic for topic in topics if not topic.startswith((b"echo:", b"wake", b"app/"))]
+                assert not [topic for topic in topics if not topic.startswith((b"echo:", b"wake", b"app/", b"trace"))]
                 published = client.info("commandstats").get("cmdstat_publish", {"calls": 0})["calls"]
                 assert published < 50, "echoes only, two a second"
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import inspect
 import random
 import socket
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -20,6 +23,11 @@ PATIENCE_S = 30.0
 PORTS = range(10_000, 30_000)
 #: Hypothesis reseeds the shared generator, which would give every process the same ports.
 _random = random.SystemRandom()
+#: Between its choice and its use a port is kept from other processes of tests by a name of the kernel's, which goes
+#: with its socket; by the time that so many others were chosen it is in use.
+_CHOSEN = 64
+_chosen: deque[socket.socket] = deque()
+atexit.register(lambda: [name.close() for name in _chosen])
 
 
 async def until(
@@ -55,14 +63,21 @@ def wait_until(condition: Callable[[], T], timeout_s: float = PATIENCE_S, what: 
 
 
 def free_port() -> int:
-    """A TCP port that nothing uses now, not even with SO_REUSEPORT."""
+    """A TCP port that nothing uses now, not even with SO_REUSEPORT, and that no other test is about to use."""
     while True:
         port = _random.choice(PORTS)
-        with socket.socket() as probe:
+        with contextlib.ExitStack() as stack:
+            name = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
             try:
-                probe.bind(("0.0.0.0", port))
+                name.bind(f"\0engine-tests-{port}")
+                with socket.socket() as probe:
+                    probe.bind(("0.0.0.0", port))
             except OSError:
                 continue
+            stack.pop_all()
+            _chosen.append(name)
+            if len(_chosen) > _CHOSEN:
+                _chosen.popleft().close()
             return port
 
 
