@@ -1,7 +1,7 @@
 """What the official server libraries send is answered by the fast path: none of their members or headers needs Python.
 
 Requests of Python's and Node's library as they were recorded, with a signature for the time of the tests; those of
-PHP's (Laravel's), Ruby's and Go's as their sources make them.
+PHP's (Laravel's), Ruby's and Go's in the form that is known of them, for they could not be run here.
 """
 
 from __future__ import annotations
