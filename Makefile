@@ -22,6 +22,8 @@ SANITIZED = PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_O
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
+# Compiling comes after the environment that it is done with, whatever -j says.
+.NOTPARALLEL:
 .PHONY: site help run clients test quicktest chaos hostile crowd soak fuzz tls-breaks stops returns servers rfc6455 conformance simulate debug-test sanitize install-test deploy-tools deploy-check
 .PHONY: bench bench-load bench-micro bench-hooks bench-costs bench-page instructions lint format compile debug annotate clean
 
