@@ -7,6 +7,7 @@ that is about the interpreter, its environment or its limits starts a program of
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
@@ -24,8 +25,6 @@ from tests.support.waiting import wait_until
 #: All that an engine without other drivers imports, its supervisor's, its workers' and the command line's.
 PROGRAM = "engine.__main__"
 MODULES = ("engine.supervisor.supervisor", SUPERVISOR_WITH_REDIS, WORKER, WORKER_WITH_REDIS, PROGRAM)
-
-
 START_TIMEOUT_S = 60.0
 
 
@@ -77,5 +76,6 @@ def _server(common: frozenset[tuple[str, str]]) -> ForkServer:
     """It ends with this process, of which the engines are children."""
     with patch.dict(os.environ, dict(common), clear=True):
         server = ForkServer([__name__, *MODULES], anew=True)
+    atexit.register(server.stop)
     wait_until(lambda: not server.starting, START_TIMEOUT_S, "the engine is imported")
     return server
