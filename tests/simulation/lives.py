@@ -99,6 +99,8 @@ class Lives:
         if worker in self.given_up or (is_beat and worker not in self.known):
             raise Violation(f"{worker} was given up, and is taken for alive again")
         self.known.add(worker)
+        # Whatever the server had lost of it, it has begun anew.
+        self._forgotten.discard(worker)
         self._beats[worker] = now_s
 
     def _refuse(self, worker: str) -> None:
