@@ -25,7 +25,7 @@ TOLD = sorted(
     path
     for place in ("*.md", "Makefile", "docs/**/*.*", "engine/**/*.py", "benchmarks/**/*.py", "benchmarks/**/*.md")
     for path in ROOT.glob(place)
-    if path.suffix in (".md", ".py", ".html", ".js", "")
+    if path.suffix in (".md", ".py", ".html", ".js", "") and "node_modules" not in path.parts
 )
 INSTALL = re.compile(
     r"\b(?:pip3?|pipx|uv|uv tool) (?:install|add|download|wheel)(?: -(?!r )[\w-]+)* ([^\s`;&|,)-][^\s`;&|,)]*)"
