@@ -19,6 +19,7 @@ from engine.control import NodeState, seal, send_spec, send_state
 from engine.errors import ConfigError
 from engine.supervisor.adopted import Child
 from engine.supervisor.fork_server_process import ForkServer
+from engine.supervisor.respawn import Respawn
 from engine.supervisor.rollout import ConfigRollout
 
 #: Until it is started again after it has ended, longer after each time that it did not live long.
@@ -55,8 +56,8 @@ class ConsoleProcess:
         self._process: Child | None = None
         self._control: socket.socket | None = None
         self._sent = 0
-        self._started_at = self._respawn_at = 0.0
-        self._delay_s = RESPAWN_MIN_S
+        self._started_at = 0.0
+        self._respawn = Respawn(RESPAWN_MIN_S, RESPAWN_MAX_S, STEADY_S)
 
     @property
     def port(self) -> int:
@@ -67,11 +68,10 @@ class ConsoleProcess:
         now = time.monotonic()
         if self._process is not None and (status := self._process.poll()) is not None:
             self._forget()
-            lived_s = now - self._started_at
-            self._delay_s = RESPAWN_MIN_S if lived_s > STEADY_S else min(self._delay_s * 2, RESPAWN_MAX_S)
-            self._respawn_at = now + self._delay_s
-            _log.warning("the console ended with status %d; starting it again in %.1f s", status, self._delay_s)
-        if self._process is None and now >= self._respawn_at:
+            self._respawn.ended(now, now - self._started_at)
+            delay_s = self._respawn.delay_s
+            _log.warning("the console ended with status %d; starting it again in %.1f s", status, delay_s)
+        if self._process is None and self._respawn.due(now):
             if not self._forks.starting:
                 self._start()
         elif self._control is not None and self._sent < self._rollout.number:
@@ -108,9 +108,8 @@ class ConsoleProcess:
         except OSError as error:
             self._control.close()
             self._control = None
-            self._delay_s = min(self._delay_s * 2, RESPAWN_MAX_S)
-            self._respawn_at = time.monotonic() + self._delay_s
-            _log.error("the console cannot be started: %s; again in %.1f s", error, self._delay_s)
+            self._respawn.failed(time.monotonic())
+            _log.error("the console cannot be started: %s; again in %.1f s", error, self._respawn.delay_s)
             return
         finally:
             os.close(spec_fd)

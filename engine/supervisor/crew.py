@@ -18,6 +18,7 @@ from engine.control import EXIT_NO_APPS, MAX_STATES, NodeState, Order, Phase, Wo
 from engine.errors import CloseCode, EngineError
 from engine.metrics.metrics import Metrics
 from engine.supervisor.fork_server_process import ForkServer
+from engine.supervisor.respawn import Respawn
 from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.sockets import Listening
 from engine.supervisor.worker_process import WorkerProcess
@@ -53,8 +54,7 @@ class Slot:
         self.listening = listening
         self.process: WorkerProcess | None = None
         self.newcomer: WorkerProcess | None = None
-        self.respawn_at = 0.0
-        self.delay_s = RESPAWN_MIN_S
+        self.respawn = Respawn(RESPAWN_MIN_S, RESPAWN_MAX_S, STEADY_S)
         self.served_at = time.monotonic()
         #: Whether its sockets are in the port.
         self.open = True
@@ -251,7 +251,7 @@ class Crew:
         elif slot.open and now - slot.served_at > (PATIENCE_S if process is None else STARTING_PATIENCE_S):
             self._leave_port(slot)
         if process is None:
-            if now >= slot.respawn_at and not self._forks.starting:
+            if slot.respawn.due(now) and not self._forks.starting:
                 self._fill(slot, now)
             return
         process.resend()
@@ -268,10 +268,13 @@ class Crew:
         if status == EXIT_NO_APPS and not self.complete:
             raise EngineError("the applications could not be read; see above")
         self._metrics.restarts.add(1)
-        lived_s = now - process.started_at
-        self._put_off(slot, now, RESPAWN_MIN_S if lived_s > STEADY_S else slot.delay_s * 2)
+        slot.respawn.ended(now, now - process.started_at)
         _log.warning(
-            "worker %d (pid %d) %s; starting another in %.1f s", slot.number, process.pid, how(status), slot.delay_s
+            "worker %d (pid %d) %s; starting another in %.1f s",
+            slot.number,
+            process.pid,
+            how(status),
+            slot.respawn.delay_s,
         )
 
     def _fill(self, slot: Slot, now: float) -> None:
@@ -279,13 +282,9 @@ class Crew:
             slot.process = self._start(slot)
         except OSError as error:
             # The other workers serve; while nothing can be started theirs is the whole port.
-            self._put_off(slot, now, slot.delay_s * 2)
-            _log.error("worker %d cannot be started: %s; again in %.1f s", slot.number, error, slot.delay_s)
+            slot.respawn.failed(now)
+            _log.error("worker %d cannot be started: %s; again in %.1f s", slot.number, error, slot.respawn.delay_s)
             self._leave_port(slot)
-
-    def _put_off(self, slot: Slot, now: float, delay_s: float) -> None:
-        slot.delay_s = min(delay_s, RESPAWN_MAX_S)
-        slot.respawn_at = now + slot.delay_s
 
     def _leave_port(self, slot: Slot) -> None:
         """Connections must not go to where nobody answers. Its next worker listens again on the same sockets."""

@@ -23,6 +23,7 @@ from engine.config.resolve import Resolved
 from engine.supervisor import fork_server
 from engine.supervisor.adopted import AdoptedChild, Child
 from engine.supervisor.fork_server import FDS_AT_ONCE, READY
+from engine.supervisor.respawn import Respawn
 
 #: What it imports before it says that it is ready: what a worker needs; and with a Redis.
 WORKER, WORKER_WITH_REDIS = "engine.worker.worker", "engine.worker.redis_drivers"
@@ -57,8 +58,8 @@ class ForkServer:
         self._selector: selectors.BaseSelector | None = None
         self._process: Child | None = None
         self._ready = False
-        self._again_at = 0.0
-        self._delay_s = AGAIN_MIN_S
+        self._respawn = Respawn(AGAIN_MIN_S, AGAIN_MAX_S, STEADY_S)
+        self._stopped = False
         self._begin(_executed if anew or threading.active_count() > 1 else _forked)
 
     def __enter__(self) -> ForkServer:
@@ -124,22 +125,19 @@ class ForkServer:
             status = self._process.poll()
             if status is None:
                 return
-            lived_s = now - self._began_at
-            self._delay_s = AGAIN_MIN_S if lived_s > STEADY_S else min(self._delay_s * 2, AGAIN_MAX_S)
-            self._again_at = now + self._delay_s
+            self._respawn.ended(now, now - self._began_at)
             self._forget()
             _log.warning(
                 "the process that forks workers ended with status %d; beginning it again in %.1f s",
                 status,
-                self._delay_s,
+                self._respawn.delay_s,
             )
-        elif now >= self._again_at:
+        elif not self._stopped and self._respawn.due(now):
             try:
                 self._begin(_executed)
             except OSError as error:
-                self._delay_s = min(self._delay_s * 2, AGAIN_MAX_S)
-                self._again_at = now + self._delay_s
-                _log.error("no worker can be started: %s; again in %.1f s", error, self._delay_s)
+                self._respawn.failed(now)
+                _log.error("no worker can be started: %s; again in %.1f s", error, self._respawn.delay_s)
 
     def stop(self) -> None:
         """End it; what it has started goes on."""
@@ -147,7 +145,7 @@ class ForkServer:
             self._process.kill()
             self._process.wait()
             self._forget()
-        self._again_at = float("inf")
+        self._stopped = True
 
     def _begin(self, how: Callable[[socket.socket, Sequence[str]], Child]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
