@@ -26,6 +26,7 @@ from engine.http.fast_path import FastPath
 from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
 from engine.tasks import serve_eagerly
+from tests.fuzz.transport import Transport
 from tests.http.serving import NOW_S, Serving, make_app
 
 APPS = (
@@ -51,39 +52,6 @@ class Outcome(NamedTuple):
     handed_over: bytes | None
     closed: bool
     frames: tuple[bytes, ...]
-
-
-class Transport:
-    """Keeps what is written. Says that it has TLS, so that everything is written through it."""
-
-    def __init__(self) -> None:
-        self.written = bytearray()
-        self.closed = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self if name == "ssl_object" else default
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-    def set_protocol(self, protocol: object) -> None:
-        """There is only one."""
-
-    def pause_reading(self) -> None:
-        """Bytes come when they are given."""
-
-    resume_reading = pause_reading
 
 
 class Side:

@@ -33,43 +33,11 @@ from engine.protocol.proxy_header import ProxyHeaderError, read_header
 from engine.redis.pubsub.subscriber import SubscribeLink
 from engine.webhooks.filter import _passes
 from engine.worker.listener import Gate
+from tests.fuzz.transport import Transport
 from tests.http.serving import make_app
 
 Target = Callable[[bytes], None]
 MAX_MESSAGE_BYTES = 1000
-
-
-class Transport:
-    """Keeps what is written; as under TLS, so that nothing is written past it."""
-
-    def __init__(self) -> None:
-        self.written = bytearray()
-        self.closed = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self if name == "ssl_object" else default
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def can_write_eof(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-    def pause_reading(self) -> None:
-        """Bytes come when they are given."""
-
-    resume_reading = pause_reading
 
 
 class Heard:
