@@ -5,6 +5,9 @@ from engine._fast.counting import Counts
 from engine._fast.hub import Hub
 from engine._fast.log_link import LogLink
 from engine.app import App
+from engine.ws.state import ConnectionState
+
+def count_event(state: ConnectionState, per_second: int) -> bool: ...
 
 class PlainClientEvents:
     def __init__(self, hub: Hub, link: LogLink | None, accepted: Counts, plain: Callable[[App], bool]) -> None: ...

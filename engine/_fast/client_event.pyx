@@ -7,14 +7,14 @@ to `ws/client_events.py`, which knows every form and every error. Both hand on t
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 from engine._fast.clock cimport monotonic_s
 from engine._fast.connection cimport Connection
 from engine._fast.counting cimport Count
 from engine._fast.frame cimport spliced_frame
 from engine._fast.hub cimport Channel, Hub
-from engine._fast.json_text cimport Text, read_string, skip_space, skip_value
+from engine._fast.json_text cimport Text, read_string, skip_space, skip_value, text_begins, text_is
 from engine._fast.log_link cimport LogLink
 
 import orjson
@@ -89,7 +89,7 @@ cdef class PlainClientEvents:
         channel = <Channel>self._hub._channels.get(PyUnicode_DecodeUTF8(key, size, NULL))
         if channel is None or connection.find_slot(channel) < 0:
             return False
-        if rules.per_second and not _count(connection.state, rules.per_second):
+        if rules.per_second and not count_event(connection.state, rules.per_second):
             return False
         self._send(connection, channel, key, size, _frame(&event, _suffix(connection, &event)))
         rules.accepted.grow(1)
@@ -113,7 +113,7 @@ cdef class PlainClientEvents:
         return rules
 
 
-cdef bint _count(state, long per_second) except -1:
+cpdef bint count_event(state, long per_second) except -1:
     """Whether the connection may send one more in this second (E-8); then it is counted."""
     second = monotonic_s()
     if state.event_window_s != second:
@@ -162,11 +162,11 @@ cdef bint _read(const char* p, Py_ssize_t size, ClientEvent* event) noexcept:
         if p >= end or p[0] != 58:  # :
             return False
         p = skip_space(p + 1, end)
-        if _is(&key, b"event", 5) and event.name.at == NULL:
+        if text_is(&key, b"event", 5) and event.name.at == NULL:
             p = read_string(p, end, &event.name)
-        elif _is(&key, b"channel", 7) and event.channel.at == NULL:
+        elif text_is(&key, b"channel", 7) and event.channel.at == NULL:
             p = read_string(p, end, &event.channel)
-        elif _is(&key, b"data", 4) and event.data == NULL:
+        elif text_is(&key, b"data", 4) and event.data == NULL:
             event.data = p
             p = skip_value(p, end, 1)
             event.data_size = p - event.data
@@ -183,9 +183,9 @@ cdef bint _read(const char* p, Py_ssize_t size, ClientEvent* event) noexcept:
             return False
     if skip_space(p + 1, end) != end or event.name.at == NULL or event.channel.at == NULL or event.data == NULL:
         return False
-    if event.name.escaped or event.channel.escaped or not _begins(&event.name, b"client-", 7):
+    if event.name.escaped or event.channel.escaped or not text_begins(&event.name, b"client-", 7):
         return False
-    if not _begins(&event.channel, b"private-", 8) and not _begins(&event.channel, b"presence-", 9):
+    if not text_begins(&event.channel, b"private-", 8) and not text_begins(&event.channel, b"presence-", 9):
         return False
     return event.data[0] == 34 or _is_simple(event.data, event.data + event.data_size)
 
@@ -215,11 +215,3 @@ cdef bint _is_simple(const char* p, const char* end) noexcept:
             continue
         p += 1
     return True
-
-
-cdef inline bint _is(const Text* text, const char* word, Py_ssize_t size) noexcept:
-    return text.size == size and memcmp(text.at, word, <size_t>size) == 0
-
-
-cdef inline bint _begins(const Text* text, const char* prefix, Py_ssize_t size) noexcept:
-    return text.size >= size and memcmp(text.at, prefix, <size_t>size) == 0

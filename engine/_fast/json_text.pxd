@@ -1,5 +1,7 @@
 # JSON text taken apart without being decoded (RFC 8259).
 
+from libc.string cimport memcmp
+
 # A JSON string as it lies, without its quotes.
 cdef struct Text:
     const char* at
@@ -14,3 +16,10 @@ cdef struct Text:
 cdef const char* skip_space(const char* p, const char* end) noexcept nogil
 cdef const char* read_string(const char* p, const char* end, Text* text) noexcept nogil
 cdef const char* skip_value(const char* p, const char* end, int depth) noexcept nogil
+
+# By the bytes as they lie, escapes and all.
+cdef inline bint text_is(const Text* text, const char* word, Py_ssize_t size) noexcept nogil:
+    return text.size == size and memcmp(text.at, word, <size_t>size) == 0
+
+cdef inline bint text_begins(const Text* text, const char* prefix, Py_ssize_t size) noexcept nogil:
+    return text.size >= size and memcmp(text.at, prefix, <size_t>size) == 0

@@ -13,6 +13,7 @@ from engine._fast.clock cimport monotonic_ns, wall_us
 from engine._fast.counting cimport AllSizes, Sizes
 from engine._fast.frame cimport event_frame
 from engine._fast.hub cimport Channel
+from engine._fast.json_text cimport text_begins
 from engine._fast.publish_body cimport read_body
 from engine._fast.request cimport signed_request
 
@@ -146,7 +147,7 @@ cdef class PlainPublisher:
                 return False
             if event.channels > app.max_channels or event.data.utf8_bytes > app.max_data:
                 return False
-            if _begins(&event.name, b"pusher:", 7) or _begins(&event.name, b"pusher_internal:", 16):
+            if text_begins(&event.name, b"pusher:", 7) or text_begins(&event.name, b"pusher_internal:", 16):
                 return False
             if event.socket_id.size and not _is_socket_id(event.socket_id):
                 return False
@@ -199,10 +200,6 @@ cdef class PlainPublisher:
         return False
 
 
-cdef inline bint _begins(const Text* text, const char* prefix, Py_ssize_t size) noexcept:
-    return text.size >= size and memcmp(text.at, prefix, <size_t>size) == 0
-
-
 cdef bint _is_plain_channel(const Text* name, Py_ssize_t longest) except -1:
     """A valid name (N-3, N-4) of a channel whose events are not kept; a user's own (U-8) is looked at elsewhere."""
     cdef Py_ssize_t i
@@ -213,7 +210,7 @@ cdef bint _is_plain_channel(const Text* name, Py_ssize_t longest) except -1:
             return False
     if name.at[0] == 112 or name.at[0] == 99:  # p, c
         for prefix in _CACHES:
-            if _begins(name, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)):
+            if text_begins(name, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)):
                 return False
     return True
 

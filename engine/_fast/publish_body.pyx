@@ -2,7 +2,7 @@
 
 from libc.string cimport memcmp
 
-from engine._fast.json_text cimport read_string, skip_space
+from engine._fast.json_text cimport read_string, skip_space, text_is
 
 cdef enum:
     NAME = 1
@@ -23,7 +23,7 @@ cdef const char* _batch(const char* p, const char* end, Body* body) noexcept nog
     cdef Text key
     p = _after(p, end, 123)  # {
     p = NULL if p == NULL else read_string(p, end, &key)
-    if p == NULL or not _is(&key, b"batch", 5):
+    if p == NULL or not text_is(&key, b"batch", 5):
         return NULL
     p = _colon(p, end)
     p = NULL if p == NULL else _after(p, end, 91)  # [
@@ -91,13 +91,13 @@ cdef const char* _event(const char* p, const char* end, bint in_batch, Body* bod
 
 
 cdef int _which(const Text* key, bint in_batch) noexcept nogil:
-    if _is(key, b"name", 4):
+    if text_is(key, b"name", 4):
         return NAME
-    if _is(key, b"data", 4):
+    if text_is(key, b"data", 4):
         return DATA
-    if _is(key, b"channel", 7) or (not in_batch and _is(key, b"channels", 8)):
+    if text_is(key, b"channel", 7) or (not in_batch and text_is(key, b"channels", 8)):
         return CHANNELS
-    return SOCKET_ID if _is(key, b"socket_id", 9) else 0
+    return SOCKET_ID if text_is(key, b"socket_id", 9) else 0
 
 
 cdef const char* _channels(const char* p, const char* end, Body* body) noexcept nogil:
@@ -120,10 +120,6 @@ cdef bint _add(const Text* channel, Body* body) noexcept nogil:
     body.channels[body.channel_count] = channel[0]
     body.channel_count += 1
     return True
-
-
-cdef inline bint _is(const Text* key, const char* name, Py_ssize_t size) noexcept nogil:
-    return key.size == size and memcmp(key.at, name, <size_t>size) == 0
 
 
 cdef inline const char* _colon(const char* p, const char* end) noexcept nogil:

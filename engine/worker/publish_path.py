@@ -45,8 +45,7 @@ def fast_path(
         _log.warning("this aiohttp has no llhttp of its own: publishes are read by it alone, at several times the cost")
         return None
     plain = None
-    # What C publishes by itself nobody can log.
-    if (alone or adapter.link is not None) and not config.debug:
+    if _is_for_c(config, adapter, alone=alone):
         durations = metrics.http.duration_s
         plain = PlainPublisher(apps, hub, None, TIMESTAMP_WINDOW_S, durations, adapter.link)
     return FastPath(
@@ -63,6 +62,11 @@ def plain_client_events(
     config: Config, hub: Hub, adapter: Adapter, metrics: Metrics, *, alone: bool
 ) -> PlainClientEvents | None:
     """What sends client events in C; None where each has to be waited for, or logged. :param alone: as above."""
-    if config.debug or not (alone or adapter.link is not None):
+    if not _is_for_c(config, adapter, alone=alone):
         return None
     return PlainClientEvents(hub, adapter.link, metrics.events.by_clients, only_sent)
+
+
+def _is_for_c(config: Config, adapter: Adapter, *, alone: bool) -> bool:
+    """Whether C may send by itself: there is nobody to wait for, and what it sends nobody can log."""
+    return (alone or adapter.link is not None) and not config.debug

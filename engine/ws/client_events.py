@@ -5,7 +5,7 @@ The sender never gets its own event back. Most are sent by `_fast/client_event.p
 
 from __future__ import annotations
 
-from engine._fast.clock import monotonic_s
+from engine._fast.client_event import count_event
 from engine._fast.connection import Connection
 from engine.app import App
 from engine.config.event_types import CLIENT_EVENT
@@ -51,25 +51,14 @@ class ClientEvents:
         limit, data = app.max_event_bytes, message.data_json
         if len(data) > limit and compact_bytes(data) > limit:
             raise _rejected(f"The event data should be less than {limit // 1024} KB.", channel)
-        self._count(connection, channel)
+        # At most so many a second for each connection (E-8).
+        per_second = app.max_client_events_per_second
+        if per_second and not count_event(connection.state, per_second):
+            raise _rejected("The rate limit for sending client events exceeded the quota.", channel)
         member = connection.state.member(channel)
         user_id = member.user_id if member else None
         self._publisher.client_event(app, channel, message.event, data, user_id, connection.socket_id)
         self._emitter.client_event(app, channel, message.event, message.data, data, connection.socket_id, user_id)
-
-    @staticmethod
-    def _count(connection: Connection, channel: str) -> None:
-        """At most so many a second for each connection (E-8)."""
-        limit = connection.app.max_client_events_per_second
-        if not limit:
-            return
-        state = connection.state
-        second = monotonic_s()
-        if state.event_window_s != second:
-            state.event_window_s, state.event_count = second, 0
-        if state.event_count >= limit:
-            raise _rejected("The rate limit for sending client events exceeded the quota.", channel)
-        state.event_count += 1
 
 
 def _rejected(message: str, channel: str | None, remedy: str = "") -> PusherError:

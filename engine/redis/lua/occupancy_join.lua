@@ -1,8 +1,8 @@
 -- Makes an incarnation known and alive, or notes that it is.
 -- KEYS[1] base. ARGV[1] topic prefix, [2] incarnation, [3] "1" to make it known, "0" for a heartbeat, [4] number of its
 -- newest report that was answered, [5] the epoch it knows, "" if none.
--- Returns the epoch, another one since Redis last lost data, whoever noticed that; or 0 when the incarnation was given up (or, for a heartbeat,
--- is not known).
+-- Returns the epoch, another one since Redis last lost data, whoever noticed that; or 0 when the incarnation was given
+-- up (or, for a heartbeat, is not known).
 
 local who, epoch_known = ARGV[2], ARGV[5]
 local beat = call('ZSCORE', base .. 'workers', who)
