@@ -60,6 +60,8 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "storm": _CONNECTING,
     "idle": (_CONNECTING[2], Column("KiB before the first connection", "idle_kib")),
     "many-channels": (*_PUBLISHING, *_ANSWER, *_CONNECTING[1:3], _SERVER, _CLIENT),
+    "rooms": (_CPU, *_PUBLISHING, *_LATENCY, _SERVER, _CLIENT),
+    "rooms-flat": (*_PUBLISHING[:1], _DELIVERED, _CPU, *_LATENCY, _SERVER, _CLIENT),
     "presence": (Column("joins/s", "answered_per_s"), _DELIVERED, _CPU, *_ANSWER, _SERVER, _CLIENT),
     "client-events": (_SENT, _DELIVERED, _CPU, *_LATENCY, _SERVER, _CLIENT),
     "webhooks": _WEBHOOKS,
