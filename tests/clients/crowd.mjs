@@ -1,25 +1,27 @@
 // A crowd of pusher-js or laravel-echo clients that only keeps a diary, for tests/stops.
-// Arguments: number of clients, port, key, secret, "pusher-js" or "laravel-echo", "tls" or "plain". One line "up" once all
-// are subscribed. On stdin, the line "out" is answered by how many are not; "times" by how often each has been at least;
-// "end" by the diary: for each client when it was connected, subscribed and lost, what it got, and how often it dialled.
+// Argument, as JSON: `first` (number of the first client), `count`, `rooms` (how many), `port`, `key`, `secret`, `library`
+// ("pusher-js" or "laravel-echo"), `tls`. One line "up" once all are subscribed, which has to be within a minute. On stdin, the
+// line "out" is answered by how many are not; "times" by how often each has been at least; "end" by the diary: for each
+// client its channel, when it was connected, subscribed, told of an error and lost, what it got and when, and how often it dialled.
 
 import { createHmac } from "node:crypto";
 import { createInterface } from "node:readline";
 import Echo from "laravel-echo";
 import Pusher from "pusher-js";
 
-const [count, port, key, secret, library, transport] = process.argv.slice(2);
-const CHANNELS = 5;
+const { first, count, rooms, port, key, secret, library, tls } = JSON.parse(process.argv[2]);
+const UP_WITHIN_MS = 60_000;
 const now = () => Date.now() / 1000;
 
 function follow(number) {
-  const diary = { attempts: 0, states: [], subscribed: [], got: [] };
+  const room = `room-${number % rooms}`;
+  const diary = { channel: `presence-${room}`, attempts: 0, states: [], subscribed: [], got: [] };
   const pusher = new Pusher(key, {
     cluster: "",
     wsHost: "127.0.0.1",
-    wsPort: +port,
-    wssPort: +port,
-    forceTLS: transport === "tls",
+    wsPort: port,
+    wssPort: port,
+    forceTLS: tls,
     enabledTransports: ["ws", "wss"],
     disableStats: true,
     channelAuthorization: {
@@ -34,28 +36,31 @@ function follow(number) {
     diary.states.push([now(), current]);
     if (current === "connecting") diary.attempts += 1;
   });
+  // What the server says of its going; the connection ends some time later.
+  pusher.connection.bind("error", () => diary.states.push([now(), "told"]));
   const arrived = () => diary.subscribed.push(now());
-  const got = (data) => diary.got.push(data);
-  const room = `room-${number % CHANNELS}`;
+  const got = (data) => diary.got.push([now(), +data]);
   if (library === "laravel-echo") {
     const echo = new Echo({ broadcaster: "pusher", client: pusher, key });
     const joined = echo.join(room).here(arrived).listen(".tick", got);
     return { diary, channel: joined.subscription };
   }
-  const channel = pusher.subscribe(`presence-${room}`);
+  const channel = pusher.subscribe(diary.channel);
   channel.bind("pusher:subscription_succeeded", arrived);
   channel.bind("tick", got);
   return { diary, channel };
 }
 
 const clients = [];
-for (let number = 0; number < +count; number++) {
+for (let number = first; number < first + count; number++) {
   clients.push(follow(number));
   if (number % 20 === 19) await new Promise((resolve) => setTimeout(resolve, 50));
 }
+const late = setTimeout(() => process.exit(1), UP_WITHIN_MS);
 const waiting = setInterval(() => {
   if (clients.every(({ diary }) => diary.subscribed.length > 0)) {
     clearInterval(waiting);
+    clearTimeout(late);
     process.stdout.write("up\n");
   }
 }, 50);

@@ -30,13 +30,19 @@ LIBRARIES = {
     "laravel-echo": (["node", "crowd.mjs"], CLIENTS),
     "pysher": ([sys.executable, "-m", "tests.stops.pysher_crowd"], ROOT),
 }
-CHANNELS = [f"presence-room-{number}" for number in range(5)]
-#: Once a client has lost its connection, its events are nobody's; this long before, they may be on their way.
+#: Clients of a room at most. Each of them is told of everybody who comes to it or leaves it, so that with larger rooms
+#: the crowd would be busy with itself.
+ROOM = 20
+#: Channels of a publish, in turn: what 500 clients hear of 50 publishes a second is not to be all that they can hear.
+CHANNELS_OF_A_PUBLISH = 5
+#: A process of Node has one core: more clients than these would wait for each other, and not for the server.
+CLIENTS_OF_A_PROCESS = 100
+#: Once a client is told of an end, its events are nobody's; this long before, they may be on their way.
 ON_ITS_WAY_S = 0.05
 
 
 class Crowd:
-    """Clients of one library in a process of their own; `leave` gives what they wrote down.
+    """Clients of one library, in processes of their own; `leave` gives what they wrote down.
 
     :param cafile: the certificate by which an engine with TLS is known; None for one without.
     """
@@ -51,41 +57,61 @@ class Crowd:
             "WEBSOCKET_CLIENT_CA_BUNDLE": str(cafile),
             "NODE_NO_WARNINGS": "1",
         }
-        self._process = subprocess.Popen(
-            [*command, str(number), str(port), key, secret, library, "tls" if cafile else "plain"],
-            cwd=folder,
-            env=os.environ | (trusted if cafile else {}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "up\n"
+        every = {"rooms": len(rooms(number)), "port": port, "key": key, "secret": secret, "library": library}
+        self._processes = [
+            subprocess.Popen(
+                [*command, json.dumps({**every, "first": first, "count": count, "tls": cafile is not None})],
+                cwd=folder,
+                env=os.environ | (trusted if cafile else {}),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for first, count in _shares(number)
+        ]
+        assert [_line(process) for process in self._processes] == ["up\n"] * len(self._processes)
 
     def out(self) -> int:
         """How many are not subscribed now."""
-        return int(self._ask("out"))
+        return sum(int(answer) for answer in self._ask("out"))
 
     def times(self) -> int:
         """How often each of them has been subscribed, at least."""
-        return int(self._ask("times"))
+        return min(int(answer) for answer in self._ask("times"))
 
     def leave(self) -> list[dict[str, Any]]:
-        diaries: list[dict[str, Any]] = json.loads(self._ask("end"))
-        self._process.wait(30)
+        diaries: list[dict[str, Any]] = [diary for answer in self._ask("end") for diary in json.loads(answer)]
+        for process in self._processes:
+            process.wait(30)
         return diaries
 
     def end(self) -> None:
         """Without a word of theirs."""
-        self._process.kill()
-        self._process.communicate()
+        for process in self._processes:
+            process.kill()
+            process.communicate()
 
-    def _ask(self, word: str) -> str:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{word}\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline()
+    def _ask(self, word: str) -> list[str]:
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.write(f"{word}\n")
+            process.stdin.flush()
+        return [_line(process) for process in self._processes]
+
+
+def rooms(clients: int) -> list[str]:
+    """The channels of a crowd."""
+    return [f"presence-room-{number}" for number in range(-(-clients // ROOM))]
+
+
+def _shares(number: int) -> list[tuple[int, int]]:
+    """The number of the first client of each process, and how many it has."""
+    return [(first, min(CLIENTS_OF_A_PROCESS, number - first)) for first in range(0, number, CLIENTS_OF_A_PROCESS)]
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
 
 
 class Repeated:
@@ -112,19 +138,29 @@ class Repeated:
             self._call()
 
 
-class Publisher:
-    """Numbered events to every channel, each on a connection of its own as most back ends make them."""
+@dataclass(frozen=True)
+class Published:
+    """An event: its channels, and when it was sent and answered."""
 
-    def __init__(self, port: int, key: str, secret: str, cafile: Path | None = None) -> None:
+    channels: set[str]
+    began: float
+    ended: float
+
+
+class Publisher:
+    """Numbered events, each on a connection of its own as most back ends make them."""
+
+    def __init__(self, channels: list[str], port: int, key: str, secret: str, cafile: Path | None = None) -> None:
         self._port, self._key, self._secret = port, key, secret
+        self._number, self._in_turn = len(channels), itertools.cycle(channels)
         self._tls = ssl.create_default_context(cafile=cafile) if cafile else None
-        #: When each was sent and answered.
-        self.published: list[tuple[float, float]] = []
+        self.published: list[Published] = []
         self.refused: list[str] = []
 
     def __call__(self) -> None:
         number, began = len(self.published), time.time()
-        body = json.dumps({"name": "tick", "channels": CHANNELS, "data": str(number)}).encode()
+        channels = list(itertools.islice(self._in_turn, min(CHANNELS_OF_A_PUBLISH, self._number)))
+        body = json.dumps({"name": "tick", "channels": channels, "data": str(number)}).encode()
         query = signed_query(self._key, self._secret, "POST", "/apps/1/events", body)
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         if self._tls is not None:
@@ -140,7 +176,7 @@ class Publisher:
             self.refused.append(repr(error))
         finally:
             connection.close()
-        self.published.append((began, time.time()))
+        self.published.append(Published(set(channels), began, time.time()))
 
 
 class Caller:
@@ -171,7 +207,11 @@ class Caller:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the clients saw: seconds out of a subscription, events lost while subscribed, and attempts to connect."""
+    """What the clients saw: seconds out of a subscription, events lost while subscribed, and attempts to connect.
+
+    An event is lost when a later one came in the same subscription, or when it was published well before the client
+    was told of the end.
+    """
 
     clients: int
     out: list[float]
@@ -181,7 +221,7 @@ class Seen:
     never_back: int
 
     @classmethod
-    def of(cls, diaries: list[dict[str, Any]], published: list[tuple[float, float]]) -> Seen:
+    def of(cls, diaries: list[dict[str, Any]], published: list[Published]) -> Seen:
         out: list[float] = []
         lost = between = attempts = never_back = 0
         for diary in diaries:
@@ -189,14 +229,11 @@ class Seen:
             out += [after[0] - before[1] for before, after in itertools.pairwise(spans)]
             never_back += spans[-1][1] != float("inf")
             attempts = max(attempts, diary["attempts"])
-            got = set(diary["got"])
-            for number, (began, ended) in enumerate(published):
-                if number in got:
-                    continue
-                if any(start < began and ended < end - ON_ITS_WAY_S for start, end in spans):
-                    lost += 1
-                else:
-                    between += 1
+            heard = {number: event for number, event in enumerate(published) if diary["channel"] in event.channels}
+            got = {number for _, number in diary["got"]}
+            due = _due(diary["got"], spans, heard)
+            lost += len(due - got)
+            between += len(heard.keys() - got - due)
         return cls(len(diaries), out, lost, between, attempts, never_back)
 
     def __str__(self) -> str:
@@ -207,6 +244,24 @@ class Seen:
             f" {self.never_back} not back; lost while subscribed {self.lost}, published between {self.between};"
             f" most attempts {self.most_attempts}"
         )
+
+
+def _due(got: list[tuple[float, int]], spans: list[tuple[float, float]], heard: dict[int, Published]) -> set[int]:
+    """The events of its channel that had to come to a client that was subscribed in these spans.
+
+    A client that waits for a processor is told of the end as late as it gets events, so it is granted the delay of the
+    last one on top.
+    """
+    due: set[int] = set()
+    for start, end in spans:
+        at, last = max(((at, number) for at, number in got if start <= at <= end), default=(0.0, -1))
+        behind = max(0.0, at - heard[last].ended) if last >= 0 else 0.0
+        due |= {
+            number
+            for number, event in heard.items()
+            if event.began > start and (number < last or event.ended < end - ON_ITS_WAY_S - behind)
+        }
+    return due
 
 
 def _subscribed(diary: dict[str, Any]) -> list[tuple[float, float]]:

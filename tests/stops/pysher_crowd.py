@@ -1,4 +1,4 @@
-"""A crowd of Pysher clients that only keeps a diary; the arguments and the lines are those of clients/crowd.mjs.
+"""A crowd of Pysher clients that only keeps a diary; the argument and the lines are those of clients/crowd.mjs.
 
 A client says nothing of the end of a connection, so its own handlers are listened to.
 """
@@ -14,25 +14,31 @@ from typing import Any
 
 import pysher
 
-CHANNELS = 5
+UP_WITHIN_S = 60.0
 SUBSCRIBED = "pusher_internal:subscription_succeeded"
 
 
 class Follower:
     """One client. `subscribed` is whether it is now."""
 
-    def __init__(self, number: int, port: int, key: str, secret: str, *, tls: bool) -> None:
-        self.diary: dict[str, Any] = {"attempts": 0, "states": [], "subscribed": [], "got": []}
+    def __init__(self, number: int, told: dict[str, Any]) -> None:
+        self._room = f"presence-room-{number % told['rooms']}"
+        self.diary: dict[str, Any] = {
+            "channel": self._room,
+            "attempts": 0,
+            "states": [],
+            "subscribed": [],
+            "got": [],
+        }
         self.subscribed = False
-        self._room = f"presence-room-{number % CHANNELS}"
         user = {"user_id": f"user-{number}"}
         self._client = pysher.Pusher(
-            key,
-            secret=secret,
+            told["key"],
+            secret=told["secret"],
             user_data=user,
             custom_host="127.0.0.1",
-            port=port,
-            secure=tls,
+            port=told["port"],
+            secure=told["tls"],
             log_level=logging.CRITICAL,
         )
         connection = self._client.connection
@@ -44,6 +50,7 @@ class Follower:
             closed(*args)
 
         connection._on_close = on_close
+        connection.bind("pusher:error", lambda _: self.diary["states"].append([time.time(), "told"]))
         self._client.connect()
 
     def _established(self, _: object) -> None:
@@ -52,7 +59,7 @@ class Follower:
         # Each time: what it subscribes to by itself after a reconnect has no signature (`auto_sub`).
         channel = self._client.subscribe(self._room)
         channel.bind(SUBSCRIBED, self._succeeded)
-        channel.bind("tick", lambda data: self.diary["got"].append(int(data)))
+        channel.bind("tick", lambda data: self.diary["got"].append([time.time(), int(data)]))
 
     def _succeeded(self, _: object) -> None:
         self.subscribed = True
@@ -64,14 +71,17 @@ class Follower:
 
 
 def main() -> None:
-    count, port, key, secret, _, transport = sys.argv[1:]
+    told = json.loads(sys.argv[1])
     # Each client is a thread, and the stack of most stays empty.
     threading.stack_size(256 * 1024)
     clients = []
-    for number in range(int(count)):
-        clients.append(Follower(number, int(port), key, secret, tls=transport == "tls"))
+    for number in range(told["first"], told["first"] + told["count"]):
+        clients.append(Follower(number, told))
         time.sleep(0.01)
+    ends_at = time.monotonic() + UP_WITHIN_S
     while not all(client.subscribed for client in clients):
+        if time.monotonic() > ends_at:
+            sys.exit(1)
         time.sleep(0.05)
     _say("up")
     for line in sys.stdin:

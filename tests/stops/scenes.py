@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from tests.stops.balancers import balancer, settle
-from tests.stops.crowd import CERTIFICATE, CHANNELS, Caller, Crowd, Publisher, Repeated, Seen
+from tests.stops.crowd import CERTIFICATE, Caller, Crowd, Publisher, Repeated, Seen, rooms
 from tests.support.engine import APP, Engine, is_ready, launch, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
@@ -24,6 +24,11 @@ SETTLE_MS = 3000
 #: pusher-js tries again after 15 s at the latest, and that may fail once more.
 BACK_S = 40.0
 PUBLISHES_PER_S, CALLS_PER_S = 50.0, 200.0
+#: Each of these costs a handshake, most of it the client's.
+TLS_CALLS_PER_S = 20.0
+#: A reconnect costs Node some 5 ms of processor, and the clients have no other processors than the server: at the pace
+#: that is the default they would wait for each other, and say nothing of the server.
+PACE_PER_S = 100
 
 
 def stop_and_start(clients: int, workers: int, library: str = "pusher-js", *, tls: bool = False) -> str:
@@ -52,15 +57,19 @@ def rolling(kind: str, clients: int, workers: int, runs: int) -> str:
     with ExitStack() as stack:
         receiver = stack.enter_context(WebhookReceiver())
         server = stack.enter_context(ValkeyServer())
-        config = {**_config(receiver), "database": {"redis": {"url": server.url}}, "shutdown": {"delay_ms": 5000}}
+        config = {
+            **_config(receiver),
+            "database": {"redis": {"url": server.url}},
+            "shutdown": {"delay_ms": 5000, "pace_per_second": PACE_PER_S},
+        }
         config["shutdown_grace_period"] = 20
         nodes = [stack.enter_context(running(config, workers, noise=None)) for _ in range(2)]
         port = stack.enter_context(balancer(kind, [node.port for node in nodes]))
         settle()
         crowd = Crowd(clients, port, KEY, SECRET)
-        wait_until(lambda: _told(receiver) >= clients + len(CHANNELS), 30)
+        wait_until(lambda: _told(receiver) >= clients + len(rooms(clients)), 30)
         before = _told(receiver)
-        publisher = Publisher(port, KEY, SECRET)
+        publisher = Publisher(rooms(clients), port, KEY, SECRET)
         with Repeated(PUBLISHES_PER_S, publisher):
             for _ in range(runs):
                 for node in nodes:
@@ -86,13 +95,13 @@ def _one_node(
         engine = stack.enter_context(running(config, workers, noise=None, cafile=cafile))
         crowd = Crowd(clients, engine.port, KEY, SECRET, library, cafile)
         # Everybody's coming is told, and that of the channels.
-        wait_until(lambda: _told(receiver) >= clients + len(CHANNELS), 30)
+        wait_until(lambda: _told(receiver) >= clients + len(rooms(clients)), 30)
         before = _told(receiver)
-        publisher, caller = Publisher(engine.port, KEY, SECRET, cafile), Caller(engine.port, cafile)
+        publisher, caller = Publisher(rooms(clients), engine.port, KEY, SECRET, cafile), Caller(engine.port, cafile)
         with ExitStack() as traffic:
             if calls:
                 traffic.enter_context(Repeated(PUBLISHES_PER_S, publisher))
-                traffic.enter_context(Repeated(CALLS_PER_S, caller))
+                traffic.enter_context(Repeated(TLS_CALLS_PER_S if tls else CALLS_PER_S, caller))
             scene(engine)
             _wait_for_all(crowd)
         time.sleep(SETTLE_MS / 1000 + 1)
@@ -101,8 +110,9 @@ def _one_node(
 
 
 def _report(crowd: Crowd, publisher: Publisher, receiver: WebhookReceiver, before: int) -> str:
-    seen = Seen.of(crowd.leave(), publisher.published)
+    # Before they leave, which is told and true.
     told = _told(receiver) - before
+    seen = Seen.of(crowd.leave(), publisher.published)
     return (
         f"{seen}; publishes {len(publisher.published)}, refused {len(publisher.refused)} {publisher.refused[:2]};"
         f" false webhooks {told}"
@@ -126,7 +136,7 @@ def _config(receiver: WebhookReceiver) -> dict[str, Any]:
     return {
         "app_manager": {"array": {"apps": [app]}},
         "webhooks": {"settle_ms": SETTLE_MS},
-        "shutdown": {"delay_ms": None},
+        "shutdown": {"delay_ms": None, "pace_per_second": PACE_PER_S},
     }
 
 
