@@ -197,15 +197,15 @@ def _pings(one: Bench) -> float:
     frame = bytes([0x81, 0x80 | len(PING)]) + mask + PING
     with socket.create_connection(("127.0.0.1", one.engine.port), timeout=30) as client:
         client.sendall(HEAD)
-        _read_until(client, b"activity_timeout")
+        read_until(client, b"activity_timeout")
         before = one.spent()
         for _ in range(PINGS):
             client.sendall(frame)
-            _read_until(client, b"pong")
+            read_until(client, b"pong")
         return (one.spent().worker_s - before.worker_s) / PINGS * 1e6
 
 
-def _read_until(client: socket.socket, wanted: bytes) -> None:
+def read_until(client: socket.socket, wanted: bytes) -> None:
     data = b""
     while wanted not in data:
         data += client.recv(4096)
