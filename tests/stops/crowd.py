@@ -209,6 +209,8 @@ class Caller:
 class Seen:
     """What the clients saw: seconds out of a subscription, events lost while subscribed, and attempts to connect.
 
+    :ivar skipped: of the lost, those before one that came: nothing but a fault explains them.
+
     An event is lost when a later one came in the same subscription, or when it was published well before the client
     was told of the end.
     """
@@ -216,6 +218,7 @@ class Seen:
     clients: int
     out: list[float]
     lost: int
+    skipped: int
     between: int
     most_attempts: int
     never_back: int
@@ -223,7 +226,7 @@ class Seen:
     @classmethod
     def of(cls, diaries: list[dict[str, Any]], published: list[Published]) -> Seen:
         out: list[float] = []
-        lost = between = attempts = never_back = 0
+        lost = skipped = between = attempts = never_back = 0
         for diary in diaries:
             spans = _subscribed(diary)
             out += [after[0] - before[1] for before, after in itertools.pairwise(spans)]
@@ -231,37 +234,41 @@ class Seen:
             attempts = max(attempts, diary["attempts"])
             heard = {number: event for number, event in enumerate(published) if diary["channel"] in event.channels}
             got = {number for _, number in diary["got"]}
-            due = _due(diary["got"], spans, heard)
-            lost += len(due - got)
-            between += len(heard.keys() - got - due)
-        return cls(len(diaries), out, lost, between, attempts, never_back)
+            before, after = _due(diary["got"], spans, heard)
+            skipped += len(before - got)
+            lost += len((before | after) - got)
+            between += len(heard.keys() - got - before - after)
+        return cls(len(diaries), out, lost, skipped, between, attempts, never_back)
 
     def __str__(self) -> str:
         worst = f"{max(self.out):.2f}" if self.out else "-"
         median = f"{statistics.median(self.out):.2f}" if self.out else "-"
         return (
             f"{self.clients} clients, {len(self.out)} times out: median {median} s, worst {worst} s;"
-            f" {self.never_back} not back; lost while subscribed {self.lost}, published between {self.between};"
+            f" {self.never_back} not back; lost while subscribed {self.lost} ({self.skipped} before one that came),"
+            f" published between {self.between};"
             f" most attempts {self.most_attempts}"
         )
 
 
-def _due(got: list[tuple[float, int]], spans: list[tuple[float, float]], heard: dict[int, Published]) -> set[int]:
+def _due(
+    got: list[tuple[float, int]], spans: list[tuple[float, float]], heard: dict[int, Published]
+) -> tuple[set[int], set[int]]:
     """The events of its channel that had to come to a client that was subscribed in these spans.
 
-    A client that waits for a processor is told of the end as late as it gets events, so it is granted the delay of the
-    last one on top.
+    Those before the last that came in a span; and those after it, well before the end. A client that waits for a
+    processor is told of the end as late as it gets events, so it is granted the delay of the last one on top.
     """
-    due: set[int] = set()
+    before: set[int] = set()
+    after: set[int] = set()
     for start, end in spans:
         at, last = max(((at, number) for at, number in got if start <= at <= end), default=(0.0, -1))
         behind = max(0.0, at - heard[last].ended) if last >= 0 else 0.0
-        due |= {
-            number
-            for number, event in heard.items()
-            if event.began > start and (number < last or event.ended < end - ON_ITS_WAY_S - behind)
-        }
-    return due
+        sure = end - ON_ITS_WAY_S - behind
+        ends = {number: event.ended for number, event in heard.items() if event.began > start}
+        before |= {number for number in ends if number < last}
+        after |= {number for number, ended in ends.items() if number > last and ended < sure}
+    return before, after
 
 
 def _subscribed(diary: dict[str, Any]) -> list[tuple[float, float]]:
