@@ -73,6 +73,7 @@ typedef struct {
     _Atomic uint64_t ready, deliveries, sent, answered, rejected, redials, lost, reads, bytes_in, unanswered;
     uint64_t missing, duplicates; /* set at the end */
     histogram_t delivery;         /* event sent -> event received */
+    histogram_t greeted;          /* dial -> connection_established */
     histogram_t answer;           /* request -> answer: publish, subscribe, or dial -> subscribed while connecting */
 } __attribute__((aligned(64))) stats_t;
 

@@ -201,6 +201,7 @@ int main(int argc, char **argv) {
     shared->phase = connected ? PHASE_HOLD : PHASE_END;
     if (!connected) return 1; /* the workers end with the phase, or with us */
     printf("{\"event\":\"ready\",\"conns\":%u,\"setup_s\":%.4f", opt.conns, setup);
+    print_histogram("greeted", offsetof(stats_t, greeted));
     print_histogram("connect", offsetof(stats_t, answer));
     printf("}\n");
     for (uint32_t p = 0; p < opt.processes; p++)

@@ -155,6 +155,7 @@ static int message(conn_t *c, char *text, size_t size, uint64_t now) {
         if (length >= sizeof c->socket_id) return -1;
         memcpy(c->socket_id, id, length);
         c->socket_id[length] = 0;
+        if (shared->phase == PHASE_CONNECT) record(&mine->greeted, now - c->since);
         if (opt.subscribe && (opt.mode != MODE_CHURN || churn_is_observer(c))) return ws_subscribe(c);
         ready(c, now);
         return 0;
