@@ -25,7 +25,7 @@ NODE_MODULES := tests/clients/node_modules/.installed
 # Compiling comes after the environment that it is done with, whatever -j says.
 .NOTPARALLEL:
 .PHONY: site help run clients test quicktest chaos hostile crowd soak fuzz tls-breaks stops returns servers rfc6455 conformance simulate debug-test sanitize install-test deploy-tools deploy-check
-.PHONY: bench bench-load bench-micro bench-hooks bench-costs bench-page instructions lint format compile debug annotate clean
+.PHONY: bench bench-load bench-micro bench-growth bench-hooks bench-costs bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -108,7 +108,7 @@ site: ## Build the documentation as a site in build/site
 	$(PYTHON) -m venv build/mkdocs && build/mkdocs/bin/python -m pip install -q -r docs/requirements.txt
 	NO_MKDOCS_2_WARNING=1 build/mkdocs/bin/mkdocs build
 
-bench: bench-micro bench-load bench-page ## Measure everything and render docs/benchmarks.md (40 minutes)
+bench: bench-micro bench-load bench-growth bench-page ## Measure everything and render docs/benchmarks.md (60 minutes)
 
 bench-load: compile $(VENV)/.bench ## Measure the server under load beside its peers; ARGS='--list' names the scenarios
 	$(BIN)/python -m benchmarks.load $(ARGS)
@@ -117,6 +117,9 @@ bench-micro: compile $(VENV)/.bench ## Time single functions at 1 to 10,000 subs
 	mkdir -p build/bench
 	$(BIN)/python -m pytest -c benchmarks/micro/pytest.ini benchmarks/micro --benchmark-json=build/bench/micro.json
 	$(BIN)/python -m benchmarks.micro.store build/bench/micro.json
+
+bench-growth: compile $(VENV)/.bench ## Measure what things cost beside more and more that nobody touches (10 minutes)
+	$(BIN)/python -m benchmarks.growth $(ARGS)
 
 bench-hooks: compile ## Compare webhook latency beside an endpoint that never answers; ARGS='--rate 500 --rounds 5'
 	$(BIN)/python -m benchmarks.webhooks $(ARGS)

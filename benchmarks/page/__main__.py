@@ -11,7 +11,7 @@ from benchmarks.load.report import WAITED
 from benchmarks.page import svg
 from benchmarks.page.goals import goals
 from benchmarks.page.results import LoadResult, read
-from benchmarks.page.tables import COLUMNS, goal_table, instruction_table, micro_table, scenario_table
+from benchmarks.page.tables import COLUMNS, goal_table, growth_table, instruction_table, micro_table, scenario_table
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "benchmarks"
@@ -28,7 +28,7 @@ _BARS = {
 
 
 def main() -> int:
-    load_stored, micro, instructions = read("load"), read("micro"), read("instructions")
+    load_stored, micro, instructions, growth = (read(name) for name in ("load", "micro", "instructions", "growth"))
     if load_stored is None and micro is None:
         print("there are no results yet: make bench", file=sys.stderr)
         return 1
@@ -39,6 +39,8 @@ def main() -> int:
     parts += ["## Where the time and the memory go", Path(__file__).with_name("notes.md").read_text()]
     if load is not None:
         parts += ["## Under load", _conditions(load), *_scenarios(load)]
+    if growth is not None:
+        parts += ["## Beside what nobody touches", *_growth(growth)]
     if micro is not None:
         parts += ["## Single functions", *_micro(micro)]
     if instructions is not None:
@@ -52,6 +54,11 @@ _INSTRUCTIONS = """\
 Times are noisy; counts are not. `make instructions` runs the hot functions on fixed inputs under valgrind's callgrind
 and fails in CI when one of them executes more than the stored count allows. A system call counts as what leads into it.
 Valgrind offers no SHA instructions, so a signature takes more instructions there than on the machine itself."""
+
+
+_GROWTH = """\
+A publish goes to 10 subscribers, an arrival is a connection and the subscription to a channel of its own, a departure
+the end of both. Processor time is that of all workers beyond what they take at rest; the least of the rounds counts."""
 
 
 _MICRO = """\
@@ -131,6 +138,24 @@ def _plot(load: LoadResult, scenario: str) -> str:
             values[load.title(server)] = median * scale
     (PLOTS / f"{scenario}.svg").write_text(svg.bars(title, values, unit, digits, load.title("engine")))
     return f"![{title}](benchmarks/{scenario}.svg)"
+
+
+def _growth(growth: dict[str, Any]) -> list[str]:
+    machine = growth["machine"]
+    parts = [
+        f"Measured {growth['date']} at commit `{growth['commit'][:10]}` by `{growth['command']}`: "
+        f"{growth['workers']} workers and their Redis on {machine['cores']} cores, which the clients had to share; "
+        f"load average then {growth['load_average']:.1f}. {_GROWTH}"
+    ]
+    for beside, points in growth["beside"].items():
+        title = f"Processor time beside {beside} that nobody touches"
+        series = {
+            name: [(point["size"], point[figure]) for point in points]
+            for name, figure in (("a publish", "publish_us"), ("an arrival", "arrive_us"), ("a departure", "leave_us"))
+        }
+        (PLOTS / f"beside-{beside}.svg").write_text(svg.lines(title, series, beside, "µs"))
+        parts += [f"![{title}](benchmarks/beside-{beside}.svg)", growth_table(beside, points)]
+    return parts
 
 
 def _micro(micro: dict[str, Any]) -> list[str]:

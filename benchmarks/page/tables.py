@@ -113,6 +113,24 @@ def micro_table(micro: dict[str, Any]) -> str:
     return table(["", "subscribers, channels or input", "median", "least"], rows)
 
 
+def growth_table(beside: str, points: Sequence[dict[str, Any]]) -> str:
+    head = [
+        beside,
+        "a publish, µs",
+        "an arrival, µs",
+        "a departure, µs",
+        "at rest, cores",
+        "bytes of each",
+        "timers late by 5 ms",
+    ]
+    rows = []
+    for point in points:
+        times = [_number(point[figure], 0) for figure in ("publish_us", "arrive_us", "leave_us")]
+        late = f"{point['pauses']:,} of {point['timers']:,}"
+        rows.append([f"{point['size']:,}", *times, f"{point['rest_cores']:.3f}", _number(point["bytes_each"], 0), late])
+    return table(head, rows)
+
+
 def instruction_table(stored: dict[str, Any]) -> str:
     rows = [[name.replace("_", " "), f"{count:,}"] for name, count in sorted(stored["instructions"].items())]
     return table(["one call", "instructions"], rows)
