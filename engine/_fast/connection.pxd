@@ -27,6 +27,8 @@ cdef class Connection(Subscriber):
     cdef bint _dirty                # in the flush queue
     cdef bint _buffered             # the transport holds bytes that the kernel did not take
     cdef bint _closing              # a close frame was queued; nothing may follow it
+    cdef bint _gone                 # its client is, or has said so: it ends in a turn of its own
+    cdef int _end_code              # as its client has said
     cdef bint _put_off              # reading is paused, and goes on when the queue says so
     cdef bytes _unread              # what came and was not looked at yet, from _unread_at on; or None
     cdef Py_ssize_t _unread_at
@@ -49,6 +51,8 @@ cdef class Connection(Subscriber):
     # Run for each frame and each piece that comes.
     cdef int _read(self, bytes data, Py_ssize_t at) except -1
     cdef int _put_off_rest(self, bytes data, Py_ssize_t at) except -1
+    cdef int _put_off_end(self) except -1
+    cdef int _go(self) except -1
     cdef int _breach(self, int code, str reason) except -1
     cdef int _fail(self, int code, str reason) except -1
     cdef int _on_message(self, bytes payload, bint is_text) except -1

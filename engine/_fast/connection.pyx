@@ -52,6 +52,7 @@ cdef class Connection(Subscriber):
         self._max_message_bytes = max_message_bytes
         self._fd = -1
         self._close_reason = ""
+        self._end_code = ABNORMAL
 
     def __dealloc__(self):
         outbox_free(&self._outbox)
@@ -89,14 +90,15 @@ cdef class Connection(Subscriber):
             self._read(data, 0)
 
     def eof_received(self):
-        """The loop closes the transport."""
-        return False
+        """It ends in its turn: thousands may go at once, and nobody waits for all of them."""
+        self._put_off_end()
+        # Under TLS the loop closes the transport whatever it is told.
+        return self._fd >= 0
 
     def connection_lost(self, exc):
         if self._transport is None:
             return
         self._fd = -1
-        self._leave(ABNORMAL, "")
         outbox_clear(&self._outbox)
         self.traffic.connections -= 1
         self.traffic.closed += 1
@@ -104,11 +106,7 @@ cdef class Connection(Subscriber):
         if self._parser is not None:
             self._parser.give_up()
             self._parser = None
-        handler, self._handler = self._handler, None
-        try:
-            handler.closed(self, self.close_code, self._close_reason)
-        except Exception:
-            _log.exception("connection %s: not forgotten", self.socket_id)
+        self._put_off_end()
 
     def pause_writing(self):
         # The outbox watches the transport's buffer itself.
@@ -127,7 +125,8 @@ cdef class Connection(Subscriber):
         self._parser = None
         at = parser.feed(self, data, at)
         if parser.broken():
-            self._fail(parser.close_code(), parser.close_reason())
+            if not self._gone:  # else it comes behind a close frame
+                self._fail(parser.close_code(), parser.close_reason())
             parser.give_up()
         elif not parser.partial:
             parsers.give_back(parser)
@@ -152,7 +151,15 @@ cdef class Connection(Subscriber):
             self._flush_queue.reads.put_off(self)
         return 0
 
+    cdef int _put_off_end(self) except -1:
+        self._gone = True
+        self._parsers = None
+        self._flush_queue.reads.put_off(self)
+        return 0
+
     cdef int go_on(self) except -1:
+        if self._gone:
+            return self._go()
         cdef bytes data = self._unread
         self._unread = None
         self._put_off = self.stopped = False
@@ -162,6 +169,25 @@ cdef class Connection(Subscriber):
         self._transport.resume_reading()
         if data is not None:
             self._read(data, self._unread_at)
+        return 0
+
+    cdef int _go(self) except -1:
+        """Its client is gone, or has said that it goes; comes again when the socket is gone too."""
+        cdef int code = self._end_code
+        if self._transport is not None:
+            if code != ABNORMAL:
+                self._end(code, self._close_reason, close_frame(1000 if code == NO_STATUS else code, ""))
+            self._leave(code, self._close_reason)
+            if self._transport is not None:
+                self._transport.close()
+            return 0
+        self._leave(code, self._close_reason)
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            try:
+                handler.closed(self, self.close_code, self._close_reason)
+            except Exception:
+                _log.exception("connection %s: not forgotten", self.socket_id)
         return 0
 
     # --- called by the parser
@@ -228,12 +254,14 @@ cdef class Connection(Subscriber):
             code = <int>frame.get_close_code()
             if not may_close_with(code):
                 return self._breach(PROTOCOL_ERROR, "Invalid close code")
-        self._parsers = None
-        reason = frame.payload_ptr[2:frame.payload_size].decode("utf-8", "replace") if frame.payload_size > 2 else ""
-        self._end(code, reason, close_frame(1000 if code == NO_STATUS else code, ""))
-        if self._transport is not None:
+        if self._closing:
+            self._parsers = None
             self._transport.close()
-        return 0
+            return 0
+        self._end_code = code
+        if frame.payload_size > 2:
+            self._close_reason = frame.payload_ptr[2:frame.payload_size].decode("utf-8", "replace")
+        return self._put_off_end()
 
     cdef int _breach(self, int code, str reason) except -1:
         """What has come breaks RFC 6455, which picows has not found."""

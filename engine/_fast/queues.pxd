@@ -10,7 +10,7 @@ cdef class Queued:
     # The base of a connection.
     cdef bint _dirty                        # in the list of a FlushQueue
     cdef int flush(self) except -1          # runs for each subscriber of a publication
-    cdef int go_on(self) except -1          # reads what was put off
+    cdef int go_on(self) except -1          # does what was put off: reads, or ends
     cdef int fail(self) except -1           # ends it: one of the two has raised
 
 

@@ -1,7 +1,7 @@
 """What of a loop turn's work waits for its end, and what for the next turn.
 
 Connections that have something to write are flushed at the end of the turn; those that have sent more than their share
-of it wait for the next one. Knows neither bytes nor sockets: each connection keeps its own.
+of it, and those that end, wait for the next one. Knows neither bytes nor sockets: each connection keeps its own.
 """
 
 cimport cython
@@ -55,7 +55,7 @@ cdef class FlushQueue:
     :param call_soon: the loop's `call_soon`.
     :param max_waiting_bytes: a connection with more than this unsent in its transport is cut off (4100).
     :param max_frames_per_second: no more are read of one connection; 0 is no limit.
-    :ivar reads: connections that have sent more than is read of them at once.
+    :ivar reads: connections that have sent more than is read of them at once, and those whose clients are gone.
     """
 
     def __init__(self, call_soon, size_t max_waiting_bytes, uint32_t max_frames_per_second=0):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
+
+import pytest
 
 from engine._fast.connection import Connection
 from tests._fast.pair import Raw, hub_server, masked
@@ -92,3 +95,32 @@ async def test_one_that_leaves_while_it_waits_is_forgotten() -> None:
         assert len(b.recorder.messages) == read + 1
         await client.end()
         assert other.close_code == 0
+
+
+@pytest.mark.parametrize("last", [b"", masked(0x88, b"\x03\xe8")], ids=["without a word", "with a close frame"])
+async def test_those_who_go_at_once_end_one_after_the_other(last: bytes) -> None:
+    async with hub_server() as b:
+        loop, turns, many = asyncio.get_running_loop(), [0], 20
+
+        def leaving(connection: Connection) -> None:
+            """What takes longer than all of them may take of one turn."""
+            b.recorder.left.append(connection)
+            end_s = time.monotonic() + 0.003
+            while time.monotonic() < end_s:
+                pass
+
+        def count_turn() -> None:
+            turns.append(len(b.recorder.left))
+            if len(b.recorder.closed_) < many:
+                loop.call_soon(count_turn)
+
+        clients = [await Raw.connect(b.port) for _ in range(many)]
+        await until(lambda: len(b.recorder.opened_) == many)
+        b.recorder.leaving = leaving  # type: ignore[method-assign]
+        for client in clients:
+            client.writer.write(last)
+            client.writer.close()
+        count_turn()
+        await until(lambda: len(b.recorder.closed_) == many)
+        assert max(after - before for before, after in itertools.pairwise(turns)) == 1
+        assert {code for _, code, _ in b.recorder.closed_} == {1000 if last else 1006}

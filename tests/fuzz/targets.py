@@ -81,6 +81,8 @@ def frames() -> Target:
             while turns:
                 turns.pop(0)()
         connection.connection_lost(None)
+        while turns:
+            turns.pop(0)()
         return heard.told, bytes(transport.written)
 
     def run(data: bytes) -> None:
