@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -rs -n $(JOBS) --maxprocesses 8 --dist loadfil
 # pytest rewrites each test's assertions as it imports it, most of a collection's work: what came of it is kept for others.
 unexport PYTHONDONTWRITEBYTECODE
 
-TARGETS ?= frames gate client-messages envelope shared-log resp configuration filters
+TARGETS ?= frames gate publishes client-messages envelope shared-log resp configuration filters
 FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 # Python frees little at its end, and with its own allocator the sanitizers would see few of its objects.
 SANITIZED = PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \

@@ -15,6 +15,7 @@ import atheris
 
 #: Python's modules whose branches are followed.
 PURE = ["engine.protocol", "engine.config", "engine.webhooks.filter", "engine.redis.pubsub", "engine.worker.listener"]
+PURE += ["engine.http", "engine.publisher"]
 
 with atheris.instrument_imports(include=PURE, enable_loader_override=False):
     from tests.fuzz.targets import TARGETS, corpus, keep

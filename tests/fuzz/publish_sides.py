@@ -112,6 +112,23 @@ class Side:
         transport.set_protocol(self.successor)
 
 
+def difference(pieces: list[bytes], plain: Side, python: Side, aiohttp: AioHttp) -> str:
+    """What the sides do not agree on; "" when they agree."""
+    ours, theirs = plain.play(pieces), python.play(pieces)
+    for name, a, b in zip(ours._fields, ours, theirs, strict=True):
+        if a != b:
+            return f"{name}: {a!r} in C, {b!r} in Python; {pieces!r}"
+    answered, data = ours.answers.count(b"HTTP/1.1 "), b"".join(pieces)
+    # Of several, one may have been left for want of bytes that aiohttp does not want any more.
+    if (
+        ours.handed_over is None
+        and answered == data.count(b"POST ") == 1
+        and not aiohttp.takes(data[: len(data) - len(ours.handed_over or b"")], answered)
+    ):
+        return f"{answered} requests were answered that aiohttp does not take; {pieces!r}"
+    return ""
+
+
 class Successor(asyncio.Protocol):
     """Whose a connection is that was handed over. :ivar received: what has come on it since."""
 

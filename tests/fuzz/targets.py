@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import tempfile
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,8 +34,10 @@ from engine.protocol.proxy_header import ProxyHeaderError, read_header
 from engine.redis.pubsub.subscriber import SubscribeLink
 from engine.webhooks.filter import _passes
 from engine.worker.listener import Gate
+from tests.fuzz.publish_sides import APPS, AioHttp, Side, difference
 from tests.fuzz.transport import Transport
-from tests.http.serving import make_app
+from tests.http.serving import NOW_S, make_app
+from tests.support.signing import signed_query
 
 Target = Callable[[bytes], None]
 MAX_MESSAGE_BYTES = 1000
@@ -130,6 +133,28 @@ def gate() -> Target:
         except ProxyHeaderError:
             pass
         forwarded([data.decode("latin-1")])
+
+    return run
+
+
+def publishes() -> Target:
+    """A publish, as it comes or with a good signature for its body, whole or cut: C and Python do the same with it."""
+    plain, python, aiohttp = Side(plain=True), Side(plain=False), AioHttp()
+
+    def run(data: bytes) -> None:
+        how, data = data[0] if data else 0, data[1:]
+        if how & 1:
+            lines, _, body = data.partition(b"\n\n")
+            app = APPS[how >> 3 & 7] if how >> 3 & 7 < len(APPS) else APPS[0]
+            path = f"/apps/{app.id}/{'batch_events' if how & 2 else 'events'}"
+            query = urllib.parse.urlencode(signed_query(app.key, app.secret, "POST", path, body, {}, NOW_S))
+            head = f"POST {path}?{query} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n".encode()
+            more = b"".join(line + b"\r\n" for line in lines.split(b"\n") if line)
+            data = head + more + b"\r\n" + body
+        size = 7 if how & 4 else len(data)
+        pieces = [data[at : at + size] for at in range(0, len(data), size or 1)] or [b"P"]
+        found = difference(pieces, plain, python, aiohttp)
+        assert not found, found
 
     return run
 
@@ -303,6 +328,7 @@ def filters() -> Target:
 TARGETS: dict[str, Callable[[], Target]] = {
     "frames": frames,
     "gate": gate,
+    "publishes": publishes,
     "client-messages": client_messages,
     "envelope": envelope,
     "shared-log": shared_log,

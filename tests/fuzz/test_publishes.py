@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.fuzz.__main__ import difference
-from tests.fuzz.publish_sides import AioHttp, Side
+from tests.fuzz.publish_sides import AioHttp, Side, difference
+from tests.fuzz.publishes import Maker
 
 COUNT = 1500
 
@@ -13,7 +13,8 @@ COUNT = 1500
 def test_both_ways_of_publishing_agree() -> None:
     async def run() -> list[str]:
         plain, python, aiohttp = Side(plain=True), Side(plain=False), AioHttp()
-        return [found for seed in range(COUNT) if (found := difference(seed, plain, python, aiohttp))][:1]
+        made = (Maker(seed).pieces() for seed in range(COUNT))
+        return [found for pieces in made if (found := difference(pieces, plain, python, aiohttp))][:1]
 
     assert asyncio.run(run()) == []
 
