@@ -161,7 +161,8 @@ async def test_who_came_back_and_was_refused_after_the_loss_is_told_to_have_left
         await worker.cluster.close()
 
 
-async def test_a_loss_is_noticed_by_a_worker_that_was_given_up_too(redis_url: str) -> None:
+@pytest.mark.parametrize("undone", [False, True], ids=["still known", "undone already"])
+async def test_a_loss_is_noticed_by_a_worker_that_was_given_up_too(redis_url: str, undone: bool) -> None:
     worker = Worker(redis_url)
     try:
         epoch = await worker.store.join("w")
@@ -170,6 +171,10 @@ async def test_a_loss_is_noticed_by_a_worker_that_was_given_up_too(redis_url: st
         await worker.store.report("w", [presence(0, MemberReport("ann", 0))])
         worker.fail_over(copy)
         await worker.store.leave("w")
+        if undone:
+            await worker.store.acquire("leader", 60_000)
+            while await worker.store.purge("leader", "w", everything, 10):
+                pass
         with pytest.raises(IncarnationGone):
             await worker.store.report("w", [presence(1, MemberReport("ann", 1))])
         assert await worker.store.join("w again") != epoch

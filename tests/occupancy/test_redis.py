@@ -76,8 +76,22 @@ async def test_nothing_is_left_behind(redis_url: str) -> None:
         await store.acquire("x", 60_000)
         await store.purge("x", "last", everything, 2)
         await store.release("x")
-        # The names of those who were undone are kept on purpose, and only so many of them.
-        assert await keys_of(cluster) == {"reaped", "clock", "epoch", "life"}
+        # Names and numbers of those who were undone are kept on purpose, and only so many of them.
+        assert await keys_of(cluster) == {"reaped", "turns", "clock", "epoch", "life"}
+
+
+async def test_so_many_who_were_undone_are_remembered(redis_url: str) -> None:
+    async with opened(redis_url) as (cluster, store):
+        reaped, turns = cluster.keys.base + "reaped", cluster.keys.base + "turns"
+        await cluster.client.zadd(reaped, {f"old-{n}": n for n in range(10_000)})
+        await cluster.client.hset(turns, mapping={f"old-{n}": 1 for n in range(10_000)})
+        await store.report("a", [Report("app", "room", 1)])
+        await store.leave("a")
+        await store.acquire("leader", 60_000)
+        while await store.purge("leader", "a", everything, 2):
+            pass
+        remembered = {b"a", *(b"old-%d" % n for n in range(1, 10_000))}
+        assert set(await cluster.client.zrange(reaped, 0, -1)) == set(await cluster.client.hkeys(turns)) == remembered
 
 
 class Recording(redis.asyncio.Redis):

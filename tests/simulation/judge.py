@@ -147,7 +147,7 @@ def _check_keys(world: World) -> None:
         expected.setdefault(f"{kind}:{APP}", {})[channel.encode()] = str(n).encode()
     for channel, users in holders.items():
         expected[f"members:{APP}/{channel}"] = {user.encode(): b'%d 0 {"n":1}' % n for user, n in users.items()}
-    names = {node.reporter.incarnation.encode() for node in world.nodes}
+    names = {node.reporter.incarnation.encode() for node in world.nodes} | set(found.get("reaped", ()))
     found.pop("workers")
     if strangers := found.pop("turns", {}).keys() - names:
         raise Violation(f"turns of {strangers} are kept, who are no more")

@@ -22,7 +22,7 @@
 --   workers                       zset    incarnation -> last heartbeat in ms; 0 when it left
 --   purging                       set     incarnations that are being undone
 --   reaped                        zset    incarnation that was undone -> microsecond; the newest 10,000
---   turns                         hash    incarnation -> number of its newest report
+--   turns                         hash    incarnation, also one of `reaped` -> number of its newest report
 --   lease                         string  the leader's incarnation
 --   presence_events:<P>           stream  who came and went, where an application keeps that: see history_common.lua
 --   presence_stream:<P>           string  its state
@@ -367,10 +367,11 @@ local function note_loss(epoch)
 end
 
 -- An incarnation that was alive is refused. It was given up, and whether data was lost beside that, its newest report
--- shows until it is undone; or Redis failed over to a replica that has never heard of it.
+-- shows, also when all it held was undone; or Redis failed over to a replica that has never heard of it.
 local function note_refused(who, answered, epoch)
-  if call('ZSCORE', base .. 'reaped', who) then return end
-  local known = call('ZSCORE', base .. 'workers', who) or call('SISMEMBER', base .. 'purging', who) == 1
+  local known = call('ZSCORE', base .. 'workers', who)
+    or call('SISMEMBER', base .. 'purging', who) == 1
+    or call('ZSCORE', base .. 'reaped', who)
   if not known or newest_report(who) < tonumber(answered) then note_loss(epoch) end
 end
 

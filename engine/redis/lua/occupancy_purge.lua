@@ -16,11 +16,14 @@ apply_all(dead, 5)
 local remaining = call('HLEN', base .. 'worker:' .. dead) + call('HLEN', base .. 'worker-members:' .. dead)
 if remaining == 0 then
   call('SREM', base .. 'purging', dead)
-  call('HDEL', base .. 'turns', dead)
-  -- So that it is not taken for one that Redis lost, should it wake up.
+  -- So that it is not taken for one that Redis lost, should it wake up; the number of its newest report is kept as long,
+  -- which shows whether one that it had an answer to was lost.
   read_clock()
   call('ZADD', base .. 'reaped', fmt('%.0f', now_us), dead)
-  call('ZREMRANGEBYRANK', base .. 'reaped', 0, -10001)
+  for _, oldest in ipairs(call('ZRANGE', base .. 'reaped', 0, -10001)) do
+    call('ZREM', base .. 'reaped', oldest)
+    call('HDEL', base .. 'turns', oldest)
+  end
 end
 finish()
 return remaining

@@ -75,7 +75,6 @@ LEADING = (
         "call('SADD', base .. 'purging', dead)",
     ),
     Mutation("purge never ends", "occupancy_purge", "call('SREM', base .. 'purging', dead)"),
-    Mutation("purge keeps the number of the last report", "occupancy_purge", "call('HDEL', base .. 'turns', dead)"),
     Mutation(
         "who was purged is taken for one that was lost",
         "occupancy_purge",

@@ -27,6 +27,12 @@ LOSING = (
         "if known and newest_report",
         loses=True,
     ),
+    Mutation(
+        "purge forgets the number of the last report",
+        "occupancy_purge",
+        "call('SREM', base .. 'purging', dead)",
+        "call('SREM', base .. 'purging', dead) call('HDEL', base .. 'turns', dead)",
+    ),
     Mutation("a loss makes no new epoch", COMMON, "  new_epoch()\n  finish()\n", loses=True),
     Mutation(
         "whose reports were lost is not given up",
