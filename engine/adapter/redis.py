@@ -108,8 +108,7 @@ class RedisAdapter:
         await self._publisher.start()
         await self._subscriber.start()
         self._subscriber.subscribe(self._wake_topic)
-        if self._trace_topic:
-            self._subscriber.subscribe(self._trace_topic)
+        self._subscriber.subscribe(self._trace_topic)
         self._use_echoes([self._echo_stem])
         self._echo.begin()
         if self._linked:

@@ -20,6 +20,7 @@ from engine.protocol.channel import WATCH_PREFIX, channel_kind, is_server_owned
 from engine.redis.pubsub.shard_publisher import ShardPublisher
 from engine.redis.pubsub.shard_subscriber import ShardSubscriber
 from engine.redis.pubsub.topology import Topology
+from engine.trace.follow import TRACE
 
 #: Names looked at for one in a slot of each master; a master with a thousandth of the slots is found by then.
 MAX_SLOTS_TRIED = 5_000
@@ -46,8 +47,7 @@ class RedisClusterAdapter(RedisAdapter):
         self._announced = announced
         self._announced_prefix = options.beside_occupancy(topic_prefix).encode()
         self._wake_topic = self._announced_prefix + b"wake"
-        # Each node is followed by itself: what one asks of others has no slot.
-        self._trace_topic = b""
+        self._trace_topic = self._announced_prefix + TRACE
         self._echoes: list[bytes] = []
         self._started = False
 

@@ -1,6 +1,6 @@
 """`python -m engine trace` at the other nodes of the cluster: asked over the Redis that all of them share.
 
-Only for one Redis, or one with Sentinels, that the configuration names. What is not read in time is lost, not kept.
+Only where the configuration names a Redis, of whatever kind. What is not read in time is lost, not kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Join = Callable[[socket.socket], None]
 def elsewhere(config: Config, follow: Follow) -> Iterator[tuple[Follow, Join]]:
     """What is to be followed, with an id where other nodes are asked, and what asks them; see `trace.followed`."""
     options = redis_options(config.database.redis)
-    if options is None or options.nodes or config.adapter.driver not in (None, "redis"):
+    if options is None or config.adapter.driver not in (None, "redis"):
         yield follow, lambda _: None
         return
     # Imported only where there is a Redis.
@@ -40,7 +40,11 @@ def elsewhere(config: Config, follow: Follow) -> Iterator[tuple[Follow, Join]]:
     from engine.redis.pool import blocking
 
     asked = dataclasses.replace(follow, id=secrets.token_hex(16))
-    topic = config.adapter.redis.prefix.encode() + TRACE
+    topic = options.beside_occupancy(config.adapter.redis.prefix).encode() + TRACE
+    # In a cluster only the shard of the topic's slot carries it.
+    subscribe, get, publish = (
+        ("ssubscribe", "get_sharded_message", "spublish") if options.nodes else ("subscribe", "get_message", "publish")
+    )
     over = False
     threads: list[Thread] = []
 
@@ -54,12 +58,12 @@ def elsewhere(config: Config, follow: Follow) -> Iterator[tuple[Follow, Join]]:
         ends_at = time.monotonic() + asked.seconds
         try:
             with lines, blocking(options, TIMEOUT_S) as client, client.pubsub(ignore_subscribe_messages=True) as heard:  # type: ignore[no-untyped-call]
-                heard.subscribe(topic + b":" + asked.id.encode())
+                getattr(heard, subscribe)(topic + b":" + asked.id.encode())
                 # The answer to the subscription: from here on nothing is missed.
-                heard.get_message(timeout=TIMEOUT_S)
-                client.publish(topic, asked.encode())
+                getattr(heard, get)(timeout=TIMEOUT_S)
+                getattr(client, publish)(topic, asked.encode())
                 while not over and time.monotonic() < ends_at:
-                    message = heard.get_message(timeout=LOOK_S)
+                    message = getattr(heard, get)(timeout=LOOK_S)
                     if message is not None:
                         with contextlib.suppress(BlockingIOError):
                             lines.send(message["data"])

@@ -64,6 +64,11 @@ class RedisDrivers:
     async def stop(self) -> None:
         await self.client.aclose()
 
+    async def publish(self, topic: bytes, message: bytes) -> int:
+        """How many heard it. What asks for order or speed goes through the adapter."""
+        word = "SPUBLISH" if self.options.nodes else "PUBLISH"
+        return int(await self.client.execute_command(word, topic, message))  # type: ignore[no-untyped-call]
+
     def occupancy(self) -> tuple[OccupancyStore, HistoryStore]:
         """Who is where, and who came and went, as far as that is kept."""
         topics = self.options.beside_occupancy(self._config.adapter.redis.prefix)

@@ -27,5 +27,6 @@ def build_tracing(worker: int, followed: Followed, redis: RedisDrivers | None, c
     tracing = Tracing(worker, place, lambda follow: describe(followed, follow))
     if redis is not None:
         node = f"{socket.gethostname()}:{config.port}"
-        tracing.remote = RemoteTraces(redis.client.publish, config.adapter.redis.prefix, node, tracing.begin)
+        prefix = redis.options.beside_occupancy(config.adapter.redis.prefix)
+        tracing.remote = RemoteTraces(redis.publish, prefix, node, tracing.begin)
     return tracing

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
+from engine.cli.other_nodes import elsewhere
+from engine.cli.trace import read
+from engine.config.loading.load import load
+from engine.trace.follow import Follow
+from engine.trace.lines import Line
 from tests.integration.conftest import shared_config
 from tests.integration.test_reload import reloaded, with_apps
 from tests.support.client import PusherClient, connected
@@ -47,6 +53,24 @@ async def clients(stack: AsyncExitStack, engine: Engine, n: int = 6) -> list[Pus
 def workers_of(engine: Engine, some: list[PusherClient]) -> set[int]:
     ports = [client.websocket.get_extra_info("sockname")[1] for client in some]
     return {engine.worker_of(port) for port in ports}
+
+
+def test_another_node_follows_a_channel_through_this_one(engine: Engine, unique: Any) -> None:
+    config, room = load(engine.config_path, {}, 1).config, unique("room")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    lines: list[Line] = []
+
+    def told(stage: str) -> set[int]:
+        lines.extend(read(ours, 0.02))
+        return {line.worker for line in lines if line.stage == stage}
+
+    with ours, elsewhere(config, Follow(channel=room)) as (_, join):
+        with theirs:
+            join(theirs)
+        wait_until(lambda: told("state") == {0, 1}, what=lambda: lines)
+        engine.trigger(room, "hello")
+        wait_until(lambda: told("received") and told("sent"), what=lambda: lines)
+    assert {line.node.rpartition(":")[2] for line in lines} == {str(engine.port)}
 
 
 async def test_events_members_counts_users_and_caches_are_shared(engine: Engine, unique: Any) -> None:
