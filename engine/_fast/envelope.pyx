@@ -6,6 +6,7 @@
     0x04  terminate       u8: 1 when its clients shall come back at once, else 0; the topic names the user
     0x05  total           u64 version · u32 subscriptions of the topic's channel, or of the user that it watches
     0x06  kept event      u32 stream · u64 serial · what follows the first byte of an event
+    0x07  mark            behind an event: what `engine/spans/context.py` packs; nothing depends on it
 
 All integers are big-endian. Bytes from Redis are not trusted: whatever does not fit is dropped and counted.
 """

@@ -7,10 +7,12 @@ from engine._fast.llhttp cimport Head
 from engine._fast.plain_publish cimport PlainPublisher
 from engine._fast.queues cimport ReadQueue
 from engine._fast.readable cimport Readers
+from engine._fast.sampler cimport Sampler
 from engine._fast.unread cimport Unread
 
 cdef class PublishServer:
     cdef public PlainPublisher plain
+    cdef public Sampler sampler      # None where no spans are made
     cdef object _answer              # async (target, body) -> bytes of the whole answer
     cdef object _refuse              # (target, body bytes) -> bytes of the whole answer, or None
     cdef object _usual               # () -> the usual answer, with the date of now
@@ -44,6 +46,6 @@ cdef class PublishProtocol(HttpSocket):
     cdef uint32_t _begun             # when the first byte of the request at the front came; 0 while there is none
     cdef uint32_t _paused_at         # when the client was found not to read its answers
     cdef Py_ssize_t _work(self, const char* data, Py_ssize_t size) except -1
-    cdef bytes _ask(self, bytes target, bytes body)
+    cdef bytes _ask(self, bytes target, bytes body, bytes caller)
     cdef int _refuse_early(self, const Head* head, Py_ssize_t missing) except -1
     cdef int _hand_over(self, bytes unread) except -1

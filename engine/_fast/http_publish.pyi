@@ -5,6 +5,7 @@ from typing import Any
 from engine._fast.plain_publish import PlainPublisher
 from engine._fast.queues import ReadQueue
 from engine._fast.readable import Readers
+from engine._fast.sampler import Sampler
 
 BODY_TIMEOUT_S: int
 HEAD_TIMEOUT_S: int
@@ -14,6 +15,7 @@ class PublishServer:
     reads: ReadQueue
     readers: Readers
     plain: PlainPublisher | None
+    sampler: Sampler | None
     connections: set[PublishProtocol]
     on_empty: Callable[[], None] | None
     def __init__(

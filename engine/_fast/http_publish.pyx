@@ -54,6 +54,7 @@ cdef class PublishServer:
     :param loop: the running one.
     :param path_prefix: before ``/apps/``.
     :param max_body_bytes: longer bodies are aiohttp's to refuse.
+    :ivar sampler: publishes what is plain instead of `plain`, and answers instead of `answer`, where spans are made.
     :ivar on_empty: called when the last connection has gone, if set.
     """
 
@@ -243,6 +244,10 @@ cdef class PublishProtocol(HttpSocket):
                 &request.target, &request.head, body, &clock_ns
             ):
                 answer = self._server._usual_answer()
+            elif self._server.sampler is not None and self._server.sampler.publish(
+                &request.target, &request.head, data + done, request.head_bytes, body, &clock_ns
+            ):
+                answer = self._server._usual_answer()
             else:
                 clock_ns = 0
                 if answered:
@@ -252,7 +257,10 @@ cdef class PublishProtocol(HttpSocket):
                     if self._paused or self._transport is None:
                         return done
                 answer = self._ask(
-                    request.head.target.at[:request.head.target.size], body[:request.head.body_bytes]
+                    request.head.target.at[:request.head.target.size], body[:request.head.body_bytes],
+                    None if self._server.sampler is None else self._server.sampler.caller(
+                        data + done, request.head_bytes
+                    ),
                 )
                 if answer is None:
                     return done + total
@@ -296,16 +304,20 @@ cdef class PublishProtocol(HttpSocket):
                     return size
         return done
 
-    cdef bytes _ask(self, bytes target, bytes body):
+    cdef bytes _ask(self, bytes target, bytes body, bytes caller):
         """The answer to a request that is not plain; None when it has to be waited for."""
         self.busy = self._inline = True
-        self._server._serve(self._answer(target, body), "publish", self.abort)
+        self._server._serve(self._answer(target, body, caller), "publish", self.abort)
         self._inline = False
         got, self._got = self._got, None
         return got
 
-    async def _answer(self, bytes target, bytes body):
-        cdef bytes answer = await self._server._answer(target, body)
+    async def _answer(self, bytes target, bytes body, bytes caller):
+        cdef bytes answer
+        if caller is None:
+            answer = await self._server._answer(target, body)
+        else:
+            answer = await self._server.sampler.answer(target, body, caller)
         self.busy = False
         if self._inline:
             self._got = answer

@@ -71,5 +71,11 @@ class LocalAdapter:
             count = found.broadcast(frame, excluded) if mark is None else found.deliver_kept(frame, excluded, *mark)
             self._hub.note_broadcast(found, count, excluded, 0)
 
+    def mark(self, message: Message, mark: bytes) -> None:
+        """There is no other worker, and what was sent is delivered."""
+
+    def hear_marks(self, heard: Callable[[Channel, bytes], None]) -> None:
+        """None comes."""
+
     async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
         self._on_terminate(app_id, user_id, reconnect)

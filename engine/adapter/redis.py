@@ -43,6 +43,9 @@ PUBLISH_TIMEOUT_S = 3.0
 #: How long a drain waits for what is on its way from other workers.
 SETTLE_TIMEOUT_S = 1.0
 
+#: What a mark begins with (`_fast/envelope.pyx`).
+MARK = b"\x07"
+
 _log = logging.getLogger(__name__)
 
 
@@ -88,6 +91,7 @@ class RedisAdapter:
         self._holes_logged = Seldom()
         self._channels: dict[bytes, Channel] = {}
         self._hear = self._on_message
+        self._on_mark: Callable[[Channel, bytes], None] = lambda channel, mark: None
 
     @property
     def connected(self) -> bool:
@@ -185,6 +189,15 @@ class RedisAdapter:
 
         self._publish(message).add_done_callback(on_done)
 
+    def mark(self, message: Message, mark: bytes) -> None:
+        # Looked at, so that it is not logged as a failure that nobody asked about.
+        self._publisher.publish(self._topic(message.app_id, message.channel), mark).add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )
+
+    def hear_marks(self, heard: Callable[[Channel, bytes], None]) -> None:
+        self._on_mark = heard
+
     async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
         topic = self._topic(app_id, user_channel(user_id))
         self._metrics.sent.add(1, app_id)
@@ -262,6 +275,8 @@ class RedisAdapter:
                 self._events.on_total_change(TotalChange(channel.app_id, channel.name, *total))
             elif (reconnect := parse_terminate(message)) is not None and (user_id := user_of(channel.name) or ""):
                 self._events.on_terminate(channel.app_id, user_id, reconnect)
+            elif message[:1] == MARK:
+                self._on_mark(channel, message)
             else:
                 self._metrics.malformed.add(1)
         except ValueError:

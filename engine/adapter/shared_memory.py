@@ -86,6 +86,11 @@ class SharedMemoryAdapter(RedisAdapter):
         if not self._share(message):
             super().send(message)
 
+    def mark(self, message: Message, mark: bytes) -> None:
+        # By the way that the message took; one that was too long for the log is marked too early.
+        if message.retention is not None or not self.link.say(message.app_id, message.channel, mark):
+            super().mark(message, mark)
+
     async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
         self.link.say(app_id, user_channel(user_id), pack_terminate(reconnect))
 

@@ -58,7 +58,13 @@ class Answers(Protocol):
     def limits_addresses(self) -> bool: ...
 
     async def handle(
-        self, method: str, target: bytes, body: bytes, address: str = "", idempotency_key: str = ""
+        self,
+        method: str,
+        target: bytes,
+        body: bytes,
+        address: str = "",
+        idempotency_key: str = "",
+        traceparent: str = "",
     ) -> ApiResponse: ...
 
     def refuse(self, method: str, target: bytes, body_bytes: int) -> ApiResponse | None: ...
@@ -155,7 +161,8 @@ class _Shell:
         except ApiError as error:
             return self._last_response(request, failed(error))  # what is left of the body is not worth reading
         key = request.headers.get("X-Idempotency-Key", "")
-        answer = await self._api.handle(request.method, _target(request), body, self._address(request), key)
+        caller = request.headers.get("traceparent", "")
+        answer = await self._api.handle(request.method, _target(request), body, self._address(request), key, caller)
         response = self._response(request, answer)
         if isinstance(request.protocol, HttpConnection) and request.protocol.last:
             response.force_close()

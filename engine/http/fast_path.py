@@ -14,6 +14,7 @@ from typing import Any
 
 from engine._fast.http_publish import PublishServer
 from engine._fast.plain_publish import PlainPublisher
+from engine._fast.sampler import Sampler
 from engine.config.server import CorsConfig
 from engine.errors import ApiError
 from engine.http.cors import Cors
@@ -56,6 +57,7 @@ class FastPath:
         self.last_answers = False
         self._servers: list[PublishServer] = []
         self._watching: set[str] = set()
+        self._sampler: Sampler | None = None
 
     def start(self, elsewhere: Callable[[Any, bytes, str | None], None]) -> PublishServer:
         """:param elsewhere: takes connections over on which something else is asked for."""
@@ -72,16 +74,31 @@ class FastPath:
             self._max_body_bytes,
         )
         self._servers.append(server)
+        server.sampler = self._sampler
+        self._choose()
         return server
+
+    def sample(self, sampler: Sampler) -> None:
+        """Have spans made of some publishes. To be called before `start`."""
+        self._sampler = sampler
+        sampler.answer = self._answer
+        self._choose()
 
     def watch(self, active: bool, who: str = "console") -> None:
         """Somebody looks on, or does not any more. What C publishes by itself nobody sees. :param who: of several."""
         (self._watching.add if active else self._watching.discard)(who)
-        for server in self._servers:
-            server.plain = None if self._watching else self._plain
+        self._choose()
 
-    async def _answer(self, target: bytes, body: bytes) -> bytes:
-        return self._whole(await self._api.handle("POST", target, body))
+    def _choose(self) -> None:
+        """Who publishes what is plain."""
+        plain = None if self._watching else self._plain
+        if self._sampler is not None:
+            self._sampler.plain, plain = plain, None
+        for server in self._servers:
+            server.plain = plain
+
+    async def _answer(self, target: bytes, body: bytes, caller: bytes = b"") -> bytes:
+        return self._whole(await self._api.handle("POST", target, body, "", "", caller.decode("latin-1")))
 
     def _refuse(self, target: bytes, body_bytes: int) -> bytes | None:
         refusal = self._api.refuse("POST", target, body_bytes)

@@ -32,7 +32,13 @@ class PublicApi:
         self._notices = Notices(_log)
 
     async def handle(
-        self, method: str, target: bytes, body: bytes, address: str = "", idempotency_key: str = ""
+        self,
+        method: str,
+        target: bytes,
+        body: bytes,
+        address: str = "",
+        idempotency_key: str = "",
+        traceparent: str = "",
     ) -> ApiResponse:
         """As `Api.handle`."""
         refusal = self.refuse(method, target, len(body))

@@ -91,12 +91,19 @@ class Api:
         )
 
     async def handle(
-        self, method: str, target: bytes, body: bytes, address: str = "", idempotency_key: str = ""
+        self,
+        method: str,
+        target: bytes,
+        body: bytes,
+        address: str = "",
+        idempotency_key: str = "",
+        traceparent: str = "",
     ) -> ApiResponse:
         """Answer one request. Never raises.
 
         :param target: the request target as sent, query included.
         :param address: of the caller, for the limit of requests; "" is not limited.
+        :param traceparent: as sent, for the spans that are made in front of this (worker/spans.py).
         """
         path, _, query = target.decode("utf-8", "replace").partition("?")
         request = ApiRequest(method, path, query, body, idempotency_key)

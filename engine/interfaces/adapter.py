@@ -94,5 +94,11 @@ class Adapter(Protocol):
         """Have this called with each message, of this worker and of others, before it is delivered here: the channel
         of this worker, and the envelope (`_fast/envelope.pyx`). None: nobody, as at the beginning."""
 
+    def mark(self, message: Message, mark: bytes) -> None:
+        """Send something behind a message that was just sent, to the workers that get that; nothing depends on it."""
+
+    def hear_marks(self, heard: Callable[[Channel, bytes], None]) -> None:
+        """Have this called with each mark that comes, after what was sent before it is delivered here."""
+
     async def terminate(self, app_id: str, user_id: str, *, reconnect: bool = False) -> None:
         """Close every connection signed in as the user, anywhere. :param reconnect: they shall come back at once."""

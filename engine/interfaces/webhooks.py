@@ -25,6 +25,8 @@ class Job:
         each of these.
     :param attempt: attempts made so far.
     :param errors: one line for each failed attempt, newest last.
+    :param traces: where its spans belong, each as a `traceparent`; empty where none are made.
+    :param traceparent: that of the attempt under way; "" where there is no span of it.
     """
 
     id: str
@@ -35,6 +37,8 @@ class Job:
     time_ms: int
     attempt: int = 0
     errors: list[str] = field(default_factory=list)
+    traces: tuple[str, ...] = ()
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

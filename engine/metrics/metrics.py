@@ -12,6 +12,7 @@ from engine.metrics.cluster import AdapterMetrics, AppMetrics, OccupancyMetrics,
 from engine.metrics.families import Family
 from engine.metrics.process import ProcessMetrics
 from engine.metrics.registry import Registry
+from engine.metrics.spans import SpanMetrics
 from engine.metrics.traffic import ChannelMetrics, ConnectionMetrics, EventMetrics, HttpMetrics, LimitMetrics
 from engine.metrics.values import MemoryValues, Values
 from engine.metrics.webhooks import WebhookMetrics
@@ -38,6 +39,7 @@ class Metrics:
         self.supervisor = SupervisorMetrics(registry)
         self.process = ProcessMetrics(registry)
         self.webhooks = WebhookMetrics(registry)
+        self.spans = SpanMetrics(registry)
         #: What is declared, in order, for the page.
         self.families: Sequence[Family] = registry.families
         self.flush = registry.flush

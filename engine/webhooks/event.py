@@ -30,6 +30,7 @@ class WebhookEvent:
     :param order: events with the same order key reach an endpoint in the order in which they were made: the
         channel, or the socket where there is no channel.
     :param client_event: the name that the client gave its event, for `Filter.event_prefix`.
+    :param trace: the `traceparent` of the span that it belongs to; "" without one.
     """
 
     app_id: str
@@ -38,6 +39,7 @@ class WebhookEvent:
     payload: bytes
     order: str
     client_event: str = ""
+    trace: str = ""
 
 
 def from_transition(transition: Transition) -> WebhookEvent:

@@ -21,6 +21,8 @@ from engine.webhooks.filter import wants
 MAX_JOB_BYTES = 32 * 1024 * 1024
 #: Of a malformed entry so much is kept beside the reason.
 KEPT_BYTES = 64 * 1024
+#: Traces that one request belongs to, as the SDK has it for links of a span.
+MAX_TRACES = 128
 # The id travels as a header.
 _ID = re.compile(r"[A-Za-z0-9_.:=-]{1,128}\Z")
 
@@ -58,7 +60,9 @@ def make_job(app_id: str, endpoint_id: str, events: Sequence[WebhookEvent], now_
     """One request with all of `events` (W-2). The body is made here, once; every attempt signs it as it is (W-30)."""
     body = b'{"time_ms":%d,"events":[%b]}' % (now_ms, b",".join(event.payload for event in events))
     channels = tuple(dict.fromkeys(event.order for event in events))
-    return Job(os.urandom(16).hex(), app_id, endpoint_id, body.decode(), channels, now_ms)
+    job = Job(os.urandom(16).hex(), app_id, endpoint_id, body.decode(), channels, now_ms)
+    job.traces = tuple(event.trace for event in events if event.trace)[:MAX_TRACES]
+    return job
 
 
 def lane_of(job: Job) -> str:
@@ -84,6 +88,8 @@ def encode(job: Job, *, delayed: bool = False, dead_ms: int | None = None) -> by
         "attempt": job.attempt,
         "errors": job.errors,
     }
+    if job.traces:
+        fields["traces"] = job.traces
     if delayed:
         fields["delayed"] = True
     if dead_ms is not None:
@@ -108,6 +114,7 @@ def decode(entry: bytes, *, dead: bool = False) -> Job:
     )
     if not _ID.match(job.id):
         raise MalformedJob("id is no token")
+    job.traces = tuple(_texts(fields, "traces")[:MAX_TRACES])
     attempt, errors = _count(fields, "attempt"), _texts(fields, "errors")
     if dead or fields.get("delayed") is True:
         job.attempt, job.errors = attempt, errors

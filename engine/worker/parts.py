@@ -51,6 +51,7 @@ from engine.worker.memory_guard import MemoryGuard
 from engine.worker.outages import Outages
 from engine.worker.process_metrics import ProcessWatch
 from engine.worker.publish_path import fast_path, plain_client_events
+from engine.worker.telemetry import build_spans
 from engine.worker.tls import ServerTls
 from engine.worker.trace import build_tracing
 from engine.worker.trace_taps import Followed
@@ -117,9 +118,11 @@ class Parts:
         self.process_watch = ProcessWatch(self.metrics.process, slot)
         self.memory_guard = MemoryGuard(config.websocket.memory_threshold, self._on_memory, self.metrics.process)
         self.traffic_metrics = TrafficMetrics(self.hub, self.reporter, self.metrics)
-        self.tracing = build_tracing(slot, self._followed(), self._drivers.of_redis, config)
+        followed = self._followed()
+        self.tracing = build_tracing(slot, followed, self._drivers.of_redis, config)
         self.in_order: list[Part] = [
             self.process_watch,
+            *build_spans(spec.loaded.telemetry, slot, config.port, followed, self.metrics),
             *([] if self._drivers.of_redis is None else [self._drivers.of_redis]),
             self._senders,
             self._app_updates,

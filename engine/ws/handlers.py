@@ -61,7 +61,7 @@ class Handlers:
         self._subscriptions = subscriptions
         self._signin = signin
         self._watchlists = watchlists
-        self._client_events = client_events
+        self.client_events = client_events
         self._keepalive = keepalive
         self._emitter = emitter
         self._refusal = refusal
@@ -103,7 +103,7 @@ class Handlers:
             if handler is not None:
                 handler(connection, message)
             elif message.event.startswith(messages.CLIENT_PREFIX):
-                self._client_events.accept(connection, message)
+                self.client_events.accept(connection, message)
             else:
                 raise PusherError(CloseCode.GENERIC, "Unknown event")
         except PusherError as error:

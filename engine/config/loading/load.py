@@ -34,6 +34,7 @@ from engine.config.loading.substitution import substitute
 from engine.config.option_path import Path
 from engine.config.resolve import Resolved, resolve
 from engine.config.root import Config
+from engine.config.telemetry import Telemetry, telemetry
 from engine.errors import ConfigError
 
 #: Sections whose names only soketi's configuration has.
@@ -69,12 +70,14 @@ class Loaded:
     :param resolved: the effective drivers and the way to Redis.
     :param warnings: one line each, for the log once it is set up.
     :param certificate: what the server shows; None without TLS.
+    :param telemetry: what OpenTelemetry's variables ask for; None where they ask for nothing.
     """
 
     config: Config
     resolved: Resolved
     warnings: tuple[str, ...]
     certificate: Certificate | None = None
+    telemetry: Telemetry | None = None
 
 
 class Origins:
@@ -158,6 +161,9 @@ def explain(
     except ValidationError as error:
         validation_errors.collect(error, mistakes)
     checks.check(document, workers, mistakes)
+    spans, wrong = telemetry(environ)
+    for variable, value, problem in wrong:
+        mistakes.add((variable,), problem, value)
     mistakes.raise_if_any()
     assert config is not None
     resolved = resolve(config, workers)
@@ -168,7 +174,7 @@ def explain(
     if certificate is not None and (expires_at := certificate.expires_at()) is not None and expires_at <= time.time():
         day = datetime.fromtimestamp(expires_at, UTC).date()
         warnings.append(f"ssl.cert_path: the certificate expired on {day}; clients refuse it")
-    return Loaded(config, resolved, tuple(line for line in warnings if line is not None), certificate), origins
+    return Loaded(config, resolved, tuple(line for line in warnings if line is not None), certificate, spans), origins
 
 
 def _refuse_soketi(path: FilePath | None, document: Document) -> None:

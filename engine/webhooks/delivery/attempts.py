@@ -88,7 +88,7 @@ class Attempts:
             return False
         app, endpoint, sender = target
         started = self._clock()
-        reason = await _send(app, endpoint, sender, job)
+        reason = await self.send(app, endpoint, sender, job)
         duration_s = self._clock() - started
         job.attempt += 1
         self._metrics.duration_s.observe(duration_s, app.id, endpoint.id)
@@ -119,6 +119,20 @@ class Attempts:
         self._metrics.retried.add(1, app.id, endpoint.id)
         return True
 
+    async def send(self, app: App, endpoint: Endpoint, sender: WebhookSender, job: Job) -> str | None:
+        """One attempt, which changes nothing in the queue. Why it failed; None when it did not."""
+        try:
+            async with within(endpoint.timeout_s + SLACK_S):
+                await sender.send(app, endpoint, job)
+        except DeliveryError as error:
+            return str(error)
+        except TimeoutError:
+            return f"no answer within {endpoint.timeout_s:g} s"
+        except Exception as error:  # noqa: BLE001 - a job that breaks its sender must not end the leader
+            _log.exception("webhooks: sending to endpoint %s of app %s broke", endpoint.id, app.id)
+            return f"internal error: {type(error).__name__}"
+        return None
+
     async def drop(self, job: Job) -> None:
         """Acknowledge a second copy of a job without sending it. Raises IncarnationGone."""
         await _insist(lambda: self._queue.ack(job))
@@ -145,21 +159,6 @@ class Attempts:
         if now >= self._log_next.get(lane, 0.0):
             self._log_next[lane] = now + LOG_EVERY_S
             _log.warning("webhooks: endpoint %s of app %s fails: %s", job.endpoint_id, job.app_id, reason)
-
-
-async def _send(app: App, endpoint: Endpoint, sender: WebhookSender, job: Job) -> str | None:
-    """Why it failed; None when it did not."""
-    try:
-        async with within(endpoint.timeout_s + SLACK_S):
-            await sender.send(app, endpoint, job)
-    except DeliveryError as error:
-        return str(error)
-    except TimeoutError:
-        return f"no answer within {endpoint.timeout_s:g} s"
-    except Exception as error:  # noqa: BLE001 - a job that breaks its sender must not end the leader
-        _log.exception("webhooks: sending to endpoint %s of app %s broke", endpoint.id, app.id)
-        return f"internal error: {type(error).__name__}"
-    return None
 
 
 async def _insist(call: Callable[[], Awaitable[None]]) -> None:

@@ -30,5 +30,7 @@ def request_headers(
         "X-Webhook-Id": job.id,
         "X-Webhook-Attempt": str(job.attempt + 1),
     }
+    if job.traceparent:
+        ours["traceparent"] = job.traceparent
     reserved = _TRANSPORT.union(name.lower() for name in ours)
     return {name: value for name, value in endpoint.headers.items() if name.lower() not in reserved} | ours
