@@ -13,12 +13,22 @@ import json
 import sys
 
 from tests.hostile.attacks import ATTACKS
-from tests.hostile.others import Felt, percentile, pings
+from tests.hostile.others import Felt, most_memory, percentile, pings
 from tests.support.engine import ROOT, Engine, running
 
 #: The attack is under way before the others are asked.
 AHEAD_S = 1.0
-COLUMNS = ["attack", "MB/s", "connections", "p99, ms", "p99 beside, ms", "worker's own p50, ms", "p99, ms", "lost"]
+COLUMNS = [
+    "attack",
+    "MB/s",
+    "connections",
+    "p99, ms",
+    "p99 beside, ms",
+    "worker's own p50, ms",
+    "p99, ms",
+    "MiB more",
+    "lost",
+]
 
 
 async def play(
@@ -52,14 +62,23 @@ def main() -> int:
         for name in options.only:
             # One for each: what the last attack has left behind is none of the next one's.
             with running(noise=None) as attacked:
+                worker = attacked.workers()[0]
+                before = most_memory(worker)
                 felt, beside, rate, connections = asyncio.run(
                     play(name, attacked, idle, options.senders, options.clients, options.seconds)
                 )
+                grown = (most_memory(worker) - before) / 2**20
             own = percentile(felt.worker_ms, 0.99)
             wrong += bool(felt.lost) or own > options.bound
             waits = [percentile(felt.waits_ms, 0.99), percentile(beside.waits_ms, 0.99)]
             figures = [*waits, percentile(felt.worker_ms, 0.5), own]
-            cells = [ATTACKS[name].says, f"{rate:.1f}", connections, *(f"{each:.1f}" for each in figures), felt.lost]
+            cells = [
+                ATTACKS[name].says,
+                f"{rate:.1f}",
+                connections,
+                *(f"{each:.1f}" for each in [*figures, grown]),
+                felt.lost,
+            ]
             print(_row(cells), flush=True)
     return 1 if wrong else 0
 

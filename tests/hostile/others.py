@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 
@@ -55,6 +56,12 @@ async def _one(session: aiohttp.ClientSession, port: int, until_s: float, clock:
 def processor_clock(pid: int) -> int:
     """The clock of all that a process has computed, as clock_getcpuclockid(3) makes it on Linux."""
     return (~pid << 3) | 2
+
+
+def most_memory(pid: int) -> int:
+    """The most that a process has had in memory so far, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def percentile(times: list[float], share: float) -> float:
