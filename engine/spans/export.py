@@ -6,9 +6,11 @@ Makes no span. The SDK reads from the environment where to send them, and with w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
@@ -21,6 +23,7 @@ from opentelemetry.trace import Tracer
 
 from engine.log.notices import Notices
 from engine.metrics.spans import SpanMetrics
+from engine.tasks import within
 
 #: What is still to be sent at the end has so long; the rest is lost.
 STOP_TIMEOUT_S = 2.0
@@ -48,19 +51,27 @@ class Export:
         loop = asyncio.get_running_loop()
 
         def count(sent: int, lost: int) -> None:
-            try:
+            # Once the loop has ended nobody reads it.
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._count, sent, lost)
-            except RuntimeError:
-                pass  # the loop has ended, and with it whoever would have read it
 
         exporter = _Counting(OTLPSpanExporter(), count)
         self._provider.add_span_processor(_Batches(exporter, self._queue_spans, count))
         return self._provider.get_tracer("engine", version("engine"))
 
     async def stop(self) -> None:
-        # Its thread is none that the process waits for.
-        thread = asyncio.get_running_loop().run_in_executor(None, self._provider.shutdown)
-        await asyncio.wait([thread], timeout=STOP_TIMEOUT_S)
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def end() -> None:
+            self._provider.shutdown()
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(ended.set)
+
+        # No thread of an executor, whose end the process would wait for: a collector may hold it up for long.
+        threading.Thread(target=end, name="spans-end", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with within(STOP_TIMEOUT_S):
+                await ended.wait()
         self._theirs.removeHandler(self._listener)
         self._theirs.propagate = True
 

@@ -89,6 +89,8 @@ def engine(collector: Collector, hook: WebhookReceiver) -> Iterator[Engine]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "20",
         "OTEL_SERVICE_NAME": "events",
+        # On a full machine a collector may be slow, and what is sent again comes twice.
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "60",
     }
     config = {"app_manager": {"array": {"apps": [{**APP, "webhooks": webhooks}]}}}
     with running(config, 2, env=env) as started:
