@@ -57,6 +57,8 @@ cdef class Hub:
     cdef dict _traffic     # app id -> Traffic
     cdef readonly FlushQueue flush_queue
     cdef object _latency_of
+    cdef bytes _random     # of which ids are made, from _random_at on
+    cdef Py_ssize_t _random_at
 
     # Runs for each publication.
     cpdef int note_broadcast(

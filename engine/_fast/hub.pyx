@@ -5,19 +5,29 @@ and who is notified is decided in ws/; other workers are reached by the adapter,
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdio cimport snprintf
+from libc.string cimport memcpy
 
 from engine._fast.clock cimport monotonic_s, wall_us
 from engine._fast.connection cimport Connection
 from engine._fast.queues cimport FlushQueue
 from engine._fast.traffic cimport Traffic
 
+from os import urandom
+
 cdef enum:
     #: Frames held for one subscription while Redis confirms it; more than that means a stalled confirmation on a
     #: busy channel, and the client is asked to come again rather than given a stream with a hole.
     MAX_HELD = 1024
+    #: Asked of the system at a time.
+    RANDOM_BYTES = 4096
+
+#: Each half of a socket id (C-14).
+cdef unsigned long long MAX_ID_PART = 10000000000
 
 #: For ws/rosters.py, which remembers as many changes.
 MAX_HELD_FRAMES = MAX_HELD
@@ -251,8 +261,24 @@ cdef class Hub:
         self._channels = {}
         self._connections = {}
         self._traffic = {}
+        self._random = b""
 
     # --- connections
+
+    def new_socket_id(self) -> str:
+        """Two random numbers with a dot between, which no connection here has (C-14)."""
+        cdef unsigned long long parts[2]
+        cdef char text[48]
+        while True:
+            if self._random_at + 16 > len(self._random):
+                self._random, self._random_at = urandom(RANDOM_BYTES), 0
+            memcpy(parts, PyBytes_AS_STRING(self._random) + self._random_at, 16)
+            self._random_at += 16
+            # More random bits than the range needs, so that the remainders are even enough.
+            snprintf(text, 48, "%llu.%llu", parts[0] % MAX_ID_PART, parts[1] % MAX_ID_PART)
+            socket_id = text.decode("ascii")
+            if socket_id not in self._connections:
+                return socket_id
 
     def traffic(self, str app_id not None) -> Traffic:
         """The counters of an application, made on first use."""

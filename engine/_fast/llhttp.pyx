@@ -11,25 +11,13 @@ from engine._fast.native cimport function_of, library_of
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char* a, const char* b, size_t size)
 
-ctypedef int (*data_callback)(void* parser, const char* at, size_t size) noexcept nogil
-ctypedef int (*callback)(void* parser) noexcept nogil
-
-ctypedef void (*settings_init_fn)(void* settings) noexcept nogil
-ctypedef void (*init_fn)(void* parser, int kind, const void* settings) noexcept nogil
-ctypedef int (*execute_fn)(void* parser, const char* data, size_t size) noexcept nogil
-ctypedef int (*keep_alive_fn)(const void* parser) noexcept nogil
-ctypedef unsigned char (*field_fn)(void* parser) noexcept nogil
-
 cdef enum:
-    HTTP_REQUEST = 1
     HTTP_POST = 3
     #: aiohttp refuses more.
     MAX_HEADERS = 100
     CONTENT_LENGTH = 1
     HOST = 2
     FOREIGN = 0
-    #: In words of eight bytes; llhttp_t and llhttp_settings_t take 12 and 26.
-    ROOM = 64
     #: Where a settings' callbacks are, counted in pointers. Since llhttp 9.3 another one, on_protocol, comes first.
     ON_URL = 1
     ON_HEADER_FIELD = 5
@@ -43,19 +31,12 @@ cdef struct Known:
     unsigned int bit
 
 
-cdef struct Functions:
-    settings_init_fn settings_init
-    init_fn init
-    execute_fn execute
-    keep_alive_fn should_keep_alive
-    field_fn method, major, minor
-
-
-cdef Functions _llhttp
 # Aligned as malloc would.
 cdef unsigned long long _parser[ROOM]
 cdef unsigned long long _settings[ROOM]
 cdef Head* _head = NULL
+#: How many callbacks come before those that are known.
+cdef int _shift = 0
 
 #: Headers that may come once, each with its bit, as aiohttp has them; and with FOREIGN those that ask for more than an
 #: answer to a body of known length. `Origin` is among these for its CORS headers. `Upgrade` is not: an offer that need
@@ -165,14 +146,24 @@ cdef bint _reads() noexcept:
     )
 
 
-cdef bint _lay_out(int shift) noexcept:
-    cdef void** callbacks = <void**>_settings
-    _llhttp.settings_init(<void*>_settings)
-    callbacks[ON_URL + shift] = <void*>_on_url
-    callbacks[ON_HEADER_FIELD + shift] = <void*>_on_header_field
-    callbacks[ON_HEADER_VALUE + shift] = <void*>_on_header_value
-    callbacks[ON_HEADERS_COMPLETE + shift] = <void*>_on_headers_complete
-    return _reads()
+cdef bint lay_out(
+    unsigned long long* settings, data_callback url, data_callback field, data_callback value, callback complete
+) noexcept:
+    cdef void** callbacks = <void**>settings
+    if _llhttp.init == NULL:
+        return False
+    _llhttp.settings_init(<void*>settings)
+    callbacks[ON_URL + _shift] = <void*>url
+    callbacks[ON_HEADER_FIELD + _shift] = <void*>field
+    callbacks[ON_HEADER_VALUE + _shift] = <void*>value
+    callbacks[ON_HEADERS_COMPLETE + _shift] = <void*>complete
+    return True
+
+
+cdef bint _lay_out_own(int shift) noexcept:
+    global _shift
+    _shift = shift
+    return lay_out(_settings, _on_url, _on_header_field, _on_header_value, _on_headers_complete) and _reads()
 
 
 cdef int _find() except -1:
@@ -190,7 +181,7 @@ cdef int _find() except -1:
     if (
         _llhttp.settings_init == NULL or _llhttp.execute == NULL or _llhttp.should_keep_alive == NULL
         or _llhttp.method == NULL or _llhttp.major == NULL or _llhttp.minor == NULL or _llhttp.init == NULL
-        or not (_lay_out(1) or _lay_out(0))
+        or not (_lay_out_own(1) or _lay_out_own(0))
     ):
         _llhttp.init = NULL
     return 0

@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket, with picows' reading and checking of the request.
+"""The opening handshake of a WebSocket: usual requests are read in C, all others by picows, which knows what is wrong.
 
 Never says who may connect, which is `ws/accept.py`'s; from the answer on, the bytes are the connection's.
 """
@@ -16,7 +16,9 @@ from picows.picows import _parse_http_request, _validate_upgrade_request  # type
 
 from engine._fast.connection import Connection
 from engine._fast.parser import Parsers
+from engine._fast.upgrade_head import read_upgrade
 from engine.metrics.metrics import Metrics
+from engine.ws.accept import Request
 
 #: How long a refused client may go on sending.
 LINGER_S = 2.0
@@ -33,7 +35,7 @@ _PROTOCOL = b"Sec-WebSocket-Protocol: %b\r\n"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 #: Decides over a request.
-Accept = Callable[[WSUpgradeRequest, asyncio.Transport, str | None], Connection]
+Accept = Callable[[Request, asyncio.Transport, str | None], Connection]
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +88,15 @@ class Upgrade:
         """
         if transport.is_closing():
             return
+        head = read_upgrade(data, self.max_head_bytes)
+        if head is None:
+            self._open_oddly(transport, data, source)
+            return
+        connection = self._accept(head, transport, source)
+        self._take_over(connection, transport, head.answer, data[head.size :])
+
+    def _open_oddly(self, transport: asyncio.Transport, data: bytes, source: str | None) -> None:
+        """The same for a request that libraries do not send, or that is to be refused."""
         head, end, rest = data.partition(_END)
         if not end or len(head) > self.max_head_bytes:
             self._metrics.errors.add(1, "", "head")
@@ -96,8 +107,8 @@ class Upgrade:
         except RuntimeError as error:
             _refuse(transport, HTTPStatus.BAD_REQUEST, str(error))
             return
-        connection = self._accept(request, transport, source)
         headers = request.headers
+        connection = self._accept(_OddRequest(request), transport, source)
         if headers.get("Sec-WebSocket-Version") != VERSION:
             # RFC 6455 section 4.4; picows would take drafts that browsers gave up in 2011.
             _refuse(transport, HTTPStatus.UPGRADE_REQUIRED, "Upgrade Required", [("Sec-WebSocket-Version", VERSION)])
@@ -108,10 +119,24 @@ class Upgrade:
         except RuntimeError as error:
             _refuse(transport, HTTPStatus.BAD_REQUEST, str(error))
             return
+        self._take_over(connection, transport, _SWITCHING % (key, _subprotocol(request)), rest)
+
+    def _take_over(self, connection: Connection, transport: asyncio.Transport, answer: bytes, rest: bytes) -> None:
         transport.set_protocol(connection)  # type: ignore[arg-type] # one in all but name
-        connection.open(transport, self._parsers, _SWITCHING % (key, _subprotocol(request)))
+        connection.open(transport, self._parsers, answer)
         if rest:
             connection.data_received(rest)
+
+
+class _OddRequest:
+    """What `ws/accept.py` asks of a request, of one that picows has read."""
+
+    __slots__ = ("getall", "origin", "path")
+
+    def __init__(self, request: WSUpgradeRequest) -> None:
+        self.path: bytes = request.path
+        self.origin: str | None = request.headers.get("Origin")
+        self.getall = request.headers.getall
 
 
 def _normalize(request: WSUpgradeRequest) -> None:
