@@ -1,13 +1,15 @@
 """What a channel's name says: its kind, and whether it may be used at all.
 
 Pure, and the only place of the prefixes. It runs for every subscription, client event and publish, so everything here
-is a precompiled pattern or a slice.
+is a slice, or looked up in C.
 """
 
 from __future__ import annotations
 
 import re
 from enum import Enum
+
+from engine._fast.channel_name import Prefixes, is_allowed
 
 #: Socket ids, as every official server library checks them (C-14).
 SOCKET_ID = re.compile(r"[0-9]{1,64}\.[0-9]{1,64}\Z")
@@ -69,8 +71,7 @@ class ChannelKind(Enum):
 
 def channel_kind(name: str) -> ChannelKind:
     """The kind of a channel. `my-cache-room` and `privateer` are public: a prefix counts at the start only (N-2)."""
-    found = _PREFIX.match(name)
-    return _KINDS[found[0]] if found is not None else ChannelKind.PUBLIC
+    return _KINDS.of(name)
 
 
 def valid_channel_name(name: str, max_length: int) -> bool:
@@ -78,7 +79,7 @@ def valid_channel_name(name: str, max_length: int) -> bool:
 
     :param max_length: characters, prefix included. Server-owned names (`#...`) are never valid here, see `user_of`.
     """
-    return len(name) <= max_length and _NAME.match(name) is not None
+    return len(name) <= max_length and is_allowed(name)
 
 
 def is_server_owned(name: str) -> bool:
@@ -109,7 +110,5 @@ def valid_user_id(user_id: str) -> bool:
     return 0 < len(user_id) <= MAX_USER_ID_LENGTH and _UNUSABLE.search(user_id) is None
 
 
-_PREFIX = re.compile("|".join(sorted((re.escape(kind.value) for kind in ChannelKind if kind.value), reverse=True)))
-_KINDS = {kind.value: kind for kind in ChannelKind}
-_NAME = re.compile(r"[A-Za-z0-9_\-=@,.;:]+\Z")
+_KINDS = Prefixes({kind.value: kind for kind in ChannelKind if kind.value}, ChannelKind.PUBLIC)
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")

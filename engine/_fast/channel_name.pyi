@@ -1,0 +1,9 @@
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+class Prefixes(Generic[T]):
+    def __init__(self, prefixes: dict[str, T], other: T) -> None: ...
+    def of(self, name: str) -> T: ...
+
+def is_allowed(name: str) -> bool: ...
