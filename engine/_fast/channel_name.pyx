@@ -1,6 +1,6 @@
 """What a channel's name begins with, and whether all of its characters are allowed: asked for each subscription and publish.
 
-Which prefixes there are and what they mean is said in `protocol/channel.py`.
+Never knows which prefixes there are or what they mean: `protocol/channel.py` says so.
 """
 
 from libc.string cimport memcmp

@@ -13,6 +13,7 @@ from engine._fast.client_event import PlainClientEvents
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine._fast.hub import Hub
+from engine._fast.subscribe_message import read_subscribe
 from engine.app import App
 from engine.errors import CloseCode, PusherError, SubscriptionError
 from engine.protocol import messages
@@ -98,6 +99,10 @@ class Handlers:
             plain = self.plain
             if plain is not None and not self._tap.active and plain.take(connection, payload):
                 return
+            asked = read_subscribe(payload)
+            if asked is not None:
+                self._subscribe(connection, messages.SubscribeRequest(*asked, None))
+                return
             message = messages.parse(payload)
             handler = self._table.get(message.event)
             if handler is not None:
@@ -179,6 +184,10 @@ class Handlers:
         if not len(self._hub):
             self._empty.set()
 
+    def _subscribe(self, connection: Connection, request: messages.SubscribeRequest) -> None:
+        self._subscriptions.subscribe(connection, request)
+        count_join(connection, self._max_joins_per_second)
+
     # --- one for each event name
 
     def _on_ping(self, connection: Connection, _: ClientMessage) -> None:
@@ -188,8 +197,7 @@ class Handlers:
         """Every frame counts as life already (C-22)."""
 
     def _on_subscribe(self, connection: Connection, message: ClientMessage) -> None:
-        self._subscriptions.subscribe(connection, messages.subscribe_request(message))
-        count_join(connection, self._max_joins_per_second)
+        self._subscribe(connection, messages.subscribe_request(message))
 
     def _on_unsubscribe(self, connection: Connection, message: ClientMessage) -> None:
         self._subscriptions.unsubscribe(connection, messages.unsubscribe_channel(message))
