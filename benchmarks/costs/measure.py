@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import redis
 
 from benchmarks.load.accounting import usage
-from benchmarks.load.client import Client, connected
 from benchmarks.load.hooks import Endpoint, endpoint
+from benchmarks.load.load_client import Client, connected
 from benchmarks.load.requests import write_requests
 from benchmarks.load.servers.base import APP_ID, KEY, SECRET
 from engine.cli.sizing import Load

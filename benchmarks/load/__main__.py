@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load import machine
-from benchmarks.load.client import ClientFailed
+from benchmarks.load.load_client import ClientFailed
 from benchmarks.load.measure import Conditions, Figures, measure
 from benchmarks.load.programs import ROOT
 from benchmarks.load.report import line

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load.accounting import Usage, usage
-from benchmarks.load.client import Client, connected
 from benchmarks.load.hooks import Endpoint, endpoint
+from benchmarks.load.load_client import Client, connected
 from benchmarks.load.requests import write_requests
 from benchmarks.load.scenarios import Scenario
 from benchmarks.load.servers.base import Need, Server, Started

@@ -15,7 +15,7 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.load.client import Client, connected
+from benchmarks.load.load_client import Client, connected
 from engine._fast.connection import Connection
 from engine._fast.hub import Channel, Hub, Pending
 from engine._fast.queues import FlushQueue

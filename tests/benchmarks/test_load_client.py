@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.load.client import connected
+from benchmarks.load.load_client import connected
 from benchmarks.load.requests import write_requests
 from benchmarks.load.servers.base import Need
 from benchmarks.load.servers.engine import Engine

@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks.load.client import ClientFailed, connected
+from benchmarks.load.load_client import ClientFailed, connected
 from tests.support.engine import APP, Engine, is_ready, launch, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
