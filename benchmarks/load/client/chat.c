@@ -39,7 +39,9 @@ static void send_next(uint64_t due) {
     }
 }
 
-void chat_start(void) {
+static void prepare(void) { slots = opt.conns * (opt.conns < 4096 ? 4096 / opt.conns : 1); }
+
+static void start(void) {
     uint32_t own_channels = 0;
     senders = calloc(opt.conns, sizeof *senders);
     cycle = calloc(opt.conns, sizeof *cycle);
@@ -53,7 +55,7 @@ void chat_start(void) {
         for (uint32_t i = 0; i < own_channels * opt.depth; i++) send_next(started_at);
 }
 
-void chat_due(uint64_t now) {
+static void due_events(uint64_t now) {
     if (!sending() || opt.rate <= 0 || sender_count == 0) return;
     double every = 1e9 * opt.processes / opt.rate, offset = 1e9 * process / opt.rate;
     for (;;) {
@@ -64,8 +66,13 @@ void chat_due(uint64_t now) {
     }
 }
 
-void chat_received(conn_t *c, uint32_t slot) {
+static void received(conn_t *c, uint32_t slot) {
     (void)c;
     if (awaited == NULL || awaited[slot] == 0 || --awaited[slot] > 0) return;
     if (opt.rate <= 0 && sending()) send_next(now_ns());
 }
+
+const load_t chat = {
+    .name = "chat", .together = 1, .own_events = 1, .prepare = prepare, .start = start, .due = due_events,
+    .received = received, .count = ws_count,
+};

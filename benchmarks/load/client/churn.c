@@ -4,8 +4,10 @@
  * so every joining and every leaving must reach every observer exactly once, and the counts can be checked. All
  * connections of a channel live in one process.
  */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "load.h"
 
@@ -13,7 +15,9 @@ static conn_t **idle; /* churners that may join; a queue */
 static uint32_t idle_first, idle_count;
 static uint64_t started_at, planned;
 
-int churn_is_observer(const conn_t *c) { return c->index / opt.channels < opt.observers; }
+static int is_observer(const conn_t *c) { return c->index / opt.channels < opt.observers; }
+
+static int stays_out(const conn_t *c) { return !is_observer(c); }
 
 static void join_next(uint64_t due) {
     if (idle_count == 0) return;
@@ -28,17 +32,17 @@ static void join_next(uint64_t due) {
 
 static void rest(conn_t *c) { idle[(idle_first + idle_count++) % opt.conns] = c; }
 
-void churn_start(void) {
+static void start(void) {
     idle = calloc(opt.conns, sizeof *idle);
     if (idle == NULL) die("calloc");
     for (uint32_t i = 0; i < opt.conns; i++)
-        if (by_index[i] != NULL && !churn_is_observer(by_index[i])) rest(by_index[i]);
+        if (by_index[i] != NULL && !is_observer(by_index[i])) rest(by_index[i]);
     started_at = now_ns();
     if (opt.rate <= 0)
         while (idle_count > 0) join_next(started_at);
 }
 
-void churn_due(uint64_t now) {
+static void due_joins(uint64_t now) {
     if (!sending() || opt.rate <= 0) return;
     double every = 1e9 * opt.processes / opt.rate, offset = 1e9 * process / opt.rate;
     while (idle_count > 0) {
@@ -49,7 +53,8 @@ void churn_due(uint64_t now) {
     }
 }
 
-void churn_joined(conn_t *c, uint64_t now) {
+static void subscribed(conn_t *c, uint64_t now) {
+    if (is_observer(c)) return;
     mine->answered++;
     c->joins++;
     if (measuring()) record(&mine->answer, now - c->since);
@@ -57,9 +62,9 @@ void churn_joined(conn_t *c, uint64_t now) {
 }
 
 /* An observer was told that a member came or went. */
-void churn_member(conn_t *observer, int added, uint32_t user, uint64_t now) {
+static void member(conn_t *observer, int added, uint32_t user, uint64_t now) {
     conn_t *c = user < opt.conns ? by_index[user] : NULL;
-    if (c == NULL || c->channel != observer->channel || churn_is_observer(c)) return;
+    if (c == NULL || c->channel != observer->channel || is_observer(c)) return;
     if (added) c->told_added++;
     else c->told_removed++;
     if (added && measuring()) record(&mine->delivery, now - c->since);
@@ -70,16 +75,25 @@ void churn_member(conn_t *observer, int added, uint32_t user, uint64_t now) {
     if (opt.rate <= 0 && sending()) join_next(now);
 }
 
-static void compare(uint32_t wanted, uint32_t got, uint64_t *missing, uint64_t *duplicates) {
-    if (got < wanted) *missing += wanted - got;
-    else *duplicates += got - wanted;
+static int told(conn_t *c, const char *text, size_t size, uint64_t now) {
+    uint32_t user;
+    const char *at = memmem(text, size, ":member_", 8);
+    if (at == NULL || !ws_number_after(text, size, "user_id", 7, &user)) return 0;
+    mine->deliveries++;
+    if (is_observer(c)) member(c, at[8] == 'a', user, now);
+    return 1;
 }
 
-void churn_count(uint64_t *missing, uint64_t *duplicates) {
+static void count(uint64_t *missing, uint64_t *duplicates) {
     for (uint32_t i = 0; i < opt.conns; i++) {
         const conn_t *c = by_index[i];
-        if (c == NULL || churn_is_observer(c)) continue;
+        if (c == NULL || is_observer(c)) continue;
         compare(c->joins * opt.observers, c->told_added, missing, duplicates);
         compare(c->joins * opt.observers, c->told_removed, missing, duplicates);
     }
 }
+
+const load_t churn = {
+    .name = "churn", .together = 1, .until_quiet = 1, .start = start, .due = due_joins, .stays_out = stays_out,
+    .subscribed = subscribed, .told = told, .count = count,
+};

@@ -1,7 +1,8 @@
-/* The load client's vocabulary: options, connections, and what its processes share.
+/* The load client's vocabulary: options, connections, kinds of load, and what its processes share.
  *
  * main.c forks one worker for each process asked for; every worker has its own epoll and its own share of the
- * connections, and tells the parent through shared memory only. Loopback IPv4 only.
+ * connections, and tells the parent through shared memory only. Loopback IPv4 only. A file calls those that stand
+ * before it here; what comes later it reaches through the two tables, `protocol_t` and `load_t`.
  */
 #ifndef LOAD_H
 #define LOAD_H
@@ -9,13 +10,6 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum mode {
-    MODE_PUBLISH, /* replay signed HTTP requests; every subscriber of the channel gets each event */
-    MODE_CHAT,    /* connections send client events to each other */
-    MODE_CHURN,   /* members join and leave presence channels before observers */
-    MODE_PLAIN,   /* no Pusher protocol: upgrade, then count frames */
-};
 
 enum phase { PHASE_CONNECT, PHASE_HOLD, PHASE_LOAD, PHASE_MEASURE, PHASE_DRAIN, PHASE_END };
 
@@ -26,14 +20,12 @@ enum state {
     STATE_SUBSCRIBING,
     STATE_READY,
     STATE_LEAVING, /* churn: unsubscribed; an observer has not heard of it yet */
-    STATE_HTTP,
     STATE_GONE,
 };
 
 enum { MAX_DEPTH = 64, MAX_PROCESSES = 64, READ_BYTES = 256 * 1024 };
 
 typedef struct {
-    enum mode mode;
     int port, publish_port;
     uint32_t conns, channels, pubs, depth, processes, window, observers;
     int subscribe; /* 0: connect only */
@@ -43,8 +35,18 @@ typedef struct {
     const char *event_data; /* chat: padding of an event's data */
 } options_t;
 
+typedef struct conn conn_t;
+
+/* What is spoken on a connection. */
 typedef struct {
+    void (*writable)(conn_t *c); /* it is connected, or all that waited is written */
+    long (*input)(conn_t *c, char *data, size_t size, uint64_t now); /* how much is used up; -1: it is to be closed */
+    void (*closed)(conn_t *c);
+} protocol_t;
+
+struct conn {
     int fd;
+    const protocol_t *protocol;
     enum state state;
     int writable_wanted;
     uint32_t index, channel;
@@ -59,7 +61,24 @@ typedef struct {
     uint32_t joins;   /* churner: how often it joined, and what all observers were told of it */
     uint32_t told_added, told_removed;
     uint32_t inflight[MAX_DEPTH], inflight_first, inflight_count; /* publisher: requests without an answer */
-} conn_t;
+};
+
+/* One kind of load, which `--mode` names. NULL where it has nothing to do. */
+typedef struct {
+    const char *name;
+    int together;    /* all connections of a channel live in one process */
+    int plain;       /* no Pusher protocol: upgrade, then count frames */
+    int own_events;  /* slot s is sent by connection s % conns, to which it does not come back */
+    int until_quiet; /* how many events are to come is not known beforehand */
+    void (*prepare)(void);           /* in the parent: how many slots there are */
+    void (*start)(void);             /* all connections stand; what follows is called in a worker, too */
+    void (*due)(uint64_t now);       /* open loop: send what is due */
+    int (*stays_out)(const conn_t *c); /* whether it does not subscribe by itself */
+    void (*subscribed)(conn_t *c, uint64_t now);
+    void (*received)(conn_t *c, uint32_t slot);
+    int (*told)(conn_t *c, const char *text, size_t size, uint64_t now); /* no event of a slot; 0: nor for this load */
+    void (*count)(uint64_t *missing, uint64_t *duplicates);
+} load_t;
 
 /* Log-linear: 128 steps for each power of two of nanoseconds, so below 1 % off anywhere. */
 enum { STEP_BITS = 7, BUCKETS = (42 << STEP_BITS) };
@@ -83,61 +102,49 @@ typedef struct {
     stats_t stats[MAX_PROCESSES];
 } shared_t;
 
-/* main.c */
+/* common.c */
 extern options_t opt;
+extern const load_t *load;
 extern shared_t *shared;
 extern uint32_t slots;            /* events that differ; slot s belongs to channel s % channels */
 extern _Atomic uint64_t *sent_at; /* slot -> ns when it was last due */
 extern _Atomic uint32_t *sent;    /* slot -> how often it was sent */
-uint64_t now_ns(void);
-void die(const char *what) __attribute__((noreturn));
-
-/* worker.c */
-extern stats_t *mine;
+extern stats_t *mine;             /* this worker's */
 extern uint32_t process;
 extern conn_t **by_index; /* of the whole run; NULL where another process has it */
-void worker(uint32_t number) __attribute__((noreturn));
-void dial(conn_t *c, int port);
-void hang_up(conn_t *c);
-int put(conn_t *c, const char *data, size_t size); /* -1: the peer is gone */
+uint64_t now_ns(void);
+void die(const char *what) __attribute__((noreturn));
 int measuring(void);
 int sending(void);
-
-/* websocket.c: both answer how much of the input they used up, or -1 when the connection is to be closed */
-int ws_connected(conn_t *c);
-long ws_input(conn_t *c, char *data, size_t size, uint64_t now);
-int ws_text(conn_t *c, const char *text, size_t size);
-int ws_subscribe(conn_t *c);
-int ws_unsubscribe(conn_t *c);
-void ws_count(uint64_t *missing, uint64_t *duplicates);
-
-/* publish.c */
-void publish_load(const char *path);
-void publish_start(void);
-void publish_due(uint64_t now); /* open loop: send what is due */
-long publish_input(conn_t *c, char *data, size_t size, uint64_t now);
-void publish_reopened(conn_t *c);
-void publish_closed(conn_t *c);
-
-/* chat.c */
-void chat_start(void);
-void chat_due(uint64_t now);
-void chat_received(conn_t *c, uint32_t slot);
-
-/* churn.c */
-int churn_is_observer(const conn_t *c);
-void churn_start(void);
-void churn_due(uint64_t now);
-void churn_joined(conn_t *c, uint64_t now);
-void churn_member(conn_t *observer, int added, uint32_t user, uint64_t now);
-void churn_count(uint64_t *missing, uint64_t *duplicates);
 
 /* stats.c */
 void record(histogram_t *h, uint64_t ns);
 void merge(histogram_t *into, const histogram_t *from);
 double percentile_us(const histogram_t *h, double share);
+void compare(uint32_t wanted, uint32_t got, uint64_t *missing, uint64_t *duplicates);
 
 /* sha256.c */
 void hmac_sha256_hex(const char *key, const char *text, size_t size, char out[65]);
+
+/* connection.c */
+void connections_open(void);
+void dial(conn_t *c, int port);
+int put(conn_t *c, const char *data, size_t size); /* -1: the peer is gone */
+void connections_turn(int wait_ms);                /* wait for that long, and do what connections ask for */
+void tick(long every_ns);                          /* have `connections_turn` return that often */
+
+/* websocket.c */
+extern const protocol_t websocket;
+int ws_text(conn_t *c, const char *text, size_t size);
+int ws_subscribe(conn_t *c);
+int ws_unsubscribe(conn_t *c);
+int ws_number_after(const char *text, size_t size, const char *name, size_t length, uint32_t *number);
+void ws_count(uint64_t *missing, uint64_t *duplicates);
+
+/* publish.c, chat.c, churn.c, plain.c */
+extern const load_t publish, chat, churn, plain;
+
+/* worker.c */
+void worker(uint32_t number) __attribute__((noreturn));
 
 #endif

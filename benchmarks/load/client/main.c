@@ -11,40 +11,18 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "load.h"
 
-options_t opt = {
-    .mode = MODE_PUBLISH, .conns = 1000, .channels = 1, .pubs = 8, .depth = 1, .processes = 1, .window = 200,
-    .observers = 10, .subscribe = 1, .seconds = 5, .warmup_s = 1, .connect_timeout_s = 120,
-    .path = "/app/app-key?protocol=7&client=js&version=8.4.0", .prefix = "bench-", .key = "app-key",
-    .secret = "app-secret", .event_data = "",
-};
-shared_t *shared;
-uint32_t slots;
-_Atomic uint64_t *sent_at;
-_Atomic uint32_t *sent;
+static const load_t *const loads[] = {&publish, &chat, &churn, &plain};
 
 /* A drain ends when all has come, when nothing has come for this long, or after the second time at the latest. */
 enum { QUIET_MS = 1500, DRAIN_MS = 20000 };
 
-uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
-void die(const char *what) {
-    fprintf(stderr, "load client: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static enum mode mode_of(const char *name) {
-    static const char *names[] = {"publish", "chat", "churn", "plain"};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0) return (enum mode)i;
+static const load_t *load_of(const char *name) {
+    for (size_t i = 0; i < sizeof loads / sizeof *loads; i++)
+        if (strcmp(loads[i]->name, name) == 0) return loads[i];
     fprintf(stderr, "load client: no mode %s\n", name);
     exit(2);
 }
@@ -53,7 +31,7 @@ static void read_options(int argc, char **argv) {
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
         uint32_t number = (uint32_t)strtoul(value, NULL, 10);
-        if (!strcmp(name, "--mode")) opt.mode = mode_of(value);
+        if (!strcmp(name, "--mode")) load = load_of(value);
         else if (!strcmp(name, "--port")) opt.port = (int)number;
         else if (!strcmp(name, "--publish-port")) opt.publish_port = (int)number;
         else if (!strcmp(name, "--conns")) opt.conns = number;
@@ -93,8 +71,7 @@ static void *share(size_t size) {
 }
 
 static void prepare(void) {
-    if (opt.mode == MODE_PUBLISH && opt.requests != NULL) publish_load(opt.requests);
-    if (opt.mode == MODE_CHAT) slots = opt.conns * (opt.conns < 4096 ? 4096 / opt.conns : 1);
+    if (load->prepare != NULL) load->prepare();
     shared = share(sizeof *shared);
     sent_at = share(slots * sizeof *sent_at + 1);
     sent = share(slots * sizeof *sent + 1);
@@ -137,9 +114,9 @@ static int connect_all(uint64_t began) {
     }
 }
 
-/* Events that must arrive for what was sent so far; churn is through when every churner has left again. */
+/* Events that must arrive for what was sent so far. */
 static uint64_t expected(void) {
-    uint64_t each = opt.conns / opt.channels - (opt.mode == MODE_CHAT), all = 0;
+    uint64_t each = opt.conns / opt.channels - (uint64_t)load->own_events, all = 0;
     for (uint32_t s = 0; s < slots; s++) all += sent[s];
     return all * each;
 }
@@ -150,7 +127,7 @@ static void drain(void) {
         uint64_t got = SUM(deliveries);
         if (got != seen) seen = got, quiet_since = now_ns();
         int quiet = now_ns() - quiet_since > QUIET_MS * 1000000ull;
-        if (quiet || (SUM(unanswered) == 0 && opt.mode != MODE_CHURN && got >= expected())) return;
+        if (quiet || (SUM(unanswered) == 0 && !load->until_quiet && got >= expected())) return;
         wait_ms(20);
     }
 }

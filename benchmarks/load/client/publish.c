@@ -15,12 +15,15 @@ typedef struct {
     uint32_t size;
 } request_t;
 
+static const protocol_t http;
 static request_t *requests;
 static conn_t **publishers; /* this process' */
 static uint32_t publisher_count, turn;
 static uint64_t next_request, started_at, planned;
 
-void publish_load(const char *path) {
+static void prepare(void) {
+    const char *path = opt.requests;
+    if (path == NULL) return;
     FILE *file = fopen(path, "rb");
     uint32_t size, capacity = 0;
     if (file == NULL) die(path);
@@ -63,7 +66,7 @@ static void send_requests(conn_t *c, uint32_t count, uint64_t due) {
     if (size) put(c, joined, size);
 }
 
-void publish_start(void) {
+static void start(void) {
     uint32_t first = process;
     next_request = process;
     started_at = now_ns();
@@ -73,12 +76,12 @@ void publish_start(void) {
     for (uint32_t i = 0; i < publisher_count; i++) {
         conn_t *c = publishers[i] = calloc(1, sizeof *c);
         if (c == NULL) die("calloc");
-        c->state = STATE_HTTP;
+        c->protocol = &http;
         dial(c, opt.publish_port);
     }
 }
 
-void publish_due(uint64_t now) {
+static void due_requests(uint64_t now) {
     if (publisher_count == 0 || !sending() || opt.rate <= 0) return;
     /* The moment at which request n of this process is due; a late sender does not make a fast server. */
     double every = 1e9 * opt.processes / opt.rate, offset = 1e9 * process / opt.rate;
@@ -127,7 +130,7 @@ static size_t answer_length(char *data, size_t size, int *closes) {
     return head + wanted <= size ? head + wanted : 0;
 }
 
-long publish_input(conn_t *c, char *data, size_t size, uint64_t now) {
+static long input(conn_t *c, char *data, size_t size, uint64_t now) {
     size_t at = 0;
     int closes = 0;
     while (at < size && !closes) {
@@ -144,17 +147,22 @@ long publish_input(conn_t *c, char *data, size_t size, uint64_t now) {
     return (long)at;
 }
 
-void publish_reopened(conn_t *c) {
-    if (sending() && opt.rate <= 0) send_requests(c, opt.depth, now_ns());
+static void writable(conn_t *c) {
+    if (c->inflight_count == 0 && sending() && opt.rate <= 0) send_requests(c, opt.depth, now_ns());
 }
 
 /* The server closes after each answer, or dropped the connection: dial again. What had no answer is lost. */
-void publish_closed(conn_t *c) {
+static void closed(conn_t *c) {
     mine->unanswered -= c->inflight_count;
     mine->rejected += c->inflight_count;
     c->inflight_count = c->inflight_first = 0;
     if (shared->phase >= PHASE_DRAIN) return;
     mine->redials++;
-    c->state = STATE_HTTP;
     dial(c, opt.publish_port);
 }
+
+static const protocol_t http = {.writable = writable, .input = input, .closed = closed};
+
+const load_t publish = {
+    .name = "publish", .prepare = prepare, .start = start, .due = due_requests, .count = ws_count,
+};

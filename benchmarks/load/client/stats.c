@@ -1,4 +1,4 @@
-/* Latencies: a log-linear histogram that costs the same for one delivery as for a billion. */
+/* Latencies: a log-linear histogram that costs the same for one delivery as for a billion. And what is amiss. */
 #include "load.h"
 
 static uint32_t bucket_of(uint64_t ns) {
@@ -36,4 +36,9 @@ double percentile_us(const histogram_t *h, double share) {
         if (seen > wanted) return (double)middle_of(i) / 1e3;
     }
     return (double)h->max / 1e3;
+}
+
+void compare(uint32_t wanted, uint32_t got, uint64_t *missing, uint64_t *duplicates) {
+    if (got < wanted) *missing += wanted - got;
+    else *duplicates += got - wanted;
 }

@@ -1,6 +1,6 @@
 /* One client connection: upgrade, Pusher handshake, subscription, and the frames that arrive afterwards.
  *
- * Called by worker.c with the bytes of one read. Parses no JSON: what it looks for stands at a known place.
+ * Parses no JSON: what it looks for stands at a known place.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -32,14 +32,15 @@ static int ws_send(conn_t *c, int opcode, const char *payload, size_t size) {
 
 int ws_text(conn_t *c, const char *text, size_t size) { return ws_send(c, OPCODE_TEXT, text, size); }
 
-int ws_connected(conn_t *c) {
+static void writable(conn_t *c) {
     char head[1024];
+    if (c->state != STATE_DIALING) return;
     int size = snprintf(head, sizeof head,
                         "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
                         opt.path, opt.port);
     c->state = STATE_UPGRADING;
-    return put(c, head, (size_t)size);
+    put(c, head, (size_t)size);
 }
 
 int ws_subscribe(conn_t *c) {
@@ -84,7 +85,7 @@ static void ready(conn_t *c, uint64_t now) {
 }
 
 /* The number that stands after `name` in a frame's payload; 0 when it is not there. */
-static int number_after(const char *text, size_t size, const char *name, size_t length, uint32_t *number) {
+int ws_number_after(const char *text, size_t size, const char *name, size_t length, uint32_t *number) {
     const char *end = text + size, *at = memmem(text, size, name, length);
     if (at == NULL) return 0;
     for (at += length; at < end && (*at < '0' || *at > '9'); at++) {}
@@ -102,30 +103,23 @@ static void delivered(conn_t *c, uint32_t slot, uint64_t now) {
     if (c->seen != NULL) c->seen[slot / opt.channels]++;
     uint64_t due = sent_at[slot];
     if (measuring() && due >= shared->measure_from) record(&mine->delivery, now - due);
-    if (opt.mode == MODE_CHAT) chat_received(c, slot);
+    if (load->received != NULL) load->received(c, slot);
 }
 
 static void event(conn_t *c, const char *text, size_t size, uint64_t now) {
     uint32_t number;
     /* Frames of one channel differ in the number only, so it stands where it stood last time. */
     if (c->seq_at + 4 < size && memcmp(text + c->seq_at, "seq", 3) == 0) {
-        if (number_after(text + c->seq_at, size - c->seq_at, "seq", 3, &number)) delivered(c, number, now);
+        if (ws_number_after(text + c->seq_at, size - c->seq_at, "seq", 3, &number)) delivered(c, number, now);
         return;
     }
     const char *at = memmem(text, size, "seq", 3);
-    if (at != NULL && number_after(at, (size_t)(text + size - at), "seq", 3, &number)) {
+    if (at != NULL && ws_number_after(at, (size_t)(text + size - at), "seq", 3, &number)) {
         c->seq_at = (uint32_t)(at - text);
         delivered(c, number, now);
         return;
     }
-    if (opt.mode == MODE_CHURN) {
-        const char *member = memmem(text, size, ":member_", 8);
-        if (member != NULL && number_after(text, size, "user_id", 7, &number)) {
-            mine->deliveries++;
-            if (churn_is_observer(c)) churn_member(c, member[8] == 'a', number, now);
-            return;
-        }
-    }
+    if (load->told != NULL && load->told(c, text, size, now)) return;
     if (memmem(text, size, "pusher:ping", 11) != NULL) {
         const char *pong = "{\"event\":\"pusher:pong\",\"data\":{}}";
         ws_text(c, pong, strlen(pong));
@@ -136,7 +130,7 @@ static void event(conn_t *c, const char *text, size_t size, uint64_t now) {
 
 /* One text message. -1: give the connection up. */
 static int message(conn_t *c, char *text, size_t size, uint64_t now) {
-    if (opt.mode == MODE_PLAIN) {
+    if (load->plain) {
         mine->deliveries++;
         return 0;
     }
@@ -156,13 +150,13 @@ static int message(conn_t *c, char *text, size_t size, uint64_t now) {
         memcpy(c->socket_id, id, length);
         c->socket_id[length] = 0;
         if (shared->phase == PHASE_CONNECT) record(&mine->greeted, now - c->since);
-        if (opt.subscribe && (opt.mode != MODE_CHURN || churn_is_observer(c))) return ws_subscribe(c);
+        if (opt.subscribe && (load->stays_out == NULL || !load->stays_out(c))) return ws_subscribe(c);
         ready(c, now);
         return 0;
     }
     if (memmem(text, size, "subscription_succeeded", 22) != NULL) {
         ready(c, now);
-        if (opt.mode == MODE_CHURN && !churn_is_observer(c)) churn_joined(c, now);
+        if (load->subscribed != NULL) load->subscribed(c, now);
         return 0;
     }
     event(c, text, size, now); /* while a churner joins, others' coming and going may be told already */
@@ -174,7 +168,7 @@ static int answer_ping(conn_t *c, int opcode, const char *payload, size_t size) 
     return opcode == OPCODE_CLOSE ? -1 : 0;
 }
 
-long ws_input(conn_t *c, char *data, size_t size, uint64_t now) {
+static long input(conn_t *c, char *data, size_t size, uint64_t now) {
     size_t at = 0;
     if (c->state == STATE_UPGRADING) {
         char *end = memmem(data, size, "\r\n\r\n", 4);
@@ -185,7 +179,7 @@ long ws_input(conn_t *c, char *data, size_t size, uint64_t now) {
         }
         at = (size_t)(end + 4 - data);
         c->state = STATE_GREETED;
-        if (opt.mode == MODE_PLAIN) ready(c, now);
+        if (load->plain) ready(c, now);
     }
     while (size - at >= 2) {
         unsigned char *head = (unsigned char *)data + at;
@@ -215,15 +209,20 @@ long ws_input(conn_t *c, char *data, size_t size, uint64_t now) {
     return (long)at;
 }
 
+static void closed(conn_t *c) {
+    if (c->state != STATE_GONE && mine->lost++ == 0) fprintf(stderr, "load client: connection %u was lost\n", c->index);
+    c->state = STATE_GONE;
+}
+
+const protocol_t websocket = {.writable = writable, .input = input, .closed = closed};
+
 void ws_count(uint64_t *missing, uint64_t *duplicates) {
     for (uint32_t i = 0; i < opt.conns; i++) {
         conn_t *c = by_index[i];
         if (c == NULL || c->seen == NULL) continue;
         for (uint32_t slot = c->channel; slot < slots; slot += opt.channels) {
-            if (opt.mode == MODE_CHAT && slot % opt.conns == i) continue; /* its own events do not come back */
-            uint32_t wanted = sent[slot], got = c->seen[slot / opt.channels];
-            if (got < wanted) *missing += wanted - got;
-            if (got > wanted) *duplicates += got - wanted;
+            if (load->own_events && slot % opt.conns == i) continue;
+            compare(sent[slot], c->seen[slot / opt.channels], missing, duplicates);
         }
     }
 }
