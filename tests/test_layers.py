@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -82,12 +83,17 @@ def test_every_arrow_is_seen() -> None:
     assert _allowed("engine.worker.drivers", "engine.stores.cache_redis")
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Modules of the engine that a file imports, wherever in the file."""
     text = path.read_text()
     found = _python_imports(text) if path.suffix == ".py" else _cython_imports(text)
-    files = {_module(source) for source in SOURCES}
-    return {name for name in found if name in files}
+    return frozenset(found) & _files()
+
+
+@cache
+def _files() -> frozenset[str]:
+    return frozenset(map(_module, SOURCES))
 
 
 def _allowed(importer: str, imported: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 
@@ -11,7 +12,11 @@ from engine.errors import ConfigError
 from tests.config.support import apps, loaded
 from tests.config.test_shipped import SHIPPED
 
-OPTIONS = {option.path: option for group in groups() for option in group.options}
+
+@cache
+def options() -> dict[str, Option]:
+    """By path. Not at the import, which every process of the tests makes."""
+    return {option.path: option for group in groups() for option in group.options}
 
 
 def test_every_option_of_the_shipped_file_is_there_with_its_default() -> None:
@@ -21,9 +26,9 @@ def test_every_option_of_the_shipped_file_is_there_with_its_default() -> None:
     unlike = {"host", "metrics.host", "path_prefix", "app_manager.array.apps[].enable_client_messages"}
     given = dict(_leaves(document, "")) | dict(_leaves(app, "app_manager.array.apps[]"))
     for path, value in given.items():
-        option = OPTIONS[path]
+        option = options()[path]
         assert option.default is None or path in unlike or json.loads(option.default) == value, path
-    assert {path for path in OPTIONS if "apps[]" not in path} - set(given) == {"app_manager.array.apps"}
+    assert {path for path in options() if "apps[]" not in path} - set(given) == {"app_manager.array.apps"}
 
 
 def _leaves(value: object, path: str) -> list[tuple[str, object]]:
@@ -33,7 +38,7 @@ def _leaves(value: object, path: str) -> list[tuple[str, object]]:
 
 
 def test_what_must_be_given_has_no_default() -> None:
-    assert {path.rpartition(".")[2] for path, option in OPTIONS.items() if option.default is None} == {
+    assert {path.rpartition(".")[2] for path, option in options().items() if option.default is None} == {
         "id",
         "key",
         "secret",
@@ -56,26 +61,26 @@ def test_what_must_be_given_has_no_default() -> None:
     ],
 )
 def test_what_is_allowed_is_said_as_a_refusal_says_it(path: str, allowed: str) -> None:
-    assert OPTIONS[path].allowed == allowed
+    assert options()[path].allowed == allowed
 
 
 def test_a_refusal_names_what_the_reference_allows() -> None:
     with pytest.raises(ConfigError) as refused:
         loaded({"port": "x"})
-    assert str(refused.value).endswith(f"allowed: {OPTIONS['port'].allowed}")
+    assert str(refused.value).endswith(f"allowed: {options()['port'].allowed}")
 
 
 def test_what_a_reload_brings_is_marked() -> None:
-    reloading = {path for path, option in OPTIONS.items() if option.reloads}
+    reloading = {path for path, option in options().items() if option.reloads}
     assert {"ssl.cert_path", "webhooks.retry.max_attempts", "presence.max_members_per_channel"} <= reloading
-    assert {path for path in OPTIONS if path.startswith("app_manager.array.")} <= reloading
+    assert {path for path in options() if path.startswith("app_manager.array.")} <= reloading
     assert not reloading & {"port", "ssl.enabled", "webhooks.settle_ms", "app_manager.driver", "app_manager.cache.ttl"}
 
 
 def test_every_entry_can_be_written_into_a_file() -> None:
     """The defaults of the reference, as a file, are the defaults of the engine."""
     document = apps({"id": "a", "key": "k", "secret": "not known to anybody"})
-    for path, option in OPTIONS.items():
+    for path, option in options().items():
         if "[]" not in path and option.default not in (None, "[]"):
             _put(document, path, option)
     expected = loaded(apps({"id": "a", "key": "k", "secret": "not known to anybody"})).config
