@@ -24,7 +24,7 @@ NODE_MODULES := tests/clients/node_modules/.installed
 .DEFAULT_GOAL := help
 # Compiling comes after the environment that it is done with, whatever -j says.
 .NOTPARALLEL:
-.PHONY: site help run clients test quicktest chaos hostile crowd soak fuzz tls-breaks stops returns servers rfc6455 conformance simulate debug-test sanitize install-test deploy-tools deploy-check
+.PHONY: site help run clients test quicktest chaos faults hostile crowd soak fuzz tls-breaks stops returns servers rfc6455 conformance simulate debug-test sanitize install-test deploy-tools deploy-check
 .PHONY: bench bench-load bench-micro bench-growth bench-hooks bench-costs bench-page instructions lint format compile debug annotate clean
 
 help: ## Show these words
@@ -43,6 +43,9 @@ quicktest: compile ## Run the tests that start no engine process
 
 chaos: compile ## Kill, stop and restart a real cluster for three minutes and judge its webhooks; ARGS='--seed 7 --on sentinel'
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+faults: compile ## Break one thing after another under churn and webhooks, and print a table; ARGS='--only Redis --on sentinel'
+	$(BIN)/python -m tests.faults $(ARGS)
 
 hostile: compile ## Attack each route with 24 hostile clients, and print what the others feel; ARGS='--only churn'
 	$(BIN)/python -m tests.hostile $(ARGS)

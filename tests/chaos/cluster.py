@@ -5,6 +5,7 @@ Knows who leads. Blocking; the run calls it from threads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -16,15 +17,21 @@ from tests.support.engine import APP
 from tests.support.receiver import WebhookReceiver
 
 HOOK = "/hook"
+#: An application without webhooks, for whoever only looks on.
+WATCHED = APP | {"id": "2", "key": "watched-key", "secret": "watched-secret"}
 #: What is there even when nobody is.
 LASTING = frozenset({"reaped", "clock", "epoch", "lease", "life", "workers", "turns"})
 
 
 class Cluster:
-    """Started by entering it. :param ground: one server that keeps its data, if none is given."""
+    """Started by entering it. :param ground: one server that keeps its data, if none is given.
 
-    def __init__(self, settle_ms: int, ground: Ground | None = None) -> None:
+    :param also: further endpoints that are told everything; nobody here reads what they hear.
+    """
+
+    def __init__(self, settle_ms: int, ground: Ground | None = None, also: Sequence[str] = ()) -> None:
         self._settle_ms = settle_ms
+        self._also = also
         self.receiver = WebhookReceiver()
         self.ground = ground or OneServer()
         self.nodes: list[Node] = []
@@ -82,10 +89,8 @@ class Cluster:
             return {name: client.type(name).decode() for name in sorted(left)}
 
     def _config(self) -> dict[str, Any]:
-        hook = {
-            "url": f"{self.receiver.url}{HOOK}",
-            "event_types": ["channel_occupied", "channel_vacated", "member_added", "member_removed"],
-        }
+        told = ["channel_occupied", "channel_vacated", "member_added", "member_removed"]
+        hooks = [{"url": url, "event_types": told} for url in (f"{self.receiver.url}{HOOK}", *self._also)]
         return {
             "database": {"redis": self.ground.config},
             "adapter": {
@@ -99,5 +104,5 @@ class Cluster:
                 # So many that no job of a run is ever given up.
                 "retry": {"max_attempts": 100, "initial_backoff_ms": 50, "max_backoff_ms": 1000},
             },
-            "app_manager": {"array": {"apps": [APP | {"webhooks": [hook]}]}},
+            "app_manager": {"array": {"apps": [APP | {"webhooks": hooks}, WATCHED]}},
         }
