@@ -71,7 +71,8 @@ class Phase(IntEnum):
     """How far a worker has gone on its way out; it never goes back.
 
     :cvar LEAVING: `/ready` says no, and newcomers are served as ever until balancers have noticed.
-    :cvar CLOSED: it accepts no more connections; those it has are served.
+    :cvar CLOSED: it accepts no more connections; those it has are served. What it was asked is answered, and where its
+        clients have nobody to go to, what is due to webhook endpoints is delivered.
     :cvar GONE: its clients are sent away, and it ends.
     """
 

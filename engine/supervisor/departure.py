@@ -54,6 +54,8 @@ class NodeDeparture:
         self._on_closing = on_closing
         self._began = began
         self._grace_s = config.shutdown_grace_period
+        self._ends_at = began + self._grace_s
+        self._code = CloseCode.RECONNECT if others else CloseCode.OVER_CAPACITY
         self._pace = config.shutdown.pace_per_second
         delay_ms = config.shutdown.delay_ms
         chosen_s = (DELAY_S if others else 0.0) if delay_ms is None else delay_ms / 1000
@@ -93,17 +95,16 @@ class NodeDeparture:
                 refuse_silently(sock)
             quiet_at = time.monotonic() + HANDSHAKE_S
             self._until(lambda: time.monotonic() >= quiet_at and not any(map(waiting, ours)), PHASE_TIMEOUT_S)
-        self._crew.order(Order(Phase.CLOSED))
+        self._crew.order(Order(Phase.CLOSED, self._ends_at, self._code))
         self._until(lambda: all(process.phase >= Phase.CLOSED for process in self._crew.processes), PHASE_TIMEOUT_S)
         for mine in sockets:
             mine.sock.close()
 
     def _go(self) -> int:
-        ends_at = self._began + self._grace_s
-        code = CloseCode.RECONNECT if self._others else CloseCode.OVER_CAPACITY
+        ends_at = self._ends_at
         # With nobody to go to they come back a second later: all together, so that none of them comes back too early.
         pace = self._pace / len(self._crew.slots) if self._others else 0.0
-        self._crew.order(Order(Phase.GONE, ends_at, code, pace))
+        self._crew.order(Order(Phase.GONE, ends_at, self._code, pace))
         status = 0
         while living := self._crew.processes:
             late = self._impatient() or time.monotonic() > ends_at + EXTRA_S

@@ -380,6 +380,9 @@ class Supervisor:
         self._restart.give_up("the node stops")
         self._service.stopping(self._config.shutdown_grace_period + EXTRA_S)
         self._trouble = DRAINING
+        # Nobody is started any more. Clients who are sent away may come back within a second, and find a closed port if
+        # what has to end, and takes time for it, does so only then.
+        self._forks.stop()
         departure = NodeDeparture(
             self._crew,
             self._config,

@@ -80,29 +80,35 @@ class Departure:
         self._parts.health.draining = True
 
     async def _close(self) -> None:
-        await self._parts.listener.close()
-        self._parts.acceptor.draining = True
+        parts, order = self._parts, self._ordered
+        await parts.listener.close()
+        parts.acceptor.draining = True
+        await parts.listener.finish_requests()
+        self.ends_at = order.ends_at_s or time.monotonic() + self._grace_s
+        if order.code not in (0, CloseCode.RECONNECT):
+            # Nobody else is there, and the clients come back in a moment to whoever starts next: what is to be
+            # delivered is delivered while they are still here, in all workers before one of them sends them away.
+            await parts.adapter.settle()
+            await parts.webhook_drain.flush(self._left_s() * FOR_THE_END)
 
     async def _go(self) -> None:
         parts, order = self._parts, self._ordered
-        self.ends_at = order.ends_at_s or time.monotonic() + self._grace_s
-        ends_at = self.ends_at - min(self._grace_s * STOP_SHARE, STOP_MAX_S)
+        self.ends_at = order.ends_at_s or self.ends_at
         code = CloseCode(order.code or CloseCode.RECONNECT)
         _log.info("sending %d clients away", len(parts.hub))
-        await parts.listener.finish_requests()
         await parts.adapter.settle()
-        if code is not CloseCode.RECONNECT:
-            # Nobody else is there, and the clients come back in a moment to whoever starts next: what is to be
-            # delivered is delivered while they are still here.
-            await parts.webhook_drain.flush((ends_at - time.monotonic()) * FOR_THE_END)
-        must_be_away_s = max(0.0, (ends_at - time.monotonic()) * (1 - FOR_THE_END))
+        must_be_away_s = max(0.0, self._left_s() * (1 - FOR_THE_END))
         connections = parts.hub.connections()
         await send_away(connections, code, order.pace_per_second, must_be_away_s, parts.adapter.settle)
         await parts.handlers.all_gone(min(ANSWERS_S, must_be_away_s))
         for connection in parts.hub.connections():
             connection.abort()
         await asyncio.sleep(0)
-        await parts.webhook_drain.run(ends_at - time.monotonic())
+        await parts.webhook_drain.run(self._left_s())
+
+    def _left_s(self) -> float:
+        """Until the parts have to be stopped."""
+        return self.ends_at - min(self._grace_s * STOP_SHARE, STOP_MAX_S) - time.monotonic()
 
 
 _STEPS: dict[Phase, Callable[[Departure], Awaitable[None]]] = {

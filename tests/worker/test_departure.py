@@ -50,7 +50,7 @@ def departure() -> tuple[Departure, list[str], list[Phase], SimpleNamespace]:
 async def test_each_phase_waits_for_its_order() -> None:
     going, did, said, parts = departure()
     task = asyncio.create_task(going.run())
-    for phase, done in ((Phase.LEAVING, []), (Phase.CLOSED, ["close"])):
+    for phase, done in ((Phase.LEAVING, []), (Phase.CLOSED, ["close", "finish_requests"])):
         going.order(Order(phase))
         while going.reached < phase:
             await asyncio.sleep(0)
@@ -63,11 +63,16 @@ async def test_each_phase_waits_for_its_order() -> None:
     assert said == [Phase.LEAVING, Phase.CLOSED, Phase.GONE]
 
 
-async def test_alone_it_delivers_before_the_clients_go() -> None:
+async def test_alone_it_delivers_before_any_clients_go() -> None:
     going, did, _, _ = departure()
+    task = asyncio.create_task(going.run())
+    going.order(Order(Phase.CLOSED, code=CloseCode.OVER_CAPACITY))
+    while going.reached < Phase.CLOSED:
+        await asyncio.sleep(0)
+    assert did == ["close", "finish_requests", "settle", "flush"]
     going.order(Order(Phase.GONE, code=CloseCode.OVER_CAPACITY))
-    await asyncio.wait_for(going.run(), 5)
-    assert did == ["close", "finish_requests", "settle", "flush", "all_gone", "run"]
+    await asyncio.wait_for(task, 5)
+    assert did == ["close", "finish_requests", "settle", "flush", "settle", "all_gone", "run"]
 
 
 async def test_it_serves_until_it_is_told() -> None:
