@@ -18,7 +18,9 @@ import uvloop
 from benchmarks.load.load_client import Client, connected
 from engine._fast.connection import Connection
 from engine._fast.hub import Channel, Hub, Pending
+from engine._fast.plain_socket import PlainSockets
 from engine._fast.queues import FlushQueue
+from engine._fast.readable import Readers
 from engine.metrics.metrics import Metrics
 from engine.ws.upgrade import Upgrade
 
@@ -116,7 +118,9 @@ def sockets(count: int) -> Iterator[tuple[Sockets, Client]]:
     cores = sorted(os.sched_getaffinity(0))
     loop = uvloop.new_event_loop()
     made = Sockets(loop)
-    upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics(), 16384, b"HTTP/1.1 431 Too Long\r\n\r\n")
+    readers = Readers(made.hub.flush_queue, loop.add_reader, loop.remove_reader)
+    plain = PlainSockets(readers, loop.call_soon, 2**31 - 1)
+    upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics(), 16384, b"HTTP/1.1 431 Too Long\r\n\r\n", plain)
     server = loop.run_until_complete(loop.create_server(lambda: Door(upgrade), "127.0.0.1", 0, backlog=4096))
     port = server.sockets[0].getsockname()[1]
     if len(cores) > 1:
@@ -131,4 +135,5 @@ def sockets(count: int) -> Iterator[tuple[Sockets, Client]]:
         os.sched_setaffinity(0, cores)
         server.close()
         loop.run_until_complete(server.wait_closed())
+        readers.stop()
         loop.close()

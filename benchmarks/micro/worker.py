@@ -114,8 +114,6 @@ class ClientTransport(Transport):
 
     def lose(self) -> None:
         """The client goes away."""
-        if self.protocol is not None:
-            self.protocol.connection_lost(None)
         self.ours.close()
         self.theirs.close()
 
@@ -152,7 +150,7 @@ class Worker:
                 transport.set_protocol(gate)
                 gate.connection_made(transport)
                 gate.data_received(UPGRADE)
-                transport.protocol.data_received(SUBSCRIBE)
+                transport.theirs.send(SUBSCRIBE)
             for _ in range(20):
                 await asyncio.sleep(0)
 

@@ -21,7 +21,7 @@ cdef extern from "sys/epoll.h" nogil:
     int epoll_create1(int flags)
     int epoll_ctl(int epoll, int what, int fd, epoll_event* event)
     int epoll_wait(int epoll, epoll_event* events, int most, int timeout_ms)
-    int EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN
+    int EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT
 
 cdef extern from "unistd.h" nogil:
     int c_close "close"(int fd)
@@ -35,6 +35,9 @@ cdef enum:
 
 cdef class Readable(Queued):
     cdef int readable(self) except -1:
+        raise NotImplementedError
+
+    cdef int writable(self) except -1:
         raise NotImplementedError
 
 
@@ -58,7 +61,16 @@ cdef class Readers:
 
     cdef bint watch(self, Readable one, int fd) except -1:
         """Call `readable` whenever there is something, until `unwatch`; whether that can be done."""
+        return self.watch_for(one, fd, IN)
+
+    cdef bint watch_for(self, Readable one, int fd, int wanted) except -1:
+        """The same for what is wanted now: IN and OUT, which may be neither."""
         cdef epoll_event event
+        if wanted == 0:
+            self.unwatch(one, fd)
+            return True
+        if one.watched and one._watched_for == wanted:
+            return True
         if self._epoll < 0:
             self._epoll = epoll_create1(EPOLL_CLOEXEC)
             if self._epoll < 0:
@@ -66,12 +78,14 @@ cdef class Readers:
         if not self._added:
             self._add_reader(self._epoll, self._read)
             self._added = True
-        event.events = <uint32_t>EPOLLIN
+        event.events = <uint32_t>((EPOLLIN if wanted & IN else 0) | (EPOLLOUT if wanted & OUT else 0))
         event.data.ptr = <void*>one
-        if epoll_ctl(self._epoll, EPOLL_CTL_ADD, fd, &event) != 0:
+        if epoll_ctl(self._epoll, EPOLL_CTL_MOD if one.watched else EPOLL_CTL_ADD, fd, &event) != 0:
             return False
-        Py_INCREF(one)
-        one.watched = True
+        one._watched_for = wanted
+        if not one.watched:
+            Py_INCREF(one)
+            one.watched = True
         return True
 
     cdef int unwatch(self, Readable one, int fd) except -1:
@@ -103,16 +117,19 @@ cdef class Readers:
                 for i in range(count):
                     one = <Readable>events[i].data.ptr
                     Py_DECREF(one)
-                    self._read_one(one)
+                    self._read_one(one, events[i].events)
                 if monotonic_ns() > deadline:
                     break
         finally:
             if held:
                 self._flushes.release()
 
-    cdef int _read_one(self, Readable one) except -1:
+    cdef int _read_one(self, Readable one, uint32_t events) except -1:
+        # An end of the connection, which comes unasked for, is found out by either.
         try:
-            if one.watched:
+            if one.watched and one._watched_for & OUT and events & ~<uint32_t>EPOLLIN:
+                one.writable()
+            if one.watched and one._watched_for & IN and events & ~<uint32_t>EPOLLOUT:
                 one.readable()
         except Exception:
             fail_one(one)

@@ -358,7 +358,7 @@ class Parts:
             callers=lambda: self._callers(limit),
             metrics=self.metrics,
             tls=None if self._tls is None else self._tls.context,
-            websockets=lambda: len(self.hub),
+            hub=self.hub,
         )
 
     def _console_link(self, directory: Path, place: int) -> ConsoleLink:

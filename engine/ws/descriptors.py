@@ -22,17 +22,19 @@ _log = logging.getLogger(__name__)
 
 
 class Descriptors:
-    """:param limit: descriptors that this process may have. :param now_s: monotonic seconds."""
+    """:param limit: descriptors that this process may have. :param now_s: monotonic seconds.
+    :ivar first_kept: no client gets this number, or a higher one.
+    """
 
     def __init__(self, limit: int, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._first_kept = limit - int(min(max(limit * RESERVE_SHARE, RESERVE_MIN), RESERVE_MAX))
+        self.first_kept = limit - int(min(max(limit * RESERVE_SHARE, RESERVE_MIN), RESERVE_MAX))
         self._limit = limit
         self._notices = Notices(_log, now_s)
 
     def refusal(self, transport: asyncio.Transport) -> PusherError | None:
         """Why this connection must go. The kernel gives the lowest free number: a high one means that few are left."""
         sock = transport.get_extra_info("socket")
-        if sock is None or sock.fileno() < self._first_kept:
+        if sock is None or sock.fileno() < self.first_kept:
             return None
         text = f"newcomers are sent away: nearly all of the {self._limit} files that it may open are open"
         self._notices.note(logging.ERROR, "full", text)

@@ -16,6 +16,7 @@ from picows.picows import _parse_http_request, _validate_upgrade_request  # type
 
 from engine._fast.connection import Connection
 from engine._fast.parser import Parsers
+from engine._fast.plain_socket import PlainSockets
 from engine._fast.upgrade_head import read_upgrade
 from engine.metrics.metrics import Metrics
 from engine.ws.accept import Request
@@ -69,16 +70,24 @@ class Upgrade:
 
     :param accept: of `ws/accept.py`.
     :param max_head_bytes: of a request; longer ones are answered with `head_too_long`.
+    :param plain: takes plain sockets from their transports, which need more memory; None leaves each its transport.
     """
 
     def __init__(
-        self, accept: Accept, max_message_bytes: int, metrics: Metrics, max_head_bytes: int, head_too_long: bytes
+        self,
+        accept: Accept,
+        max_message_bytes: int,
+        metrics: Metrics,
+        max_head_bytes: int,
+        head_too_long: bytes,
+        plain: PlainSockets | None = None,
     ) -> None:
         self._accept = accept
         self._parsers = Parsers(max_message_bytes, ProtocolFaults(metrics))
         self._metrics = metrics.connections
         self.max_head_bytes = max_head_bytes
         self._head_too_long = head_too_long
+        self._plain = plain
 
     def open(self, transport: asyncio.Transport, data: bytes, source: str | None = None) -> None:
         """Answer an upgrade request.
@@ -122,8 +131,10 @@ class Upgrade:
         self._take_over(connection, transport, _SWITCHING % (key, _subprotocol(request)), rest)
 
     def _take_over(self, connection: Connection, transport: asyncio.Transport, answer: bytes, rest: bytes) -> None:
-        transport.set_protocol(connection)  # type: ignore[arg-type] # one in all but name
-        connection.open(transport, self._parsers, answer)
+        taken = None if self._plain is None else self._plain.take(transport, connection)
+        if taken is None:
+            transport.set_protocol(connection)  # type: ignore[arg-type] # one in all but name
+        connection.open(transport if taken is None else taken, self._parsers, answer)
         if rest:
             connection.data_received(rest)
 

@@ -11,7 +11,9 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from engine._fast.connection import Connection
 from engine._fast.hub import Hub
+from engine._fast.plain_socket import PlainSockets
 from engine._fast.queues import FlushQueue
+from engine._fast.readable import Readers
 from engine.metrics.metrics import Metrics
 from engine.ws.upgrade import Upgrade
 from tests.support.waiting import until
@@ -189,8 +191,12 @@ class HubServer:
 @contextlib.asynccontextmanager
 async def hub_server(max_waiting_bytes: int = 1024 * 1024, max_frames_per_second: int = 0) -> AsyncIterator[HubServer]:
     made = HubServer(max_waiting_bytes, max_frames_per_second)
-    upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics(), 16384, b"HTTP/1.1 431 Too Long\r\n\r\n")
-    server = await asyncio.get_running_loop().create_server(lambda: Door(upgrade), "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    # As a worker has them: plain sockets leave the loop's transports.
+    readers = Readers(made.hub.flush_queue, loop.add_reader, loop.remove_reader)
+    plain = PlainSockets(readers, loop.call_soon, 2**31 - 1)
+    upgrade = Upgrade(made.accept, MAX_MESSAGE_BYTES, Metrics(), 16384, b"HTTP/1.1 431 Too Long\r\n\r\n", plain)
+    server = await loop.create_server(lambda: Door(upgrade), "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made
@@ -198,3 +204,4 @@ async def hub_server(max_waiting_bytes: int = 1024 * 1024, max_frames_per_second
         server.close()
         await made.end()
         await server.wait_closed()
+        plain.stop()
