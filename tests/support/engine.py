@@ -129,7 +129,8 @@ class Engine:
 
     def workers(self) -> list[int]:
         """Process ids of the workers."""
-        return sorted(pid for pid, command in self.processes().items() if "engine.worker" in command)
+        # A new fork server has the modules of workers as its words, until it has its own title.
+        return sorted(pid for pid, command in self.processes().items() if command.startswith("engine.worker"))
 
     def worker_of(self, local_port: int) -> int:
         """Process id of the worker that holds the connection whose client end has this port."""
