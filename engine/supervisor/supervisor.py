@@ -380,8 +380,7 @@ class Supervisor:
         self._restart.give_up("the node stops")
         self._service.stopping(self._config.shutdown_grace_period + EXTRA_S)
         self._trouble = DRAINING
-        # Nobody is started any more. Clients who are sent away may come back within a second, and find a closed port if
-        # what has to end, and takes time for it, does so only then.
+        # First, for it takes time to end: clients who are sent away come back a second later, and want an open port.
         self._forks.stop()
         departure = NodeDeparture(
             self._crew,
