@@ -24,7 +24,9 @@ class Receiver(BaseHTTPRequestHandler):
         genuine = hmac.compare_digest(expected.encode(), signature.encode())
         if genuine:
             for event in json.loads(body)["events"]:
-                print(self.headers["X-Webhook-Id"], json.dumps(event), flush=True)
+                # In one piece: webhooks come side by side, each on a thread.
+                sys.stdout.write(f"{self.headers['X-Webhook-Id']} {json.dumps(event)}\n")
+            sys.stdout.flush()
         self.send_response(200 if genuine else 401)
         self.send_header("Content-Length", "0")
         self.end_headers()
