@@ -14,7 +14,7 @@ from engine._fast.connection cimport Connection
 from engine._fast.counting cimport Count
 from engine._fast.frame cimport spliced_frame
 from engine._fast.hub cimport Channel, Hub
-from engine._fast.json_text cimport Text, read_string, skip_space, skip_value, text_begins, text_is
+from engine._fast.json_text cimport Text, read_key, read_mark, read_string, skip_space, skip_value, text_begins, text_is
 from engine._fast.log_link cimport LogLink
 
 import orjson
@@ -151,17 +151,11 @@ cdef bint _read(const char* p, Py_ssize_t size, ClientEvent* event) noexcept:
     cdef const char* end = p + size
     cdef Text key
     event.name.at = event.channel.at = event.data = NULL
-    p = skip_space(p, end)
-    if p >= end or p[0] != 123:  # {
-        return False
+    p = read_mark(skip_space(p, end), end, 123)  # {
     while True:
-        p = read_string(skip_space(p + 1, end), end, &key)
+        p = NULL if p == NULL else read_key(p, end, &key)
         if p == NULL:
             return False
-        p = skip_space(p, end)
-        if p >= end or p[0] != 58:  # :
-            return False
-        p = skip_space(p + 1, end)
         if text_is(&key, b"event", 5) and event.name.at == NULL:
             p = read_string(p, end, &event.name)
         elif text_is(&key, b"channel", 7) and event.channel.at == NULL:
@@ -175,12 +169,9 @@ cdef bint _read(const char* p, Py_ssize_t size, ClientEvent* event) noexcept:
         if p == NULL:
             return False
         p = skip_space(p, end)
-        if p >= end:
-            return False
-        if p[0] == 125:  # }
+        if p < end and p[0] == 125:  # }
             break
-        if p[0] != 44:
-            return False
+        p = read_mark(p, end, 44)
     if skip_space(p + 1, end) != end or event.name.at == NULL or event.channel.at == NULL or event.data == NULL:
         return False
     if event.name.escaped or event.channel.escaped or not text_begins(&event.name, b"client-", 7):

@@ -16,6 +16,10 @@ cdef struct Text:
 cdef const char* skip_space(const char* p, const char* end) noexcept nogil
 cdef const char* read_string(const char* p, const char* end, Text* text) noexcept nogil
 cdef const char* skip_value(const char* p, const char* end, int depth) noexcept nogil
+# A character, and the space that follows; NULL stays NULL.
+cdef const char* read_mark(const char* p, const char* end, char mark) noexcept nogil
+# The name of a member with its colon, up to its value.
+cdef const char* read_key(const char* p, const char* end, Text* key) noexcept nogil
 
 # By the bytes as they lie, escapes and all.
 cdef inline bint text_is(const Text* text, const char* word, Py_ssize_t size) noexcept nogil:

@@ -159,6 +159,15 @@ cdef const char* read_string(const char* p, const char* end, Text* text) noexcep
     return NULL
 
 
+cdef const char* read_mark(const char* p, const char* end, char mark) noexcept nogil:
+    return skip_space(p + 1, end) if p != NULL and p < end and p[0] == mark else NULL
+
+
+cdef const char* read_key(const char* p, const char* end, Text* key) noexcept nogil:
+    p = read_string(p, end, key)
+    return NULL if p == NULL else read_mark(skip_space(p, end), end, 58)
+
+
 cdef const char* skip_value(const char* p, const char* end, int depth) noexcept nogil:
     cdef Text text
     cdef char close
@@ -173,24 +182,18 @@ cdef const char* skip_value(const char* p, const char* end, int depth) noexcept 
             return p + 1
         while True:
             if close == 125:
-                p = read_string(p, end, &text)
+                p = read_key(p, end, &text)
                 if p == NULL:
                     return NULL
-                p = skip_space(p, end)
-                if p >= end or p[0] != 58:  # :
-                    return NULL
-                p = skip_space(p + 1, end)
             p = skip_value(p, end, depth + 1)
             if p == NULL:
                 return NULL
             p = skip_space(p, end)
-            if p >= end:
-                return NULL
-            if p[0] == close:
+            if p < end and p[0] == close:
                 return p + 1
-            if p[0] != 44:
+            p = read_mark(p, end, 44)
+            if p == NULL:
                 return NULL
-            p = skip_space(p + 1, end)
     if p[0] == 116:
         return _word(p, end, b"true", 4)
     if p[0] == 102:

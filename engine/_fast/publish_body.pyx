@@ -2,7 +2,7 @@
 
 from libc.string cimport memcmp
 
-from engine._fast.json_text cimport read_string, skip_space, text_is
+from engine._fast.json_text cimport read_key, read_mark, read_string, skip_space, text_is
 
 cdef enum:
     NAME = 1
@@ -21,20 +21,19 @@ cdef bint read_body(const char* data, Py_ssize_t size, bint batch, Body* body) n
 
 cdef const char* _batch(const char* p, const char* end, Body* body) noexcept nogil:
     cdef Text key
-    p = _after(p, end, 123)  # {
-    p = NULL if p == NULL else read_string(p, end, &key)
+    p = read_mark(p, end, 123)  # {
+    p = NULL if p == NULL else read_key(p, end, &key)
     if p == NULL or not text_is(&key, b"batch", 5):
         return NULL
-    p = _colon(p, end)
-    p = NULL if p == NULL else _after(p, end, 91)  # [
+    p = read_mark(p, end, 91)  # [
     while p != NULL:
         p = _event(p, end, True, body)
         if p == NULL:
             return NULL
         p = skip_space(p, end)
         if p < end and p[0] == 93:  # ]
-            return _after(skip_space(p + 1, end), end, 125)
-        p = _after(p, end, 44)
+            return read_mark(skip_space(p + 1, end), end, 125)
+        p = read_mark(p, end, 44)
     return NULL
 
 
@@ -48,18 +47,15 @@ cdef const char* _event(const char* p, const char* end, bint in_batch, Body* bod
     body.count += 1
     event.first_channel, event.channels = body.channel_count, 0
     event.socket_id.at, event.socket_id.size = p, 0
-    p = _after(p, end, 123)
+    p = read_mark(p, end, 123)
     while p != NULL:
-        p = read_string(p, end, &key)
+        p = read_key(p, end, &key)
         if p == NULL:
             return NULL
         which = _which(&key, in_batch)
         if which == 0 or seen & which:
             return NULL
         seen |= which
-        p = _colon(p, end)
-        if p == NULL:
-            return NULL
         if which == CHANNELS and key.size == 8:
             p = _channels(p, end, body)
         elif which == SOCKET_ID and end - p >= 4 and memcmp(p, b"null", 4) == 0:
@@ -86,7 +82,7 @@ cdef const char* _event(const char* p, const char* end, bint in_batch, Body* bod
             if seen & (NAME | DATA | CHANNELS) != NAME | DATA | CHANNELS or event.channels == 0:
                 return NULL
             return p + 1
-        p = _after(p, end, 44)
+        p = read_mark(p, end, 44)
     return NULL
 
 
@@ -102,7 +98,7 @@ cdef int _which(const Text* key, bint in_batch) noexcept nogil:
 
 cdef const char* _channels(const char* p, const char* end, Body* body) noexcept nogil:
     cdef Text value
-    p = _after(p, end, 91)
+    p = read_mark(p, end, 91)
     while p != NULL:
         p = read_string(p, end, &value)
         if p == NULL or not _add(&value, body):
@@ -110,7 +106,7 @@ cdef const char* _channels(const char* p, const char* end, Body* body) noexcept 
         p = skip_space(p, end)
         if p < end and p[0] == 93:
             return p + 1
-        p = _after(p, end, 44)
+        p = read_mark(p, end, 44)
     return NULL
 
 
@@ -120,12 +116,3 @@ cdef bint _add(const Text* channel, Body* body) noexcept nogil:
     body.channels[body.channel_count] = channel[0]
     body.channel_count += 1
     return True
-
-
-cdef inline const char* _colon(const char* p, const char* end) noexcept nogil:
-    return _after(skip_space(p, end), end, 58)
-
-
-cdef inline const char* _after(const char* p, const char* end, char expected) noexcept nogil:
-    """Behind one character and the space that follows; NULL where another stands."""
-    return skip_space(p + 1, end) if p < end and p[0] == expected else NULL

@@ -7,7 +7,7 @@ Says what is asked for, or nothing: whatever has an escape, a repeated or unknow
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
-from engine._fast.json_text cimport Text, read_string, skip_space, text_is
+from engine._fast.json_text cimport Text, read_key, read_mark, read_string, skip_space, text_is
 
 
 cdef struct Subscribe:
@@ -36,17 +36,11 @@ def read_subscribe(bytes payload not None) -> tuple[str, str] | None:
 cdef const char* _object(const char* p, const char* end, Subscribe* found, bint inner) noexcept:
     """Behind an object of the members that are known, each named once; NULL for any other."""
     cdef Text key
-    p = skip_space(p, end)
-    if p >= end or p[0] != 123:  # {
-        return NULL
-    while True:
-        p = read_string(skip_space(p + 1, end), end, &key)
+    p = read_mark(skip_space(p, end), end, 123)  # {
+    while p != NULL:
+        p = read_key(p, end, &key)
         if p == NULL:
             return NULL
-        p = skip_space(p, end)
-        if p >= end or p[0] != 58:  # :
-            return NULL
-        p = skip_space(p + 1, end)
         if not inner and text_is(&key, b"data", 4) and not found.has_data:
             found.has_data = True
             p = _object(p, end, found, True)
@@ -61,12 +55,10 @@ cdef const char* _object(const char* p, const char* end, Subscribe* found, bint 
         if p == NULL:
             return NULL
         p = skip_space(p, end)
-        if p >= end:
-            return NULL
-        if p[0] == 125:  # }
+        if p < end and p[0] == 125:  # }
             return p + 1
-        if p[0] != 44:
-            return NULL
+        p = read_mark(p, end, 44)
+    return NULL
 
 
 cdef const char* _text(const char* p, const char* end, Text* text) noexcept:
