@@ -19,7 +19,6 @@ cdef struct Functions:
 
 
 cdef enum:
-    HTTP_REQUEST = 1
     #: In words of eight bytes; llhttp_t and llhttp_settings_t take 12 and 26.
     ROOM = 64
 
@@ -51,3 +50,6 @@ cdef bint read_head(const char* data, Py_ssize_t size, Head* head) noexcept
 cdef bint lay_out(
     unsigned long long* settings, data_callback url, data_callback field, data_callback value, callback complete
 ) noexcept
+
+# Calls them for the head with which these bytes begin; none where there is no library.
+cdef void run(unsigned long long* settings, const char* data, Py_ssize_t size) noexcept

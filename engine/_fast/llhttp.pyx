@@ -12,6 +12,7 @@ cdef extern from "strings.h" nogil:
     int strncasecmp(const char* a, const char* b, size_t size)
 
 cdef enum:
+    HTTP_REQUEST = 1
     HTTP_POST = 3
     #: aiohttp refuses more.
     MAX_HEADERS = 100
@@ -65,12 +66,9 @@ _NAMES = (
 cdef bint read_head(const char* data, Py_ssize_t size, Head* head) noexcept:
     global _head
     memset(head, 0, sizeof(Head))
-    if _llhttp.init == NULL:
-        return False
     head.plain = True
     _head = head
-    _llhttp.init(<void*>_parser, HTTP_REQUEST, <void*>_settings)
-    _llhttp.execute(<void*>_parser, data, <size_t>size)
+    run(_settings, data, size)
     _head = NULL
     return head.plain and head.complete and head.has_length and head.seen & HOST and head.target.size > 0
 
@@ -158,6 +156,12 @@ cdef bint lay_out(
     callbacks[ON_HEADER_VALUE + _shift] = <void*>value
     callbacks[ON_HEADERS_COMPLETE + _shift] = <void*>complete
     return True
+
+
+cdef void run(unsigned long long* settings, const char* data, Py_ssize_t size) noexcept:
+    if _llhttp.init != NULL:
+        _llhttp.init(<void*>_parser, HTTP_REQUEST, <void*>settings)
+        _llhttp.execute(<void*>_parser, data, <size_t>size)
 
 
 cdef bint _lay_out_own(int shift) noexcept:

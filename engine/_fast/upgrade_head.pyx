@@ -10,7 +10,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcpy, memset
 
 from engine._fast.digest cimport sha1
-from engine._fast.llhttp cimport HTTP_REQUEST, ROOM, Span, _llhttp, lay_out
+from engine._fast.llhttp cimport ROOM, Span, _llhttp, lay_out, run
 
 from binascii import b2a_base64
 
@@ -70,7 +70,6 @@ _NAMES = (
     (b"transfer-encoding", FOREIGN),
 )
 
-cdef unsigned long long _parser[ROOM]
 cdef unsigned long long _settings[ROOM]
 cdef Head* _head = NULL
 
@@ -150,12 +149,9 @@ cdef bint _read(const char* data, Py_ssize_t size, Head* head) noexcept:
     """Whether these bytes are the head of an upgrade that is to be answered with 101."""
     global _head
     memset(head, 0, sizeof(Head))
-    if _llhttp.init == NULL:
-        return False
     head.plain = True
     _head = head
-    _llhttp.init(<void*>_parser, HTTP_REQUEST, <void*>_settings)
-    _llhttp.execute(<void*>_parser, data, <size_t>size)
+    run(_settings, data, size)
     _head = NULL
     return (
         head.plain
