@@ -24,4 +24,5 @@ cdef class PlainSocket(Readable):
     # Runs for each piece that comes.
     cdef int _watch(self) except -1
     cdef int _go(self, error) except -1
+    cdef ssize_t _send(self, const char* data, Py_ssize_t size) except -2
     cdef int _send_unsent(self) except -1

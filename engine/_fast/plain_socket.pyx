@@ -142,19 +142,14 @@ cdef class PlainSocket(Readable):
         return 0 if self._unsent is None else len(self._unsent)
 
     def write(self, bytes data not None):
-        cdef ssize_t sent = 0
+        cdef ssize_t sent
         if self._fd < 0 or self._lost:
             return
         if self._unsent is not None:
             self._unsent += data
             return
-        sent = c_send(self._fd, PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), MSG_NOSIGNAL | MSG_DONTWAIT)
-        if sent < 0:
-            if errno != EAGAIN and errno != EWOULDBLOCK and errno != EINTR:
-                self._go(OSError(errno, "the socket cannot be written to"))
-                return
-            sent = 0
-        if sent < PyBytes_GET_SIZE(data):
+        sent = self._send(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+        if 0 <= sent < PyBytes_GET_SIZE(data):
             self._unsent = bytearray(data[sent:])
             self._watch()
 
@@ -183,13 +178,21 @@ cdef class PlainSocket(Readable):
 
     # --- ways on
 
+    cdef ssize_t _send(self, const char* data, Py_ssize_t size) except -2:
+        """How many bytes the kernel took; -1 when the socket is at its end."""
+        cdef ssize_t sent = c_send(self._fd, data, <size_t>size, MSG_NOSIGNAL | MSG_DONTWAIT)
+        if sent >= 0:
+            return sent
+        if errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR:
+            return 0
+        self._go(OSError(errno, "the socket cannot be written to"))
+        return -1
+
     cdef int _send_unsent(self) except -1:
         cdef char* start = self._unsent
-        cdef ssize_t sent = c_send(self._fd, start, <size_t>len(self._unsent), MSG_NOSIGNAL | MSG_DONTWAIT)
+        cdef ssize_t sent = self._send(start, len(self._unsent))
         if sent < 0:
-            if errno != EAGAIN and errno != EWOULDBLOCK and errno != EINTR:
-                self._unsent = None
-                self._go(OSError(errno, "the socket cannot be written to"))
+            self._unsent = None
             return 0
         if sent < len(self._unsent):
             del self._unsent[:sent]
