@@ -9,7 +9,7 @@ import logging
 from http import HTTPStatus
 
 from engine.errors import ApiError
-from engine.http.request import ApiResponse
+from engine.http.request import ApiResponse, path_of
 from engine.http.routes import Api
 from engine.log.notices import Notices
 
@@ -46,7 +46,7 @@ class PublicApi:
 
     def refuse(self, method: str, target: bytes, body_bytes: int) -> ApiResponse | None:
         """As `Api.refuse`: 404 for all that is served at the other address only; None for the pages."""
-        path = target.decode("utf-8", "replace").partition("?")[0]
+        path = path_of(target)
         if not self._api.is_signed(path):
             return None
         self._notices.note(logging.INFO, "elsewhere", _REMEDY)

@@ -73,3 +73,13 @@ def failed(error: ApiError) -> ApiResponse:
 def invalid(message: str) -> ApiError:
     """What is asked cannot be meant (H-37, H-38)."""
     return ApiError(HTTPStatus.BAD_REQUEST, "invalid_input", message)
+
+
+def path_of(target: bytes) -> str:
+    """The path of a request target, still percent-encoded."""
+    return target.partition(b"?")[0].decode("utf-8", "replace")
+
+
+def app_of(path: str) -> str:
+    """The id of the application that a path of the API names; "" where it names none."""
+    return path.rpartition("/apps/")[2].partition("/")[0]

@@ -101,13 +101,12 @@ class NodeDeparture:
             mine.sock.close()
 
     def _go(self) -> int:
-        ends_at = self._ends_at
         # With nobody to go to they come back a second later: all together, so that none of them comes back too early.
         pace = self._pace / len(self._crew.slots) if self._others else 0.0
-        self._crew.order(Order(Phase.GONE, ends_at, self._code, pace))
+        self._crew.order(Order(Phase.GONE, self._ends_at, self._code, pace))
         status = 0
         while living := self._crew.processes:
-            late = self._impatient() or time.monotonic() > ends_at + EXTRA_S
+            late = self._impatient() or time.monotonic() > self._ends_at + EXTRA_S
             for process in living:
                 process.resend()
                 ended = process.poll()

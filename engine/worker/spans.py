@@ -22,7 +22,7 @@ from engine._fast.sampler import Sampler
 from engine.app import App, Endpoint
 from engine.config.event_types import CLIENT_EVENT
 from engine.errors import StoreUnavailable
-from engine.http.request import ApiResponse
+from engine.http.request import ApiResponse, app_of, path_of
 from engine.interfaces import Job, Message, WebhookSender
 from engine.protocol.messages import ClientMessage
 from engine.publisher import Publication
@@ -82,12 +82,12 @@ class Spans:
         async def tap(
             method: str, target: bytes, body: bytes, address: str = "", key: str = "", traceparent: str = ""
         ) -> ApiResponse:
-            path = target.partition(b"?")[0].decode("utf-8", "replace")
+            path = path_of(target)
             caller = traceparent.encode("latin-1", "replace")
             if method != "POST" or not path.endswith(PUBLISHES) or not self._sampler.wants(caller):
                 return await handle(method, target, body, address, key)
             with self._tracer.start_as_current_span(
-                "publish", _under(context.read(traceparent)), SpanKind.SERVER, {APP: _app_of(path)}
+                "publish", _under(context.read(traceparent)), SpanKind.SERVER, {APP: app_of(path)}
             ) as span:
                 answer = await handle(method, target, body, address, key)
                 _answered(span, answer.status)
@@ -110,9 +110,9 @@ class Spans:
         """C has published this. It was read there, so it can be read."""
         now_ns = time.time_ns()
         began, ended = now_ns - (time.monotonic_ns() - began_ns), now_ns - (time.monotonic_ns() - ended_ns)
-        path = target.partition(b"?")[0].decode("utf-8", "replace")
+        path = path_of(target)
         above = _under(context.read(traceparent.decode("latin-1")))
-        app_id = _app_of(path)
+        app_id = app_of(path)
         span = self._tracer.start_span("publish", above, SpanKind.SERVER, {APP: app_id}, start_time=began)
         channels: list[str] = []
         event = ""
@@ -250,7 +250,3 @@ def _answered(span: Span, status: int) -> None:
     span.set_attribute("http.response.status_code", int(status))
     if status >= 500:
         span.set_status(StatusCode.ERROR)
-
-
-def _app_of(path: str) -> str:
-    return path.rpartition("/apps/")[2].partition("/")[0]

@@ -21,7 +21,7 @@ from engine.app_manager import AppManager
 from engine.errors import PusherError, StoreUnavailable, SubscriptionError
 from engine.http.fast_path import FastPath
 from engine.http.health import Health
-from engine.http.request import ApiResponse
+from engine.http.request import ApiResponse, app_of, path_of
 from engine.http.routes import Api
 from engine.interfaces import Adapter, IdempotencyStore, Message, OccupancyStore
 from engine.protocol.channel import channel_kind
@@ -191,10 +191,10 @@ class _Publishes:
     @harmless
     def _note_refused(self, method: str, target: bytes, answer: ApiResponse) -> None:
         """A publish that came to nothing; what it was about is not known."""
-        path = target.partition(b"?")[0].decode("utf-8", "replace")
+        path = path_of(target)
         if answer.status < 400 or not path.endswith(PUBLISHES):
             return
-        app_id = path.rpartition("/apps/")[2].partition("/")[0]
+        app_id = app_of(path)
         try:
             reason = str(orjson.loads(answer.body)["error"]).partition(":")[0][:MAX_REASON]
         except (orjson.JSONDecodeError, KeyError, TypeError):
