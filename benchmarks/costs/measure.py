@@ -172,7 +172,7 @@ def _connections(one: Bench, found: dict[str, float], number: int) -> None:
     for left in reversed(range(len(kinds))):
         before = one.spent()
         stacks[left].close()
-        wait_until(lambda left=left: _connected(one) == left * number)  # type: ignore[misc]
+        wait_until(lambda left=left: connected_count(one) == left * number)  # type: ignore[misc]
         after = one.spent()
         costs[left][0] += (after.worker_s - before.worker_s) / number
         costs[left][1] += (after.redis_s - before.redis_s) / number
@@ -188,7 +188,7 @@ def _connections(one: Bench, found: dict[str, float], number: int) -> None:
     found["ping_us"] = _pings(one)
 
 
-def _connected(one: Bench) -> int:
+def connected_count(one: Bench) -> int:
     return sum(map(int, re.findall(r"^sockudo_connected\{[^}]*\} (\d+)", one.engine.metrics(), re.M)))
 
 

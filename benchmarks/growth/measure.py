@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.costs.measure import HEAD, REST_S, Bench, read_until, spent_on
+from benchmarks.costs.measure import HEAD, REST_S, Bench, connected_count, read_until, spent_on
 from benchmarks.load.servers.base import APP_ID, KEY, SECRET
 from tests.support.engine import running
 from tests.support.valkey import ValkeyServer
@@ -83,7 +83,7 @@ def _point(node: Bench, size: int, there: int, bytes_each: float, seconds: float
     """
     rest_cores = min(_rest(node, seconds) for _ in range(rounds))
     publishes = [_publish(node, seconds, rest_cores) for _ in range(rounds)]
-    wait_until(lambda: _connected(node) == there)
+    wait_until(lambda: connected_count(node) == there)
     before = _pauses(node)
     moves = [_come_and_leave(node, there, rest_cores) for _ in range(rounds)]
     late, timers = (after - was for was, after in zip(before, _pauses(node), strict=True))
@@ -133,7 +133,7 @@ def _come_and_leave(node: Bench, there: int, rest_cores: float) -> tuple[float, 
 
         def leave() -> None:
             stack.close()
-            wait_until(lambda: _connected(node) == there)
+            wait_until(lambda: connected_count(node) == there)
             # What a departure leaves to do is done when the workers rest.
             time.sleep(REST_S)
 
@@ -180,10 +180,6 @@ def _frame(text: str) -> bytes:
     payload = text.encode()
     head = bytes([0x81, 0x80 | len(payload)]) if len(payload) < 126 else struct.pack("!BBH", 0x81, 0xFE, len(payload))
     return head + bytes(4) + payload
-
-
-def _connected(node: Bench) -> int:
-    return sum(map(int, re.findall(r"^sockudo_connected\{[^}]*\} (\d+)", node.engine.metrics(), re.M)))
 
 
 def _pauses(node: Bench) -> tuple[int, int]:
