@@ -46,6 +46,9 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def run(self) -> None:
         """Run everything that can run now."""
+        if not self._ready and not ((due := self.next_timer()) is not None and due <= self._now()):
+            # So it is most of the times: the world asks each worker whenever something happened anywhere.
+            return
         asyncio._set_running_loop(self)
         try:
             for _ in range(MAX_TURNS):

@@ -65,7 +65,7 @@ class Server:
     """
 
     def __init__(self, path: str, base: str, topics: str, jobs: str, mutation: Mutation | None = None) -> None:
-        self._base, self._jobs = base, jobs
+        self._base = base
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(30)
         self._socket.connect(path)
@@ -74,6 +74,16 @@ class Server:
         self._sources = {name: source_of(name, mutation) for name in NAMES}
         #: Digest under which the engine knows a script -> its name.
         self.names = {script_of(name).sha: name for name in NAMES}
+        #: What is asked before and after each script, as it goes to the server.
+        self._before = hiredis.pack_command(("GET", base + "lease"))
+        self._after = _packed(
+            ("PTTL", base + "lease"),
+            ("PERSIST", base + "lease"),
+            ("ZRANGE", base + "transitions", 0, -1, "WITHSCORES"),
+            ("LPOP", jobs, 1_000_000),
+            ("GET", base + "clock"),
+            ("GET", base + "epoch"),
+        )
         self._call(("HELLO", "3"), ("PSUBSCRIBE", topics + "*"), ("FLUSHALL",))
         self._load()
 
@@ -98,16 +108,8 @@ class Server:
         """:param now_s: the world's time, by which the lease ends. :param clock_us: what the server's clock shows."""
         self._note_time(now_s)
         texts = tuple(_bytes(arg) for arg in args)
-        replies, pushed = self._call(
-            ("GET", self._base + "lease"),
-            ("EVALSHA", self._shas[name], 2, self._base, clock_us, *texts),
-            ("PTTL", self._base + "lease"),
-            ("PERSIST", self._base + "lease"),
-            ("ZRANGE", self._base + "transitions", 0, -1, "WITHSCORES"),
-            ("LPOP", self._jobs, 1_000_000),
-            ("GET", self._base + "clock"),
-            ("GET", self._base + "epoch"),
-        )
+        script = hiredis.pack_command(("EVALSHA", self._shas[name], 2, self._base, clock_us, *texts))
+        replies, pushed = self._exchange(self._before + script + self._after)
         lease, reply, ends_ms, _, log, jobs, clock, epoch = replies
         skew_us = int(clock.split()[1]) if clock else 0
         if ends_ms > 0:
@@ -142,7 +144,11 @@ class Server:
 
     def _call(self, *commands: tuple[Any, ...]) -> tuple[list[Any], list[tuple[bytes, bytes]]]:
         """Replies in order, and what was published meanwhile: with RESP3 that comes before the next reply."""
-        self._socket.sendall(b"".join(hiredis.pack_command(command) for command in (*commands, ("PING", "end"))))
+        return self._exchange(_packed(*commands))
+
+    def _exchange(self, packed: bytes) -> tuple[list[Any], list[tuple[bytes, bytes]]]:
+        """The same for commands in the server's form."""
+        self._socket.sendall(packed + _END)
         replies: list[Any] = []
         pushed: list[tuple[bytes, bytes]] = []
         while True:
@@ -159,6 +165,14 @@ class Server:
             else:
                 # A set has no order of its own; sorted, it is the same in every run.
                 replies.append(sorted(reply) if isinstance(reply, set) else reply)
+
+
+def _packed(*commands: tuple[Any, ...]) -> bytes:
+    return b"".join(map(hiredis.pack_command, commands))
+
+
+#: Its reply stands behind all others.
+_END = _packed(("PING", "end"))
 
 
 def script_of(name: str) -> scripts.Script:

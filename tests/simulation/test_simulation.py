@@ -24,21 +24,21 @@ from tests.support.valkey import ValkeyServer
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS_AT_ONCE = 6
-#: Each breaks another kind of promise, and is found soon.
-FAULTS = (
-    "commit does not check the lease",
-    "commit leaves the entries in the log",
-    "purge does not check the lease",
-    "purge leaves the worker among the living",
-    "a report that comes late replaces newer ones",
-    "a return does not cancel a departure that settles",
-    "a second worker of a member is not counted",
-    "workers do not hear who goes",
-    "nothing is told again",
-    "a replica that never knew a worker is not noticed",
-    "the last connection of a member is not told to be gone",
-    "a leader reaps nobody",
-)
+#: Each breaks another kind of promise, and is found soon: most by the first seed of all, the others by the one here.
+FAULTS = {
+    "commit does not check the lease": 0,
+    "commit leaves the entries in the log": 0,
+    "purge does not check the lease": 1,
+    "purge leaves the worker among the living": 0,
+    "a report that comes late replaces newer ones": 6,
+    "a return does not cancel a departure that settles": 1,
+    "a second worker of a member is not counted": 0,
+    "workers do not hear who goes": 0,
+    "nothing is told again": 0,
+    "a replica that never knew a worker is not noticed": 6,
+    "the last connection of a member is not told to be gone": 0,
+    "a leader reaps nobody": 0,
+}
 #: Seeds that found a fault of the engine or of the simulation, and whether their server loses data.
 FAILED_ONCE = ((400820, True), (400968, True), (600725, True), (4091, False))
 #: Seeds within which each of them is found.
@@ -72,9 +72,9 @@ def test_what_failed_once_comes_right(path: str, seed: int, loses: bool) -> None
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_found(path: str, name: str) -> None:
-    """And by a seed that finds nothing without it."""
+    """And by a seed that finds nothing without it. The one that has found it before is asked first, to be quick."""
     [fault] = [known for known in ALL if known.name == name]
-    found = seek(fault, path, range(WITHIN))
+    found = seek(fault, path, (FAULTS[name], *range(WITHIN)))
     assert found.violation, f"not found by {found.tried} seeds"
     play(Plan.of(found.seed, loses=fault.loses or None), path)
 
