@@ -1,10 +1,13 @@
 // The applications: added, given new secrets, switched off and on, removed, where the node can write their table.
 
 import { get, post } from "./api.js";
-import { count, h, table } from "./dom.js";
+import { count, h, renew, table } from "./dom.js";
 
 export function apps(view, context) {
   let ended = false;
+  let found = null;
+  // The application whose removal is asked about; the question stays when the list is read anew meanwhile.
+  let asked = null;
   const said = h("p", { role: "status", id: "said" });
   const secret = h("section", { class: "card", id: "secret", hidden: true });
   const list = h("section", { class: "card", id: "apps" });
@@ -20,11 +23,12 @@ export function apps(view, context) {
   const button = (text, run, label) => h("button", { type: "button", onclick: run, "aria-label": label || text }, text);
 
   async function act(call, body, word) {
+    asked = null;
     try {
-      const found = await post(call, body);
+      const made = await post(call, body);
       said.className = "good";
       said.textContent = `${body.app}: ${word}`;
-      show(found);
+      show(made);
     } catch (error) {
       said.className = "bad";
       said.textContent = error.message;
@@ -49,15 +53,10 @@ export function apps(view, context) {
     const only = app.rotating
       ? [button("End rotation", () => act("apps_finish", { app: app.id }, "only its present secret is accepted now"), `End rotation of ${app.id}`)]
       : [];
-    const remove = button(
-      "Remove",
-      () => {
-        const sure = button(`Really remove ${app.id}?`, () => act("apps_remove", { app: app.id, confirm: app.id }, "removed"));
-        remove.replaceWith(sure);
-        sure.focus();
-      },
-      `Remove ${app.id}`,
-    );
+    const remove =
+      asked === app.id
+        ? button(`Really remove ${app.id}?`, () => act("apps_remove", { app: app.id, confirm: app.id }, "removed"))
+        : button("Remove", () => ask(app.id), `Remove ${app.id}`);
     return h(
       "div",
       { class: "row" },
@@ -72,15 +71,23 @@ export function apps(view, context) {
     );
   }
 
+  function ask(id) {
+    asked = id;
+    draw();
+    list.querySelector(`[aria-label="Really remove ${CSS.escape(id)}?"]`).focus();
+  }
+
   async function read() {
-    let found;
     try {
       found = await get("apps");
     } catch (error) {
       if (!ended) list.replaceChildren(h("p", { class: "bad", role: "alert" }, error.message));
       return;
     }
-    if (ended) return;
+    if (!ended) draw();
+  }
+
+  function draw() {
     form.hidden = Boolean(found.why_not);
     const rows = found.rows.map((app) => [
       app.id,
@@ -92,7 +99,8 @@ export function apps(view, context) {
       ...(found.why_not ? [] : [buttons(app)]),
     ]);
     const heads = ["id", "key", "served", "secrets", "connections", "webhooks", ...(found.why_not ? [] : [""])];
-    list.replaceChildren(
+    renew(
+      list,
       ...(found.why_not ? [h("p", { class: "soft", id: "why-not" }, `They cannot be edited here: ${found.why_not}.`)] : []),
       rows.length ? table(heads, rows, [4, 5], [0]) : h("p", { class: "soft" }, "There is no application."),
     );

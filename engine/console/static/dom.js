@@ -11,6 +11,13 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+// Puts new content in an element's place of the old. Whoever was on a button stays on the one that is called the same.
+export function renew(element, ...children) {
+  const label = element.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
+  element.replaceChildren(...children);
+  if (label) [...element.querySelectorAll("[aria-label]")].find((each) => each.getAttribute("aria-label") === label)?.focus();
+}
+
 // A table of rows that are lists of cells. Columns of figures are in `numbers`, those of long text in `wide`.
 export function table(heads, rows, numbers = [], wide = []) {
   const kind = (index) => (numbers.includes(index) ? { class: "number" } : wide.includes(index) ? { class: "wide" } : {});

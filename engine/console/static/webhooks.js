@@ -1,13 +1,15 @@
 // Webhooks: how each endpoint does, what waits for a retry, and what was given up, to be sent again or forgotten.
 
 import { get, post } from "./api.js";
-import { clock, count, counted, h, table, tile } from "./dom.js";
+import { clock, count, counted, h, renew, table, tile } from "./dom.js";
 
 const AGAIN_MS = 3000;
 
 export function webhooks(view, context) {
   let ended = false;
   let newest = 0;
+  // How many are asked about before all are forgotten; the question stays when the lists are read anew meanwhile.
+  let asked = 0;
   const said = h("p", { role: "status", id: "said" });
   const tiles = h("div", { class: "tiles" });
   const endpoints = h("section", { class: "card" });
@@ -16,6 +18,7 @@ export function webhooks(view, context) {
   view.append(said, tiles, endpoints, dead, delayed);
 
   const act = async (name, body, word) => {
+    asked = 0;
     try {
       const { number } = await post(name, body);
       said.textContent = `${counted(number, "webhook")} ${word}`;
@@ -58,8 +61,17 @@ export function webhooks(view, context) {
       tile("wait for a retry", count(depth.delayed), depth.delayed ? "warn" : ""),
       tile("given up", count(depth.dead), depth.dead ? "bad" : ""),
     );
-    const all = confirmed(button, act, depth.dead);
-    dead.replaceChildren(
+    const ask = () => {
+      asked = depth.dead;
+      forget.replaceWith(sure());
+      dead.querySelector("[aria-label^='Really forget']").focus();
+    };
+    const sure = () =>
+      button(`Really forget ${count(asked)}?`, () => act("webhooks_forget", { all: true }, "forgotten"));
+    const forget = asked ? sure() : button("Forget all", ask);
+    const all = [button("Send all again", () => act("webhooks_retry", { all: true }, "sent again")), forget];
+    renew(
+      dead,
       h("h2", {}, "Given up"),
       ...(found.dead.length
         ? [
@@ -103,21 +115,11 @@ export function webhooks(view, context) {
     const known = rows.length ? table(heads, rows, [2, 3, 4], [1]) : h("p", { class: "soft" }, "Nothing was sent yet.");
     endpoints.replaceChildren(h("h2", {}, "Endpoints, as this node has sent"), known);
   });
-  // Not while a button in a row has the focus: a keyboard would lose its place.
-  const busy = () => document.activeElement !== view && view.contains(document.activeElement);
-  const timer = setInterval(() => document.hidden || busy() || read(), AGAIN_MS);
+  const timer = setInterval(() => document.hidden || read(), AGAIN_MS);
   read();
   return () => {
     ended = true;
     clearInterval(timer);
     stopHearing();
   };
-}
-
-// Buttons for all of them; forgetting all asks again.
-function confirmed(button, act, number) {
-  const forget = button("Forget all", () => {
-    forget.replaceWith(button(`Really forget ${count(number)}?`, () => act("webhooks_forget", { all: true }, "forgotten")));
-  });
-  return [button("Send all again", () => act("webhooks_retry", { all: true }, "sent again")), forget];
 }
