@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import importlib
 import inspect
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,10 +33,26 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None]:
+def pytest_collection(session: pytest.Session) -> Generator[None]:
     """What is collected stays to the end, in a hundred thousand objects: nobody need look whether it is garbage."""
     with resting():
+        if session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+            _import_share()
         return (yield)
+
+
+def _import_share() -> None:
+    """Import first what the processes beside this one do not.
+
+    Each of them collects all tests, in the same order. Left to themselves in a new checkout, all would rewrite the
+    assertions of all files at the same time, to find that the others had done it too.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    folder = Path(__file__).parent
+    for path in sorted(folder.rglob("test_*.py"))[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]:
+        # What cannot be imported, pytest tells of when it comes to that file.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(path.relative_to(folder.parent).with_suffix("").parts))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -42,13 +42,13 @@ LAYERS = _picture()
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_down(path: Path) -> None:
-    importer = _module(path)
+    importer = module(path)
     wrong = [f"{importer} -> {imported}" for imported in imports(path) if not _allowed(importer, imported)]
     assert not wrong, f"an import that points up, or across to where it must not: {wrong}"
 
 
 def test_the_picture_shows_every_room_and_no_other() -> None:
-    assert set(LAYERS) == {_room(_module(path)) for path in SOURCES}
+    assert set(LAYERS) == {room(module(path)) for path in SOURCES}
 
 
 def test_few_files_lie_beside_the_folders() -> None:
@@ -58,9 +58,9 @@ def test_few_files_lie_beside_the_folders() -> None:
 
 def test_files_import_each_other_in_no_circle() -> None:
     """Within a folder either, and be it inside a function."""
-    waits_for = {_module(path): set[str]() for path in SOURCES}
+    waits_for = {module(path): set[str]() for path in SOURCES}
     for path in SOURCES:
-        waits_for[_module(path)] |= imports(path) - {_module(path)}
+        waits_for[module(path)] |= imports(path) - {module(path)}
     while free := {module for module, others in waits_for.items() if not others & waits_for.keys()}:
         waits_for = {module: others for module, others in waits_for.items() if module not in free}
     assert not waits_for, f"in a circle, or above one: {sorted(waits_for)}"
@@ -93,7 +93,7 @@ def imports(path: Path) -> frozenset[str]:
 
 @cache
 def _files() -> frozenset[str]:
-    return frozenset(map(_module, SOURCES))
+    return frozenset(map(module, SOURCES))
 
 
 def _allowed(importer: str, imported: str) -> bool:
@@ -102,7 +102,7 @@ def _allowed(importer: str, imported: str) -> bool:
 
     Two folders can so never import each other.
     """
-    above, below = _room(importer), _room(imported)
+    above, below = room(importer), room(imported)
     if above == below:
         return True
     if below in DRIVERS and below.split(".")[0] != above.split(".")[0] and above not in MAY_CHOOSE_DRIVERS:
@@ -110,13 +110,13 @@ def _allowed(importer: str, imported: str) -> bool:
     return LAYERS[below] < LAYERS[above] or (below.startswith(f"{above}.") and LAYERS[below] == LAYERS[above])
 
 
-def _room(module: str) -> str:
+def room(name: str) -> str:
     """The folder of a module below `engine`; its own name if it lies beside the folders."""
-    parts = module.split(".")[1:]
+    parts = name.split(".")[1:]
     return ".".join(parts[:-1]) or parts[0]
 
 
-def _module(path: Path) -> str:
+def module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_layers import LAYERS, SOURCES, module, room
+
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
 WRITTEN = ("*.py", "*.pyx", "*.pxd", "*.pyi", "*.lua", "*.mjs")
@@ -19,12 +21,9 @@ _HEADER = re.compile(r'"""(.*?)"""', re.DOTALL)
 _NEVER = re.compile(r"\b(never|nothing|nobody|no|not|none|neither|without|cannot|only|pure)\b", re.IGNORECASE)
 _CALLER = re.compile(r"(?:\A|[.:]\s+)(?:Called|Built|Made|Used|Owned|Read|Driven) by\b")
 
-#: Of these layers everything is imported first; what is above may take them as they are then (`test_layers.py`: they
-#: import nothing from above), which halves the time.
-LOW = ("engine._fast", "engine.config", "engine.errors", "engine.tasks")
-#: Imports each module named on stdin in a child of its own, forked before anything of the engine was imported, or,
-#: after a line with "-", anything but the configuration. What is not ours is there already (pydantic loads itself piece
-#: by piece), to be quick.
+#: Imports each module named on stdin in a child of its own, in which nothing of the engine is imported yet but what lies
+#: in the layers below (a line each, the lowest first): that imports nothing from above (`test_layers.py`), and
+#: is as it would be anyway. What is not ours is there already (pydantic loads itself piece by piece), to be quick.
 IMPORT_EACH = """
 import gc, os, sys, traceback, warnings
 import aiobotocore.session, aiohttp.web, asyncpg, difflib, getpass, hiredis, hmac, orjson, picows, prometheus_client
@@ -34,21 +33,23 @@ type("First", (pydantic.BaseModel,), {})
 gc.disable()
 warnings.simplefilter("error")
 failed = 0
-for name in sys.stdin.read().split():
-    if name == "-":
-        import engine.config.root
-        gc.freeze()
-        continue
-    pid = os.fork()
-    if pid == 0:
-        try:
-            __import__(name)
-        except BaseException:
-            print(f"--- {name} ---", file=sys.stderr)
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    failed += os.waitpid(pid, 0)[1] != 0
+for layer in map(str.split, sys.stdin):
+    gc.freeze()
+    for name in layer:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                __import__(name)
+            except BaseException:
+                print(f"--- {name} ---", file=sys.stderr)
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        failed += os.waitpid(pid, 0)[1] != 0
+    if failed:
+        break
+    for name in layer:
+        __import__(name)
 sys.exit(failed != 0)
 """
 
@@ -93,21 +94,16 @@ def test_package_files_are_empty() -> None:
 
 def test_every_module_can_be_imported_alone() -> None:
     """No import depends on what happened to be imported before it."""
-    modules = sorted(
-        {
-            ".".join(path.relative_to(ROOT).with_suffix("").parts)
-            for kind in ("*.py", "*.pyx")
-            for path in (ROOT / "engine").rglob(kind)
-            if path.stem not in ("__init__", "__main__")
-        }
-    )
-    low = [name for name in modules if name.startswith(LOW)]
-    assert "engine.errors" in low
+    layers: dict[int, list[str]] = {layer: [] for layer in sorted(LAYERS.values())}
+    for path in SOURCES:
+        if path.suffix != ".pxd" and path.stem != "__main__":
+            layers[LAYERS[room(module(path))]].append(module(path))
+    assert "engine.errors" in next(iter(layers.values()))
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_EACH],
         check=False,
         cwd=ROOT,
-        input="\n".join([*low, "-", *(name for name in modules if name not in low)]),
+        input="\n".join(" ".join(names) for names in layers.values()),
         capture_output=True,
         text=True,
         timeout=100,
