@@ -21,9 +21,9 @@ _HEADER = re.compile(r'"""(.*?)"""', re.DOTALL)
 _NEVER = re.compile(r"\b(never|nothing|nobody|no|not|none|neither|without|cannot|only|pure)\b", re.IGNORECASE)
 _CALLER = re.compile(r"(?:\A|[.:]\s+)(?:Called|Built|Made|Used|Owned|Read|Driven) by\b")
 
-#: Imports each module named on stdin in a child of its own, where nothing of the engine is imported but what lies in the
-#: layers below (a line each, the lowest first): that imports nothing from above (`test_layers.py`), and is as it would
-#: be anyway. What is not ours is there already (pydantic loads itself piece by piece), to be quick.
+#: Imports each module named on stdin in a child of its own. Nothing of the engine is imported there yet but what lies
+#: in the layers below (a line each, the lowest first): that imports nothing from above (`test_layers.py`), and is as
+#: it would be anyway. What is not ours is there already (pydantic loads itself piece by piece), to be quick.
 IMPORT_EACH = """
 import gc, os, sys, traceback, warnings
 import aiobotocore.session, aiohttp.web, asyncpg, difflib, getpass, hiredis, hmac, orjson, picows, prometheus_client
