@@ -34,7 +34,8 @@ HEAD_TIMEOUT_S = 10
 BODY_TIMEOUT_S = 30
 #: A socket that was closed has this long for what is still unread.
 CLOSE_TIMEOUT_S = 5
-#: A connection that says nothing for so long is closed; aiohttp closes its own (http/application.py).
+#: An idle connection is kept this long for the next request, by aiohttp too; longer than load balancers usually keep
+#: theirs.
 KEEPALIVE_TIMEOUT_S = 75
 
 #: Answers of the connection whose requests are being answered; empty at all other times.

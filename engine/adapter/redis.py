@@ -23,8 +23,8 @@ from engine._fast.envelope import (
 )
 from engine._fast.hub import Channel, Hub
 from engine._fast.log_link import LogLink
+from engine.adapter.coalescing import CoalescingSubscriber
 from engine.adapter.echo import Echo
-from engine.adapter.turn import Turn
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
 from engine.history.redis import KEEP, keep_arguments
@@ -85,7 +85,7 @@ class RedisAdapter:
         #: Of this worker alone.
         self._echo_stem = self._prefix + b"echo:" + secrets.token_hex(8).encode()
         self._publisher, self._subscriber = self._links(options)
-        self._turn = Turn(self._subscriber)
+        self._coalescing = CoalescingSubscriber(self._subscriber)
         self._echo = Echo(self._publisher.publish, self._tell)
         self._was_linked = False
         self._holes_logged = Seldom()
@@ -141,12 +141,12 @@ class RedisAdapter:
     def subscribe(self, app_id: str, channel: str, done: Callable[[bool], None]) -> None:
         topic = self._topic(app_id, channel)
         self._channels[topic] = self._hub.open(app_id, channel)
-        self._turn.subscribe(topic, done)
+        self._coalescing.subscribe(topic, done)
 
     def unsubscribe(self, app_id: str, channel: str) -> None:
         topic = self._topic(app_id, channel)
         self._channels.pop(topic, None)
-        self._turn.unsubscribe(topic)
+        self._coalescing.unsubscribe(topic)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         began_s = time.monotonic()

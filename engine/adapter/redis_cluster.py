@@ -75,14 +75,14 @@ class RedisClusterAdapter(RedisAdapter):
 
         for topic in topics:
             self._channels[topic] = opened
-            self._turn.subscribe(topic, on_done)
+            self._coalescing.subscribe(topic, on_done)
 
     def unsubscribe(self, app_id: str, channel: str) -> None:
         # Whatever it was subscribed to: what is announced of a channel may have changed since.
         for prefix in (self._prefix, self._announced_prefix):
             topic = prefix + f"{app_id}/{channel}".encode()
             if self._channels.pop(topic, None) is not None:
-                self._turn.unsubscribe(topic)
+                self._coalescing.unsubscribe(topic)
 
     def _topics(self, app_id: str, channel: str) -> list[bytes]:
         announced = self._announced_prefix + f"{app_id}/{channel}".encode()

@@ -93,8 +93,8 @@ def _allowed(annotation: Any, metadata: list[Any]) -> str:
         return _allowed(annotation, [*metadata, *more])
     if annotation is bool:
         return _PLAIN[bool]
-    if told := next(filter(None, map(_told, metadata)), None):
-        return told
+    if words := next(filter(None, map(_allowance, metadata)), None):
+        return words
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
         parts = dict.fromkeys(_allowed(part, []) for part in get_args(annotation) if part is not type(None))
@@ -113,7 +113,7 @@ def _allowed(annotation: Any, metadata: list[Any]) -> str:
     return _PLAIN.get(annotation, "")
 
 
-def _told(rule: Any) -> str | None:
+def _allowance(rule: Any) -> str | None:
     """The second half of what a rule says of a value that cannot be right."""
     if isinstance(rule, BeforeValidator):
         try:

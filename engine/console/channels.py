@@ -11,7 +11,7 @@ from typing import Any
 from engine.console.known_apps import KnownApps
 from engine.errors import ApiError
 from engine.interfaces import OccupancyPages
-from engine.protocol.channel import USER_PREFIX, channel_kind
+from engine.protocol.channel import USER_PREFIX, channel_kind, is_server_owned
 
 #: Rows of one answer.
 LIMIT = 100
@@ -30,7 +30,7 @@ class Channels:
         """Those whose names begin with `prefix`, from `after` on."""
         app = await self._apps.find(asked)
         prefix = _text(asked, "prefix")
-        if prefix.startswith("#"):
+        if is_server_owned(prefix):
             raise ApiError(HTTPStatus.BAD_REQUEST, "invalid_input", "channels of the server's own are not listed")
         page = await self._page(app.id, prefix, _text(asked, "after"))
         rows = [{"name": name, "kind": channel_kind(name).label, "subscriptions": total} for name, total in page.rows]

@@ -26,7 +26,7 @@ TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ResolvedReplay:
     """:param retention: None where the channel is not kept. :param stream_id: of `query.after`."""
 
     retention: Retention | None
@@ -35,7 +35,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ReplayedFrames:
     """:param frames: what comes after the acknowledgement.
     :param mark: the stream's tag and the serial up to which nothing may come again; None where that is not known.
     """
@@ -44,17 +44,17 @@ class Given:
     mark: tuple[int, int] | None = None
 
 
-NOTHING = Given()
+NOTHING_REPLAYED = ReplayedFrames()
 
 
-def wanted(rule: HistoryRule | None, asked: ReplayRequest | None) -> Wanted:
+def resolve_replay(rule: HistoryRule | None, asked: ReplayRequest | None) -> ResolvedReplay:
     """What the rule says, unless the application asked for its client. One of them is given."""
     if asked is None:
         replay = rule.replay if rule is not None and rule.replay is not None else Replay()
         query = ReplayQuery(count=replay.count, window_ms=replay.window_ms)
     else:
         query = ReplayQuery(asked.count or 0, (asked.seconds or 0) * 1000, asked.time_ms or 0, asked.serial)
-    return Wanted(None if rule is None else rule.retention, query, "" if asked is None else asked.stream_id)
+    return ResolvedReplay(None if rule is None else rule.retention, query, "" if asked is None else asked.stream_id)
 
 
 class Replays:
@@ -69,9 +69,9 @@ class Replays:
         self._metrics = metrics.channels
         self._turns = asyncio.Semaphore(MAX_READS)
         #: Reads that have not begun: who joins one is subscribed already.
-        self._waiting: dict[tuple[str, str, Wanted], asyncio.Task[tuple[Given, int, str]]] = {}
+        self._waiting: dict[tuple[str, str, ResolvedReplay], asyncio.Task[tuple[ReplayedFrames, int, str]]] = {}
 
-    async def read(self, app_id: str, channel: str, asked: Wanted) -> Given:
+    async def read(self, app_id: str, channel: str, asked: ResolvedReplay) -> ReplayedFrames:
         """The channel's kept events, oldest first, behind a frame that notifies of a gap, if there is one."""
         key = (app_id, channel, asked)
         task = self._waiting.get(key)
@@ -83,39 +83,39 @@ class Replays:
             self._metrics.gaps.add(1, app_id, reason)
         return given
 
-    async def _read_once(self, app_id: str, channel: str, asked: Wanted) -> tuple[Given, int, str]:
+    async def _read_once(self, app_id: str, channel: str, asked: ResolvedReplay) -> tuple[ReplayedFrames, int, str]:
         key = (app_id, channel, asked)
         try:
             if asked.retention is None:
-                return self._given(channel, None, "not_kept")
+                return self._outcome(channel, None, "not_kept")
             async with within(TIMEOUT_S), self._turns:
                 self._waiting.pop(key, None)
                 if not self._listening():
-                    return self._given(channel, None, "unavailable")
+                    return self._outcome(channel, None, "unavailable")
                 kept = (app_id, channel, asked.retention)
                 found = await self._store.replay(*kept, asked.query, self._max_bytes)
                 reason = gap(found, asked, asked.retention)
                 if reason == "stream_changed" and asked.query.after is not None:
                     # A serial of another stream means nothing in this one: all that is kept may be new.
                     found = await self._store.replay(*kept, replace(asked.query, after=None), self._max_bytes)
-            return self._given(channel, found, reason)
+            return self._outcome(channel, found, reason)
         except (StoreUnavailable, TimeoutError):
-            return self._given(channel, None, "unavailable")
+            return self._outcome(channel, None, "unavailable")
         finally:
             self._waiting.pop(key, None)
 
     @staticmethod
-    def _given(channel: str, found: Replayed | None, reason: str) -> tuple[Given, int, str]:
+    def _outcome(channel: str, found: Replayed | None, reason: str) -> tuple[ReplayedFrames, int, str]:
         events = () if found is None else found.events
         frames = tuple(each.payload for each in events)
         if reason:
             data = {"reason": reason, "replayed": len(frames)} | ({} if found is None else _position(found.stream))
             frames = (text_frame(messages.history_gap(channel, data)), *frames)
         mark = (found.stream.tag, found.stream.serial) if found is not None and found.stream.id else None
-        return Given(frames, mark), len(events), reason
+        return ReplayedFrames(frames, mark), len(events), reason
 
 
-def gap(found: Replayed, asked: Wanted, retention: Retention) -> str:
+def gap(found: Replayed, asked: ResolvedReplay, retention: Retention) -> str:
     """Why some of what was asked for is missing; "" when nothing is (N-44).
 
     A number of events alone asks for whatever is there.

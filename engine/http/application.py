@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
+from engine._fast.http_publish import KEEPALIVE_TIMEOUT_S
 from engine.app_manager import AppManager
 from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
@@ -41,8 +42,6 @@ from engine.tasks import within
 SMALL_BODY_BYTES = 16 * 1024
 #: A caller has this long to send its whole body.
 BODY_TIMEOUT_S = 30.0
-#: An idle connection is kept this long for the next request; longer than load balancers usually keep theirs.
-KEEPALIVE_TIMEOUT_S = 75.0
 #: A request that is not answered so long after the drain began is cut off.
 SHUTDOWN_TIMEOUT_S = 5.0
 #: How long the rest of a refused body is read and thrown away, so that its sender sees the answer.

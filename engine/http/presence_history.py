@@ -48,7 +48,7 @@ class PresenceHistory(StreamHistory):
             "complete": covered and not is_broken(stream, retention),
             "truncated_by_retention": stream.first > 1 and not covered,
         }
-        answer = _told(channel, snapshot(events, now, moment)) | {
+        answer = _snapshot_body(channel, snapshot(events, now, moment)) | {
             "continuity": self._retained(stream) | continuity,
         }
         return ok(answer, headers)
@@ -89,7 +89,7 @@ class PresenceHistory(StreamHistory):
         )
 
 
-def _told(channel: str, found: Snapshot) -> dict[str, Any]:
+def _snapshot_body(channel: str, found: Snapshot) -> dict[str, Any]:
     return {
         "channel": channel,
         "members": [

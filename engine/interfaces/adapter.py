@@ -31,7 +31,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClusterEvents:
-    """Called by a worker's adapter, and by an occupancy store in memory, with what concerns the whole cluster.
+    """What concerns the whole cluster, as it comes from a worker's adapter or from an occupancy store in memory.
 
     :param on_member_change: a membership change of a channel that this worker subscribes to.
     :param on_total_change: an announced total of one.

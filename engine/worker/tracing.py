@@ -127,7 +127,7 @@ class Tracing:
         return any(follow.wants(fact) for follow in self.follows)
 
     def note(self, stage: str, text: str, fact: Fact) -> None:
-        """Something happened; whoever follows it is told. Called by taps, which must not fail for it."""
+        """Send it to whoever follows it. What happened goes on whether that succeeds or not."""
         for follower in list(self._followers):
             if follower.follow.wants(fact):
                 follower.sender.send(stage, text)

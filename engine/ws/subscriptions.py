@@ -17,7 +17,7 @@ from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub, Pending
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
-from engine.history.replay import NOTHING, Given, Replays, Wanted, wanted
+from engine.history.replay import NOTHING_REPLAYED, ReplayedFrames, Replays, ResolvedReplay, resolve_replay
 from engine.interfaces import Adapter, Answer, CacheStore
 from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Member, Reporter
@@ -95,7 +95,7 @@ class Subscriptions:
         if asked is None and (rule is None or rule.replay is None):
             self.join(connection, name, member, self._on_counted_cache if kind.is_cache else self._on_counted)
         else:
-            self.join(connection, name, member, functools.partial(self._on_counted_replay, wanted(rule, asked)))
+            self.join(connection, name, member, functools.partial(self._on_counted_replay, resolve_replay(rule, asked)))
 
     def unsubscribe(self, connection: Connection, name: str) -> None:
         """pusher:unsubscribe; unknown channels are passed over in silence (N-24)."""
@@ -174,12 +174,12 @@ class Subscriptions:
         connection.send(text_frame(messages.subscription_error(error)))
 
     def _on_counted(self, joining: Joining, answer: Answer) -> None:
-        self._go_live(joining, answer, [], None, NOTHING)
+        self._go_live(joining, answer, [], None, NOTHING_REPLAYED)
 
     def _on_counted_cache(self, joining: Joining, answer: Answer) -> None:
-        self._read(joining, self._read_cache(joining, answer, NOTHING))
+        self._read(joining, self._read_cache(joining, answer, NOTHING_REPLAYED))
 
-    def _on_counted_replay(self, asked: Wanted, joining: Joining, answer: Answer) -> None:
+    def _on_counted_replay(self, asked: ResolvedReplay, joining: Joining, answer: Answer) -> None:
         self._read(joining, self._read_history(joining, answer, asked))
 
     def _read(self, joining: Joining, reading: Coroutine[Any, Any, None]) -> None:
@@ -187,7 +187,7 @@ class Subscriptions:
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
 
-    async def _read_history(self, joining: Joining, answer: Answer, asked: Wanted) -> None:
+    async def _read_history(self, joining: Joining, answer: Answer, asked: ResolvedReplay) -> None:
         """What is kept comes after the acknowledgement and before anything live (N-41)."""
         channel = joining.pending.channel
         given = await self._replays.read(channel.app_id, channel.name, asked)
@@ -198,7 +198,7 @@ class Subscriptions:
         else:
             self._go_live(joining, answer, given.frames, None, given)
 
-    async def _read_cache(self, joining: Joining, answer: Answer, given: Given) -> None:
+    async def _read_cache(self, joining: Joining, answer: Answer, given: ReplayedFrames) -> None:
         """Cache channels: the last event, or the miss, comes right after the acknowledgement (N-13, N-30); the event
         only where it is not among what is replayed."""
         channel = joining.pending.channel
@@ -222,7 +222,7 @@ class Subscriptions:
         self._emitter.cache_miss(app, channel.name)
 
     def _go_live(
-        self, joining: Joining, answer: Answer, frames: Sequence[bytes], cached: bytes | None, given: Given
+        self, joining: Joining, answer: Answer, frames: Sequence[bytes], cached: bytes | None, given: ReplayedFrames
     ) -> None:
         connection, channel = joining.pending.connection, joining.pending.channel
         since, provisional = answer.version, False

@@ -12,7 +12,7 @@ from engine._fast.frame import payload_of
 from engine.app import HistoryRule, Replay, Retention
 from engine.errors import StoreUnavailable
 from engine.history.memory import MemoryHistory
-from engine.history.replay import Replays, wanted
+from engine.history.replay import Replays, resolve_replay
 from engine.interfaces import Replayed
 from engine.metrics.metrics import Metrics
 from engine.protocol.auth import ReplayRequest
@@ -54,7 +54,7 @@ class Scene:
 
         async def read() -> list[Any]:
             replays = Replays(self.store, lambda: self.listening, self.max_bytes, Metrics())
-            given = await replays.read("1", "room", wanted(rule, asked))
+            given = await replays.read("1", "room", resolve_replay(rule, asked))
             return [_told(json.loads(payload_of(frame))) for frame in given.frames]
 
         return asyncio.run(read())
@@ -139,7 +139,7 @@ async def test_a_crowd_shares_a_read() -> None:
     scene = Scene()
     scene.store.keep("1", "room", KEPT, b"\x81\x02{}")
     replays = Replays(scene.store, lambda: True, 1 << 20, Metrics())
-    asked = wanted(HistoryRule(PATTERN, KEPT, replay=Replay(count=3)), None)
+    asked = resolve_replay(HistoryRule(PATTERN, KEPT, replay=Replay(count=3)), None)
     given = await asyncio.gather(*(replays.read("1", "room", asked) for _ in range(50)))
     assert (len(set(given)), scene.reads) == (1, 1)
     await replays.read("1", "room", asked)
@@ -149,7 +149,7 @@ async def test_a_crowd_shares_a_read() -> None:
 async def test_one_that_leaves_does_not_take_the_others_read_with_it() -> None:
     scene = Scene()
     replays = Replays(scene.store, lambda: True, 1 << 20, Metrics())
-    asked = wanted(HistoryRule(PATTERN, KEPT, replay=Replay(count=3)), None)
+    asked = resolve_replay(HistoryRule(PATTERN, KEPT, replay=Replay(count=3)), None)
     one, two = (asyncio.ensure_future(replays.read("1", "room", asked)) for _ in range(2))
     await asyncio.sleep(0)
     one.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from engine.adapter.turn import Done, Turn
+from engine.adapter.coalescing import CoalescingSubscriber, Done
 
 
 class Asked:
@@ -28,10 +28,10 @@ def no_matter(live: bool) -> None:
 
 async def test_what_is_joined_and_left_in_a_turn_is_asked_for_by_nobody() -> None:
     asked = Asked()
-    turn = Turn(asked)
+    coalescing = CoalescingSubscriber(asked)
     for _ in range(100):
-        turn.subscribe(b"a", lambda _: asked.words.append("told"))
-        turn.unsubscribe(b"a")
+        coalescing.subscribe(b"a", lambda _: asked.words.append("told"))
+        coalescing.unsubscribe(b"a")
     await asyncio.sleep(0)
     # The subscriber knows that it has no such topic.
     assert asked.words == ["-a"]
@@ -39,11 +39,11 @@ async def test_what_is_joined_and_left_in_a_turn_is_asked_for_by_nobody() -> Non
 
 async def test_who_stays_is_told_and_only_then() -> None:
     asked = Asked()
-    turn = Turn(asked)
-    turn.subscribe(b"a", lambda _: asked.words.append("first"))
-    turn.unsubscribe(b"a")
-    turn.subscribe(b"a", lambda _: asked.words.append("second"))
-    turn.subscribe(b"a", lambda _: asked.words.append("third"))
+    coalescing = CoalescingSubscriber(asked)
+    coalescing.subscribe(b"a", lambda _: asked.words.append("first"))
+    coalescing.unsubscribe(b"a")
+    coalescing.subscribe(b"a", lambda _: asked.words.append("second"))
+    coalescing.subscribe(b"a", lambda _: asked.words.append("third"))
     assert asked.words == []
     await asyncio.sleep(0)
     assert asked.words == ["+a", "second", "+a", "third"]
@@ -51,24 +51,24 @@ async def test_who_stays_is_told_and_only_then() -> None:
 
 async def test_what_is_left_and_joined_again_stays_subscribed() -> None:
     asked = Asked()
-    turn = Turn(asked)
-    turn.subscribe(b"a", no_matter)
+    coalescing = CoalescingSubscriber(asked)
+    coalescing.subscribe(b"a", no_matter)
     await asyncio.sleep(0)
     for _ in range(100):
-        turn.unsubscribe(b"a")
-        turn.subscribe(b"a", no_matter)
+        coalescing.unsubscribe(b"a")
+        coalescing.subscribe(b"a", no_matter)
     await asyncio.sleep(0)
     assert "-a" not in asked.words
-    turn.unsubscribe(b"a")
+    coalescing.unsubscribe(b"a")
     await asyncio.sleep(0)
     assert asked.words[-1] == "-a"
 
 
 async def test_a_fault_in_what_one_waits_for_leaves_the_others_theirs() -> None:
     asked = Asked()
-    turn = Turn(asked)
-    turn.subscribe(b"a", lambda _: 1 / 0)  # type: ignore[arg-type, return-value]
-    turn.subscribe(b"a", lambda _: asked.words.append("told"))
-    turn.subscribe(b"b", lambda _: asked.words.append("told"))
+    coalescing = CoalescingSubscriber(asked)
+    coalescing.subscribe(b"a", lambda _: 1 / 0)  # type: ignore[arg-type, return-value]
+    coalescing.subscribe(b"a", lambda _: asked.words.append("told"))
+    coalescing.subscribe(b"b", lambda _: asked.words.append("told"))
     await asyncio.sleep(0)
     assert asked.words.count("told") == 2

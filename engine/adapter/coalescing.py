@@ -24,7 +24,7 @@ class Subscriber(Protocol):
     def unsubscribe(self, topic: bytes) -> None: ...
 
 
-class Turn:
+class CoalescingSubscriber:
     """A subscriber in front of another one, which hears of each topic once a turn at most."""
 
     def __init__(self, subscriber: Subscriber) -> None:
