@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.console import figures
 from engine.console.cluster import Cluster
 from engine.console.node import NodeLink
 from engine.errors import StoreUnavailable
+from engine.metrics import figures
 from engine.metrics.metrics import Metrics
 
 

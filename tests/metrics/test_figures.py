@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.console import figures
+from engine.metrics import figures
 from engine.metrics.metrics import Metrics
 from engine.metrics.values import MappedValues
 
