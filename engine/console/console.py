@@ -9,7 +9,8 @@ import asyncio
 import logging
 import signal
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from engine.console.cluster import Cluster
 from engine.console.events import Events
 from engine.console.known_apps import KnownApps
 from engine.console.node import NodeLink
+from engine.console.other_nodes import OtherNodes
 from engine.console.overview import Overview
 from engine.console.server import ConsoleServer
 from engine.console.sessions import Sessions
@@ -85,7 +87,7 @@ class Console:
             await self._end.wait()
 
     async def _build(self, stack: AsyncExitStack) -> ConsoleServer:
-        spec, config, cluster = self._spec, self._spec.loaded.config, None
+        spec, config, cluster, others = self._spec, self._spec.loaded.config, None, None
         workers = Workers(Path(spec.metrics_dir))
         pages: OccupancyPages = AskedPages(workers)
         redis = None
@@ -101,9 +103,11 @@ class Console:
             keys = Keys(config.database.redis.key_prefix)
             cluster = Cluster(redis[0], keys, clustered=bool(redis[1].nodes))
             pages = RedisPages(redis[0], keys, REDIS_TIMEOUT_S)
-        self._overview = Overview(self._node, Path(spec.metrics_dir), cluster)
+            others = OtherNodes(*redis, config.adapter.redis.prefix, Path(spec.metrics_dir).name)
+        name = f"{socket.gethostname()}:{config.port}"
+        self._overview = Overview(self._node, Path(spec.metrics_dir), name, cluster, others)
         channels = Channels(self._apps, pages)
-        events = Events(self._apps, workers)
+        events = Events(self._apps, workers, others)
         webhooks = Webhooks(self._apps, await self._queue(stack, redis, workers))
         apps = Apps(self._apps)
         ticker = Ticker(self._overview.read, "console-overview")
@@ -128,8 +132,13 @@ class Console:
                 "apps_enable": apps.enable,
                 "apps_remove": apps.remove,
             },
-            streams={"overview": lambda _: ticker.listen(), "events": events.listen},
+            streams={"overview": lambda _: self._looks(ticker), "events": events.listen},
         )
+
+    async def _looks(self, ticker: Ticker) -> AsyncIterator[bytes]:
+        async with self._overview.watched(), aclosing(ticker.listen()) as looks:
+            async for look in looks:
+                yield look
 
     async def _queue(
         self, stack: AsyncExitStack, redis: tuple[Redis, RedisOptions] | None, workers: Workers

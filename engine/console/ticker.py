@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -28,7 +28,7 @@ class Ticker:
         self._latest = b""
         self._came = asyncio.Event()
 
-    async def listen(self) -> AsyncIterator[bytes]:
+    async def listen(self) -> AsyncGenerator[bytes]:
         """JSON of each look; of several that came while the last one was sent, the newest."""
         self._listeners += 1
         if self._task is None:

@@ -1,4 +1,4 @@
-"""What the node's processes have counted, as the overview shows it: sums, and a few numbers of each worker.
+"""What a node's processes have counted, as the console shows it: sums, and a few numbers of each worker.
 
 Read from the files that every process writes anyway: no worker is asked, and none is held up.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.metrics.families import Family, split_key
-from engine.metrics.values import read_slots
+from engine.metrics.values import LEVELS, read_slots
 
 #: Shown as sums over all workers and labels.
 SUMS = (
@@ -41,6 +41,8 @@ OF_WORKERS = {
     "process_open_fds": "open_fds",
     "process_max_fds": "max_fds",
 }
+#: Of those, what is shown of a whole node, as the sum over its processes.
+OF_NODES = ("resident_bytes", "cpu_s")
 #: Their buckets, summed over all workers and labels, from which the page computes percentiles.
 HISTOGRAMS = ("http_request_duration_seconds", "event_loop_lag_seconds", "webhook_duration_seconds")
 #: Applications with the most connections.
@@ -63,6 +65,21 @@ class Figures:
     apps: dict[str, float] = field(default_factory=dict)
     buckets: dict[str, list[float]] = field(default_factory=dict)
     endpoints: list[dict[str, Any]] = field(default_factory=list)
+
+
+def summary(found: Figures) -> dict[str, Any]:
+    """Of the whole node, as JSON: what another node's console shows of it. Its size is bounded."""
+    shown: dict[str, Any] = {name: getattr(found, name) for name in ("sums", "buckets", "apps", "endpoints")}
+    shown["workers"] = sum(slot.isdecimal() for slot in found.workers)
+    for name in OF_NODES:
+        shown[name] = sum(worker.get(name, 0.0) for worker in found.workers.values())
+    return shown
+
+
+def living(directory: Path) -> list[int]:
+    """Slots of the node's workers, those that are about to start or have just died among them."""
+    slots = (path.name.partition(".")[0] for path in directory.glob(f"*{LEVELS}"))
+    return sorted(int(slot) for slot in slots if slot.isdecimal())
 
 
 def read(directory: Path, families: dict[str, Family]) -> Figures:

@@ -13,7 +13,7 @@ from typing import Protocol
 from prometheus_client.mmap_dict import MmapedDict
 
 _COUNTS = ".counts.db"
-_LEVELS = ".levels.db"
+LEVELS = ".levels.db"
 
 
 class Values(Protocol):
@@ -60,7 +60,7 @@ class MappedValues:
         directory = Path(directory)
         forget(directory, slot)
         self._counts = MmapedDict(str(directory / f"{slot}{_COUNTS}"))  # type: ignore[no-untyped-call]
-        self._levels = MmapedDict(str(directory / f"{slot}{_LEVELS}"))  # type: ignore[no-untyped-call]
+        self._levels = MmapedDict(str(directory / f"{slot}{LEVELS}"))  # type: ignore[no-untyped-call]
         self._open = True
 
     def add(self, key: str, amount: float) -> None:
@@ -106,4 +106,4 @@ def read_slots(directory: Path) -> Iterator[tuple[str, str, float]]:
 
 def forget(directory: Path, slot: int | str) -> None:
     """Drop the levels of a slot whose process is gone."""
-    (directory / f"{slot}{_LEVELS}").unlink(missing_ok=True)
+    (directory / f"{slot}{LEVELS}").unlink(missing_ok=True)

@@ -18,10 +18,15 @@ MAX_WAITING = 1_000
 
 
 class Watcher:
-    """Looks at one application. :ivar dropped: so many were not told since the last `take`."""
+    """Looks at one application. :ivar dropped: so many were not told since the last `take`.
 
-    def __init__(self, app_id: str) -> None:
+    :param per_second: events at most; the others are counted. :param max_data: characters of an event's data.
+    """
+
+    def __init__(self, app_id: str, per_second: int = MAX_PER_SECOND, max_data: int = MAX_DATA) -> None:
         self.app_id = app_id
+        self.per_second = per_second
+        self._max_data = max_data
         self.dropped = 0
         self._waiting: list[dict[str, Any]] = []
         self._some = asyncio.Event()
@@ -31,13 +36,13 @@ class Watcher:
         now_ms = time.time_ns() // 1_000_000
         if now_ms // 1000 != self._second:
             self._second, self._told = now_ms // 1000, 0
-        if self._told >= MAX_PER_SECOND or len(self._waiting) >= MAX_WAITING:
+        if self._told >= self.per_second or len(self._waiting) >= MAX_WAITING:
             self.dropped += 1
             return
         self._told += 1
         data = details.get("data")
-        if isinstance(data, str) and len(data) > MAX_DATA:
-            details = {**details, "data": data[:MAX_DATA], "data_length": len(data)}
+        if isinstance(data, str) and len(data) > self._max_data:
+            details = {**details, "data": data[: self._max_data], "data_length": len(data)}
         self._waiting.append({"time_ms": now_ms, "kind": kind, **details})
         self._some.set()
 

@@ -119,7 +119,7 @@ class Parts:
         self.memory_guard = MemoryGuard(config.websocket.memory_threshold, self._on_memory, self.metrics.process)
         self.traffic_metrics = TrafficMetrics(self.hub, self.reporter, self.metrics)
         followed = self._followed()
-        self.tracing = build_tracing(slot, followed, self._drivers.of_redis, config)
+        self.tracing = build_tracing(slot, followed, self._drivers.of_redis, spec, self.tap)
         self.in_order: list[Part] = [
             self.process_watch,
             *build_spans(spec.loaded.telemetry, slot, config.port, followed, self.metrics),

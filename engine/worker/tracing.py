@@ -13,9 +13,11 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from engine.tap.question import is_question
 from engine.tasks import cancel, serve
 from engine.trace.follow import Fact, Follow
 from engine.trace.lines import Sender
+from engine.worker.remote_looks import RemoteLooks
 from engine.worker.remote_traces import RemoteTraces
 
 #: Traces at one time.
@@ -70,7 +72,7 @@ class Tracing:
     """:param worker: number of this one in its node.
     :param place: puts taps in front of what is to be followed; they call `note`.
     :param describe: what is known, at its beginning, of what a trace follows: (stage, text).
-    :ivar remote: what operators at other nodes ask through, where there is a Redis.
+    :ivar remote: what operators at other nodes ask through, where there is a Redis. :ivar looks: their consoles too.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Tracing:
         self._followers: dict[Follower, asyncio.TimerHandle] = {}
         self._asking: set[asyncio.Task[None]] = set()
         self.remote: RemoteTraces | None = None
+        self.looks: RemoteLooks | None = None
 
     def __len__(self) -> int:
         return len(self._followers)
@@ -119,7 +122,10 @@ class Tracing:
 
     def begin_elsewhere(self, request: bytes) -> None:
         """An operator at another node asks."""
-        if self.remote is not None:
+        if is_question(request):
+            if self.looks is not None:
+                self.looks.begin(request)
+        elif self.remote is not None:
             self.remote.begin(request)
 
     def wanted(self, fact: Fact) -> bool:
@@ -151,6 +157,8 @@ class Tracing:
             await cancel(task)
         if self.remote is not None:
             await self.remote.stop()
+        if self.looks is not None:
+            await self.looks.stop()
 
     @harmless
     def _tell_beginning(self, follower: Follower) -> None:

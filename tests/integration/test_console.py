@@ -83,7 +83,7 @@ def hooks() -> Iterator[WebhookReceiver]:
 @pytest.fixture(scope="module")
 def engine(hooks: WebhookReceiver) -> Iterator[Engine]:
     with running(config(hooks), workers=2) as started:
-        wait_until(lambda: _answers(started), what="the console answers")
+        wait_until(lambda: answers(started), what="the console answers")
         yield started
 
 
@@ -94,7 +94,7 @@ def alone(hooks: WebhookReceiver, tmp_path_factory: pytest.TempPathFactory) -> I
     SqliteTable(SqliteConfig(path=file)).add(APP)
     apps = {"app_manager": {"driver": "sqlite", "refresh_ms": 50}, "database": {"sqlite": {"path": file}}}
     with running(config(hooks) | apps, workers=1) as started:
-        wait_until(lambda: _answers(started), what="the console answers")
+        wait_until(lambda: answers(started), what="the console answers")
         yield started
 
 
@@ -112,7 +112,7 @@ def config(hooks: WebhookReceiver) -> dict[str, Any]:
     }
 
 
-def _answers(engine: Engine) -> bool:
+def answers(engine: Engine) -> bool:
     try:
         return engine.raw("GET", "/", port=engine.config["console"]["port"]).status == 200
     except OSError:
@@ -321,7 +321,7 @@ def test_without_a_password_there_is_none_and_a_new_one_is_followed(engine: Engi
 def test_a_console_that_dies_is_started_again(engine: Engine) -> None:
     before = _pid(engine)
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: _answers(engine) and _pid(engine) != before)
+    wait_until(lambda: answers(engine) and _pid(engine) != before)
     assert len(Console(engine).look()["node"]["workers"]) == 2
 
 
@@ -341,7 +341,7 @@ async def _use(engine: Engine, alone: Engine) -> None:
         await page.screenshot(SCREENSHOTS / "console-login.png")
         await type_password(page, PASSWORD)
         await page.wait("document.querySelectorAll('#view tbody tr').length >= 2")
-        assert await page.value("document.getElementById('health').textContent") == "The node is ready."
+        assert await page.value("document.getElementById('health').textContent") == "This node is ready."
         assert await page.value("location.search + document.cookie") == ""
         # The second look makes a line, beside the axis and its words.
         await page.wait(f"({PAINTED}).length == 6 && ({PAINTED}).every((pixels) => pixels > 100)")

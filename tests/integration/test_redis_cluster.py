@@ -14,6 +14,9 @@ import pytest
 from engine.cli.other_nodes import elsewhere
 from engine.cli.trace import read
 from engine.config.loading.load import load
+from engine.config.resolve import redis_options
+from engine.console.other_nodes import OtherNodes
+from engine.redis.pool import connect
 from engine.trace.follow import Follow
 from engine.trace.lines import Line
 from tests.integration.conftest import shared_config
@@ -71,6 +74,24 @@ def test_another_node_follows_a_channel_through_this_one(engine: Engine, unique:
         engine.trigger(room, "hello")
         wait_until(lambda: told("received") and told("sent"), what=lambda: lines)
     assert {line.node.rpartition(":")[2] for line in lines} == {str(engine.port)}
+
+
+async def test_another_nodes_console_sees_this_one(engine: Engine, unique: Any) -> None:
+    config, room = load(engine.config_path, {}, 1).config, unique("room")
+    options = redis_options(config.database.redis)
+    assert options is not None
+    heard: list[dict[str, Any]] = []
+    async with AsyncExitStack() as stack:
+        client = connect(options)
+        stack.push_async_callback(client.aclose)
+        others = OtherNodes(client, options, config.adapter.redis.prefix, "another")
+        look = await stack.enter_async_context(others.look(heard.append))
+        assert await others.ask_figures() == 2
+        await until(others.take_figures)
+        await others.ask_events(look, "1", 100)
+        await until(lambda: {answer["slot"] for answer in heard} == {0, 1}, what=lambda: heard)
+        await asyncio.to_thread(engine.trigger, room, "hello")
+        await until(lambda: any(event.get("channel") == room for answer in heard for event in answer["events"]))
 
 
 async def test_events_members_counts_users_and_caches_are_shared(engine: Engine, unique: Any) -> None:

@@ -45,8 +45,7 @@ async def test_what_comes_too_fast_is_dropped_and_counted(monkeypatch: pytest.Mo
 async def test_there_are_only_so_many_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now_ns = 1_000_000_000_000
     monkeypatch.setattr(module.time, "time_ns", lambda: now_ns)
-    monkeypatch.setattr(module, "MAX_PER_SECOND", 2)
-    watcher = Watcher("1")
+    watcher = Watcher("1", per_second=2)
     for n in range(3):
         watcher.note("published", {"n": n})
     now_ns += 1_000_000_000

@@ -18,7 +18,8 @@ export function renew(element, ...children) {
   if (label) [...element.querySelectorAll("[aria-label]")].find((each) => each.getAttribute("aria-label") === label)?.focus();
 }
 
-// A table of rows that are lists of cells. Columns of figures are in `numbers`, those of long text in `wide`.
+// A table of rows that are lists of cells. Columns of figures are in `numbers`, those of long text in `wide`. One with many
+// columns becomes a list on a phone, each cell behind the head of its column.
 export function table(heads, rows, numbers = [], wide = []) {
   const kind = (index) => (numbers.includes(index) ? { class: "number" } : wide.includes(index) ? { class: "wide" } : {});
   return h(
@@ -26,9 +27,9 @@ export function table(heads, rows, numbers = [], wide = []) {
     { class: "scroll" },
     h(
       "table",
-      {},
+      { class: heads.length > STACKED ? "stack" : false },
       h("thead", {}, h("tr", {}, heads.map((head, index) => h("th", { scope: "col", ...kind(index) }, head)))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, index) => h("td", kind(index), cell))))),
+      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, index) => h("td", { ...kind(index), "data-head": heads[index] }, cell))))),
     ),
   );
 }
@@ -37,6 +38,8 @@ export function tile(label, value, kind = "") {
   return h("div", { class: "tile" }, h("b", { class: kind }, value), h("span", {}, label));
 }
 
+// More columns than fit a phone.
+const STACKED = 4;
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
@@ -75,7 +78,9 @@ export function ms(seconds) {
   return seconds < 0.001 ? `${tenths.format(seconds * 1e6)} µs` : `${tenths.format(seconds * 1000)} ms`;
 }
 
+// With the day, unless that is today.
 export function clock(timeMs) {
   const date = new Date(timeMs);
-  return `${date.toLocaleTimeString("en-GB")}.${String(date.getMilliseconds()).padStart(3, "0")}`;
+  const day = date.toDateString() === new Date().toDateString() ? "" : `${date.toLocaleDateString("en-CA")} `;
+  return day + `${date.toLocaleTimeString("en-GB")}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }

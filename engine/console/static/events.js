@@ -23,7 +23,7 @@ export function events(view, context) {
   view.append(
     maker(context),
     h("div", { class: "row" }, wanted, pause, clear, watching),
-    h("div", { class: "card scroll" }, h("table", {}, h("thead", {}, head), log)),
+    h("div", { class: "card scroll" }, h("table", { class: "stack" }, h("thead", {}, head), log)),
   );
   wanted.addEventListener("input", show);
 
@@ -42,7 +42,7 @@ export function events(view, context) {
   return listen("events", { app: context.app() }, (told) => {
     for (const event of told) {
       if (event.kind === "watching") {
-        watching.textContent = counted(event.workers, "worker");
+        watching.textContent = watched(event);
       } else {
         kept.unshift({ row: rowOf(event), text: JSON.stringify(event).toLowerCase() });
       }
@@ -50,6 +50,13 @@ export function events(view, context) {
     kept.splice(MAX_ROWS);
     if (!paused) show();
   });
+}
+
+// Whom it comes from.
+function watched({ workers, elsewhere, nodes, full }) {
+  const others = elsewhere ? `, and ${count(elsewhere)} of ${counted(nodes, "other node")}` : "";
+  const left = full ? `; ${counted(full, "worker")} more of other nodes: too many pages watch there already` : "";
+  return counted(workers, "worker") + others + left;
 }
 
 function rowOf(event) {
@@ -76,6 +83,7 @@ const WORDS = [
   ["code", "code"],
   ["reason", ""],
   ["target", "to"],
+  ["node", "at"],
 ];
 
 function pretty(text) {

@@ -4,6 +4,8 @@ import { bytes, count, h, ms, rate, span, table, tile } from "./dom.js";
 import { plots } from "./plots.js";
 import { perSecond, quantile } from "./series.js";
 
+// A node that has not answered for so long, in seconds, is said to be silent.
+const SILENT_S = 4;
 const PHASES = ["serving", "leaving", "closed", "gone"];
 
 export function overview(view, context) {
@@ -14,9 +16,9 @@ export function overview(view, context) {
   const show = (looks) => {
     const now = looks.at(-1);
     const before = looks.at(-2);
-    const per = (name) => rate(perSecond(name, before, now));
+    const per = (name) => rate(perSecond(name, now));
     top.replaceChildren(
-      h("p", { id: "health", class: now.node.trouble ? "bad" : "good" }, now.node.trouble || "The node is ready."),
+      h("p", { id: "health", class: now.node.trouble ? "bad" : "good" }, now.node.trouble || health(now)),
       h(
         "div",
         { class: "tiles" },
@@ -35,9 +37,49 @@ export function overview(view, context) {
     );
     drawn.draw(looks);
     const version = h("p", { class: "soft" }, `engine ${context.about.version}`);
-    bottom.replaceChildren(...[workers(now, before), cluster(now), apps(now), version].filter((part) => part !== null));
+    bottom.replaceChildren(...[nodes(now), workers(now, before), cluster(now), apps(now), version].filter((part) => part !== null));
   };
-  return context.hear(show);
+  const stopHearing = context.hear(show);
+  // What is painted has the colours and the width that the page had then.
+  const again = () => context.looks.length && drawn.draw(context.looks);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", again);
+  window.addEventListener("resize", again);
+  return () => {
+    stopHearing();
+    dark.removeEventListener("change", again);
+    window.removeEventListener("resize", again);
+  };
+}
+
+function health(now) {
+  const of = now.number_of_nodes > 1 ? ` Numbers and lines are of all ${count(now.number_of_nodes)} nodes.` : "";
+  return `This node is ready.${of}`;
+}
+
+// Of one node alone, its workers say it all.
+function nodes(now) {
+  if (now.number_of_nodes < 2) return null;
+  const rows = now.nodes.map((node) => [
+    h("span", {}, node.name, node.ours ? h("span", { class: "soft" }, " (this one)") : ""),
+    node.silent_s > SILENT_S ? h("span", { class: "bad" }, `silent for ${span(node.silent_s)}`) : h("span", { class: "good" }, "answers"),
+    count(node.workers),
+    count(node.connections),
+    rate(node.rates.broadcast_messages_total),
+    rate(node.rates.ws_messages_sent_total),
+    rate(node.rates.ws_messages_received_total),
+    node.cpu === null ? "–" : `${rate(100 * node.cpu)} %`,
+    bytes(node.resident_bytes),
+  ]);
+  const heads = ["node", "state", "workers", "connections", "published /s", "to clients /s", "from clients /s", "CPU", "memory"];
+  const more = now.number_of_nodes - now.nodes.length;
+  return h(
+    "section",
+    { class: "card", id: "nodes" },
+    h("h2", {}, `${count(now.number_of_nodes)} nodes`),
+    table(heads, rows, [2, 3, 4, 5, 6, 7, 8], [0]),
+    more ? h("p", { class: "soft" }, `and ${count(more)} more`) : null,
+  );
 }
 
 function workers(now, before) {
@@ -59,7 +101,7 @@ function workers(now, before) {
     worker.max_fds ? `${count(worker.open_fds)} of ${count(worker.max_fds)}` : "–",
     span(worker.lived_s),
   ]);
-  const heads = ["worker", "pid", "state", "", "connections", "CPU", "memory", "files", "lives"];
+  const heads = ["worker", "pid", "state", "role", "connections", "CPU", "memory", "files", "lives"];
   return h("section", { class: "card" }, h("h2", {}, "Workers of this node"), table(heads, rows, [4, 5, 6, 7, 8], [2]));
 }
 

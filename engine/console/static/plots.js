@@ -1,7 +1,7 @@
 // Lines over the last ten minutes, drawn on canvases. Each look adds a point; a gap between looks is a gap in the line.
 
 import { count, h, ms, rate } from "./dom.js";
-import { perSecond, quantileBetween } from "./series.js";
+import { perSecond, quantile } from "./series.js";
 
 // Looks further apart than this are not joined.
 const GAP_MS = 5000;
@@ -11,7 +11,7 @@ const COLOURS = ["--accent", "--warn", "--bad"];
 const OVER = 10;
 
 const PLOTS = [
-  { title: "Connections", show: count, lines: [["open", (before, now) => now.sums.connected]] },
+  { title: "Connections", show: count, lines: [["open", (looks, index) => looks[index].sums.connected]] },
   {
     title: "Events a second",
     show: rate,
@@ -47,13 +47,13 @@ const PLOTS = [
   },
 ];
 
+// Of the first look there is no rate.
 function counter(name) {
-  return (before, now) => (before ? perSecond(name, before, now) : null);
+  return (looks, index) => (index ? perSecond(name, looks[index]) : null);
 }
 
 function percentile(name, share) {
-  return (before, now, context, looks, index) =>
-    quantileBetween(name, share, context, looks[Math.max(0, index - OVER)], now);
+  return (looks, index, context) => quantile(name, share, context, looks, OVER, index);
 }
 
 export function plots(context) {
@@ -67,7 +67,7 @@ export function plots(context) {
     for (const { plot, canvas, caption } of drawn) {
       const series = plot.lines.map(([name, value]) => ({
         name,
-        points: looks.map((look, index) => value(looks[index - 1], look, context, looks, index)),
+        points: looks.map((_, index) => value(looks, index, context)),
       }));
       caption.replaceChildren(h("b", {}, plot.title), " ", ...series.flatMap((line, index) => key(line, index, plot)));
       const last = series.map((line) => `${line.name} ${plot.show(line.points.at(-1))}`).join(", ");

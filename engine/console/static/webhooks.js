@@ -38,7 +38,7 @@ export function webhooks(view, context) {
       clock(job.time_ms),
       job.app,
       h("div", {}, job.target, h("div", { class: "soft" }, `${events.join(", ")}: ${job.channels.join(", ")}${more}`)),
-      h("div", {}, ...job.errors.map((line) => h("div", { class: "mono" }, line))),
+      h("div", {}, ...job.errors.map((line) => h("div", { class: "mono" }, attempt(line)))),
       h("div", { class: "row" }, ...buttons),
     ];
   }
@@ -113,7 +113,8 @@ export function webhooks(view, context) {
       ]);
     const heads = ["app", "endpoint", "delivered", "attempts failed", "given up"];
     const known = rows.length ? table(heads, rows, [2, 3, 4], [1]) : h("p", { class: "soft" }, "Nothing was sent yet.");
-    endpoints.replaceChildren(h("h2", {}, "Endpoints, as this node has sent"), known);
+    const since = h("p", { class: "soft" }, "Counted by the nodes that are up, each since its start.");
+    endpoints.replaceChildren(h("h2", {}, "Endpoints"), known, ...(rows.length ? [since] : []));
   });
   const timer = setInterval(() => document.hidden || read(), AGAIN_MS);
   read();
@@ -122,4 +123,11 @@ export function webhooks(view, context) {
     clearInterval(timer);
     stopHearing();
   };
+}
+
+// An attempt's time and what became of it, the time as all others on the page.
+function attempt(line) {
+  const [time, ...said] = line.split(" ");
+  const parsed = Date.parse(time);
+  return Number.isNaN(parsed) ? line : `${clock(parsed)} ${said.join(" ")}`;
 }
