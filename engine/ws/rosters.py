@@ -17,7 +17,7 @@ from engine.protocol import messages
 
 
 class _Roster:
-    __slots__ = ("changed", "given", "members", "version")
+    __slots__ = ("changed", "given", "members", "version", "withheld")
 
     def __init__(self, members: Mapping[str, str], version: int) -> None:
         self.members = dict(members)
@@ -25,6 +25,9 @@ class _Roster:
         #: Whom a new subscriber was given though nobody had announced them here. That follows, or else they were of a
         #: server that another one has replaced.
         self.given: set[str] = set()
+        #: The other way round, members who are known here -> new subscribers who were not given them: their departure
+        #: follows, or else the store had lost them, and those subscribers are to hear of it when they are back there.
+        self.withheld: dict[str, list[Connection]] = {}
         #: While the worker is resyncing: user id -> version of its last change. An answer of the store may come after
         #: changes that are newer, and says nothing of those users then.
         self.changed: dict[str, int] = {}
@@ -32,6 +35,7 @@ class _Roster:
     def take(self, change: MemberChange) -> None:
         self.version = change.version
         self.given.discard(change.user_id)
+        self.withheld.pop(change.user_id, None)
         if change.added:
             self.members[change.user_id] = change.user_info
         else:
@@ -75,6 +79,9 @@ class Rosters:
         known.learn(members if version else {user_id: members[user_id]} if user_id in members else {})
         if version and not self.resyncing:
             known.given.update(members.keys() - known.members.keys())
+            for missing in known.members.keys() - members.keys():
+                late = known.withheld.setdefault(missing, [])
+                late[:] = [other for other in late if self._hub.subscribed(other, channel)] + [connection]
             return members, False
         self._add(channel, known, members, version, connection)
         return dict(known.members), True
@@ -93,11 +100,13 @@ class Rosters:
             if change.version <= known.version:
                 return
             again = change.added and change.user_id in known.members
+            if again:
+                self._make_up(channel, known, change.user_id, change.user_info)
             known.take(change)
             if self.resyncing:
                 known.changed[change.user_id] = change.version
             if again:
-                return  # subscribers were never notified that the member left; only its user_info can be another
+                return  # others were never notified that the member left; only its user_info can be another
         if change.added:
             _notify(channel, messages.member_added(channel.name, change.user_id, change.user_info), change.version)
         else:
@@ -116,11 +125,14 @@ class Rosters:
         there = {user_id: info for user_id, info in members.items() if user_id not in newer} if newer else members
         known.learn(there)
         self._add(channel, known, there, version, None)
+        for user_id in known.withheld.keys() & there.keys():
+            self._make_up(channel, known, user_id, there[user_id])
         if final:
             for user_id in (known.members.keys() | known.given) - members.keys() - newer:
                 known.members.pop(user_id, None)
                 _notify(channel, messages.member_removed(name, user_id), version)
             known.given.clear()
+            known.withheld.clear()
             known.changed.clear()
         known.version = max(known.version, version)
 
@@ -128,6 +140,13 @@ class Rosters:
         """This worker has no subscriber of the channel any more."""
         self._known.pop((channel.app_id, channel.name), None)
         self._early.pop((channel.app_id, channel.name), None)
+
+    def _make_up(self, channel: Channel, known: _Roster, user_id: str, user_info: str) -> None:
+        """Notify those from whom this member was withheld."""
+        frame = text_frame(messages.member_added(channel.name, user_id, user_info))
+        for connection in known.withheld.pop(user_id, ()):
+            if self._hub.subscribed(connection, channel):
+                connection.send(frame)
 
     @staticmethod
     def _add(

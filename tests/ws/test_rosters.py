@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import Mock
 
+import pytest
+
 from engine.interfaces import Answer, MemberChange
 from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Member
@@ -119,6 +121,30 @@ async def test_who_was_known_to_a_replaced_server_alone_is_taken_back() -> None:
         for peer in (first, second):
             await until(lambda peer=peer: any("zoe" in text for text in peer.texts))
             assert _believed(peer) == {"ada", "bob", "zoe"}
+
+
+@pytest.mark.parametrize("heard", ["as a change", "with the roster"])
+async def test_who_was_lost_when_a_newcomer_came_is_made_up_to_them_alone(heard: str) -> None:
+    """The state has lost bob, and this worker knows nothing of that yet."""
+    async with hub_server() as b:
+        room = Room(b)
+        first, second, third = [await room.ask(user) for user in ("ada", "cem", "dan")]
+        room.answer(5, "ada", "bob", "eve")
+        room.answer(7, "ada", "cem")
+        room.change(8, "eve", added=False)
+        room.answer(9, "ada", "cem", "dan", "bob")
+        room.rosters.resyncing = True
+        if heard == "as a change":
+            room.change(10, "bob", added=True)
+        for version in (11, 12):
+            everybody = dict.fromkeys(("ada", "bob", "cem", "dan"), INFO)
+            room.rosters.resync("app", ROOM, everybody, version, version == 12)
+        room.rosters.resyncing = False
+        room.change(13, "zoe", added=True)
+        for peer in (first, second, third):
+            await until(lambda peer=peer: any("zoe" in text for text in peer.texts))
+            assert _believed(peer) == {"ada", "bob", "cem", "dan", "zoe"}
+        assert [_added(peer).count("bob") for peer in (first, second, third)] == [0, 1, 0]
 
 
 async def test_only_differences_are_told_when_the_roster_is_rebuilt_elsewhere() -> None:
