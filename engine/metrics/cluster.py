@@ -77,6 +77,9 @@ class OccupancyMetrics:
         self.mended = counter("reconciler_drift_total", "Facts in Redis that had to be put right.")
         self.purged = counter("purged_workers_total", "Dead workers whose channels were given up.")
         self.malformed = counter("occupancy_malformed_entries_total", "Entries of shared state that nobody can read.")
+        self.tampered = counter(
+            "occupancy_tampered_keys_total", "Keys of shared state deleted or overwritten by others."
+        )
         self.dropped = counter("occupancy_dropped_transitions_total", "Changes never emitted for want of room.")
 
 

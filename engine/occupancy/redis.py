@@ -13,10 +13,12 @@ from secrets import token_hex
 from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from engine.config.event_types import DEPARTURES
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, Due, InterestOf, KeptChange, MemberReport, Report, Transition
+from engine.log.notices import Notices
 from engine.metrics.metrics import Metrics
 from engine.occupancy import redis_wire
 from engine.occupancy.audit import Audit
@@ -88,7 +90,9 @@ class RedisOccupancy:
         self._emitted = 0
         self.epoch = ""
         self._malformed = (metrics or Metrics()).occupancy.malformed
+        self._tampered = (metrics or Metrics()).occupancy.tampered
         self._malformed_logged = False
+        self._notices = Notices(_log)
 
     # --- workers
 
@@ -231,7 +235,9 @@ class RedisOccupancy:
         purging, workers = await self._workers()
         names = [name.decode("utf-8", "replace") for name in (*purging, *workers)]
         reports = await self._audit.next(apps, names, interest_of, limit)
-        return max(0, int(await self._run(_AUDIT, leader, *redis_wire.encode_reports(reports))))
+        mended, tampered = await self._run(_AUDIT, leader, *redis_wire.encode_reports(reports))
+        self._note_tampered(dict(redis_wire.pairs(tampered)))
+        return max(0, int(mended))
 
     # --- helpers
 
@@ -269,7 +275,13 @@ class RedisOccupancy:
         cursor = 0
         while True:
             async with bounded("scan", self._timeout_s):
-                cursor, page = await self._client.hscan(key, cursor, match=match, count=SCAN_COUNT)
+                try:
+                    cursor, page = await self._client.hscan(key, cursor, match=match, count=SCAN_COUNT)
+                except ResponseError as error:
+                    if not of_another_type(error):
+                        raise
+                    # Somebody else has overwritten it, and it begins anew with the next script that comes to it.
+                    return
             yield cast(dict[bytes, bytes], page)
             if not cursor:
                 return
@@ -321,6 +333,19 @@ class RedisOccupancy:
                 await self._client.hdel(key, *bad)
         return facts
 
+    def _note_tampered(self, times: dict[bytes, bytes]) -> None:
+        if not times:
+            return
+        self._tampered.add(sum(map(redis_wire.count_of, times.values())))
+        kinds = ", ".join(sorted(kind.decode("utf-8", "replace") for kind in times))
+        self._notices.note(
+            logging.WARNING,
+            "tampered",
+            f"somebody else has deleted or overwritten keys of the shared state ({kinds}); they are restored from what"
+            f" workers hold. Give the engine a Redis or a prefix of its own (keys under {self._keys.base} are its own),"
+            " with maxmemory-policy noeviction",
+        )
+
     def _note_malformed(self, what: str, n: int = 1) -> None:
         if not self._malformed_logged:
             self._malformed_logged = True
@@ -338,8 +363,18 @@ async def read_counts(
         for channel in channels:
             pipe.hget(keys.totals(app_id, channel), channel)
             pipe.hlen(keys.members(app_id, channel))
-        raw = await pipe.execute()
+        raw = await pipe.execute(raise_on_error=False)
+        for at, answer in enumerate(raw):
+            if isinstance(answer, ResponseError) and of_another_type(answer):
+                raw[at] = 0
+            elif isinstance(answer, Exception):
+                raise answer
     return [(redis_wire.count_of(total), members) for total, members in zip(raw[::2], raw[1::2], strict=True)]
+
+
+def of_another_type(error: ResponseError) -> bool:
+    """Whether a key is not what it should be: somebody else has written it."""
+    return str(error).startswith("WRONGTYPE")
 
 
 def glob_escape(text: str) -> str:

@@ -19,6 +19,8 @@ from engine.errors import EngineError, StoreUnavailable
 from engine.tasks import within
 
 _FOLDER = Path(__file__).parent / "lua"
+#: What stands in front of something shared, whoever shares it.
+_BELOW = {"occupancy_common": "shared_keys"}
 _COMMAND = re.compile(r"call\(\s*'([A-Z]+)'")
 #: The last two can be done without.
 _ON_NO_KEY = {"TIME", "MEMORY", "INFO"}
@@ -47,6 +49,7 @@ def load(name: str, *, common: str | tuple[str, ...] = ()) -> Script:
     Those that share something change more than one thing; `lua/rights.lua` has them do all of it or nothing.
     """
     parts = [common, name] if isinstance(common, str) else [*common, name]
+    parts[:0] = [below for part in parts if (below := _BELOW.get(part))]
     source = "\n".join(_text(part) for part in parts)
     if not common:
         return Script(name, source, whole=False)

@@ -20,7 +20,7 @@ HOOK = "/hook"
 #: An application without webhooks, for whoever only looks on.
 WATCHED = APP | {"id": "2", "key": "watched-key", "secret": "watched-secret"}
 #: What is there even when nobody is.
-LASTING = frozenset({"reaped", "clock", "epoch", "lease", "life", "workers", "turns"})
+LASTING = frozenset({"reaped", "clock", "epoch", "lease", "life", "workers", "turns", "pending"})
 
 
 class Cluster:

@@ -171,6 +171,20 @@ def _proxied(mode: Mode, for_s: float = HOLD_S) -> Act:
     return act
 
 
+def _tampered(*command: str) -> Act:
+    """The command, with each kind of key of the shared state once; but for the log of what is to be told, since nobody
+    else knows of an arrival that was in it alone."""
+
+    async def act(stage: Stage) -> None:
+        with stage.ground.client() as client:
+            for kind in ("channels:*", "members:*", "worker:*", "worker-members:*", "pending", "workers"):
+                for key in list(client.scan_iter(f"{BASE}{kind}")):
+                    client.execute_command(*(key if word == "KEY" else word for word in command))
+                await asyncio.sleep(HOLD_S / 5)
+
+    return act
+
+
 async def _disk_full(stage: Stage) -> None:
     assert isinstance(stage.ground, OnSmallDisk)
     await asyncio.to_thread(stage.ground.fill)
@@ -291,6 +305,8 @@ SCENES = [
     Scene("Redis cuts off for its output buffers", "one", RESUMES, _buffers_overrun, **ALONE),
     Scene("Redis is flushed", "one", ANNOUNCED, _told("FLUSHALL"), **LOSSY),
     Scene("Redis is restarted empty", "one", ANNOUNCED, _emptied, **LOSSY),
+    Scene("keys of Redis are deleted by others", "one", ANNOUNCED, _tampered("DEL", "KEY"), **LOSSY),
+    Scene("keys of Redis are overwritten by others", "one", ANNOUNCED, _tampered("SET", "KEY", "x"), **LOSSY),
     Scene("an endpoint fails", "one", NOTHING, _moody(500)),
     Scene("an endpoint does not answer", "one", NOTHING, _moody("hang")),
     Scene("an endpoint takes it and says nothing", "one", NOTHING, _moody("deaf", "drop", "break", 200)),

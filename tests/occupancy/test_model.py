@@ -213,8 +213,9 @@ class TwoDrivers(RuleBasedStateMachine):
     @invariant()
     def nothing_waits_for_what_is_told(self) -> None:
         base = self.redis.keys.base
-        pending = self.run(self.redis.client.hvals(base + "pending"))
-        assert {*pending} <= {*self.run(self.redis.client.zrange(base + "transitions", 0, -1))}
+        pending = self.run(self.redis.client.hgetall(base + "pending"))
+        pending.pop(b"", None)
+        assert {*pending.values()} <= {*self.run(self.redis.client.zrange(base + "transitions", 0, -1))}
 
     @invariant()
     def same_news(self) -> None:

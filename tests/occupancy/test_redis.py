@@ -54,7 +54,7 @@ async def test_commit_that_cannot_queue_takes_nothing(redis_url: str) -> None:
 
 
 async def test_nothing_is_left_behind(redis_url: str) -> None:
-    """A cluster that everybody left holds no key but its clock."""
+    """A cluster that everybody left holds no key but its clock, and what says that nothing settles."""
     async with opened(redis_url) as (cluster, store):
         await store.join("b")
         for name in ("a", "b"):
@@ -77,7 +77,8 @@ async def test_nothing_is_left_behind(redis_url: str) -> None:
         await store.purge("x", "last", everything, 2)
         await store.release("x")
         # Names and numbers of those who were undone are kept on purpose, and only so many of them.
-        assert await keys_of(cluster) == {"reaped", "turns", "clock", "epoch", "life"}
+        assert await keys_of(cluster) == {"reaped", "turns", "clock", "epoch", "life", "pending"}
+        assert await cluster.client.hgetall(cluster.keys.base + "pending") == {b"": b"1"}
 
 
 async def test_so_many_who_were_undone_are_remembered(redis_url: str) -> None:

@@ -152,11 +152,11 @@ TAMPERING: dict[str, Callable[[Any, str], Awaitable[Any]]] = {
 async def test_audit_and_reconciler_bring_it_back_to_the_truth(redis_url: str, tamper: str) -> None:
     truth = {
         "a": [
-            presence(2, MemberReport("u", 1, "info u"), MemberReport("v", 1, "info v")),
+            presence(2, MemberReport("u", 1, "info u", since_us=1), MemberReport("v", 1, "info v", since_us=1)),
             Report("app", "room", 3),
             Report("app", "#server-to-user-1", 1),
         ],
-        "b": [presence(1, MemberReport("u", 1, "info u"))],
+        "b": [presence(1, MemberReport("u", 1, "info u", since_us=1))],
     }
 
     async def state(store: RedisOccupancy) -> tuple[Any, ...]:
@@ -167,7 +167,7 @@ async def test_audit_and_reconciler_bring_it_back_to_the_truth(redis_url: str, t
         )
 
     async def reconcile(store: RedisOccupancy) -> None:
-        """As the reporter does: tell again where one's own facts differ."""
+        """As the reporter does: tell again where one's own facts differ, and everything in a new epoch."""
         for name, reports in truth.items():
             facts = await held(store, name)
             wrong = {
@@ -183,7 +183,9 @@ async def test_audit_and_reconciler_bring_it_back_to_the_truth(redis_url: str, t
                     wrong[app_id, channel] = Report(app_id, channel, 0)
                 elif user is not None and user not in {m.user_id for m in known.members}:
                     wrong[app_id, channel] = replace(known, members=(*known.members, MemberReport(user, 0)))
-            await store.report(name, list(wrong.values()))
+            epoch = store.epoch
+            assert await store.heartbeat(name)
+            await store.report(name, list(wrong.values()) if store.epoch == epoch else reports)
 
     async with opened(redis_url) as (cluster, store):
         await store.join("b")

@@ -151,6 +151,8 @@ def _check_keys(world: World) -> None:
     found.pop("workers")
     if strangers := found.pop("turns", {}).keys() - names:
         raise Violation(f"turns of {strangers} are kept, who are no more")
+    if waiting := found.pop("pending", {}).keys() - {b""}:
+        raise Violation(f"departures that are told already seem to settle: {waiting}")
     for key in ("clock", "epoch", "lease", "life", "reaped"):
         found.pop(key, None)
     if found != expected:

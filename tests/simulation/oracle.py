@@ -111,8 +111,8 @@ class Oracle:
             case "occupancy_emit_current":
                 self._check_log(done, list(self._retold(decode_reports(done.args[1:]), done.clock_us)))
                 return
-            case "occupancy_audit" if done.reply > 0:
-                raise Violation(f"the audit found {done.reply} figures wrong")
+            case "occupancy_audit" if done.reply[0] > 0 or done.reply[1]:
+                raise Violation(f"the audit found {done.reply[0]} figures wrong, and keys of others {done.reply[1]}")
         expected: list[Told] = []
         for n, report in enumerate(reports):
             answer = answers[n] if answers else None

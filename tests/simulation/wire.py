@@ -198,5 +198,6 @@ class Pipeline:
     def hlen(self, key: str) -> None:
         self._commands.append(("HLEN", key))
 
-    async def execute(self) -> list[Any]:
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Nobody writes keys of another type here: either all is answered, or the call fails."""
         return await self._wire.plain(self._peer, *self._commands)

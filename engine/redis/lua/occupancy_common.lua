@@ -1,5 +1,5 @@
--- What the occupancy scripts share; put in front of each of them, after `rights.lua`. Defines functions, and asks only
--- for the right that the other cannot know of.
+-- What the occupancy scripts share; put in front of each of them, after `rights.lua` and `shared_keys.lua`. Defines
+-- functions, and asks only for the right that the others cannot know of.
 -- KEYS[1]  base: what all keys begin with, hash tag included
 -- ARGV[1]  topic prefix of the workers' pub/sub; in a cluster it has the base's hash tag, so that topics are where the
 --          keys are, and only this shard hears of what is announced there
@@ -12,7 +12,8 @@
 --   members:<P>                   hash    user -> "<workers that hold the member> <microsecond of its latest subscription>
 --                                         <user_info>"
 --   transitions                   zset    sequence number and JSON, scored by the microsecond it may be emitted
---   pending                       hash    P or P/user -> its vacated or member_removed entry that still settles
+--   pending                       hash    P or P/user -> its vacated or member_removed entry that still settles; and "",
+--                                         by which a hash is known from one that began anew after it was deleted
 --   after_transitions             zset    sequence number, length of a list's name, the name, and a job that is queued once
 --                                         no transition is left that may be emitted before that number
 --   counts                        hash    P -> "<microsecond> <entry>": its last subscription_count, and when that is due
@@ -23,70 +24,16 @@
 --   purging                       set     incarnations that are being undone
 --   reaped                        zset    incarnation that was undone -> microsecond; the newest 10,000
 --   turns                         hash    incarnation, also one of `reaped` -> number of its newest report
+--   tampered                      hash    kind of key -> how many somebody else has deleted or overwritten, until the
+--                                         leader has told of it
 --   lease                         string  the leader's incarnation
 --   presence_events:<P>           stream  who came and went, where an application keeps that: see history_common.lua
 --   presence_stream:<P>           string  its state
 
-local base, topic = KEYS[1], ARGV[1]
-local fmt = string.format
 local PUBLISH = string.find(topic, '{', 1, true) and 'SPUBLISH' or 'PUBLISH'
 
 if may and not may(PUBLISH, topic .. 'wake', '') then
   return redis.error_reply('NOPERM the user may not publish to all channels of the engine')
-end
-
--- A key that holds another type was written by someone else, who has overwritten what we had: it starts anew, and the
--- workers' reconcilers bring it back to the truth.
-local function call(command, key, ...)
-  local reply = redis.pcall(command, key, ...)
-  if type(reply) == 'table' and reply.err then
-    if string.sub(reply.err, 1, 9) ~= 'WRONGTYPE' then error(reply.err, 0) end
-    redis.call('DEL', key)
-    return redis.call(command, key, ...)
-  end
-  return reply
-end
-
--- A count read from a hash; what is no count is 0.
-local function count(value)
-  local n = tonumber(value or 0)
-  if n and n > 0 and n < 2 ^ 53 then return math.floor(n) end
-  return 0
-end
-
--- Writes what a worker holds now, where `raw` is what its hash says so far. 0 is deleted, and garbage with it.
-local function note_fact(key, field, raw, n)
-  if n == 0 then
-    if raw then call('HDEL', key, field) end
-  elseif n ~= count(raw) then
-    call('HSET', key, field, n)
-  end
-end
-
--- Time -----------------------------------------------------------------------------------------------------------
--- One sequence for all channels: max(last + 1, now in microseconds), so it grows over a flush, too. Should Redis'
--- clock step back, `skew` bridges the step: sequence numbers go on growing and what settles is still due in time.
-
-local now_us, clock_us, last_seq, skew_us, clock_changed
-
-local function read_clock()
-  if now_us then return end
-  local t = redis.call('TIME')
-  now_us = t[1] * 1000000 + t[2]
-  local last, skew = string.match(call('GET', base .. 'clock') or '', '^(%d+) (%d+)$')
-  last_seq, skew_us = count(last), count(skew)
-  if last_seq > 2 ^ 53 - 2 ^ 46 then last_seq, skew_us = 0, 0 end -- two centuries ahead: not written by us
-  local before = skew_us
-  if now_us >= last_seq then skew_us = 0 end
-  if now_us + skew_us < last_seq then skew_us = last_seq - now_us end
-  clock_us, clock_changed = now_us + skew_us, skew_us ~= before
-end
-
-local function next_seq()
-  read_clock()
-  last_seq = math.max(last_seq + 1, clock_us)
-  clock_changed = true
-  return last_seq
 end
 
 -- Transitions ----------------------------------------------------------------------------------------------------
@@ -112,9 +59,29 @@ local function append_gone(seq, field, name, r, user, socket)
   if r.settle_us > 0 then call('HSET', base .. 'pending', field, entry) end
 end
 
+-- The departure of this field that settles. While others leave `pending` alone there is nothing in the log that it lacks.
+local function settling(field)
+  local key = base .. 'pending'
+  local found = call('HMGET', key, field, '')
+  if found[2] then return found[1] end
+  read_clock()
+  call('HSET', key, '', 1)
+  local after, lost = fmt('(%.0f', math.max(clock_us, last_seq)), false
+  for _, entry in ipairs(call('ZRANGEBYSCORE', base .. 'transitions', after, '+inf')) do
+    local read, t = pcall(cjson.decode, string.sub(entry, 17))
+    if read and (t[1] == 'channel_vacated' or t[1] == 'member_removed') then
+      local place = t[2] .. '/' .. t[3] .. (t[5] == '' and '' or '/' .. t[5])
+      lost = lost or call('HEXISTS', key, place) == 0
+      call('HSET', key, place, entry)
+    end
+  end
+  if lost then note_tampered(key) end
+  return call('HGET', key, field)
+end
+
 -- channel_occupied, member_added: may be emitted at once, unless the opposite still settles: then neither is emitted.
 local function append_come(seq, field, name, r, user, socket, data)
-  local opposite = call('HGET', base .. 'pending', field)
+  local opposite = settling(field)
   if opposite then
     call('HDEL', base .. 'pending', field)
     local due = tonumber(call('ZSCORE', base .. 'transitions', opposite) or 0)
@@ -174,8 +141,8 @@ local function remove_member(r, user, socket)
   if r.members_watched then append_gone(seq, r.field .. '/' .. user, 'member_removed', r, user, socket) end
 end
 
-local function add_member(r, m)
-  hold(r, m.user, 1, m.since, m.info)
+local function add_member(r, m, workers)
+  hold(r, m.user, workers, m.since, m.info)
   local seq = next_seq()
   publish(ADDED, r, seq, m.user, m.info)
   if r.members_watched then append_come(seq, r.field .. '/' .. m.user, 'member_added', r, m.user, m.socket, m.data) end
@@ -190,18 +157,34 @@ local function keep_member(r, m, held, since, info, more)
   if newer and info ~= m.info then publish(ADDED, r, next_seq(), m.user, m.info) end
 end
 
--- m: see read_report. False when the member limit refuses a user new to the channel.
+-- How many workers hold a member that is listed no more: somebody else has deleted it. Who else is missing, and what is in
+-- user_info, only the workers know: all of them announce what they hold.
+local function note_deleted(r, user)
+  note_tampered(r.members_key)
+  new_epoch()
+  local _, holding = add_up('worker-members:', r.field .. '/' .. user)
+  return math.max(1, #holding)
+end
+
+-- m: see read_report. Who was deleted is told as new by the first worker that holds it, since a departure may have been told
+-- that was none; or as gone, by the last. False when the member limit refuses a user new to the channel.
 local function set_member(who, r, m)
   local key, field = base .. 'worker-members:' .. who, r.field .. '/' .. m.user
   local raw = call('HGET', key, field)
   local old = count(raw)
   local held, since, info = holders(r, m.user)
-  if m.count > 0 and held == 0 then
+  local deleted = held == 0 and old > 0
+  if deleted then held = note_deleted(r, m.user) end
+  if deleted and m.count > 0 then
+    add_member(r, m, held)
+  elseif deleted then
+    if held == 1 and not settling(field) then remove_member(r, m.user, m.socket) end
+  elseif m.count > 0 and held == 0 then
     if m.limit > 0 and call('HLEN', r.members_key) >= m.limit then return false end
-    add_member(r, m)
+    add_member(r, m, 1)
   elseif m.count > 0 and old > 0 and held == 1 and m.left ~= '' and info ~= m.info then
     remove_member(r, m.user, m.left)
-    add_member(r, m)
+    add_member(r, m, 1)
   elseif m.count > 0 then
     keep_member(r, m, held, since, info, old == 0 and 1 or 0)
   elseif m.count == 0 and old > 0 and held > 1 then
@@ -298,15 +281,26 @@ local function set_total(who, r, raw, before, after)
   change_total(r, before, after)
 end
 
+-- Subscriptions of the channel, and what was told of them last. Fewer than this worker alone has are fewer than there are:
+-- somebody else has deleted the total, or an earlier one.
+local function total_before(r, old)
+  local told = count(call('HGET', r.totals_key, r.channel))
+  if told >= old then return told, told end
+  note_tampered(r.totals_key)
+  return math.max(old, (add_up('worker:', r.field))), told
+end
+
 -- The answer: the total alone, or {total, refused, version, roster, refused users}.
 local function apply(who, r)
   local raw = call('HGET', base .. 'worker:' .. who, r.field)
   local old = count(raw)
-  local before = count(call('HGET', r.totals_key, r.channel))
+  local before, told = total_before(r, old)
   if r.count < 0 then r.count = old end
   -- Never less than this worker alone holds, whatever was lost in Redis.
   local after = math.max(before + r.count - old, r.count)
   if r.limit > 0 and r.count > old and after > r.limit then return { before, 1 } end
+  -- A total that was deleted is told as new; unless nobody is left, then its end is, once.
+  if told > 0 or after > 0 or (before > 0 and settling(r.field)) then before = told end
 
   -- A channel is occupied before its members come and vacated after they have gone.
   if r.count >= old then set_total(who, r, raw, before, after) end
@@ -321,8 +315,9 @@ local function apply(who, r)
 
   if not r.roster and #refused == 0 then return after end
   if not r.roster then return { after, 0, 0, false, refused } end
+  -- Later than whatever a server that is no master any more has announced by now: what it said of others is over.
   read_clock()
-  if last_seq == 0 then next_seq() end
+  if last_seq < clock_us then next_seq() end
   return { after, 0, last_seq, call('HGETALL', r.members_key), refused }
 end
 
@@ -352,18 +347,17 @@ local function newest_report(who)
   return count(call('HGET', base .. 'turns', who))
 end
 
-local function new_epoch()
-  read_clock()
-  local epoch = fmt('%.0f', clock_us)
-  call('SET', base .. 'epoch', epoch)
-  return epoch
-end
-
 -- `epoch` is the one that a worker knows which has noticed a loss: the first to notice makes a new one.
 local function note_loss(epoch)
   if call('GET', base .. 'epoch') ~= epoch then return end
   new_epoch()
   finish()
+end
+
+-- The leader undoes what it holds.
+local function give_up(who)
+  call('ZADD', base .. 'workers', 0, who)
+  wake_leader()
 end
 
 -- An incarnation that was alive is refused. It was given up, and whether data was lost beside that, its newest report
@@ -373,6 +367,11 @@ local function note_refused(who, answered, epoch)
     or call('SISMEMBER', base .. 'purging', who) == 1
     or call('ZSCORE', base .. 'reaped', who)
   if not known or newest_report(who) < tonumber(answered) then note_loss(epoch) end
+  -- What it holds nevertheless is undone: somebody else has deleted its name.
+  if not known and call('EXISTS', base .. 'worker:' .. who) + call('EXISTS', base .. 'worker-members:' .. who) > 0 then
+    note_tampered(base .. 'workers')
+    give_up(who)
+  end
 end
 
 -- Whether a report that was answered is not known any more, because Redis failed over to a replica that lagged. Then
@@ -380,7 +379,6 @@ end
 local function went_back(who, newest, answered, epoch)
   if newest >= tonumber(answered) then return false end
   note_loss(epoch)
-  call('ZADD', base .. 'workers', 0, who)
-  wake_leader()
+  give_up(who)
   return true
 end

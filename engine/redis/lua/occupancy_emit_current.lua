@@ -5,7 +5,7 @@
 
 local function emit_current(r, field, is, come, gone, m)
   -- Without settling: a return meanwhile would cancel something that may have been emitted before.
-  local pending = call('HGET', base .. 'pending', field)
+  local pending = settling(field)
   if pending then
     call('HDEL', base .. 'pending', field)
     call('ZREM', base .. 'transitions', pending)

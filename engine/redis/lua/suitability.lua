@@ -35,6 +35,7 @@ try('DEL', 's')
 
 try('HSET', 'h', 'f', '1')
 try('HGET', 'h', 'f')
+try('HMGET', 'h', 'f', '')
 try('HEXISTS', 'h', 'f')
 try('HLEN', 'h')
 try('HKEYS', 'h')

@@ -83,7 +83,7 @@ LEADING = (
     Mutation(
         "audit does not check the lease",
         "occupancy_audit",
-        "if call('GET', base .. 'lease') ~= ARGV[2] then return -1 end",
+        "if call('GET', base .. 'lease') ~= ARGV[2] then return { -1, {} } end",
     ),
     Mutation(
         "audit leaves out who is being purged",
