@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+from engine._fast.awaited_link import AwaitedLink
 from engine._fast.connection import Connection
 from engine._fast.counting import Counts
 from engine._fast.hub import Hub
@@ -10,5 +11,12 @@ from engine.ws.state import ConnectionState
 def count_event(state: ConnectionState, per_second: int) -> bool: ...
 
 class PlainClientEvents:
-    def __init__(self, hub: Hub, link: LogLink | None, accepted: Counts, plain: Callable[[App], bool]) -> None: ...
+    def __init__(
+        self,
+        hub: Hub,
+        link: LogLink | None,
+        accepted: Counts,
+        plain: Callable[[App], bool],
+        awaited: AwaitedLink | None = None,
+    ) -> None: ...
     def take(self, connection: Connection, payload: bytes) -> bool: ...

@@ -9,6 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memcpy
 
+from engine._fast.awaited_link cimport AwaitedCounts, AwaitedLink
 from engine._fast.clock cimport monotonic_s
 from engine._fast.connection cimport Connection
 from engine._fast.counting cimport Count
@@ -34,6 +35,7 @@ cdef class ClientRules:
     cdef object app
     cdef bytes prefix           # "id/", as the hub's names of its channels begin
     cdef Count accepted
+    cdef AwaitedCounts awaited  # None where no answers come
     cdef bint usable
     cdef Py_ssize_t max_name, max_data
     cdef long per_second        # 0: as many as there are
@@ -53,18 +55,20 @@ cdef struct ClientEvent:
 
 @cython.final
 cdef class PlainClientEvents:
-    """:param link: to the other workers; None where there are none. :param accepted: client events, by application.
+    """:param link: to the other workers, or :param awaited: to them by a road that answers; None where there are none.
+    :param accepted: client events, by application.
     :param plain: whether an application's client events need no more than to be sent.
     """
 
     cdef Hub _hub
     cdef LogLink _link
+    cdef AwaitedLink _awaited
     cdef object _accepted, _plain
     cdef dict _rules            # application id -> ClientRules
     cdef ClientRules _last
 
-    def __init__(self, Hub hub not None, LogLink link, accepted not None, plain not None):
-        self._hub, self._link = hub, link
+    def __init__(self, Hub hub not None, LogLink link, accepted not None, plain not None, AwaitedLink awaited=None):
+        self._hub, self._link, self._awaited = hub, link, awaited
         self._accepted, self._plain = accepted, plain
         self._rules = {}
 
@@ -97,10 +101,15 @@ cdef class PlainClientEvents:
 
     cdef int _send(self, Connection sender, Channel channel, const char* key, Py_ssize_t size, bytes frame) except -1:
         cdef bytes socket_id
-        if self._link is None:
+        if self._link is None and self._awaited is None:
             self._hub.note_broadcast(channel, channel.broadcast(frame, sender, 0), sender, 0)
+            return 0
+        socket_id = sender.socket_id.encode()
+        if self._awaited is not None:
+            self._awaited.send(
+                self._last.awaited, key, size, frame, PyBytes_AS_STRING(socket_id), PyBytes_GET_SIZE(socket_id), None
+            )
         else:
-            socket_id = sender.socket_id.encode()
             self._link.send(channel.traffic, key, size, frame, PyBytes_AS_STRING(socket_id), PyBytes_GET_SIZE(socket_id))
         return 0
 
@@ -109,6 +118,8 @@ cdef class PlainClientEvents:
         rules = <ClientRules>self._rules.get(app.id)
         if rules is None or (<ClientRules>rules).app is not app:
             rules = self._rules[app.id] = ClientRules(app, self._accepted.of(app.id), self._plain(app))
+            if self._awaited is not None:
+                (<ClientRules>rules).awaited = self._awaited.counts_of(app.id)
         self._last = rules
         return rules
 

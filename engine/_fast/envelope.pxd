@@ -7,6 +7,8 @@ cdef enum:
     #: Bytes of the time at which an event was published.
     TIME = 8
 
+# The envelope of an event that is published now. :param a: bytes of the excluded socket's id, at most 255.
+cdef bytes event_envelope(const char* excluded, Py_ssize_t a, bytes frame)
 cdef uint64_t read_u64(const unsigned char* data) noexcept
 cdef void write_u64(unsigned char* out, uint64_t number) noexcept
 # Whether these bytes are exactly one unmasked, final text frame (RFC 6455 section 5.2).

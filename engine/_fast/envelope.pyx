@@ -30,14 +30,18 @@ cdef enum:
 
 def pack_event(bytes except_socket_id not None, bytes frame not None) -> bytes:
     """The envelope of an event that is published now. :param except_socket_id: whom to pass over, at most 255 bytes, or empty."""
-    cdef Py_ssize_t a = PyBytes_GET_SIZE(except_socket_id), b = PyBytes_GET_SIZE(frame)
+    return event_envelope(PyBytes_AS_STRING(except_socket_id), PyBytes_GET_SIZE(except_socket_id), frame)
+
+
+cdef bytes event_envelope(const char* excluded, Py_ssize_t a, bytes frame):
+    cdef Py_ssize_t b = PyBytes_GET_SIZE(frame)
     if a > 255:
         raise ValueError("a socket id has at most 255 bytes")
     cdef bytes packed = PyBytes_FromStringAndSize(NULL, 2 + a + TIME + b)
     cdef char* out = PyBytes_AS_STRING(packed)
     out[0] = EVENT
     out[1] = <char>a
-    memcpy(out + 2, PyBytes_AS_STRING(except_socket_id), a)
+    memcpy(out + 2, excluded, <size_t>a)
     write_u64(<unsigned char*>out + 2 + a, <uint64_t>wall_us())
     memcpy(out + 2 + a + TIME, PyBytes_AS_STRING(frame), b)
     return packed

@@ -25,6 +25,7 @@ class PublishServer:
         refuse: Callable[[bytes, int], bytes | None],
         usual: Callable[[], bytes],
         late: Callable[[], bytes],
+        untaken: Callable[[str, int, float, Exception], bytes],
         elsewhere: Callable[[Any, bytes, str | None], None],
         serve: Callable[[Coroutine[Any, Any, None], str, Callable[[], None]], Any],
         loop: asyncio.AbstractEventLoop,

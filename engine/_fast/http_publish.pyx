@@ -49,7 +49,8 @@ cdef class PublishServer:
     :param plain: answers what is plain; None sends everything to `answer`.
     :param answer: ``async (target, body) -> bytes``; never raises.
     :param refuse: ``(target, body_bytes) -> bytes | None``: the answer, if the head alone is enough to refuse.
-    :param usual: ``() -> bytes``: the whole answer to a plain publish now; :param late: to one whose body took too long.
+    :param usual: ``() -> bytes``: the whole answer to a plain publish now; :param late: to one whose body took too long;
+        :param untaken: ``(app id, body bytes, seconds, error)``: to one that the other workers will not all get.
     :param elsewhere: ``(transport, unread, source)`` takes a connection over.
     :param serve: ``(coroutine, name, end)`` runs it in the background; calls `end` should it raise.
     :param loop: the running one.
@@ -59,13 +60,14 @@ cdef class PublishServer:
     :ivar on_empty: called when the last connection has gone, if set.
     """
 
-    def __init__(self, PlainPublisher plain, answer, refuse, usual, late, elsewhere, serve, loop,
+    def __init__(self, PlainPublisher plain, answer, refuse, usual, late, untaken, elsewhere, serve, loop,
                  str path_prefix not None, Py_ssize_t max_body_bytes):
         self.plain = plain
         self._answer = answer
         self._refuse = refuse
         self._usual = usual
         self._late = late
+        self._untaken = untaken
         self._elsewhere = elsewhere
         self._serve = serve
         self.reads = ReadQueue(loop.call_soon)
@@ -211,6 +213,8 @@ cdef class PublishProtocol(HttpSocket):
         """Answer what is complete among what has been kept."""
         cdef Py_ssize_t taken
         self._put_off = False
+        if self._awaited is not None and self._awaited.under_way == 0:
+            return self._end_awaited()
         if self._transport is None or self.busy or self._paused or self._unread.size == 0:
             return 0
         taken = self._work(self._unread.data, self._unread.size)
@@ -244,6 +248,11 @@ cdef class PublishProtocol(HttpSocket):
             if self._server.plain is not None and self._server.plain.publish(
                 &request.target, &request.head, body, &clock_ns
             ):
+                if self._server.plain.awaited is not None:
+                    self._awaited, self.busy = self._server.plain.take(self, self._server.reads), True
+                    if answered:
+                        self._write(_answers, answered)
+                    return done + total
                 answer = self._server._usual_answer()
             elif self._server.sampler is not None and self._server.sampler.publish(
                 &request.target, &request.head, data + done, request.head_bytes, body, &clock_ns
@@ -305,6 +314,15 @@ cdef class PublishProtocol(HttpSocket):
                     return size
         return done
 
+    cdef int _end_awaited(self) except -1:
+        cdef Awaited awaited = self._awaited
+        self._awaited = None
+        if awaited.end():
+            return self._give(self._server._usual_answer())
+        return self._give(self._server._untaken(
+            awaited.traffic.app_id, awaited.body_bytes, (monotonic_ns() - awaited.began_ns) / 1e9, awaited.error
+        ))
+
     cdef bytes _ask(self, bytes target, bytes body, bytes caller):
         """The answer to a request that is not plain; None when it has to be waited for."""
         self.busy = self._inline = True
@@ -319,10 +337,14 @@ cdef class PublishProtocol(HttpSocket):
             answer = await self._server._answer(target, body)
         else:
             answer = await self._server.sampler.answer(target, body, caller)
-        self.busy = False
         if self._inline:
-            self._got = answer
-            return
+            self.busy, self._got = False, answer
+        else:
+            self._give(answer)
+
+    cdef int _give(self, bytes answer) except -1:
+        """The answer that was waited for; then the next request."""
+        self.busy = False
         self._write(PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer))
         self.last_activity = monotonic_s()
         if self._closing and self._transport is not None:
@@ -333,6 +355,7 @@ cdef class PublishProtocol(HttpSocket):
             self._end()
         else:
             self._read_on(True)
+        return 0
 
     cdef int _refuse_early(self, const Head* head, Py_ssize_t missing) except -1:
         """Keep nothing of a body that will be refused whatever it says; its sender hears so when all of it has come."""

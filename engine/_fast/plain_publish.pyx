@@ -9,6 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memchr, memcmp, memcpy
 
+from engine._fast.awaited_link cimport Awaited, AwaitedLink
 from engine._fast.clock cimport monotonic_ns, wall_us
 from engine._fast.counting cimport AllSizes, Sizes
 from engine._fast.frame cimport event_frame
@@ -52,18 +53,18 @@ cdef class PlainApp:
 
 @cython.final
 cdef class PlainPublisher:
-    """Publishes to the channels of this worker, which is the only one, or to those of all workers of this host.
+    """Publishes to the channels of this worker, which is the only one, to those of all workers of this host, or to all there are.
 
     :param registry: the applications; its `by_id` is asked after each change.
     :param now_s: seconds since the epoch, None for the time of day; :param window_s: how far a request's timestamp may be
         from it.
     :param durations: of requests in seconds, by application.
-    :param link: to the other workers; None where there are none.
+    :param link: to the other workers; None where there are none, or where messages to them are :param awaited:.
     """
 
     def __init__(self, Registry registry not None, Hub hub not None, now_s, double window_s, AllSizes durations not None,
-                 LogLink link=None):
-        self._link = link
+                 LogLink link=None, AwaitedLink awaited=None):
+        self._link, self.awaited = link, awaited
         self._registry = registry
         self._hub = hub
         self._now_s = now_s
@@ -82,14 +83,28 @@ cdef class PlainPublisher:
             return False
         if not self._may_publish(app, target.batch) or not self._is_signed(app, target, body, head.body_bytes):
             return False
+        if self.awaited is not None:
+            self._request = Awaited.__new__(Awaited)
+            self._request.under_way = 1
+            self._request.traffic, self._request.durations = app.traffic, app.durations
+            self._request.body_bytes, self._request.began_ns = head.body_bytes, began_ns
         for i in range(self._body.count):
             self._send(app, &self._body.events[i])
+        if self.awaited is not None:
+            return True
         app.traffic.publishes += 1
         app.traffic.publish_received_bytes += head.body_bytes
         app.traffic.publish_sent_bytes += 2
         clock_ns[0] = monotonic_ns()
         app.durations.note((clock_ns[0] - began_ns) / 1e9)
         return True
+
+    cdef Awaited take(self, Queued waiter, ReadQueue later):
+        cdef Awaited request = self._request
+        self._request = None
+        request.waiter, request.later = waiter, later
+        request.note(None)
+        return request
 
     cdef PlainApp _app(self, Span name):
         """The application of that id, as it is now; None where none is known by an id that looks so."""
@@ -117,6 +132,8 @@ cdef class PlainPublisher:
             if len(self._apps) >= MAX_APPS:
                 self._apps.clear()
             known = self._apps[app_id] = PlainApp(app, self._hub.traffic(app_id), self._durations.of(app_id))
+            if self.awaited is not None:
+                known.awaited = self.awaited.counts_of(app_id)
         known.known_at = self._registry.changes
         return known
 
@@ -167,7 +184,7 @@ cdef class PlainPublisher:
         cdef Py_ssize_t count
         cdef int i
         excluded = None
-        if event.socket_id.size and self._link is None:
+        if event.socket_id.size and self._link is None and self.awaited is None:
             excluded = self._hub.get(event.socket_id.at[:event.socket_id.size].decode("ascii"))
         memcpy(key, PyBytes_AS_STRING(app.prefix), <size_t>skip)
         for i in range(event.channels):
@@ -175,6 +192,12 @@ cdef class PlainPublisher:
             if i and self._came_before(event, i):
                 continue
             memcpy(key + skip, channel.at, <size_t>channel.size)
+            if self.awaited is not None:
+                self.awaited.send(
+                    app.awaited, key, skip + channel.size, event_frame(&event.name, channel, &event.data),
+                    event.socket_id.at, event.socket_id.size, self._request,
+                )
+                continue
             app.traffic.broadcasts += 1
             if self._link is not None:
                 self._link.send(

@@ -22,6 +22,7 @@ class LocalAdapter:
 
     connected = True
     link = None
+    awaited = None
 
     def __init__(self, hub: Hub, on_terminate: Callable[[str, str, bool], None], history: MemoryHistory) -> None:
         self._hub = hub

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from engine._fast.awaited_link import AwaitedLink
 from engine._fast.envelope import (
     deliver_event,
     pack_event,
@@ -61,6 +62,9 @@ class RedisAdapter:
     #: By which C sends what need not be waited for; None where all is.
     link: LogLink | None = None
 
+    #: By which it sends what Redis answers; None where there is another way.
+    awaited: AwaitedLink | None = None
+
     #: With what a script publishes.
     _publish_word = "PUBLISH"
 
@@ -85,6 +89,8 @@ class RedisAdapter:
         #: Of this worker alone.
         self._echo_stem = self._prefix + b"echo:" + secrets.token_hex(8).encode()
         self._publisher, self._subscriber = self._links(options)
+        if isinstance(self._publisher, PublishLink):
+            self.awaited = AwaitedLink(hub, self._publisher.carry, self._prefix, fallback_to_local, metrics)
         self._coalescing = CoalescingSubscriber(self._subscriber)
         self._echo = Echo(self._publisher.publish, self._tell)
         self._was_linked = False

@@ -47,6 +47,7 @@ class SharedMemoryAdapter(RedisAdapter):
         waker: int,
     ) -> None:
         super().__init__(hub, options, topic_prefix, fallback_to_local, events, metrics, key_prefix)
+        self.awaited = None
         self._waker = waker
         self.link: LogLink = LogLink(log, hub, self._on_channel_message, self._on_missed)
 

@@ -67,6 +67,7 @@ class FastPath:
             self._refuse,
             self._usual,
             self._late,
+            self._untaken,
             elsewhere,
             self._serve,
             asyncio.get_running_loop(),
@@ -93,7 +94,9 @@ class FastPath:
         """Who publishes what is plain."""
         plain = None if self._watching else self._plain
         if self._sampler is not None:
-            self._sampler.plain, plain = plain, None
+            # A span that ends with Redis' answer is made by who waits for that.
+            sampled = None if plain is not None and plain.awaited is not None else plain
+            self._sampler.plain, plain = sampled, None
         for server in self._servers:
             server.plain = plain
 
@@ -109,6 +112,9 @@ class FastPath:
 
     def _late(self) -> bytes:
         return self._whole(failed(ApiError(HTTPStatus.REQUEST_TIMEOUT, "invalid_input", "The body took too long.")))
+
+    def _untaken(self, app_id: str, body_bytes: int, duration_s: float, error: Exception) -> bytes:
+        return self._whole(self._api.untaken(app_id, body_bytes, duration_s, error))
 
     def _whole(self, response: ApiResponse) -> bytes:
         now_s = int(time.time())

@@ -138,6 +138,15 @@ class Api:
             return self._counted(request, body_bytes, self._refusal(request, error))
         return None
 
+    def untaken(self, app_id: str, body_bytes: int, duration_s: float, error: Exception) -> ApiResponse:
+        """The answer to a publish that C has read and that other workers will not all get. Counted as all are.
+
+        :param error: what the adapter raised."""
+        request = ApiRequest("POST", f"/apps/{app_id}/events", "", b"")
+        request.app_id = app_id
+        self._metrics.http.duration_s.observe(duration_s, app_id)
+        return self._counted(request, body_bytes, self._refusal(request, error))
+
     def refused(self, error: ApiError) -> ApiResponse:
         """The answer to a request that is refused before it is looked at. Counted as all are."""
         return self._counted(ApiRequest("", "", "", b""), 0, failed(error))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from engine._fast.awaited_link import AwaitedLink
 from engine._fast.hub import Channel
 from engine._fast.log_link import LogLink
 from engine.app import Retention
@@ -57,10 +58,14 @@ class Adapter(Protocol):
 
     What arrives goes straight to the hub (`_fast/hub.pyx`).
 
-    :ivar link: by which C sends what needs no waiting for; None where there is no such way, or nobody else to reach."""
+    :ivar link: by which C sends what needs no waiting for; None where there is no such way, or nobody else to reach.
+    :ivar awaited: by which C sends what is answered later; None where `link` does, or nothing can."""
 
     @property
     def link(self) -> LogLink | None: ...
+
+    @property
+    def awaited(self) -> AwaitedLink | None: ...
 
     async def start(self) -> None: ...
 

@@ -47,7 +47,7 @@ def fast_path(
     plain = None
     if _is_for_c(config, adapter, alone=alone):
         durations = metrics.http.duration_s
-        plain = PlainPublisher(apps, hub, None, TIMESTAMP_WINDOW_S, durations, adapter.link)
+        plain = PlainPublisher(apps, hub, None, TIMESTAMP_WINDOW_S, durations, adapter.link, adapter.awaited)
     return FastPath(
         api,
         config.cors,
@@ -61,12 +61,12 @@ def fast_path(
 def plain_client_events(
     config: Config, hub: Hub, adapter: Adapter, metrics: Metrics, *, alone: bool
 ) -> PlainClientEvents | None:
-    """What sends client events in C; None where each has to be waited for, or logged. :param alone: as above."""
+    """What sends client events in C; None where there is no way for it, or each is logged. :param alone: as above."""
     if not _is_for_c(config, adapter, alone=alone):
         return None
-    return PlainClientEvents(hub, adapter.link, metrics.events.by_clients, only_sent)
+    return PlainClientEvents(hub, adapter.link, metrics.events.by_clients, only_sent, adapter.awaited)
 
 
 def _is_for_c(config: Config, adapter: Adapter, *, alone: bool) -> bool:
-    """Whether C may send by itself: there is nobody to wait for, and what it sends nobody can log."""
-    return (alone or adapter.link is not None) and not config.debug
+    """Whether C may send by itself: it has a way to all whom to send to, and what it sends nobody can log."""
+    return (alone or adapter.link is not None or adapter.awaited is not None) and not config.debug

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from aiohttp import HttpVersion11
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 
+from engine._fast.awaited_link import AwaitedLink
 from engine._fast.connection import Connection
 from engine._fast.http_publish import PublishServer
 from engine._fast.hub import Hub, Pending
@@ -55,9 +57,9 @@ class Outcome(NamedTuple):
 
 
 class Side:
-    """One server. To be made within a running loop."""
+    """One server. To be made within a running loop. :param awaited: by which C publishes from this hub; None: to it."""
 
-    def __init__(self, *, plain: bool) -> None:
+    def __init__(self, *, plain: bool, awaited: Callable[[Hub], AwaitedLink] | None = None) -> None:
         loop = asyncio.get_running_loop()
         self._hub = Hub(FlushQueue(loop.call_soon, 1 << 30))
         self._serving = serving = Serving(*APPS)
@@ -65,9 +67,8 @@ class Side:
         serving.api._access._apps = apps  # type: ignore[assignment]
         serving.publisher._adapter = LocalAdapter(self._hub, lambda *_: None, MemoryHistory())
         durations = Metrics().http.duration_s
-        publisher = (
-            PlainPublisher(apps, self._hub, lambda: float(NOW_S), TIMESTAMP_WINDOW_S, durations) if plain else None
-        )
+        given = (apps, self._hub, lambda: float(NOW_S), TIMESTAMP_WINDOW_S, durations, None)
+        publisher = PlainPublisher(*given, awaited(self._hub) if awaited is not None else None) if plain else None
         path = FastPath(serving.api, CorsConfig(), publisher, serve_eagerly, "", MAX_BODY_BYTES)
         self._server: PublishServer = path.start(self._take_over)
         self._handed_over: bytes | None = None

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import hiredis
 
@@ -25,8 +25,20 @@ MAX_HELD = 10_000
 
 #: Makes a script's arguments, number of keys first, for the life of the server that it will run on.
 Arguments = Callable[[str], tuple[bytes | str | int, ...]]
+
+
+class Waiting(Protocol):
+    """Hears how one command has ended, as an `asyncio.Future` does."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, receivers: int) -> None: ...
+
+    def set_exception(self, error: Exception) -> None: ...
+
+
 #: Sends what waits for the future.
-Carry = Callable[[asyncio.Future[int]], None]
+Carry = Callable[[Any], None]
 
 
 class PublishLink(RedisLink):
@@ -53,29 +65,36 @@ class PublishLink(RedisLink):
         self._tick = 0
         #: Future (None: nobody asks for that reply) and the tick in which it was sent. One look at the oldest with
         #: every tick costs less than a timer for each publish; and a tick is no second, see `link.MAX_SILENT`.
-        self._waiting: deque[tuple[asyncio.Future[int] | None, int]] = deque()
+        self._waiting: deque[tuple[Waiting | None, int]] = deque()
         #: Scripts that were not answered yet.
-        self._running: dict[asyncio.Future[int], Arguments] = {}
-        self._held: list[tuple[asyncio.Future[int], Carry]] = []
+        self._running: dict[Waiting, Arguments] = {}
+        self._held: list[tuple[Waiting, Carry]] = []
         self._holding = False
         #: Replies to come until the one that shows that the connection is well; 0 when none is waited for.
         self._until_well = 0
 
     def publish(self, topic: bytes, message: bytes) -> asyncio.Future[int]:
         """The future gives how many connections got it, or raises StoreUnavailable."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        self.carry(topic, message, future)
+        return future
+
+    def carry(self, topic: bytes, message: bytes, waiting: Waiting) -> None:
+        """The same for who brings what is told of the end, now or later."""
         if self.connected and not self._holding and self._loop.time() - self._turned_at <= SILENCE_S:
             # As nearly always: without a thing made for later.
-            future: asyncio.Future[int] = self._loop.create_future()
-            self._waiting.append((future, self._tick))
+            self._waiting.append((waiting, self._tick))
             super().send(b"PUBLISH", topic, message)
-            return future
-        return self._take(partial(self._carry, topic, message))
+        else:
+            self._take(waiting, partial(self._carry, topic, message))
 
     def run(self, topic: bytes, arguments: Arguments) -> asyncio.Future[int]:
         """Run the script in line with what is published; the future as with `publish`.
 
         :param topic: whose server it runs on, where there are several."""
-        return self._take(partial(self._carry_script, arguments))
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._take(future, partial(self._carry_script, arguments))
+        return future
 
     def life_of(self, topic: bytes) -> str:
         """The life of the server that has the topic, "" when that is not known now."""
@@ -133,9 +152,8 @@ class PublishLink(RedisLink):
         if self._stopped:
             self._give_back("this worker ends")
 
-    def _take(self, carry: Carry) -> asyncio.Future[int]:
-        """Send it when the connection is known to be well; the future that waits for the reply."""
-        future: asyncio.Future[int] = self._loop.create_future()
+    def _take(self, waiting: Waiting, carry: Carry) -> None:
+        """Send it when the connection is known to be well."""
         if self.connected and not self._holding and self._loop.time() - self._turned_at > SILENCE_S:
             # This process was stopped; what the server did meanwhile is not known yet.
             self._holding = True
@@ -143,17 +161,16 @@ class PublishLink(RedisLink):
             self._until_well = len(self._waiting)
         if self._holding:
             if len(self._held) < MAX_HELD:
-                self._held.append((future, carry))
+                self._held.append((waiting, carry))
             else:
-                future.set_exception(StoreUnavailable("too much waits for Redis"))
+                waiting.set_exception(StoreUnavailable("too much waits for Redis"))
         elif self.connected:
-            carry(future)
+            carry(waiting)
         else:
-            future.set_exception(StoreUnavailable("no connection to Redis"))
-        return future
+            waiting.set_exception(StoreUnavailable("no connection to Redis"))
 
-    def _carry(self, topic: bytes, message: bytes, future: asyncio.Future[int]) -> None:
-        self._waiting.append((future, self._tick))
+    def _carry(self, topic: bytes, message: bytes, waiting: Waiting) -> None:
+        self._waiting.append((waiting, self._tick))
         super().send(b"PUBLISH", topic, message)
 
     def _carry_script(self, arguments: Arguments, future: asyncio.Future[int]) -> None:
