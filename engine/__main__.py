@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", metavar="FILE", type=Path)
     show = actions.add_parser("show", help="print each value that is in force, and where it comes from")
     show.set_defaults(run=_show)
+    _add_config(show)
     show.add_argument("--json", action="store_true", help="one JSON object a line, for scripts")
     reference = actions.add_parser("reference", help="list every option, as a page in Markdown")
     reference.set_defaults(run=_reference)
@@ -154,6 +155,7 @@ def _add_apps(command: argparse.ArgumentParser) -> None:
         actions.add_parser(name, help=words).add_argument("app", metavar="ID")
     for name, action in actions.choices.items():
         action.set_defaults(run=_edit_apps, action=name)
+        _add_config(action)
 
 
 def _add_webhooks(command: argparse.ArgumentParser) -> None:
@@ -171,6 +173,8 @@ def _add_webhooks(command: argparse.ArgumentParser) -> None:
     test = actions.add_parser("test", help="send a signed test event to each webhook of an application")
     test.set_defaults(run=_test)
     test.add_argument("--app", metavar="ID", help="application (default: the first of the configuration)")
+    for action in actions.choices.values():
+        _add_config(action)
 
 
 def _add_trace(command: argparse.ArgumentParser) -> None:
@@ -193,14 +197,18 @@ def _command(
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=run, command=name)
-    # Suppressed defaults: an absent option must not undo the same option in front of the command.
-    command.add_argument(
-        "--config", metavar="FILE", type=Path, default=argparse.SUPPRESS, help="the server's configuration"
-    )
+    _add_config(command)
     if url:
         command.add_argument("--app", metavar="ID", help="application (default: the first of the configuration)")
         command.add_argument("--url", metavar="URL", help="server (default: host and port of the configuration)")
     return command
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    # A suppressed default: an absent option must not undo the same option in front of the command.
+    command.add_argument(
+        "--config", metavar="FILE", type=Path, default=argparse.SUPPRESS, help="the server's configuration"
+    )
 
 
 def _serve(args: argparse.Namespace) -> int:

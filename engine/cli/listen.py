@@ -7,6 +7,7 @@ connection by the rules that every Pusher client follows. It never runs inside a
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -58,7 +59,7 @@ def reconnect_delay(code: int | None, failures: int) -> float:
 
 
 async def _listen(app: App, url: str, channels: Sequence[str], user_id: str) -> None:
-    failures = 0
+    failures, last = 0, ""
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
         while True:
@@ -68,16 +69,26 @@ async def _listen(app: App, url: str, channels: Sequence[str], user_id: str) -> 
                     socket = await session.ws_connect(f"{url}/app/{app.key}?{QUERY}", max_msg_size=0)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 failures += 1
-                complain(f"cannot connect to {url}: {one_line(str(error)) or 'no answer'}")
+                if (reason := _why(error)) != last:
+                    complain(f"cannot reach {url}: {reason}; is the server running? Trying again.")
+                last = reason
             else:
                 try:
                     established = await _converse(socket, app, channels, user_id)
                 finally:
                     await socket.close()
+                last = ""
                 failures = 0 if established else failures + 1
                 code = socket.close_code
                 complain(f"connection lost ({code})")
             await asyncio.sleep(reconnect_delay(code, failures))
+
+
+def _why(error: Exception) -> str:
+    """As the system says it: the library names TLS where there is none, and all addresses twice."""
+    if isinstance(error, aiohttp.ClientConnectorError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)
+    return one_line(str(error)) or "no answer"
 
 
 async def _converse(socket: aiohttp.ClientWebSocketResponse, app: App, channels: Sequence[str], user_id: str) -> bool:

@@ -14,6 +14,7 @@ from engine.app import App
 from engine.cli.listen import Stop, listen, reconnect_delay
 from engine.cli.text import one_line
 from tests.support.signing import channel_auth
+from tests.support.waiting import free_port
 
 APP = App("1", "key", "secret", Signer("secret"))
 
@@ -86,6 +87,24 @@ class ScriptedServer:
             await socket.send_json(message)
         await socket.close(code=code)
         return socket
+
+
+def test_a_server_that_is_not_there_is_said_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+
+    def delay(code: int | None, failures: int) -> float:
+        tries.append(failures)
+        if failures == 3:
+            raise Stop("enough")
+        return 0.0
+
+    monkeypatch.setattr("engine.cli.listen.reconnect_delay", delay)
+    url = f"ws://127.0.0.1:{free_port()}"
+    assert listen(APP, url, ["a"], "me") == 1
+    said = f"cannot reach {url}: Connection refused; is the server running? Trying again."
+    assert (tries, capsys.readouterr().err.splitlines()) == ([1, 2, 3], [said, "enough"])
 
 
 def test_prints_and_comes_back_until_it_is_sent_away(

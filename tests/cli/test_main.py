@@ -107,6 +107,12 @@ def test_option_before_and_after_the_command(capsys: pytest.CaptureFixture[str])
         assert "k77" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [["config", "show"], ["webhooks", "retry", "--all"], ["apps", "remove", "1"]])
+def test_it_may_stand_behind_an_action_too(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--config", "nowhere.json"]) == 2
+    assert "nowhere.json" in capsys.readouterr().err
+
+
 def test_config_json_is_read_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     Path(write(app_manager={"array": {"apps": [{"id": "77", "key": "k77", "secret": "hush"}]}})).rename("config.json")
     assert main(["apps"]) == 0
