@@ -6,7 +6,11 @@ For people only: no program may rely on its form.
 from __future__ import annotations
 
 import logging
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from engine.app import App
@@ -17,9 +21,9 @@ from engine.config.root import Config
 from engine.supervisor.sockets import Ports
 
 _HINTS = """try next, in another terminal:
-  python -m engine apps
-  python -m engine listen test-channel
-  python -m engine trigger test-channel test-event '{"message":"test"}'
+  {0} -m engine apps
+  {0} -m engine listen test-channel
+  {0} -m engine trigger test-channel test-event '{{"message":"test"}}'
 """
 
 _log = logging.getLogger(__name__)
@@ -36,8 +40,19 @@ def show(
         for line in _lines(config, apps, ports, workers, files, console):
             _log.info("%s", line)
     else:
-        out.write("".join(f"{line}\n" for line in _lines(config, apps, ports, workers, files, console)) + _HINTS)
+        out.write(
+            "".join(f"{line}\n" for line in _lines(config, apps, ports, workers, files, console))
+            + hints(Path(sys.executable), Path.cwd())
+        )
         out.flush()
+
+
+def hints(python: Path, folder: Path) -> str:
+    """Commands that work as they stand in `folder`, in a shell that knows of no virtual environment."""
+    found = shutil.which("python")
+    if found and Path(found) == python:
+        return _HINTS.format("python")
+    return _HINTS.format(shlex.quote(str(python.relative_to(folder) if python.is_relative_to(folder) else python)))
 
 
 def _lines(config: Config, apps: Sequence[App], ports: Ports, workers: int, files: int, console: int) -> Iterator[str]:
