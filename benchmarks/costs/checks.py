@@ -10,6 +10,7 @@ from engine.cli.sizing import KERNEL_BYTES, Costs, Machine, at
 TITLES = (
     "two workers, 2,000 clients in channels of 10, 150 publishes/s of 1 kB",
     "one worker, 500 clients in channels of 5, 150 client events/s, each told to an endpoint",
+    "one worker, 500 clients in channels of 10, 1,000 publishes/s of 300 bytes",
 )
 
 
