@@ -23,6 +23,7 @@ from benchmarks.micro.worker import (
     subscribe,
     worker,
 )
+from engine._fast.client_event import PlainClientEvents
 from engine._fast.connection import Connection
 from engine._fast.envelope import deliver_event, pack_event
 from engine._fast.frame import spliced_frame, text_frame
@@ -31,10 +32,17 @@ from engine._fast.log_link import LogLink
 from engine._fast.queues import FlushQueue
 from engine._fast.signature import Signer
 from engine.adapter.shared_memory_files import LogFiles
+from engine.app import App
+from engine.apps.build import build_apps
+from engine.config.loading.load import load
 from engine.metrics.metrics import Metrics
 from engine.protocol import messages
 from engine.protocol.json_values import dumps
+from engine.webhooks.emitter import Emitter
+from engine.webhooks.event import WebhookEvent
 from engine.worker.traffic_metrics import latency_of
+from engine.ws.client_events import are_told, only_sent
+from engine.ws.state import ConnectionState
 
 #: Fewer than the 64 after which a flush looks at the clock, which is no fixed input.
 FEW, MORE = 10, 60
@@ -113,6 +121,8 @@ def small_cases() -> list[tuple[str, int, Callable[[], object]]]:
         ("subscribe_and_leave", 1000, come_and_go),
         ("pack_envelope", 1000, lambda: pack_event(b"1.1", SIGNED)),
         ("publish_api", 100, api_case()),
+        ("client_event", 100, client_event_case(told=False)),
+        ("client_event_told", 100, client_event_case(told=True)),
         ("between_workers_x16", 100, between_workers(wanted=True)),
         ("between_workers_passed_over_x16", 100, between_workers(wanted=False)),
     ]
@@ -142,6 +152,37 @@ def between_workers(*, wanted: bool) -> Callable[[], object]:
             due.pop()()
 
     return share
+
+
+def client_event_case(*, told: bool) -> Callable[[], object]:
+    """A client's event to one other subscriber. :param told: a webhook event is made of it, and goes nowhere."""
+    due: list[Any] = []
+    hub = Hub(FlushQueue(due.append, 1 << 20))
+    endpoints = [{"url": "https://127.0.0.1/", "event_types": ["client_event"]}] if told else []
+    entry = {"id": "app-id", "key": "key", "secret": SECRET, "enable_client_messages": True, "webhooks": endpoints}
+    (app,) = build_apps(load(None, {}, 1, {"app_manager.array.apps": [entry]}).config)
+    emitter = Emitter(Nowhere(), lambda: 1_700_000_000_000)
+    events = PlainClientEvents(hub, None, Metrics().events.by_clients, only_sent, are_told, emitter.client_event)
+    channel = "private-bench-0"
+    subscribe(hub, channel, 1)
+    sender = Connection("2.1", None, hub.traffic("app-id"), None, hub.flush_queue, 65536)  # type: ignore[arg-type]
+    sender.app, sender.state = app, ConnectionState()
+    Pending(hub.open("app-id", channel), sender).activate(0, [])
+    payload = b'{"event":"client-tick","channel":"private-bench-0","data":%b}' % DATA.encode()
+
+    def send() -> None:
+        assert events.take(sender, payload)
+        while due:
+            due.pop()()
+
+    return send
+
+
+class Nowhere:
+    """Where webhook events go here."""
+
+    def add(self, app: App, event: WebhookEvent) -> None:
+        """Nobody asks for it."""
 
 
 def api_case() -> Callable[[], object]:

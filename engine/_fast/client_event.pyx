@@ -36,12 +36,12 @@ cdef class ClientRules:
     cdef bytes prefix           # "id/", as the hub's names of its channels begin
     cdef Count accepted
     cdef AwaitedCounts awaited  # None where no answers come
-    cdef bint usable
+    cdef bint usable, told
     cdef Py_ssize_t max_name, max_data
     cdef long per_second        # 0: as many as there are
 
-    def __init__(self, app not None, Count accepted not None, bint usable):
-        self.app, self.accepted, self.usable = app, accepted, usable
+    def __init__(self, app not None, Count accepted not None, bint usable, bint told):
+        self.app, self.accepted, self.usable, self.told = app, accepted, usable, told
         self.prefix = f"{app.id}/".encode()
         self.max_name, self.max_data = app.max_event_name_length, app.max_event_bytes
         self.per_second = app.max_client_events_per_second
@@ -57,19 +57,24 @@ cdef struct ClientEvent:
 cdef class PlainClientEvents:
     """:param link: to the other workers, or :param awaited: to them by a road that answers; None where there are none.
     :param accepted: client events, by application.
-    :param plain: whether an application's client events need no more than to be sent.
+    :param plain: whether an application's client events need no more than to be sent and, perhaps, told of.
+    :param told: whether some endpoint of an application is told of client events.
+    :param tell: ``(app, channel, event, data as JSON, socket id, user id or None)`` does that.
+    :ivar tell: None to leave such client events to the other path, for who has to see them all; set before there are any.
     """
 
     cdef Hub _hub
     cdef LogLink _link
     cdef AwaitedLink _awaited
-    cdef object _accepted, _plain
+    cdef object _accepted, _plain, _told
+    cdef public object tell
     cdef dict _rules            # application id -> ClientRules
     cdef ClientRules _last
 
-    def __init__(self, Hub hub not None, LogLink link, accepted not None, plain not None, AwaitedLink awaited=None):
+    def __init__(self, Hub hub not None, LogLink link, accepted not None, plain not None, told not None, tell=None,
+                 AwaitedLink awaited=None):
         self._hub, self._link, self._awaited = hub, link, awaited
-        self._accepted, self._plain = accepted, plain
+        self._accepted, self._plain, self._told, self.tell = accepted, plain, told, tell
         self._rules = {}
 
     def take(self, Connection connection not None, bytes payload not None) -> bool:
@@ -95,8 +100,14 @@ cdef class PlainClientEvents:
             return False
         if rules.per_second and not count_event(connection.state, rules.per_second):
             return False
-        self._send(connection, channel, key, size, _frame(&event, _suffix(connection, &event)))
+        user_id = _sender(connection, &event)
+        self._send(connection, channel, key, size, _frame(&event, user_id))
         rules.accepted.grow(1)
+        if rules.told:
+            self.tell(
+                connection.app, channel.name, event.name.at[:event.name.size].decode(), event.data[:event.data_size],
+                connection.socket_id, user_id,
+            )
         return True
 
     cdef int _send(self, Connection sender, Channel channel, const char* key, Py_ssize_t size, bytes frame) except -1:
@@ -117,7 +128,9 @@ cdef class PlainClientEvents:
         """The rules of the application as it is now."""
         rules = <ClientRules>self._rules.get(app.id)
         if rules is None or (<ClientRules>rules).app is not app:
-            rules = self._rules[app.id] = ClientRules(app, self._accepted.of(app.id), self._plain(app))
+            told = self._told(app)
+            usable = self._plain(app) and (self.tell is not None or not told)
+            rules = self._rules[app.id] = ClientRules(app, self._accepted.of(app.id), usable, told)
             if self._awaited is not None:
                 (<ClientRules>rules).awaited = self._awaited.counts_of(app.id)
         self._last = rules
@@ -135,17 +148,18 @@ cpdef bint count_event(state, long per_second) except -1:
     return True
 
 
-cdef bytes _suffix(Connection connection, const ClientEvent* event):
-    """What comes behind the data: on presence channels who has sent it (E-9)."""
+cdef str _sender(Connection connection, const ClientEvent* event):
+    """On presence channels who has sent it (E-9)."""
     if event.channel.at[1] == 114 and event.channel.at[2] == 101:  # "presence-", not "private-"
         member = connection.state.member(event.channel.at[:event.channel.size].decode())
         if member is not None:
-            return b',"user_id":' + orjson.dumps(member.user_id) + b"}"
-    return b"}"
+            return member.user_id
+    return None
 
 
-cdef bytes _frame(const ClientEvent* event, bytes suffix):
+cdef bytes _frame(const ClientEvent* event, str user_id):
     """As `messages.client_event` spells it."""
+    cdef bytes suffix = b"}" if user_id is None else b',"user_id":' + orjson.dumps(user_id) + b"}"
     cdef Py_ssize_t a = event.name.size, b = event.channel.size
     cdef bytes prefix = PyBytes_FromStringAndSize(NULL, 10 + a + 13 + b + 9)
     cdef char* out = PyBytes_AS_STRING(prefix)

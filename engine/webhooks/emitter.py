@@ -11,6 +11,7 @@ from typing import Protocol
 
 from engine.app import App
 from engine.config.event_types import CACHE_MISS, CLIENT_EVENT, CONNECTION_ESTABLISHED, CONNECTION_TERMINATED
+from engine.protocol.json_values import loads
 from engine.webhooks import event
 from engine.webhooks.event import WebhookEvent
 from engine.webhooks.filter import may_want
@@ -38,12 +39,11 @@ class Emitter:
         self._now_ms = now_ms
 
     def client_event(
-        self, app: App, channel: str, name: str, data: object, data_json: bytes, socket_id: str, user_id: str | None
+        self, app: App, channel: str, name: str, data_json: bytes, socket_id: str, user_id: str | None
     ) -> None:
-        """:param data: the JSON value that the client sent. :param data_json: as it was spelled.
-        :param user_id: the sender's, on presence channels."""
+        """:param data_json: the JSON value that the client sent. :param user_id: the sender's, on presence channels."""
         if may_want(app, _CLIENT_EVENT, channel):
-            text = data if isinstance(data, str) else data_json.decode()
+            text = loads(data_json) if data_json.startswith(b'"') else data_json.decode()
             made = event.client_event(app.id, channel, name, text, socket_id, user_id, self._now_ms())
             self._sink.add(app, made)
 

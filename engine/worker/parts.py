@@ -303,7 +303,7 @@ class Parts:
             refusal,
             config.channel_limits.max_joins_per_second,
             self.tap,
-            plain_client_events(config, self.hub, self.adapter, self.metrics, alone=self._alone),
+            plain_client_events(config, self.hub, self.adapter, self.metrics, self._emitter, alone=self._alone),
         )
         self._app_updates = AppUpdates(
             self.apps, self._senders, self.hub, self.handlers, self._watchlists, self._catch_up

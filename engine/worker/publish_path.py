@@ -19,7 +19,8 @@ from engine.interfaces import Adapter
 from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
 from engine.tasks import serve, serve_eagerly
-from engine.ws.client_events import only_sent
+from engine.webhooks.emitter import Emitter
+from engine.ws.client_events import are_told, only_sent
 
 _log = logging.getLogger(__name__)
 
@@ -59,12 +60,15 @@ def fast_path(
 
 
 def plain_client_events(
-    config: Config, hub: Hub, adapter: Adapter, metrics: Metrics, *, alone: bool
+    config: Config, hub: Hub, adapter: Adapter, metrics: Metrics, emitter: Emitter, *, alone: bool
 ) -> PlainClientEvents | None:
     """What sends client events in C; None where there is no way for it, or each is logged. :param alone: as above."""
     if not _is_for_c(config, adapter, alone=alone):
         return None
-    return PlainClientEvents(hub, adapter.link, metrics.events.by_clients, only_sent, adapter.awaited)
+    counted = metrics.events.by_clients
+    return PlainClientEvents(
+        hub, adapter.link, counted, only_sent, are_told, emitter.client_event, awaited=adapter.awaited
+    )
 
 
 def _is_for_c(config: Config, adapter: Adapter, *, alone: bool) -> bool:

@@ -59,6 +59,9 @@ class Spans:
         sampler.note = self._note_published
         if parts.publishes is not None:
             parts.publishes.sample(sampler)
+        if parts.handlers.plain is not None:
+            # What an endpoint is told of has a span of its own, below which the webhook's are.
+            parts.handlers.plain.tell = None
 
     async def start(self) -> None:
         self._tracer = self._export.start()

@@ -21,9 +21,13 @@ _ENABLE = "`enable_client_messages` of the application allows it."
 
 
 def only_sent(app: App) -> bool:
-    """Whether its client events are sent to the others and no more: neither kept nor told to an endpoint."""
-    told = any(CLIENT_EVENT in endpoint.event_types for endpoint in app.endpoints)
-    return app.client_messages and not app.history and not told
+    """Whether its client events are sent to the others and not kept."""
+    return app.client_messages and not app.history
+
+
+def are_told(app: App) -> bool:
+    """Whether some endpoint of it may be told of them."""
+    return any(CLIENT_EVENT in endpoint.event_types for endpoint in app.endpoints)
 
 
 class ClientEvents:
@@ -58,7 +62,7 @@ class ClientEvents:
         member = connection.state.member(channel)
         user_id = member.user_id if member else None
         self._publisher.client_event(app, channel, message.event, data, user_id, connection.socket_id)
-        self._emitter.client_event(app, channel, message.event, message.data, data, connection.socket_id, user_id)
+        self._emitter.client_event(app, channel, message.event, data, connection.socket_id, user_id)
 
 
 def _rejected(message: str, channel: str | None, remedy: str = "") -> PusherError:

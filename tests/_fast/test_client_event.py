@@ -12,7 +12,9 @@ from engine.config.loading.load import load
 from engine.metrics.metrics import Metrics
 from engine.occupancy.reporter import Member
 from engine.protocol import messages
-from engine.ws.client_events import only_sent
+from engine.webhooks.emitter import Emitter
+from engine.webhooks.event import WebhookEvent, client_event
+from engine.ws.client_events import are_told, only_sent
 from engine.ws.state import ConnectionState
 from tests._fast.pair import hub_server
 from tests.support.waiting import until
@@ -45,6 +47,19 @@ LEFT = (
 )
 
 
+TOLD = [{"url": "https://example.com/", "event_types": ["client_event"]}]
+
+
+class Sink:
+    """Keeps what it is given. :param made: there."""
+
+    def __init__(self, made: list[WebhookEvent]) -> None:
+        self._made = made
+
+    def add(self, app: App, event: WebhookEvent) -> None:
+        self._made.append(event)
+
+
 def app(**fields: object) -> App:
     entry = {"id": "app", "key": "k", "secret": "s", "enable_client_messages": True, **fields}
     (made,) = build_apps(load(None, {}, 1, {"app_manager.array.apps": [entry]}).config)
@@ -54,7 +69,7 @@ def app(**fields: object) -> App:
 async def test_plain_events_reach_the_others_as_the_other_path_spells_them() -> None:
     async with hub_server() as server:
         metrics = Metrics()
-        plain = PlainClientEvents(server.hub, None, metrics.events.by_clients, only_sent)
+        plain = PlainClientEvents(server.hub, None, metrics.events.by_clients, only_sent, are_told)
         sender, sender_peer = await server.connect()
         other, other_peer = await server.connect()
         for connection in (sender, other):
@@ -74,7 +89,7 @@ async def test_plain_events_reach_the_others_as_the_other_path_spells_them() -> 
 
 async def test_on_presence_channels_the_sender_is_named() -> None:
     async with hub_server() as server:
-        plain = PlainClientEvents(server.hub, None, Metrics().events.by_clients, only_sent)
+        plain = PlainClientEvents(server.hub, None, Metrics().events.by_clients, only_sent, are_told)
         sender, _ = await server.connect()
         other, peer = await server.connect()
         for connection in (sender, other):
@@ -87,18 +102,43 @@ async def test_on_presence_channels_the_sender_is_named() -> None:
         assert peer.texts == [messages.client_event("client-x", "presence-room", b"{}", 'a"b').decode()]
 
 
+async def test_who_is_to_be_told_is_told_what_was_sent() -> None:
+    async with hub_server() as server:
+        made: list[WebhookEvent] = []
+        emitter = Emitter(Sink(made), lambda: 1700)
+        plain = PlainClientEvents(
+            server.hub, None, Metrics().events.by_clients, only_sent, are_told, emitter.client_event
+        )
+        sender, _ = await server.connect()
+        sender.app, sender.state = app(webhooks=TOLD), ConnectionState()
+        for channel in ("private-room", "presence-room"):
+            server.subscribe(sender, channel)
+        sender.state.remember_member("presence-room", Member("u1", "", sender.socket_id, "{}", 100, 1))
+        for payload in PLAIN:
+            assert plain.take(sender, payload)
+        assert plain.take(sender, b'{"event":"client-x","channel":"presence-room","data":{"a": 1}}')
+        sender.app = app()
+        assert plain.take(sender, PLAIN[0])
+        *found, by_member = made
+        for event, payload in zip(found, PLAIN, strict=True):
+            message = messages.parse(payload)
+            text = message.data if isinstance(message.data, str) else message.data_json.decode()
+            assert event == client_event("app", "private-room", message.event, text, sender.socket_id, None, 1700)
+        assert by_member == client_event("app", "presence-room", "client-x", '{"a": 1}', sender.socket_id, "u1", 1700)
+
+
 @pytest.mark.parametrize(
     ("fields", "taken"),
     [
         ({}, [True, True, True]),
         ({"enable_client_messages": False}, [False, False, False]),
-        ({"webhooks": [{"url": "https://example.com/", "event_types": ["client_event"]}]}, [False, False, False]),
+        ({"webhooks": TOLD}, [False, False, False]),
         ({"webhooks": [{"url": "https://example.com/", "event_types": ["channel_occupied"]}]}, [True, True, True]),
     ],
 )
 async def test_what_is_to_be_told_or_refused_is_left(fields: dict[str, object], taken: list[bool]) -> None:
     async with hub_server() as server:
-        plain = PlainClientEvents(server.hub, None, Metrics().events.by_clients, only_sent)
+        plain = PlainClientEvents(server.hub, None, Metrics().events.by_clients, only_sent, are_told)
         sender, _ = await server.connect()
         sender.app, sender.state = app(**fields), ConnectionState()
         server.subscribe(sender, "private-room")
