@@ -29,16 +29,20 @@ _WRONG_SECRET = "doctor-signs-with-a-wrong-secret"
 def examine(
     loaded: Loaded, apps: Sequence[App], app_id: str | None, url: str | None, *, idle: bool, as_json: bool, backlog: int
 ) -> int:
-    """Print what is found; returns the exit status: 1 when there is a problem.
+    """Print what is found; returns the exit status: 1 when there is a problem. Raises ConfigError for an address or an
+    application that cannot be meant, before anything is looked at.
 
     :param url: the public address, by which clients come; None is this machine's own.
     :param backlog: of the engine's listening sockets.
     """
-    return print_findings(_findings(loaded, apps, app_id, url, idle=idle, backlog=backlog), as_json=as_json)
+    address = http_url(loaded.config, url)
+    app = choose_app(apps, app_id) if apps else None
+    found = _findings(loaded, apps, app, address, public=url is not None, idle=idle, backlog=backlog)
+    return print_findings(found, as_json=as_json)
 
 
 def _findings(
-    loaded: Loaded, apps: Sequence[App], app_id: str | None, url: str | None, *, idle: bool, backlog: int
+    loaded: Loaded, apps: Sequence[App], app: App | None, address: str, *, public: bool, idle: bool, backlog: int
 ) -> Iterator[Finding]:
     config = loaded.config
     for warning in loaded.warnings:
@@ -49,22 +53,21 @@ def _findings(
     running = doctor_machine.is_running(config)
     yield from doctor_machine.ports(config, running=running)
     yield from doctor_machine.certificate(loaded.certificate)
-    yield doctor_machine.secrets(config, apps, public=url is not None)
+    yield doctor_machine.secrets(config, apps, public=public)
     resolved = loaded.resolved
     if resolved.redis is not None:
         prefix = config.database.redis.key_prefix
         yield from doctor_redis.ask(resolved.redis, prefix, queue=resolved.queue == "redis")
     elif resolved.redis_embedded:
         yield doctor_machine.writable(Path(config.database.redis.embedded.data_dir).absolute())
-    if not apps:
+    if app is None:
         yield Finding("problem", "applications", "there is none, so nobody can connect", "docs/applications.md")
         return
-    app = choose_app(apps, app_id)
-    hindrance = None if url is not None else _hindrance(config, running=running)
+    hindrance = None if public else _hindrance(config, running=running)
     if hindrance is None:
         # Where the API has an address of its own, the public one does not lead to it.
-        api = api_target(config, None if config.http_api.elsewhere else url)
-        yield from asyncio.run(_road(app, http_url(config, url), api, idle=idle))
+        api = api_target(config, address if public and not config.http_api.elsewhere else None)
+        yield from asyncio.run(_road(app, address, api, idle=idle))
     else:
         yield Finding("skipped", "road", f"not tried: {hindrance}", "give the public address with --url")
     yield from asyncio.run(_webhooks(app, Senders(allow_private_targets=config.webhooks.allow_private_targets)))

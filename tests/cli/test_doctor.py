@@ -315,3 +315,15 @@ def test_an_endpoint_that_fails_is_a_problem(
     (hook,) = [entry for entry in found if entry["check"] == "webhook"]
     assert hook["level"] == "problem"
     assert "500" in hook["message"]
+
+
+@pytest.mark.parametrize(("words", "named"), [(["--url", "notaurl"], "notaurl"), (["--app", "2"], "there are 1")])
+def test_what_cannot_be_meant_is_refused_before_anything_is_looked_at(
+    words: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apps = {"app_manager": {"array": {"apps": [{"id": "1", "key": "key", "secret": APP.secret}]}}}
+    (tmp_path / "config.json").write_text(json.dumps(apps))
+    assert main(["doctor", "--config", str(tmp_path / "config.json"), *words]) != 0
+    said = capsys.readouterr()
+    assert named in said.err
+    assert not said.out
