@@ -17,7 +17,8 @@ from tests.support.valkey import ValkeyServer
 from tests.support.valkey_cluster import Member, ValkeyCluster, WatchedValkey
 from tests.support.waiting import wait_until
 
-#: As the embedded one, but for the fsync: what was answered survives.
+#: As the embedded one, but for the fsync: what was answered survives. Without it a master that is back before a replica
+#: has taken over is empty, and so are its replicas then.
 KEEPS_DATA = ("--appendonly", "yes", "--appendfsync", "always")
 PREFIX, QUEUE_PREFIX = "sockudo:", "sockudo_queue:"
 BASE = Keys(PREFIX).base
@@ -129,7 +130,7 @@ class Watched(_Members):
     queue = QUEUE_PREFIX
 
     def __init__(self) -> None:
-        self.servers = WatchedValkey()
+        self.servers = WatchedValkey(options=KEEPS_DATA)
         self.start, self.stop = self.servers.start, self.servers.stop
 
     @property
@@ -167,7 +168,7 @@ class Shards(_Members):
     queue = f"{QUEUE_PREFIX}{{0}}:"
 
     def __init__(self) -> None:
-        self.cluster = ValkeyCluster(replicas_of=(0, 1, 2))
+        self.cluster = ValkeyCluster(replicas_of=(0, 1, 2), options=KEEPS_DATA)
         self.start, self.stop = self.cluster.start, self.cluster.stop
 
     @property

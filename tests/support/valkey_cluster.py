@@ -185,10 +185,12 @@ class ValkeyCluster(_Group):
 class WatchedValkey(_Group):
     """A master, two replicas, and a Sentinel, which promotes one a second after the master's last sign."""
 
-    def __init__(self, name: str = "mymaster", password: str = "", sentinel_password: str = "") -> None:
+    def __init__(
+        self, name: str = "mymaster", password: str = "", sentinel_password: str = "", options: Sequence[str] = ()
+    ) -> None:
         self.name = name
         secret = ("--requirepass", password, "--masterauth", password) if password else ()
-        common = ("--save", "", "--repl-diskless-sync-delay", "0", *secret)
+        common = ("--save", "", "--repl-diskless-sync-delay", "0", *secret, *options)
         self.master, *self.replicas = self.servers = [Member(common) for _ in range(3)]
         self.sentinel = Member()
         self.members = [*self.servers, self.sentinel]
