@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from engine.metrics.families import Family
 from engine.metrics.metrics import Metrics
 from engine.tap.question import ANSWERS, FIGURES, Question, decode
 from engine.tap.tap import Tap, Watcher
-from engine.tasks import cancel, serve, within
+from engine.tasks import within
+from engine.worker.remote_answers import RemoteAnswers
 
 #: Pages of other nodes' consoles that show what happens here.
 MAX_LOOKS = 8
@@ -33,8 +34,6 @@ MAX_DATA = 500
 LEASE_S = 6.0
 #: Between two pieces for one page.
 PIECE_S = 0.2
-#: For Redis to take one piece.
-TIMEOUT_S = 3.0
 #: Figures are read no more than this part of the time, and asking is of no use for no longer than that.
 SHARE, MAX_PAUSE_S = 0.02, 10.0
 
@@ -56,7 +55,7 @@ class RemoteLooks:
         directory: Path,
         slot: int,
     ) -> None:
-        self._publish = publish
+        self._answers = RemoteAnswers(publish, "remote-look")
         self._stem = prefix.encode()
         self._about = {"life": directory.name, "node": node, "slot": slot}
         self._tap = tap
@@ -66,7 +65,6 @@ class RemoteLooks:
         self._reading = False
         self._read_again_at = 0.0
         self._looks: dict[tuple[str, int], _Look] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, request: bytes) -> None:
         """What is no question is passed over: it comes from nobody whom it could be told."""
@@ -75,7 +73,7 @@ class RemoteLooks:
         except ConfigError as error:
             _log.debug("another node's console asks nothing: %s", error)
             return
-        if question.asker == self._about["life"] or len(self._tasks) >= MAX_TASKS:
+        if question.asker == self._about["life"] or len(self._answers) >= MAX_TASKS:
             return
         topic = self._stem + ANSWERS + question.answers.encode()
         if question.console == FIGURES:
@@ -84,8 +82,7 @@ class RemoteLooks:
             self._begin_look(topic, question)
 
     async def stop(self) -> None:
-        for task in list(self._tasks):
-            await cancel(task)
+        await self._answers.stop()
 
     def _begin_figures(self, topic: bytes, question: Question) -> None:
         """One worker of the node answers, each in its turn, so that a stuck one is missed now and then only."""
@@ -93,7 +90,7 @@ class RemoteLooks:
         mine = bool(slots) and slots[question.number % len(slots)] == self._slot
         if mine and not self._reading and time.monotonic() >= self._read_again_at:
             self._reading = True
-            self._serve(self._tell_figures(topic, question.number))
+            self._answers.serve(self._tell_figures(topic, question.number))
 
     async def _tell_figures(self, topic: bytes, number: int) -> None:
         began = time.monotonic()
@@ -114,14 +111,14 @@ class RemoteLooks:
         key = question.answers, question.look
         look = self._looks.get(key)
         if look is None and len(self._looks) >= MAX_LOOKS:
-            self._serve(self._tell(topic, {"look": question.look, "full": True}))
+            self._answers.serve(self._tell(topic, {"look": question.look, "full": True}))
             return
         # Each time that it asks it hears that this worker is there.
-        self._serve(self._tell(topic, {"look": question.look, "events": []}))
+        self._answers.serve(self._tell(topic, {"look": question.look, "events": []}))
         if look is None:
             look = self._looks[key] = _Look(Watcher(question.app, question.per_second, MAX_DATA))
             self._tap.open(look.watcher)
-            self._serve(self._show(topic, question.look, look), lambda: self._end(key))
+            self._answers.serve(self._show(topic, question.look, look), lambda: self._end(key))
         look.ends_at = time.monotonic() + LEASE_S
         look.watcher.per_second = question.per_second
 
@@ -142,23 +139,12 @@ class RemoteLooks:
         if look is not None:
             self._tap.close(look.watcher)
 
-    def _serve(self, work: Coroutine[Any, Any, None], end: Callable[[], None] = lambda: None) -> None:
-        task = serve(work, "remote-look", end)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: end())
-
     async def _tell(self, topic: bytes, told: dict[str, Any]) -> None:
         await self._say(topic, told)
 
     async def _say(self, topic: bytes, told: dict[str, Any]) -> int:
-        """How many heard it; nobody, where Redis does not take it."""
-        try:
-            async with within(TIMEOUT_S):
-                return await self._publish(topic, orjson.dumps(self._about | told, option=orjson.OPT_NON_STR_KEYS))
-        except Exception as error:  # noqa: BLE001 (what is shown elsewhere is never worth more than itself)
-            _log.debug("another node's console is told no more: %s", error)
-            return 0
+        """How many heard it."""
+        return await self._answers.say(topic, orjson.dumps(self._about | told, option=orjson.OPT_NON_STR_KEYS))
 
 
 @dataclass(slots=True)

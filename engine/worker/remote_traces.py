@@ -11,12 +11,10 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from engine.errors import ConfigError
-from engine.tasks import cancel, serve, within
 from engine.trace.follow import TRACE, Follow, decode
 from engine.trace.lines import MAX_LINE_BYTES
+from engine.worker.remote_answers import RemoteAnswers
 
-#: For Redis to take one line.
-TIMEOUT_S = 3.0
 #: Of a request.
 MAX_REQUEST_BYTES = 16 * 1024
 
@@ -37,11 +35,10 @@ class RemoteTraces:
         node: str,
         follow: Callable[[Follow, socket.socket, str], None],
     ) -> None:
-        self._publish = publish
+        self._answers = RemoteAnswers(publish, "remote-trace")
         self._topic = prefix.encode() + TRACE + b":"
         self._node = node
         self._follow = follow
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, request: bytes) -> None:
         """What is no request is passed over: it comes from nobody whom it could be told."""
@@ -61,23 +58,14 @@ class RemoteTraces:
             return
         ours.setblocking(False)
         self._follow(follow, theirs, self._node)
-        task = serve(self._tell(ours, self._topic + follow.id.encode()), "remote-trace", ours.close)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._answers.serve(self._tell(ours, self._topic + follow.id.encode()), ours.close)
 
     async def stop(self) -> None:
-        for task in list(self._tasks):
-            await cancel(task)
+        await self._answers.stop()
 
     async def _tell(self, lines: socket.socket, topic: bytes) -> None:
         loop = asyncio.get_running_loop()
         with lines:
             while line := await loop.sock_recv(lines, MAX_LINE_BYTES):
-                try:
-                    async with within(TIMEOUT_S):
-                        heard = await self._publish(topic, line)
-                except Exception as error:  # noqa: BLE001 (a trace is never worth more than itself)
-                    _log.debug("a trace for another node ends: %s", error)
-                    return
-                if not heard:
+                if not await self._answers.say(topic, line):
                     return

@@ -10,7 +10,7 @@ import pytest
 
 from engine.trace.follow import Follow
 from engine.trace.lines import decode
-from engine.worker import remote_traces as module
+from engine.worker import remote_answers as module
 from engine.worker.remote_traces import RemoteTraces
 from engine.worker.tracing import MAX_TRACES, Tracing
 from tests.support.waiting import until
