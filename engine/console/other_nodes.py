@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
+from engine.redis.pool import publish
 from engine.redis.pubsub.shard_subscriber import ShardSubscriber
 from engine.redis.pubsub.subscriber import SubscribeLink
 from engine.redis.pubsub.topology import Topology
@@ -102,12 +103,9 @@ class OtherNodes:
 
     async def _ask(self, question: Question) -> int:
         """How many hear it: nobody, where Redis is away, which is shown elsewhere."""
-        word = "SPUBLISH" if self._options.nodes else "PUBLISH"
         try:
             async with bounded("console", TIMEOUT_S):
-                return int(
-                    await self._client.execute_command(word, self._questions, question.encode())  # type: ignore[no-untyped-call]
-                )
+                return await publish(self._client, self._options, self._questions, question.encode())
         except StoreUnavailable as error:
             _log.debug("other nodes cannot be asked: %s", error)
             return 0

@@ -61,6 +61,12 @@ def connect(options: RedisOptions) -> Redis:
     return Redis.from_pool(BlockingConnectionPool(**settings))
 
 
+async def publish(client: Redis, options: RedisOptions, topic: bytes, message: bytes) -> int:
+    """How many heard it. In a cluster only the shard of the topic's slot carries it."""
+    word = "SPUBLISH" if options.nodes else "PUBLISH"
+    return int(await client.execute_command(word, topic, message))  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def blocking(options: RedisOptions, timeout_s: float) -> Iterator[redis.Redis]:
     """A blocking client for one call; every step of it, connecting included, is given up after `timeout_s`.

@@ -28,7 +28,7 @@ from engine.metrics.metrics import Metrics
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.redis_keys import Keys
 from engine.peers.guard import guard
-from engine.redis.pool import connect
+from engine.redis.pool import connect, publish
 from engine.redis.suitability import Ground, Suitability
 from engine.stores.cache_redis import RedisCache
 from engine.stores.idempotency_redis import RedisAnswers
@@ -66,8 +66,7 @@ class RedisDrivers:
 
     async def publish(self, topic: bytes, message: bytes) -> int:
         """How many heard it. What asks for order or speed goes through the adapter."""
-        word = "SPUBLISH" if self.options.nodes else "PUBLISH"
-        return int(await self.client.execute_command(word, topic, message))  # type: ignore[no-untyped-call]
+        return await publish(self.client, self.options, topic, message)
 
     def occupancy(self) -> tuple[OccupancyStore, HistoryStore]:
         """Who is where, and who came and went, as far as that is kept."""
