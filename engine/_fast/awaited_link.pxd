@@ -48,6 +48,7 @@ cdef class AwaitedLink:
     cdef object _metrics
     cdef dict _counts               # app id -> AwaitedCounts
     cdef AwaitedCounts counts_of(self, str app_id)
+    cdef int _deliver_here(self, AwaitedMessage message) except -1
     # Send an event. :param request: what waits for it, or None. Never raises because of the road.
     cdef int send(
         self, AwaitedCounts counts, const char* place, Py_ssize_t size, bytes frame, const char* excluded,

@@ -122,8 +122,9 @@ cdef class AwaitedLink:
         self._carry(topic, event_envelope(excluded, excluded_size, frame), message)
         return 0
 
-    def _deliver_here(self, AwaitedMessage message not None):
+    cdef int _deliver_here(self, AwaitedMessage message) except -1:
         cdef Channel found = <Channel>self._hub._channels.get(message.place)
         if found is not None:
             excluded = None if message.excluded is None else self._hub.get(message.excluded)
-            self._hub.note_broadcast(found, found.broadcast(message.frame, excluded, 0), excluded, 0)
+            self._hub.deliver(found, message.frame, excluded)
+        return 0

@@ -113,7 +113,7 @@ cdef class PlainClientEvents:
     cdef int _send(self, Connection sender, Channel channel, const char* key, Py_ssize_t size, bytes frame) except -1:
         cdef bytes socket_id
         if self._link is None and self._awaited is None:
-            self._hub.note_broadcast(channel, channel.broadcast(frame, sender, 0), sender, 0)
+            self._hub.deliver(channel, frame, sender)
             return 0
         socket_id = sender.socket_id.encode()
         if self._awaited is not None:

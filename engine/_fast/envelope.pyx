@@ -68,7 +68,7 @@ def deliver_event(Hub hub not None, Channel channel not None, bytes envelope not
         raise ValueError("event envelope without a whole text frame")
     excluded = hub.get(envelope[2:skip].decode("ascii", "replace")) if skip > 2 else None
     channel.traffic.delivered += 1
-    hub.note_broadcast(channel, channel.broadcast(frame, excluded, 0), excluded, <long long>read_u64(data + skip))
+    hub.deliver(channel, frame, excluded, <long long>read_u64(data + skip))
     return True
 
 

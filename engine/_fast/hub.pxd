@@ -60,7 +60,8 @@ cdef class Hub:
     cdef bytes _random     # of which ids are made, from _random_at on
     cdef Py_ssize_t _random_at
 
-    # Runs for each publication.
+    # Run for each publication.
+    cpdef int deliver(self, Channel channel, bytes frame, Connection excluded, long long began_us=*) except -1
     cpdef int note_broadcast(
         self, Channel channel, Py_ssize_t subscribers, Connection excluded, long long began_us
     ) except -1

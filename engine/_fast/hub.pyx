@@ -346,6 +346,10 @@ cdef class Hub:
     def channels_of(self, Connection connection not None) -> list:
         return [<object>connection.slots[i].channel for i in range(connection.slot_count)]
 
+    cpdef int deliver(self, Channel channel, bytes frame, Connection excluded, long long began_us=0) except -1:
+        """Broadcast an event that was published at `began_us` (0: now) to this worker's subscribers but one."""
+        return self.note_broadcast(channel, channel.broadcast(frame, excluded, 0), excluded, began_us)
+
     cpdef int note_broadcast(
         self, Channel channel, Py_ssize_t subscribers, Connection excluded, long long began_us
     ) except -1:

@@ -189,5 +189,5 @@ cdef class LogLink(Queued):
         else:
             excluded = None if excluded_id is None else self._hub.get(excluded_id.decode("ascii", "replace"))
             channel.traffic.delivered += 1
-            self._hub.note_broadcast(channel, channel.broadcast(copied, excluded, 0), excluded, began_us)
+            self._hub.deliver(channel, copied, excluded, began_us)
         return 0

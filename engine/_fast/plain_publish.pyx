@@ -181,7 +181,6 @@ cdef class PlainPublisher:
         cdef Py_ssize_t skip = PyBytes_GET_SIZE(app.prefix)
         cdef const Text* channel
         cdef Channel found
-        cdef Py_ssize_t count
         cdef int i
         excluded = None
         if event.socket_id.size and self._link is None and self.awaited is None:
@@ -207,8 +206,7 @@ cdef class PlainPublisher:
                 continue
             found = <Channel>self._hub._channels.get(PyUnicode_DecodeUTF8(key, skip + channel.size, NULL))
             if found is not None:
-                count = found.broadcast(event_frame(&event.name, channel, &event.data), excluded, 0)
-                self._hub.note_broadcast(found, count, excluded, 0)
+                self._hub.deliver(found, event_frame(&event.name, channel, &event.data), excluded)
         return 0
 
     cdef bint _came_before(self, const Event* event, int place) noexcept:

@@ -252,7 +252,7 @@ class RedisAdapter:
         found = self._hub.channel(message.app_id, message.channel)
         if found is not None:
             excluded = self._hub.get(message.except_socket_id)
-            self._hub.note_broadcast(found, found.broadcast(message.frame, excluded), excluded, 0)
+            self._hub.deliver(found, message.frame, excluded)
 
     def _on_message(self, topic: bytes, message: bytes) -> None:
         channel = self._channels.get(topic)
