@@ -27,6 +27,7 @@ from engine.webhooks.queues.dead_letter_room import SLICE, DeadLetterRoom
 from engine.webhooks.room import LIMITS, LOG_EVERY_S, Limits, no_room
 
 _ATTACH = load("queue_attach", common="queue_common")
+_DEPTH = load("queue_depth", common="queue_common")
 _DETACH = load("queue_detach", common="queue_common")
 _RESERVE = load("queue_reserve", common="queue_common")
 _RESUME = load("queue_resume", common="queue_common")
@@ -157,21 +158,10 @@ class RedisQueue:
     # --- for operators
 
     async def depth(self) -> Mapping[str, int]:
-        p = self._prefix
-        async with bounded("queue depth", self._timeout_s):
-            lanes = [_text(lane) for lane in await self._client.smembers(p + "deferred")]
-            consumers = [_text(consumer) for consumer in await self._client.smembers(p + "consumers")]
-            async with self._client.pipeline(transaction=False) as pipe:
-                pipe.zcard(p + "delayed")
-                pipe.llen(p + "failed")
-                pipe.llen(p + "default")
-                for lane in lanes:
-                    pipe.llen(p + "deferred:" + lane)
-                for consumer in consumers:
-                    pipe.llen(p + "in_flight:" + consumer)
-                delayed, dead, *lengths = await pipe.execute()
-        waiting = sum(lengths[: 1 + len(lanes)])
-        return {"waiting": waiting, "in_flight": sum(lengths) - waiting, "delayed": delayed, "dead": dead}
+        raw = await self._run(_DEPTH)
+        if not isinstance(raw, list) or len(raw) != 4:
+            raise StoreUnavailable(f"{_DEPTH.name}: unreadable reply")
+        return dict(zip(("waiting", "in_flight", "delayed", "dead"), map(int, raw), strict=True))
 
     async def dead_letters(self, limit: int) -> list[Job]:
         if limit <= 0:

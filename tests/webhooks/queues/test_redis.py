@@ -147,6 +147,29 @@ async def test_a_reply_that_got_lost_is_found_again_on_attaching(queues: RedisQu
     assert await queue.depth() == {"waiting": 1, "in_flight": 0, "delayed": 0, "dead": 0}
 
 
+async def test_a_job_that_changes_hands_is_counted_once(queues: RedisQueues) -> None:
+    await queues.queue().put([plain_job("a")])
+    moving = True
+
+    async def move() -> None:
+        for n in range(100):
+            queue = queues.queue(f"consumer-{n}")
+            await queue.attach()
+            await queue.reserve(1)
+            await queue.detach()
+
+    async def count() -> set[int]:
+        watching, sums = queues.queue("operator"), set()
+        while moving:
+            sums.add(sum((await watching.depth()).values()))
+        return sums
+
+    counting = asyncio.create_task(count())
+    await move()
+    moving = False
+    assert await counting == {1}
+
+
 async def test_a_store_that_lost_everything_gets_the_held_jobs_back(queues: RedisQueues) -> None:
     queue = queues.queue()
     await queue.attach()
