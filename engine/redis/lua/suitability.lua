@@ -44,6 +44,7 @@ try('HDEL', 'h', 'f')
 
 try('ZADD', 'z', '1', 'm')
 try('ZSCORE', 'z', 'm')
+try('ZCARD', 'z')
 try('ZRANGE', 'z', 0, 0, 'WITHSCORES')
 try('ZRANGEBYSCORE', 'z', '-inf', '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 try('ZREM', 'z', 'm')
