@@ -41,7 +41,7 @@ from engine.protocol.json_values import dumps
 from engine.webhooks.emitter import Emitter
 from engine.webhooks.event import WebhookEvent
 from engine.worker.traffic_metrics import latency_of
-from engine.ws.client_events import are_told, only_sent
+from engine.ws.client_events import are_reported, only_sent
 from engine.ws.state import ConnectionState
 
 #: Fewer than the 64 after which a flush looks at the clock, which is no fixed input.
@@ -162,7 +162,7 @@ def client_event_case(*, told: bool) -> Callable[[], object]:
     entry = {"id": "app-id", "key": "key", "secret": SECRET, "enable_client_messages": True, "webhooks": endpoints}
     (app,) = build_apps(load(None, {}, 1, {"app_manager.array.apps": [entry]}).config)
     emitter = Emitter(Nowhere(), lambda: 1_700_000_000_000)
-    events = PlainClientEvents(hub, None, Metrics().events.by_clients, only_sent, are_told, emitter.client_event)
+    events = PlainClientEvents(hub, None, Metrics().events.by_clients, only_sent, are_reported, emitter.client_event)
     channel = "private-bench-0"
     subscribe(hub, channel, 1)
     sender = Connection("2.1", None, hub.traffic("app-id"), None, hub.flush_queue, 65536)  # type: ignore[arg-type]

@@ -11,15 +11,15 @@ from engine.ws.state import ConnectionState
 def count_event(state: ConnectionState, per_second: int) -> bool: ...
 
 class PlainClientEvents:
-    tell: Callable[[App, str, str, bytes, str, str | None], None] | None
+    report: Callable[[App, str, str, bytes, str, str | None], None] | None
     def __init__(
         self,
         hub: Hub,
         link: LogLink | None,
         accepted: Counts,
         plain: Callable[[App], bool],
-        told: Callable[[App], bool],
-        tell: Callable[[App, str, str, bytes, str, str | None], None] | None = None,
+        reported: Callable[[App], bool],
+        report: Callable[[App, str, str, bytes, str, str | None], None] | None = None,
         awaited: AwaitedLink | None = None,
     ) -> None: ...
     def take(self, connection: Connection, payload: bytes) -> bool: ...

@@ -36,12 +36,12 @@ cdef class ClientRules:
     cdef bytes prefix           # "id/", as the hub's names of its channels begin
     cdef Count accepted
     cdef AwaitedCounts awaited  # None where no answers come
-    cdef bint usable, told
+    cdef bint usable, reported
     cdef Py_ssize_t max_name, max_data
     cdef long per_second        # 0: as many as there are
 
-    def __init__(self, app not None, Count accepted not None, bint usable, bint told):
-        self.app, self.accepted, self.usable, self.told = app, accepted, usable, told
+    def __init__(self, app not None, Count accepted not None, bint usable, bint reported):
+        self.app, self.accepted, self.usable, self.reported = app, accepted, usable, reported
         self.prefix = f"{app.id}/".encode()
         self.max_name, self.max_data = app.max_event_name_length, app.max_event_bytes
         self.per_second = app.max_client_events_per_second
@@ -57,24 +57,24 @@ cdef struct ClientEvent:
 cdef class PlainClientEvents:
     """:param link: to the other workers, or :param awaited: to them by a road that answers; None where there are none.
     :param accepted: client events, by application.
-    :param plain: whether an application's client events need no more than to be sent and, perhaps, told of.
-    :param told: whether some endpoint of an application is told of client events.
-    :param tell: ``(app, channel, event, data as JSON, socket id, user id or None)`` does that.
-    :ivar tell: None to leave such client events to the other path, for who has to see them all; set before there are any.
+    :param plain: whether an application's client events need no more than to be sent and, perhaps, reported to webhooks.
+    :param reported: whether some endpoint of an application wants to hear of client events.
+    :param report: ``(app, channel, event, data as JSON, socket id, user id or None)`` does that.
+    :ivar report: None to leave such client events to the other path, for who has to see them all; set before there are any.
     """
 
     cdef Hub _hub
     cdef LogLink _link
     cdef AwaitedLink _awaited
-    cdef object _accepted, _plain, _told
-    cdef public object tell
+    cdef object _accepted, _plain, _reported
+    cdef public object report
     cdef dict _rules            # application id -> ClientRules
     cdef ClientRules _last
 
-    def __init__(self, Hub hub not None, LogLink link, accepted not None, plain not None, told not None, tell=None,
+    def __init__(self, Hub hub not None, LogLink link, accepted not None, plain not None, reported not None, report=None,
                  AwaitedLink awaited=None):
         self._hub, self._link, self._awaited = hub, link, awaited
-        self._accepted, self._plain, self._told, self.tell = accepted, plain, told, tell
+        self._accepted, self._plain, self._reported, self.report = accepted, plain, reported, report
         self._rules = {}
 
     def take(self, Connection connection not None, bytes payload not None) -> bool:
@@ -103,8 +103,8 @@ cdef class PlainClientEvents:
         user_id = _sender(connection, &event)
         self._send(connection, channel, key, size, _frame(&event, user_id))
         rules.accepted.grow(1)
-        if rules.told:
-            self.tell(
+        if rules.reported:
+            self.report(
                 connection.app, channel.name, event.name.at[:event.name.size].decode(), event.data[:event.data_size],
                 connection.socket_id, user_id,
             )
@@ -128,9 +128,9 @@ cdef class PlainClientEvents:
         """The rules of the application as it is now."""
         rules = <ClientRules>self._rules.get(app.id)
         if rules is None or (<ClientRules>rules).app is not app:
-            told = self._told(app)
-            usable = self._plain(app) and (self.tell is not None or not told)
-            rules = self._rules[app.id] = ClientRules(app, self._accepted.of(app.id), usable, told)
+            reported = self._reported(app)
+            usable = self._plain(app) and (self.report is not None or not reported)
+            rules = self._rules[app.id] = ClientRules(app, self._accepted.of(app.id), usable, reported)
             if self._awaited is not None:
                 (<ClientRules>rules).awaited = self._awaited.counts_of(app.id)
         self._last = rules

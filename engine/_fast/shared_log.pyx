@@ -86,7 +86,7 @@ cdef class SharedLog:
         self._arenas = <char*>(self._places + places)
 
     def join(self):
-        """Begin to read with what is appended from now on, wanting nothing; a dead predecessor's wishes are forgotten."""
+        """Begin to read with what is appended from now on, wanting nothing; what a dead predecessor wanted is forgotten."""
         cdef Py_ssize_t i
         for i in range(TOPICS):
             log_and(&self._interest[i], ~(<uint64_t>1 << self._me))

@@ -96,8 +96,8 @@ def _edit(config: Config, work: Callable[[SqliteTable], _T]) -> _T:
     except sqlite3.IntegrityError:
         raise
     except (sqlite3.Error, OSError) as error:
-        told = getattr(error, "strerror", None) or error
-        raise ConfigError(f"database.sqlite.path: {config.database.sqlite.path} cannot be used: {told}") from None
+        trouble = getattr(error, "strerror", None) or error
+        raise ConfigError(f"database.sqlite.path: {config.database.sqlite.path} cannot be used: {trouble}") from None
 
 
 def _unknown(app_id: str) -> ConfigError:

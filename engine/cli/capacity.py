@@ -35,8 +35,8 @@ def answer(asked: Mapping[str, Any], *, as_json: bool) -> int:
             f"capacity: {found.workers} workers do not carry it; {found.first}: {used:.0%} of what it has"
         )
     if as_json:
-        told = {**asdict(found), "first": found.first, "load": asdict(load), "measured": dict(measured.about)}
-        say(json.dumps(told))
+        document = {**asdict(found), "first": found.first, "load": asdict(load), "measured": dict(measured.about)}
+        say(json.dumps(document))
     else:
         for line in _lines(found, machine, measured):
             say(line)

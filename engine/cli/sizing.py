@@ -134,10 +134,9 @@ class Plan:
 def stored() -> Measured:
     """What comes with this version."""
     text = resources.files("engine.cli").joinpath("costs.json").read_text()
-    told = json.loads(text)
-    return Measured(
-        Costs(**{field.name: told["costs"][field.name] for field in fields(Costs)}), told["about"], told["checks"]
-    )
+    document = json.loads(text)
+    costs = {field.name: document["costs"][field.name] for field in fields(Costs)}
+    return Measured(Costs(**costs), document["about"], document["checks"])
 
 
 def plan(costs: Costs, load: Load, machine: Machine) -> Plan:

@@ -114,9 +114,9 @@ class _Stream:
         watched = self._count()
         if watched != self._watched:
             self._watched = watched
-            taken.insert(0, _told("watching", **watched))
+            taken.insert(0, _notice("watching", **watched))
         if self._dropped:
-            taken.append(_told("dropped", number=self._dropped))
+            taken.append(_notice("dropped", number=self._dropped))
             self._dropped = 0
         return taken
 
@@ -144,12 +144,12 @@ class _Stream:
         self._dropped += max(0, len(events) - room)
 
     def _count(self) -> dict[str, int]:
-        """Workers that tell: of this node, of others, how many those are; and workers that tell too many already."""
+        """Workers that report, of this node and of others; how many others; and who reports too many already."""
         since = time.monotonic() - SILENT_S
         self._elsewhere = {worker: each for worker, each in self._elsewhere.items() if each.heard_s > since}
-        telling = [life for (life, _), each in self._elsewhere.items() if not each.full]
-        full = len(self._elsewhere) - len(telling)
-        return {"workers": len(self._live), "elsewhere": len(telling), "nodes": len(set(telling)), "full": full}
+        reporting = [life for (life, _), each in self._elsewhere.items() if not each.full]
+        full = len(self._elsewhere) - len(reporting)
+        return {"workers": len(self._live), "elsewhere": len(reporting), "nodes": len(set(reporting)), "full": full}
 
 
 class _Elsewhere(NamedTuple):
@@ -159,5 +159,5 @@ class _Elsewhere(NamedTuple):
     full: bool
 
 
-def _told(kind: str, **details: Any) -> dict[str, Any]:
+def _notice(kind: str, **details: Any) -> dict[str, Any]:
     return {"time_ms": time.time_ns() // 1_000_000, "kind": kind, **details}

@@ -77,9 +77,9 @@ class Callers:
         """Whether a proxy says that the client speaks TLS to it; of several headers all must say so."""
         if not self._any_proto and not self._trusted.hold(peer):
             return False
-        told = ",".join(headers.getall("X-Forwarded-Proto", ()))
+        schemes = ",".join(headers.getall("X-Forwarded-Proto", ()))
         # The last entry is that of the nearest proxy.
-        said = [told.rpartition(",")[2].strip().lower() in _SECURE] if told else []
+        said = [schemes.rpartition(",")[2].strip().lower() in _SECURE] if schemes else []
         if not self._any_proto:
             hops = forwarded(headers.getall("Forwarded", ()))
             if hops:

@@ -255,9 +255,9 @@ def _named(server: dict[str, Any], missing: dict[str, str]) -> str:
         return f"{_name(server)} is a replica, which takes no writes; name its master, or its Sentinels"
     for what in ("key", "channel"):
         # "at least one of the keys", "access a key", "access a channel"
-        told = [each for each in missing.items() if f"one of the {what}" in each[1] or f"access a {what}" in each[1]]
-        if told:
-            command, text = told[0]
+        denied = [each for each in missing.items() if f"one of the {what}" in each[1] or f"access a {what}" in each[1]]
+        if denied:
+            command, text = denied[0]
             return f"the Redis user may not use all {what}s of the engine ({command}: {text})"
     if all("permission" in text or "can't run" in text for text in texts.values()):
         return f"the Redis user may not run {', '.join(missing)}"

@@ -30,16 +30,16 @@ class Watcher:
         self.dropped = 0
         self._waiting: list[dict[str, Any]] = []
         self._some = asyncio.Event()
-        self._second = self._told = 0
+        self._second = self._noted = 0
 
     def note(self, kind: str, details: dict[str, Any]) -> None:
         now_ms = time.time_ns() // 1_000_000
         if now_ms // 1000 != self._second:
-            self._second, self._told = now_ms // 1000, 0
-        if self._told >= self.per_second or len(self._waiting) >= MAX_WAITING:
+            self._second, self._noted = now_ms // 1000, 0
+        if self._noted >= self.per_second or len(self._waiting) >= MAX_WAITING:
             self.dropped += 1
             return
-        self._told += 1
+        self._noted += 1
         data = details.get("data")
         if isinstance(data, str) and len(data) > self._max_data:
             details = {**details, "data": data[: self._max_data], "data_length": len(data)}

@@ -20,7 +20,7 @@ from engine.metrics.metrics import Metrics
 from engine.protocol.api_auth import TIMESTAMP_WINDOW_S
 from engine.tasks import serve, serve_eagerly
 from engine.webhooks.emitter import Emitter
-from engine.ws.client_events import are_told, only_sent
+from engine.ws.client_events import are_reported, only_sent
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def plain_client_events(
         return None
     counted = metrics.events.by_clients
     return PlainClientEvents(
-        hub, adapter.link, counted, only_sent, are_told, emitter.client_event, awaited=adapter.awaited
+        hub, adapter.link, counted, only_sent, are_reported, emitter.client_event, awaited=adapter.awaited
     )
 
 

@@ -90,9 +90,9 @@ class RemoteLooks:
         mine = bool(slots) and slots[question.number % len(slots)] == self._slot
         if mine and not self._reading and time.monotonic() >= self._read_again_at:
             self._reading = True
-            self._answers.serve(self._tell_figures(topic, question.number))
+            self._answers.serve(self._send_figures(topic, question.number))
 
-    async def _tell_figures(self, topic: bytes, number: int) -> None:
+    async def _send_figures(self, topic: bytes, number: int) -> None:
         began = time.monotonic()
         try:
             found = await asyncio.to_thread(self._read)
@@ -100,7 +100,7 @@ class RemoteLooks:
             self._reading = False
         now = time.monotonic()
         self._read_again_at = now + min(MAX_PAUSE_S, (now - began) / SHARE)
-        await self._say(topic, {"number": number, "time_ms": time.time() * 1000, "figures": found})
+        await self._send(topic, {"number": number, "time_ms": time.time() * 1000, "figures": found})
 
     def _read(self) -> dict[str, Any]:
         if not self._families:
@@ -111,10 +111,10 @@ class RemoteLooks:
         key = question.answers, question.look
         look = self._looks.get(key)
         if look is None and len(self._looks) >= MAX_LOOKS:
-            self._answers.serve(self._tell(topic, {"look": question.look, "full": True}))
+            self._answers.serve(self._answer(topic, {"look": question.look, "full": True}))
             return
         # Each time that it asks it hears that this worker is there.
-        self._answers.serve(self._tell(topic, {"look": question.look, "events": []}))
+        self._answers.serve(self._answer(topic, {"look": question.look, "events": []}))
         if look is None:
             look = self._looks[key] = _Look(Watcher(question.app, question.per_second, MAX_DATA))
             self._tap.open(look.watcher)
@@ -130,7 +130,7 @@ class RemoteLooks:
                     events = await look.watcher.take()
             except TimeoutError:
                 continue
-            if not await self._say(topic, {"look": number, "events": events}):
+            if not await self._send(topic, {"look": number, "events": events}):
                 return
             await asyncio.sleep(PIECE_S)
 
@@ -139,12 +139,12 @@ class RemoteLooks:
         if look is not None:
             self._tap.close(look.watcher)
 
-    async def _tell(self, topic: bytes, told: dict[str, Any]) -> None:
-        await self._say(topic, told)
+    async def _answer(self, topic: bytes, message: dict[str, Any]) -> None:
+        await self._send(topic, message)
 
-    async def _say(self, topic: bytes, told: dict[str, Any]) -> int:
+    async def _send(self, topic: bytes, message: dict[str, Any]) -> int:
         """How many heard it."""
-        return await self._answers.say(topic, orjson.dumps(self._about | told, option=orjson.OPT_NON_STR_KEYS))
+        return await self._answers.say(topic, orjson.dumps(self._about | message, option=orjson.OPT_NON_STR_KEYS))
 
 
 @dataclass(slots=True)

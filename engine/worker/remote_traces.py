@@ -58,12 +58,12 @@ class RemoteTraces:
             return
         ours.setblocking(False)
         self._follow(follow, theirs, self._node)
-        self._answers.serve(self._tell(ours, self._topic + follow.id.encode()), ours.close)
+        self._answers.serve(self._send_lines(ours, self._topic + follow.id.encode()), ours.close)
 
     async def stop(self) -> None:
         await self._answers.stop()
 
-    async def _tell(self, lines: socket.socket, topic: bytes) -> None:
+    async def _send_lines(self, lines: socket.socket, topic: bytes) -> None:
         loop = asyncio.get_running_loop()
         with lines:
             while line := await loop.sock_recv(lines, MAX_LINE_BYTES):

@@ -61,7 +61,7 @@ class Spans:
             parts.publishes.sample(sampler)
         if parts.handlers.plain is not None:
             # What an endpoint is told of has a span of its own, below which the webhook's are.
-            parts.handlers.plain.tell = None
+            parts.handlers.plain.report = None
 
     async def start(self) -> None:
         self._tracer = self._export.start()

@@ -43,7 +43,7 @@ MAX_PATH, MAX_REASON = 200, 200
 PUBLISHES = ("/events", "/batch_events")
 
 #: What a line says, and the channels that it is about.
-_Told = tuple[str, tuple[str, ...]]
+_Described = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,31 +278,31 @@ class _Clients:
         taps.place(parts.subscriptions, "refuse", self._refused_later)
 
     def _opened(self, opened: Callable[[Connection], None]) -> Callable[[Connection], None]:
-        def tell(connection: Connection) -> _Told:
+        def describe(connection: Connection) -> _Described:
             address = connection.state.address
             return f"connects{f' from {address}' if address else ''}", ()
 
         def tap(connection: Connection) -> None:
-            self._note("connects", connection, tell)
+            self._note("connects", connection, describe)
             opened(connection)
 
         return tap
 
     def _leaving(self, leaving: Callable[[Connection], None]) -> Callable[[Connection], None]:
-        def tell(connection: Connection) -> _Told:
+        def describe(connection: Connection) -> _Described:
             channels = tuple(channel.name for channel in self._parts.hub.channels_of(connection))
             reason = f" {connection.close_reason}" if connection.close_reason else ""
             was_in = some(channels) if channels else "no channel"
             return f"ends: {connection.close_code}{reason}; it was in {was_in}", channels
 
         def tap(connection: Connection) -> None:
-            self._note("ends", connection, tell)
+            self._note("ends", connection, describe)
             leaving(connection)
 
         return tap
 
     def _refused(self, send: Callable[[Connection, PusherError], None]) -> Callable[[Connection, PusherError], None]:
-        def tell(_: Connection, error: PusherError) -> _Told:
+        def describe(_: Connection, error: PusherError) -> _Described:
             code = error.status if isinstance(error, SubscriptionError) else error.code
             about = f" about {error.channel}" if error.channel else ""
             number = f" ({int(code)})" if code else ""
@@ -311,7 +311,7 @@ class _Clients:
             return text, (error.channel,) if error.channel else ()
 
         def tap(connection: Connection, error: PusherError) -> None:
-            self._note("refused", connection, tell, error)
+            self._note("refused", connection, describe, error)
             send(connection, error)
 
         return tap
@@ -320,14 +320,14 @@ class _Clients:
         self, subscribe: Callable[[Connection, SubscribeRequest], None]
     ) -> Callable[[Connection, SubscribeRequest], None]:
         def tap(connection: Connection, request: SubscribeRequest) -> None:
-            self._note("asked", connection, _told, "asks for {}", request.channel)
+            self._note("asked", connection, _about_channel, "asks for {}", request.channel)
             subscribe(connection, request)
 
         return tap
 
     def _unsubscribe(self, unsubscribe: Callable[[Connection, str], None]) -> Callable[[Connection, str], None]:
         def tap(connection: Connection, name: str) -> None:
-            self._note("left", connection, _told, "asks to leave {}", name)
+            self._note("left", connection, _about_channel, "asks to leave {}", name)
             unsubscribe(connection, name)
 
         return tap
@@ -337,7 +337,7 @@ class _Clients:
             pending = joining.pending
             go_live(joining, *rest, **more)
             words = "is in {} and gets what is published from now on"
-            self._note("subscribed", pending.connection, _told, words, pending.channel.name)
+            self._note("subscribed", pending.connection, _about_channel, words, pending.channel.name)
 
         return tap
 
@@ -345,14 +345,14 @@ class _Clients:
         def tap(joining: Joining, text: str, kind: str, status: int) -> None:
             pending = joining.pending
             words = f"is told about {{}}: {text} ({int(status)})"
-            self._note("refused", pending.connection, _told, words, pending.channel.name)
+            self._note("refused", pending.connection, _about_channel, words, pending.channel.name)
             refuse(joining, text, kind, status)
 
         return tap
 
     @harmless
-    def _note(self, stage: str, connection: Connection, tell: Callable[..., _Told], *about: Any) -> None:
-        text, channels = tell(connection, *about)
+    def _note(self, stage: str, connection: Connection, describe: Callable[..., _Described], *about: Any) -> None:
+        text, channels = describe(connection, *about)
         app_id = connection.traffic.app_id
         names = [*channels, *(channel.name for channel in self._parts.hub.channels_of(connection))]
         users = {user for name in names for user in users_of(name, [connection])}
@@ -360,7 +360,7 @@ class _Clients:
         self._tracing.note(stage, f"app {app_id or '(unknown)'}: socket {connection.socket_id} {text}", fact)
 
 
-def _told(_: Connection, words: str, channel: str) -> _Told:
+def _about_channel(_: Connection, words: str, channel: str) -> _Described:
     return words.format(channel), (channel,)
 
 

@@ -28,13 +28,13 @@ MAX_QUESTIONS = 32
 _log = logging.getLogger(__name__)
 
 
-def harmless(tell: Callable[..., None]) -> Callable[..., None]:
-    """What tells must not end what it tells of: a fault in it is logged."""
+def harmless(report: Callable[..., None]) -> Callable[..., None]:
+    """A report must not end what it reports: a fault in it is logged."""
 
-    @functools.wraps(tell)
+    @functools.wraps(report)
     def guarded(*given: Any, **more: Any) -> None:
         try:
-            tell(*given, **more)
+            report(*given, **more)
         except Exception:  # noqa: BLE001 (whatever it is, what is followed goes on)
             _log.exception("a line of a trace could not be made")
 
@@ -118,7 +118,7 @@ class Tracing:
         # Nothing ever comes from the command but its end.
         loop.add_reader(connection, self._end, follower)
         self._followers[follower] = loop.call_later(follow.seconds, self._end, follower)
-        self._tell_beginning(follower)
+        self._report_beginning(follower)
 
     def begin_elsewhere(self, request: bytes) -> None:
         """An operator at another node asks."""
@@ -161,7 +161,7 @@ class Tracing:
             await self.looks.stop()
 
     @harmless
-    def _tell_beginning(self, follower: Follower) -> None:
+    def _report_beginning(self, follower: Follower) -> None:
         for stage, text in self._describe(follower.follow):
             follower.sender.send(stage, text)
 

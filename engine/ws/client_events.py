@@ -25,7 +25,7 @@ def only_sent(app: App) -> bool:
     return app.client_messages and not app.history
 
 
-def are_told(app: App) -> bool:
+def are_reported(app: App) -> bool:
     """Whether some endpoint of it may be told of them."""
     return any(CLIENT_EVENT in endpoint.event_types for endpoint in app.endpoints)
 

@@ -12,7 +12,7 @@ from engine._fast.envelope import read_event
 from engine._fast.hub import Hub
 from engine.errors import StoreUnavailable
 from engine.metrics.metrics import Metrics
-from engine.ws.client_events import are_told, only_sent
+from engine.ws.client_events import are_reported, only_sent
 from engine.ws.state import ConnectionState
 from tests._fast.pair import hub_server
 from tests._fast.test_client_event import PLAIN, app
@@ -144,7 +144,7 @@ async def test_a_client_event_that_is_not_taken_is_counted_as_lost(fallback: boo
     async with hub_server() as server:
         road = Road(fallback=fallback)
         accepted = Metrics().events.by_clients
-        plain = PlainClientEvents(server.hub, None, accepted, only_sent, are_told, awaited=road.link(server.hub))
+        plain = PlainClientEvents(server.hub, None, accepted, only_sent, are_reported, awaited=road.link(server.hub))
         made = app()
         sender, sender_peer = await server.connect()
         other, other_peer = await server.connect()

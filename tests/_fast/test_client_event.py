@@ -14,7 +14,7 @@ from engine.occupancy.reporter import Member
 from engine.protocol import messages
 from engine.webhooks.emitter import Emitter
 from engine.webhooks.event import WebhookEvent, client_event
-from engine.ws.client_events import are_told, only_sent
+from engine.ws.client_events import are_reported, only_sent
 from engine.ws.state import ConnectionState
 from tests._fast.pair import hub_server
 from tests.support.waiting import until
@@ -69,7 +69,7 @@ def app(**fields: object) -> App:
 async def test_plain_events_reach_the_others_as_the_other_path_spells_them() -> None:
     async with hub_server() as server:
         metrics = Metrics()
-        plain = PlainClientEvents(server.hub, None, metrics.events.by_clients, only_sent, are_told)
+        plain = PlainClientEvents(server.hub, None, metrics.events.by_clients, only_sent, are_reported)
         sender, sender_peer = await server.connect()
         other, other_peer = await server.connect()
         for connection in (sender, other):
@@ -89,7 +89,7 @@ async def test_plain_events_reach_the_others_as_the_other_path_spells_them() -> 
 
 async def test_on_presence_channels_the_sender_is_named() -> None:
     async with hub_server() as server:
-        plain = PlainClientEvents(server.hub, None, Metrics().events.by_clients, only_sent, are_told)
+        plain = PlainClientEvents(server.hub, None, Metrics().events.by_clients, only_sent, are_reported)
         sender, _ = await server.connect()
         other, peer = await server.connect()
         for connection in (sender, other):
@@ -107,7 +107,7 @@ async def test_who_is_to_be_told_is_told_what_was_sent() -> None:
         made: list[WebhookEvent] = []
         emitter = Emitter(Sink(made), lambda: 1700)
         plain = PlainClientEvents(
-            server.hub, None, Metrics().events.by_clients, only_sent, are_told, emitter.client_event
+            server.hub, None, Metrics().events.by_clients, only_sent, are_reported, emitter.client_event
         )
         sender, _ = await server.connect()
         sender.app, sender.state = app(webhooks=TOLD), ConnectionState()
@@ -138,7 +138,7 @@ async def test_who_is_to_be_told_is_told_what_was_sent() -> None:
 )
 async def test_what_is_to_be_told_or_refused_is_left(fields: dict[str, object], taken: list[bool]) -> None:
     async with hub_server() as server:
-        plain = PlainClientEvents(server.hub, None, Metrics().events.by_clients, only_sent, are_told)
+        plain = PlainClientEvents(server.hub, None, Metrics().events.by_clients, only_sent, are_reported)
         sender, _ = await server.connect()
         sender.app, sender.state = app(**fields), ConnectionState()
         server.subscribe(sender, "private-room")

@@ -166,7 +166,7 @@ local function note_deleted(r, user)
   return math.max(1, #holding)
 end
 
--- m: see read_report. Who was deleted is told as new by the first worker that holds it, since a departure may have been told
+-- m: see read_report. Who was deleted is announced as new by the first worker that holds it, since a departure may have been told
 -- that was none; or as gone, by the last. False when the member limit refuses a user new to the channel.
 local function set_member(who, r, m)
   local key, field = base .. 'worker-members:' .. who, r.field .. '/' .. m.user
@@ -281,26 +281,26 @@ local function set_total(who, r, raw, before, after)
   change_total(r, before, after)
 end
 
--- Subscriptions of the channel, and what was told of them last. Fewer than this worker alone has are fewer than there are:
+-- Subscriptions of the channel, and what was announced of them last. Fewer than this worker alone has are fewer than there are:
 -- somebody else has deleted the total, or an earlier one.
 local function total_before(r, old)
-  local told = count(call('HGET', r.totals_key, r.channel))
-  if told >= old then return told, told end
+  local announced = count(call('HGET', r.totals_key, r.channel))
+  if announced >= old then return announced, announced end
   note_tampered(r.totals_key)
-  return math.max(old, (add_up('worker:', r.field))), told
+  return math.max(old, (add_up('worker:', r.field))), announced
 end
 
 -- The answer: the total alone, or {total, refused, version, roster, refused users}.
 local function apply(who, r)
   local raw = call('HGET', base .. 'worker:' .. who, r.field)
   local old = count(raw)
-  local before, told = total_before(r, old)
+  local before, announced = total_before(r, old)
   if r.count < 0 then r.count = old end
   -- Never less than this worker alone holds, whatever was lost in Redis.
   local after = math.max(before + r.count - old, r.count)
   if r.limit > 0 and r.count > old and after > r.limit then return { before, 1 } end
-  -- A total that was deleted is told as new; unless nobody is left, then its end is, once.
-  if told > 0 or after > 0 or (before > 0 and settling(r.field)) then before = told end
+  -- A total that was deleted is announced as new; unless nobody is left, then its end is, once.
+  if announced > 0 or after > 0 or (before > 0 and settling(r.field)) then before = announced end
 
   -- A channel is occupied before its members come and vacated after they have gone.
   if r.count >= old then set_total(who, r, raw, before, after) end
