@@ -84,6 +84,13 @@ class Filter:
     #: The channel's namespace is one of these.
     channel_namespaces: frozenset[str] | None = None
     event_prefix: str | None = None
+    #: Whether every channel passes, which most endpoints say.
+    any_channel: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        parts = (self.channel_type, self.channel_prefix, self.channel_suffix, self.channel_pattern)
+        any_channel = self.channel_namespaces is None and all(part is None for part in parts)
+        object.__setattr__(self, "any_channel", any_channel)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from engine._fast.counting import Count
 from engine.app import App
 from engine.config.webhooks import Batching
 from engine.errors import StoreUnavailable
@@ -22,7 +23,7 @@ from engine.tasks import cancel, spawn, within
 from engine.webhooks.event import WebhookEvent
 from engine.webhooks.filter import wants
 from engine.webhooks.job import make_job
-from engine.webhooks.room import OVERHEAD_BYTES, Room
+from engine.webhooks.room import OVERHEAD_BYTES
 
 #: What may wait in this worker, windows and jobs together. An event is charged for each endpoint that wants it.
 MAX_PENDING_BYTES = 32 * 1024 * 1024
@@ -60,10 +61,12 @@ class Batcher:
         self._size = batching.size if batching.enabled else 1
         self._max_pending_bytes = max_pending_bytes
         self._now_ms = now_ms
-        self._windows: dict[tuple[str, str], _Window] = {}
-        self._jobs: deque[tuple[Job, int]] = deque()
+        #: Those who have anything here.
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._shares: dict[str, _Share] = {}
+        self._jobs: deque[tuple[Job, int, _Lane]] = deque()
         self._pending_bytes = 0
-        self._room = Room(max_pending_bytes * ENDPOINT_SHARE, max_pending_bytes * APP_SHARE)
+        self._endpoint_bytes, self._app_bytes = max_pending_bytes * ENDPOINT_SHARE, max_pending_bytes * APP_SHARE
         self._some = asyncio.Event()
         self._none = asyncio.Event()
         self._none.set()
@@ -84,12 +87,14 @@ class Batcher:
         """Emit an event to every endpoint of its app that wants it."""
         for endpoint in app.endpoints:
             if wants(endpoint, event.name, event.channel, event.client_event):
-                self._add((app.id, endpoint.id), event)
+                lane = self._lanes.get((app.id, endpoint.id))
+                self._add(self._open(app.id, endpoint.id) if lane is None else lane, event)
 
     async def flush(self, timeout_s: float) -> bool:
         """Close all windows now; whether the queue has taken everything in time."""
-        for key in list(self._windows):
-            self._close(key)
+        for lane in self._lanes.values():
+            if lane.events:
+                self._close(lane)
         try:
             async with within(timeout_s):
                 await self._none.wait()
@@ -97,29 +102,44 @@ class Batcher:
             return False
         return True
 
-    def _add(self, key: tuple[str, str], event: WebhookEvent) -> None:
-        cost = len(event.payload) + OVERHEAD_BYTES
-        if self._pending_bytes + cost > self._max_pending_bytes or not self._room.has(*key, cost):
-            self._note_dropped(key)
-            return
-        self._room.take(*key, cost)
-        self._metrics.events.add(1, *key, event.name)
-        self._pending_bytes += cost
-        window = self._windows.get(key)
-        if window is None:
-            window = self._windows[key] = _Window()
-        window.events.append(event)
-        window.cost += cost
-        if len(window.events) >= self._size:
-            self._close(key)
-        elif window.timer is None:
-            window.timer = asyncio.get_running_loop().call_later(self._duration_s, self._close, key)
+    def _open(self, app_id: str, endpoint_id: str) -> _Lane:
+        share = self._shares.get(app_id)
+        if share is None:
+            share = self._shares[app_id] = _Share()
+        lane = self._lanes[app_id, endpoint_id] = _Lane((app_id, endpoint_id), share)
+        return lane
 
-    def _close(self, key: tuple[str, str]) -> None:
-        window = self._windows.pop(key)
-        if window.timer is not None:
-            window.timer.cancel()
-        self._jobs.append((make_job(*key, window.events, self._now_ms()), window.cost))
+    def _add(self, lane: _Lane, event: WebhookEvent) -> None:
+        cost = len(event.payload) + OVERHEAD_BYTES
+        if (
+            self._pending_bytes + cost > self._max_pending_bytes
+            or lane.bytes + cost > self._endpoint_bytes
+            or lane.share.bytes + cost > self._app_bytes
+        ):
+            self._note_dropped(lane.key)
+            self._give_back(lane, 0)
+            return
+        self._pending_bytes += cost
+        lane.bytes += cost
+        lane.share.bytes += cost
+        lane.window_bytes += cost
+        count = lane.counts.get(event.name)
+        if count is None:
+            count = lane.counts[event.name] = self._metrics.events.of(*lane.key, event.name)
+        count.add(1)
+        events = lane.events
+        events.append(event)
+        if len(events) >= self._size:
+            self._close(lane)
+        elif lane.timer is None:
+            lane.timer = asyncio.get_running_loop().call_later(self._duration_s, self._close, lane)
+
+    def _close(self, lane: _Lane) -> None:
+        if lane.timer is not None:
+            lane.timer.cancel()
+            lane.timer = None
+        self._jobs.append((make_job(*lane.key, lane.events, self._now_ms()), lane.window_bytes, lane))
+        lane.events, lane.window_bytes = [], 0
         self._some.set()
         self._none.clear()
 
@@ -129,7 +149,7 @@ class Batcher:
             await self._some.wait()
             batch = [self._jobs[n] for n in range(min(PUT_JOBS, len(self._jobs)))]
             try:
-                await self._queue.put([job for job, _ in batch])
+                await self._queue.put([job for job, _, _ in batch])
             except StoreUnavailable as error:
                 if delay_s == RETRY_MIN_S:
                     _log.warning("webhooks wait in this worker: %s", error)
@@ -137,13 +157,21 @@ class Batcher:
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
                 continue
             delay_s = RETRY_MIN_S
-            for job, cost in batch:
+            for _, cost, lane in batch:
                 self._jobs.popleft()
-                self._pending_bytes -= cost
-                self._room.give_back(job.app_id, job.endpoint_id, cost)
+                self._give_back(lane, cost)
             if not self._jobs:
                 self._some.clear()
                 self._none.set()
+
+    def _give_back(self, lane: _Lane, cost: int) -> None:
+        self._pending_bytes -= cost
+        lane.bytes -= cost
+        lane.share.bytes -= cost
+        if not lane.bytes:
+            del self._lanes[lane.key]
+        if not lane.share.bytes:
+            del self._shares[lane.key[0]]
 
     def _note_dropped(self, key: tuple[str, str]) -> None:
         self._dropped += 1
@@ -154,12 +182,25 @@ class Batcher:
             _log.error("webhooks: the queue does not take what is to be sent; %d events dropped so far", self._dropped)
 
 
-class _Window:
-    """The events of one endpoint that wait for company."""
+class _Share:
+    """What the endpoints of one application take together."""
 
-    __slots__ = ("cost", "events", "timer")
+    __slots__ = ("bytes",)
 
     def __init__(self) -> None:
+        self.bytes = 0
+
+
+class _Lane:
+    """What one endpoint takes here: its jobs, and the events that wait for company."""
+
+    __slots__ = ("bytes", "counts", "events", "key", "share", "timer", "window_bytes")
+
+    def __init__(self, key: tuple[str, str], share: _Share) -> None:
+        self.key = key
+        self.share = share
+        self.bytes = self.window_bytes = 0
         self.events: list[WebhookEvent] = []
-        self.cost = 0
         self.timer: asyncio.TimerHandle | None = None
+        #: By name of event, found once.
+        self.counts: dict[str, Count] = {}

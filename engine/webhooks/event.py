@@ -5,8 +5,7 @@ Pure: never looks at a clock, an endpoint or a configuration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.config.event_types import (
     CACHE_MISS,
@@ -21,8 +20,7 @@ from engine.interfaces import Transition
 from engine.protocol.json_values import dumps
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookEvent:
+class WebhookEvent(NamedTuple):
     """An event on its way to the endpoints that want it.
 
     :param channel: "" for connection events, which no channel filter lets pass.

@@ -36,9 +36,10 @@ def may_want(app: App, names: frozenset[str], channel: str) -> bool:
     """
     if not app.endpoints or is_server_owned(channel):
         return False
-    return any(
-        not names.isdisjoint(endpoint.event_types) and _passes(endpoint.filter, channel) for endpoint in app.endpoints
-    )
+    for endpoint in app.endpoints:
+        if not names.isdisjoint(endpoint.event_types) and _passes(endpoint.filter, channel):
+            return True
+    return False
 
 
 def wants(endpoint: Endpoint, name: str, channel: str, client_event: str = "") -> bool:
@@ -56,6 +57,8 @@ def wants(endpoint: Endpoint, name: str, channel: str, client_event: str = "") -
 
 
 def _passes(rule: Filter, channel: str) -> bool:
+    if rule.any_channel:
+        return True
     if rule.channel_type is not None:
         kind = channel_kind(channel)
         if not channel or rule.channel_type not in kind.types:

@@ -6,7 +6,6 @@ there. It changes nothing but what is said of a span: headers, queue entries, an
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -202,7 +201,7 @@ class Spans:
         def tap(app: App, event: WebhookEvent) -> None:
             span = trace.get_current_span()
             if span.is_recording():
-                event = dataclasses.replace(event, trace=context.write(span.get_span_context()))
+                event = event._replace(trace=context.write(span.get_span_context()))
             add(app, event)
 
         return tap
