@@ -1,5 +1,8 @@
 """Events that this worker sees become jobs: one window for each app and endpoint, then the queue, by way of the leader.
 
+Jobs that share a channel are sent one after the other. So what fills its windows fast is divided by channel into
+several at a time, whose jobs can be under way together; as long as they still fill.
+
 Called for client events, cache misses and connection events; occupancy and membership are the leader's. It never
 blocks its caller and never grows without limit: what the queue cannot take in time is dropped, counted and logged.
 """
@@ -12,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
+from zlib import crc32
 
 from engine._fast.counting import Count
 from engine.app import App
@@ -44,7 +48,9 @@ class Queue(Protocol):
 
 
 class Batcher:
-    """:param now_ms: milliseconds since the epoch, for the body's `time_ms`."""
+    """:param concurrency: requests at one time to one endpoint, which is how many windows it has at most.
+    :param now_ms: milliseconds since the epoch, for the body's `time_ms`.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class Batcher:
         batching: Batching,
         metrics: Metrics,
         *,
+        concurrency: int = 5,
         max_pending_bytes: int = MAX_PENDING_BYTES,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -59,6 +66,7 @@ class Batcher:
         self._metrics = metrics.webhooks
         self._duration_s = batching.duration / 1000
         self._size = batching.size if batching.enabled else 1
+        self._concurrency = concurrency
         self._max_pending_bytes = max_pending_bytes
         self._now_ms = now_ms
         #: Those who have anything here.
@@ -93,8 +101,7 @@ class Batcher:
     async def flush(self, timeout_s: float) -> bool:
         """Close all windows now; whether the queue has taken everything in time."""
         for lane in self._lanes.values():
-            if lane.events:
-                self._close(lane)
+            self._close_all(lane)
         try:
             async with within(timeout_s):
                 await self._none.wait()
@@ -122,24 +129,48 @@ class Batcher:
         self._pending_bytes += cost
         lane.bytes += cost
         lane.share.bytes += cost
-        lane.window_bytes += cost
         count = lane.counts.get(event.name)
         if count is None:
             count = lane.counts[event.name] = self._metrics.events.of(*lane.key, event.name)
         count.add(1)
-        events = lane.events
-        events.append(event)
-        if len(events) >= self._size:
-            self._close(lane)
-        elif lane.timer is None:
-            lane.timer = asyncio.get_running_loop().call_later(self._duration_s, self._close, lane)
+        window = lane.window(event.order)
+        window.bytes += cost
+        window.events.append(event)
+        if len(window.events) >= self._size:
+            self._close_full(lane, window)
+        elif window.timer is None:
+            window.timer = asyncio.get_running_loop().call_later(self._duration_s, self._close_late, lane, window)
 
-    def _close(self, lane: _Lane) -> None:
-        if lane.timer is not None:
-            lane.timer.cancel()
-            lane.timer = None
-        self._jobs.append((make_job(*lane.key, lane.events, self._now_ms()), lane.window_bytes, lane))
-        lane.events, lane.window_bytes = [], 0
+    def _close_full(self, lane: _Lane, window: _Window) -> None:
+        """One that took less than half its time: twice as many would fill as well."""
+        timer = window.timer
+        fast = timer is not None and timer.when() - asyncio.get_running_loop().time() > self._duration_s / 2
+        self._close(lane, window)
+        if fast and 2 * len(lane.windows) <= self._concurrency:
+            self._divide(lane, 2 * len(lane.windows))
+
+    def _close_late(self, lane: _Lane, window: _Window) -> None:
+        """One that did not fill in its time: half as many will do."""
+        self._close(lane, window)
+        if len(lane.windows) > 1:
+            self._divide(lane, len(lane.windows) // 2)
+
+    def _divide(self, lane: _Lane, number: int) -> None:
+        """No window is open meanwhile, so that no event overtakes an earlier one of its channel."""
+        self._close_all(lane)
+        lane.windows = [_Window() for _ in range(number)]
+
+    def _close_all(self, lane: _Lane) -> None:
+        for window in lane.windows:
+            if window.events:
+                self._close(lane, window)
+
+    def _close(self, lane: _Lane, window: _Window) -> None:
+        if window.timer is not None:
+            window.timer.cancel()
+            window.timer = None
+        self._jobs.append((make_job(*lane.key, window.events, self._now_ms()), window.bytes, lane))
+        window.events, window.bytes = [], 0
         self._some.set()
         self._none.clear()
 
@@ -191,16 +222,31 @@ class _Share:
         self.bytes = 0
 
 
-class _Lane:
-    """What one endpoint takes here: its jobs, and the events that wait for company."""
+class _Window:
+    """Events that wait for company."""
 
-    __slots__ = ("bytes", "counts", "events", "key", "share", "timer", "window_bytes")
+    __slots__ = ("bytes", "events", "timer")
+
+    def __init__(self) -> None:
+        self.events: list[WebhookEvent] = []
+        self.bytes = 0
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class _Lane:
+    """What one endpoint takes here, events and jobs."""
+
+    __slots__ = ("bytes", "counts", "key", "share", "windows")
 
     def __init__(self, key: tuple[str, str], share: _Share) -> None:
         self.key = key
         self.share = share
-        self.bytes = self.window_bytes = 0
-        self.events: list[WebhookEvent] = []
-        self.timer: asyncio.TimerHandle | None = None
+        self.bytes = 0
+        self.windows = [_Window()]
         #: By name of event, found once.
         self.counts: dict[str, Count] = {}
+
+    def window(self, order: str) -> _Window:
+        """The same for all workers that have as many: their jobs for the others wait for none of it."""
+        windows = self.windows
+        return windows[crc32(order.encode()) % len(windows)] if len(windows) > 1 else windows[0]

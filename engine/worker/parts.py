@@ -245,7 +245,12 @@ class Parts:
             departed=self.reporter.departed,
             catch_up=self._catch_up.wait,
         )
-        self._batcher = Batcher(self.leader.relay, config.webhooks.batching, self.metrics)
+        self._batcher = Batcher(
+            self.leader.relay,
+            config.webhooks.batching,
+            self.metrics,
+            concurrency=config.queue.concurrency(self._resolved.queue),
+        )
         self._emitter = Emitter(self._batcher)
         self.webhook_drain = WebhookDrain(
             self._store,

@@ -77,6 +77,52 @@ async def test_a_window_ends_at_its_size_and_a_flush_ends_all() -> None:
     await batcher.stop()
 
 
+async def test_what_fills_fast_is_divided_by_channel_and_stays_in_order() -> None:
+    inbox = Inbox()
+    batcher = Batcher(inbox, Batching(duration=LONG_MS, size=10), Metrics(), concurrency=5)
+    await batcher.start()
+    app, channels = make_app(make_endpoint()), [f"room-{n}" for n in range(40)]
+    for at in range(30):
+        for name in channels:
+            batcher.add(app, make_event(name, time_ms=at))
+    assert await batcher.flush(5)
+    groups: list[set[str]] = []
+    for names in inbox.channels()[-20:-4]:
+        apart = [group for group in groups if group.isdisjoint(names)]
+        groups = [*apart, set(names).union(*(group for group in groups if group not in apart))]
+    assert len(groups) == 4, "so many could be sent at a time"
+    times: dict[str, list[int]] = {name: [] for name in channels}
+    for job in inbox.jobs:
+        for event in json.loads(job.body)["events"]:
+            times[event["channel"]].append(event["time_ms"])
+    assert all(found == list(range(30)) for found in times.values())
+    await batcher.stop()
+
+
+async def test_what_fills_no_more_comes_together_again() -> None:
+    inbox = Inbox()
+    batcher = Batcher(inbox, Batching(duration=200, size=10), Metrics(), concurrency=2)
+    await batcher.start()
+    app, channels = make_app(make_endpoint()), ["room-2", "room-3", "room-4", "room-5"]
+
+    def add(*names: str) -> None:
+        for name in names:
+            batcher.add(app, make_event(name))
+
+    # What the queue does not take keeps the endpoint known here.
+    inbox.broken = True
+    add(*["room-0"] * 10)
+    add(*channels)
+    await until(lambda: inbox.calls and inbox.calls[-1] == 3)
+    add(*channels)
+    await until(lambda: inbox.calls[-1] == 4)
+    inbox.broken = False
+    await until(lambda: inbox.jobs)
+    _, *apart, together = inbox.channels()
+    assert sorted(apart[0] + apart[1]) == together == channels
+    await batcher.stop()
+
+
 async def test_without_batching_each_event_leaves_at_once() -> None:
     inbox = Inbox()
     batcher = Batcher(inbox, Batching(enabled=False, duration=LONG_MS), Metrics())
