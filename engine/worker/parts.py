@@ -225,12 +225,9 @@ class Parts:
         self._attempts = Attempts(
             self._queue, self.apps, self._senders.by_kind, self.metrics, catch_up=self._catch_up.wait, tap=self.tap
         )
+        concurrency = config.queue.concurrency(self._resolved.queue)
         delivery = Delivery(
-            self._queue,
-            self._attempts,
-            self.metrics,
-            concurrency=config.queue.concurrency(self._resolved.queue),
-            grace_s=DELIVERY_GRACE_S,
+            self._queue, self._attempts, self.metrics, concurrency=concurrency, grace_s=DELIVERY_GRACE_S
         )
         self.leader = build_leader(
             self._store,
@@ -245,12 +242,7 @@ class Parts:
             departed=self.reporter.departed,
             catch_up=self._catch_up.wait,
         )
-        self._batcher = Batcher(
-            self.leader.relay,
-            config.webhooks.batching,
-            self.metrics,
-            concurrency=config.queue.concurrency(self._resolved.queue),
-        )
+        self._batcher = Batcher(self.leader.relay, config.webhooks.batching, self.metrics, concurrency=concurrency)
         self._emitter = Emitter(self._batcher)
         self.webhook_drain = WebhookDrain(
             self._store,
