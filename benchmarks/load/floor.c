@@ -1,8 +1,9 @@
 /* floor: the least that a kernel lets a broadcast server do, as the limit to measure against.
  *
  * One epoll thread. Answers upgrades and any subscribe with canned frames, takes POST requests, wraps the body in one
- * text frame and sends it to every WebSocket with one send() each. It checks nothing: no JSON, no signature, no
- * channels. Requests that are read in one epoll round leave as one buffer per socket.
+ * text frame and sends it to every WebSocket of the channel with one send() each; a client's event to all but its sender.
+ * A channel is the number at the end of its name, and a client is in the one that it has asked for last. It checks
+ * nothing: no JSON, no signature. Requests that are read in one epoll round leave as one buffer per socket.
  *
  *     floor PORT
  */
@@ -18,17 +19,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-typedef struct {
+#define MOST_CHANNELS 8192
+
+typedef struct channel {
+    struct conn **members;
+    unsigned count;
+    char *out; /* frames of this round */
+    size_t out_length, out_capacity;
+    struct channel *next_due;
+} channel_t;
+
+typedef struct conn {
     int fd, is_websocket;
-    unsigned slot; /* in subscribers */
+    channel_t *channel;
+    unsigned slot; /* in its members */
     size_t length;
     char input[8192];
 } conn_t;
 
-static conn_t **subscribers;
-static unsigned count, capacity;
-static char *out; /* frames of this round */
-static size_t out_length, out_capacity;
+static channel_t channels[MOST_CHANNELS], *due;
 
 static size_t header(unsigned char *h, size_t size) {
     h[0] = 0x81;
@@ -49,38 +58,69 @@ static void send_text(int fd, const char *text) {
     if (send(fd, frame, skip + size, MSG_NOSIGNAL) < 0) perror("send");
 }
 
-static void queue_frame(const char *body, size_t size) {
-    if (out_length + size + 4 > out_capacity) {
-        out_capacity = (out_length + size + 4) * 2;
-        out = realloc(out, out_capacity);
-    }
-    out_length += header((unsigned char *)out + out_length, size);
-    memcpy(out + out_length, body, size);
-    out_length += size;
+/* The channel whose name stands in a message. */
+static channel_t *channel_in(const char *text, size_t size) {
+    char *name = memmem(text, size, "bench-", 6);
+    return &channels[name != NULL ? strtoul(name + 6, NULL, 10) % MOST_CHANNELS : 0];
 }
 
-static void flush_all(void) {
-    for (unsigned i = 0; i < count; i++) {
-        for (size_t at = 0; at < out_length;) {
-            ssize_t taken = send(subscribers[i]->fd, out + at, out_length - at, MSG_NOSIGNAL);
+static void queue_frame(channel_t *to, const char *body, size_t size) {
+    if (to->out_length + size + 4 > to->out_capacity) {
+        to->out_capacity = (to->out_length + size + 4) * 2;
+        to->out = realloc(to->out, to->out_capacity);
+    }
+    if (to->out_length == 0) {
+        to->next_due = due;
+        due = to;
+    }
+    to->out_length += header((unsigned char *)to->out + to->out_length, size);
+    memcpy(to->out + to->out_length, body, size);
+    to->out_length += size;
+}
+
+static void flush(channel_t *to) {
+    for (unsigned i = 0; i < to->count; i++) {
+        for (size_t at = 0; at < to->out_length;) {
+            ssize_t taken = send(to->members[i]->fd, to->out + at, to->out_length - at, MSG_NOSIGNAL);
             if (taken >= 0) {
                 at += (size_t)taken;
             } else if (errno == EAGAIN) {
-                struct pollfd full = {subscribers[i]->fd, POLLOUT, 0};
+                struct pollfd full = {to->members[i]->fd, POLLOUT, 0};
                 poll(&full, 1, 100);
             } else {
                 break;
             }
         }
     }
-    out_length = 0;
+    to->out_length = 0;
+}
+
+static void tell_others(conn_t *sender, const char *text, size_t size) {
+    unsigned char frame[sizeof sender->input + 4];
+    size_t skip = header(frame, size);
+    memcpy(frame + skip, text, size);
+    for (unsigned i = 0; i < sender->channel->count; i++) {
+        conn_t *other = sender->channel->members[i];
+        if (other != sender && send(other->fd, frame, skip + size, MSG_NOSIGNAL) < 0) perror("send");
+    }
+}
+
+static void leave(conn_t *c) {
+    if (c->channel == NULL) return;
+    conn_t *last = c->channel->members[--c->channel->count];
+    c->channel->members[last->slot = c->slot] = last;
+    c->channel = NULL;
+}
+
+static void join(conn_t *c, channel_t *to) {
+    leave(c);
+    if ((to->count & (to->count - 1)) == 0) to->members = realloc(to->members, (to->count * 2 + 1) * sizeof(conn_t *));
+    c->channel = to;
+    to->members[c->slot = to->count++] = c;
 }
 
 static void drop(conn_t *c) {
-    if (c->is_websocket) {
-        subscribers[c->slot] = subscribers[--count];
-        subscribers[c->slot]->slot = c->slot;
-    }
+    leave(c);
     close(c->fd);
     free(c);
 }
@@ -93,13 +133,37 @@ static void upgrade(conn_t *c) {
     send_text(c->fd, "{\"event\":\"pusher:connection_established\","
                      "\"data\":\"{\\\"socket_id\\\":\\\"1.1\\\",\\\"activity_timeout\\\":120}\"}");
     c->is_websocket = 1;
-    c->length = 0;
-    if (count == capacity) {
-        capacity = capacity ? capacity * 2 : 1024;
-        subscribers = realloc(subscribers, capacity * sizeof *subscribers);
+    c->length = 0; /* no client speaks before it is greeted */
+}
+
+/* The bytes of the first frame, unmasked in place; 0 before all of it is there. */
+static size_t read_frame(conn_t *c, char **text, size_t *size) {
+    unsigned char *in = (unsigned char *)c->input;
+    size_t skip = 6;
+    if (c->length < 8) return 0;
+    *size = in[1] & 127;
+    if (*size == 126) {
+        *size = (size_t)in[2] << 8 | in[3];
+        skip = 8;
     }
-    c->slot = count;
-    subscribers[count++] = c;
+    if (c->length < skip + *size) return 0;
+    for (size_t i = 0; i < *size; i++) in[skip + i] ^= in[skip - 4 + i % 4];
+    *text = c->input + skip;
+    return skip + *size;
+}
+
+static void on_frames(conn_t *c) {
+    char *text;
+    for (size_t size, used; (used = read_frame(c, &text, &size)) > 0;) {
+        if (memmem(text, size, "\"client-", 8) != NULL && c->channel != NULL) {
+            tell_others(c, text, size);
+        } else { /* whatever else it said, it wants to subscribe */
+            join(c, channel_in(text, size));
+            send_text(c->fd, "{\"event\":\"pusher_internal:subscription_succeeded\",\"channel\":\"bench-0\",\"data\":\"{}\"}");
+        }
+        c->length -= used;
+        memmove(c->input, c->input + used, c->length);
+    }
 }
 
 static void on_input(conn_t *c) {
@@ -110,9 +174,8 @@ static void on_input(conn_t *c) {
     }
     c->length += (size_t)got;
     c->input[c->length] = 0;
-    if (c->is_websocket) { /* whatever it said, it wants to subscribe */
-        c->length = 0;
-        send_text(c->fd, "{\"event\":\"pusher_internal:subscription_succeeded\",\"channel\":\"bench-0\",\"data\":\"{}\"}");
+    if (c->is_websocket) {
+        on_frames(c);
         return;
     }
     while (c->length > 0) {
@@ -125,7 +188,7 @@ static void on_input(conn_t *c) {
         char *given = strcasestr(c->input, "content-length:");
         size_t head = (size_t)(end + 4 - c->input), body = given != NULL ? strtoul(given + 15, NULL, 10) : 0;
         if (c->length < head + body) return;
-        queue_frame(c->input + head, body);
+        queue_frame(channel_in(c->input + head, body), c->input + head, body);
         const char *answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
         if (send(c->fd, answer, strlen(answer), MSG_NOSIGNAL) < 0) perror("send");
         c->length -= head + body;
@@ -159,6 +222,6 @@ int main(int argc, char **argv) {
                 epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
             }
         }
-        if (out_length > 0) flush_all();
+        for (; due != NULL; due = due->next_due) flush(due);
     }
 }

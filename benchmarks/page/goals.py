@@ -56,6 +56,12 @@ def _fan_out(load: LoadResult) -> list[Goal]:
             5,
             True,
         ),
+        Goal(
+            "publishes/s to 100 channels of 9, of the floor's",
+            ratio("rooms-flat", "engine", "floor", "answered_per_s"),
+            1,
+            True,
+        ),
     ]
 
 
@@ -93,6 +99,7 @@ def _clients(load: LoadResult) -> list[Goal]:
         ),
         Goal("KiB per idle connection", load.median("idle", "engine", "kib_per_connection"), 1.2, unit=""),
         Goal("client events/s, of soketi's", ratio("client-events", "engine", "soketi", "sent_per_s"), 5, True),
+        Goal("client events/s, of the floor's", ratio("client-events", "engine", "floor", "sent_per_s"), 0.9, True),
         Goal(
             "CPU per client event with its webhook, soketi's of ours",
             ratio("webhooks-flat", "soketi", "engine", _PER_EVENT),
