@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 import signal
@@ -18,60 +17,17 @@ from engine.apps.sqlite_table import SqliteTable
 from engine.config.databases import SqliteConfig
 from tests.support import browser
 from tests.support.client import connected
+from tests.support.console import PASSWORD, Console, answers, options
 from tests.support.console_page import click, edit_applications, type_password
 from tests.support.engine import APP, ROOT, Engine, running
 from tests.support.receiver import WebhookReceiver
-from tests.support.waiting import free_port, until, wait_until
+from tests.support.waiting import until, wait_until
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
-PASSWORD = "correct horse battery"
 #: JavaScript: how many pixels of each plot are painted.
 PAINTED = """[...document.querySelectorAll("canvas")].map((canvas) => canvas.width && canvas.getContext("2d")
   .getImageData(0, 0, canvas.width, canvas.height).data.filter((value, index) => index % 4 == 3 && value).length)"""
 SECOND = {"id": "2", "key": "second-key", "secret": "second-secret"}
-
-
-class Console:
-    """Somebody who has logged in."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.port: int = engine.config["console"]["port"]
-        self.cookie = self.csrf = ""
-        status, headers, found = self._request("POST", "login", {"password": PASSWORD})
-        assert status == 200, found
-        self.cookie, self.csrf = headers["Set-Cookie"].partition(";")[0], found["csrf"]
-
-    def get(self, path: str) -> Any:
-        status, _, found = self._request("GET", path)
-        assert status == 200, found
-        return found
-
-    def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        status, _, found = self._request("POST", path, body)
-        return status, found
-
-    def look(self) -> Any:
-        """The next look at the node."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request("GET", "/api/overview", headers={"Cookie": self.cookie})
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
-            while not (line := answer.readline()).startswith(b"data: "):
-                assert line
-            return json.loads(line[6:])
-        finally:
-            connection.close()
-
-    def _request(self, method: str, path: str, body: Any = None) -> tuple[int, Any, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            headers = {"Content-Type": "application/json", "Cookie": self.cookie, "X-CSRF-Token": self.csrf}
-            connection.request(method, f"/api/{path}", None if body is None else json.dumps(body), headers)
-            answer = connection.getresponse()
-            return answer.status, answer.headers, json.loads(answer.read())
-        finally:
-            connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -107,16 +63,9 @@ def config(hooks: WebhookReceiver) -> dict[str, Any]:
         "retry": {"initial_backoff_ms": 60_000, "max_backoff_ms": 60_000},
     }
     return {
-        "console": {"host": "127.0.0.1", "port": free_port(), "password": PASSWORD},
+        "console": options(),
         "app_manager": {"array": {"apps": [APP | {"webhooks": [once, patient]}, SECOND]}},
     }
-
-
-def answers(engine: Engine) -> bool:
-    try:
-        return engine.raw("GET", "/", port=engine.config["console"]["port"]).status == 200
-    except OSError:
-        return False
 
 
 def _pid(engine: Engine) -> int:
@@ -311,8 +260,8 @@ def test_without_a_password_there_is_none_and_a_new_one_is_followed(engine: Engi
         document["console"]["password"] = password
         engine.config_path.write_text(json.dumps(document))
         engine.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: console._request("GET", "session")[0] == 401)
-        status, headers, found = console._request("POST", "login", {"password": password})
+        wait_until(lambda: console.request("GET", "session")[0] == 401)
+        status, headers, found = console.request("POST", "login", {"password": password})
         assert status == 200
         console.cookie, console.csrf = headers["Set-Cookie"].partition(";")[0], found["csrf"]
     assert PASSWORD not in engine.log() and "another one entirely" not in engine.log()

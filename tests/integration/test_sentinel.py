@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from tests.support.client import PusherClient, connected
+from tests.support.console import Console, answers, options
 from tests.support.engine import APP, Engine, running
 from tests.support.placing import crowd
 from tests.support.receiver import WebhookReceiver
@@ -32,6 +33,7 @@ def test_another_master_is_followed(receiver: WebhookReceiver) -> None:
         }
         config = {
             "database": {"redis": redis},
+            "console": options(),
             "app_manager": {"array": {"apps": [APP | KEEPS | {"webhooks": [hook]}]}},
         }
         with running(config, 2, noise=None) as engine:
@@ -41,6 +43,8 @@ def test_another_master_is_followed(receiver: WebhookReceiver) -> None:
 
 async def _follow(engine: Engine, servers: WatchedValkey, receiver: WebhookReceiver) -> None:
     async with AsyncExitStack() as stack:
+        await until(lambda: asyncio.to_thread(answers, engine), what=lambda: "the console answers")
+        console = await asyncio.to_thread(Console, engine)
         some = await crowd(stack, engine, 8)
         for n, client in enumerate(some):
             await client.subscribe(ROOM, user_id=f"u{n}")
@@ -61,13 +65,16 @@ async def _follow(engine: Engine, servers: WatchedValkey, receiver: WebhookRecei
         )
         await _publish(engine, some, "after the first")
         await until(lambda: servers.follow(second))
+        await until(lambda: _shows(console, len(some)), what=lambda: str(_cluster(console)))
         await _is_told_of_the_gap(engine, stream["stream_id"])
 
         second.pause()
         await until(lambda: engine.raw("GET", "/ready").status == 503, 3)
+        await until(lambda: "error" in _cluster(console))
         await until(lambda: servers.current() is not second)
         await until(lambda: _serves(engine, servers.current()))
         await _publish(engine, some, "after the second")
+        await until(lambda: _shows(console, len(some)), what=lambda: str(_cluster(console)))
         for client in some:
             await client.close()
         # What a replica had not heard of when it was promoted is told again, so that nothing is missing.
@@ -122,6 +129,21 @@ async def _publish(engine: Engine, clients: list[PusherClient], event: str) -> N
     await asyncio.to_thread(engine.trigger, ROOM, event)
     for client in clients:
         await client.next(event, ROOM)
+
+
+def _shows(console: Console, members: int) -> bool:
+    """The console asks a master, and lists who is there; the old one is a replica by now, or does not answer."""
+    cluster = _cluster(console)
+    if "error" in cluster or cluster["redis"]["role"] != "master" or not cluster["led"]:
+        return False
+    asked = (f"channels?app=1&prefix={ROOM}", f"members?app=1&channel={ROOM}")
+    (status, _, rooms), (_, _, present) = (console.request("GET", path) for path in asked)
+    return status == 200 and [room["members"] for room in rooms["rows"]] == [members] == [len(present["rows"])]
+
+
+def _cluster(console: Console) -> dict[str, Any]:
+    found: dict[str, Any] = console.look()["cluster"]
+    return found
 
 
 def _serves(engine: Engine, master: Member) -> bool:

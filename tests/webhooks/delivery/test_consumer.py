@@ -36,7 +36,7 @@ async def test_retries_repeat_the_same_request_until_it_is_taken(
 ) -> None:
     sender = HttpSender()
     await sender.start()
-    rig = DeliveringApp(queue, sender, endpoint(url=receiver.url, timeout_s=0.2))
+    rig = DeliveringApp(queue, sender, endpoint(url=receiver.url))
     receiver.answer(500, "drop")
     delivery = rig.delivery()
     await delivery.start()
