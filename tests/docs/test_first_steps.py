@@ -112,15 +112,16 @@ async def _walk(engine: Engine, backend: Backend) -> None:
         assert json.loads((await client.next("greeting"))["data"]) == {"text": "hello"}
     heard = {f"channel_{change} private-room" for change in ("occupied", "vacated")}
     await until(lambda: heard <= set(backend.printed.read_text().splitlines()), what=backend.printed.read_text)
-    with pytest.raises(urllib.error.HTTPError, match="401"):
+    with pytest.raises(urllib.error.HTTPError, match="401") as refused:
         await asyncio.to_thread(ask, "/webhooks", '{"time_ms":1,"events":[]}', "application/json")
+    refused.value.close()
 
 
 def _listens(port: int) -> bool:
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/nothing", b"", timeout=5)
-    except urllib.error.HTTPError:
-        return True
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/nothing", b"", timeout=5).close()
+    except urllib.error.HTTPError as refused:
+        refused.close()
     except OSError:
         return False
     return True

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_verifiers(language: Callable[[Path], Verifier], tmp_path: Path) -> None
 
 def test_a_request_that_comes_twice_is_handled_once() -> None:
     page = python(PAGE)
-    with sqlite3.connect(":memory:") as db:
+    with closing(sqlite3.connect(":memory:")) as db:
         db.execute("CREATE TABLE webhooks (id TEXT PRIMARY KEY)")
         db.execute("CREATE TABLE users (id TEXT PRIMARY KEY, online BOOLEAN, seq INTEGER)")
         handled: list[str] = []
@@ -112,7 +113,7 @@ def test_users_end_in_their_newest_state_whatever_the_order() -> None:
     others = [{"name": "member_removed", "channel": "presence-room", "user_id": "user-0", "seq": 99}]
     others += [{"name": "channel_vacated", "channel": "presence-everybody", "seq": 99}]
     for _ in range(20):
-        with sqlite3.connect(":memory:") as db:
+        with closing(sqlite3.connect(":memory:")) as db:
             db.execute("CREATE TABLE users (id TEXT PRIMARY KEY, online BOOLEAN, seq INTEGER)")
             for event in chance.sample(events * 2 + others, k=2 * len(events) + len(others)):
                 process(db, event)
