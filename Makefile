@@ -127,7 +127,7 @@ bench-growth: compile $(VENV)/.bench ## Measure what things cost beside more and
 bench-hooks: compile ## Compare webhook latency beside an endpoint that never answers; ARGS='--rate 500 --rounds 5'
 	$(BIN)/python -m benchmarks.webhooks $(ARGS)
 
-bench-costs: compile $(VENV)/.bench ## Measure what one thing of each kind costs, for `python -m engine capacity` (5 minutes)
+bench-costs: compile $(VENV)/.bench ## Measure what one thing of each kind costs, for `python -m engine capacity` (10 minutes)
 	$(BIN)/python -m benchmarks.costs $(ARGS)
 
 bench-page: $(VENV)/.installed ## Render docs/benchmarks.md from the stored results

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.costs`: the cost of each single thing, and two loads by which the model is checked.
+"""`python -m benchmarks.costs`: the cost of each single thing, and loads by which the model is checked.
 
 Writes `engine/cli/costs.json`, from which `python -m engine capacity` answers, and the tables of docs/capacity.md.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from importlib import metadata
@@ -16,7 +17,7 @@ from benchmarks.costs.checks import compared
 from benchmarks.costs.measure import measure_costs
 from benchmarks.costs.page import PAGE, written
 from benchmarks.load.machine import commit, load_average, machine
-from engine.cli.sizing import Costs
+from engine.cli.sizing import costs_of
 
 STORED = Path(__file__).resolve().parents[2] / "engine" / "cli" / "costs.json"
 #: Of each figure; the rest is noise.
@@ -32,8 +33,11 @@ def main() -> int:
     options = parser.parse_args()
     load_before = load_average()
     figures, checked = measure_costs(options.rounds, options.seconds, options.connections)
-    figures = {name: float(f"{value:.{DIGITS}g}") for name, value in figures.items()}
-    checks = compared(Costs(**figures), checked)
+    rounded = {
+        name: [_rounded(value) for value in figure] if isinstance(figure, tuple) else _rounded(figure)
+        for name, figure in figures.items()
+    }
+    checks = compared(costs_of(rounded), checked)
     hardware = machine()
     told = {
         "about": {
@@ -43,7 +47,7 @@ def main() -> int:
             "load_average": f"{load_before:.1f}",
             "command": "python -m benchmarks.costs",
         },
-        "costs": figures,
+        "costs": rounded,
         "checks": checks,
     }
     options.output.write_text(json.dumps(told, indent=2) + "\n")
@@ -53,10 +57,14 @@ def main() -> int:
     for point in checks:
         print(point["title"])
         for name in ("cores", "redis_cores", "bytes"):
-            pair = point[name]
+            pair = point.get(name, {"said": math.nan, "measured": math.nan})
             assert isinstance(pair, dict)
             print(f"  {name}: said {pair['said']:g}, measured {pair['measured']:g}")
     return 0
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
 
 
 if __name__ == "__main__":

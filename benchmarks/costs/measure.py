@@ -6,7 +6,6 @@ them somewhat larger and nothing else.
 
 from __future__ import annotations
 
-import re
 import socket
 import statistics
 import tempfile
@@ -19,15 +18,16 @@ from typing import Any, NamedTuple
 
 import redis
 
+from benchmarks.costs.connections import measure_connections
+from benchmarks.costs.rates import rising
 from benchmarks.load.accounting import usage
 from benchmarks.load.hooks import Endpoint, endpoint
 from benchmarks.load.load_client import Client, connected
 from benchmarks.load.requests import write_requests
 from benchmarks.load.servers.base import APP_ID, KEY, SECRET
-from engine.cli.sizing import Load
+from engine.cli.sizing import RATES, Load, Rated
 from tests.support.engine import Engine, running
 from tests.support.valkey import ValkeyServer
-from tests.support.waiting import wait_until
 
 #: Memory is read and idling is measured after so long.
 REST_S = 1.5
@@ -37,15 +37,14 @@ SMALL, LARGE = 100, 4100
 #: What client events are told of to the endpoint.
 TOLD = "private-told-"
 PING = b'{"event":"pusher:ping","data":{}}'
-PINGS = 4000
 #: Subscribers of an event that many hear.
 MANY = 1000
-#: Events a second, of which each is an awakening of its own.
-RATE = 150
+#: Events a second that tell what a kB costs, and what a ping does; many hear `MANY_RATE`.
+KB_RATE, RATE, MANY_RATE = RATES[1], RATES[0], 50
 FOREVER_S = 1e12
-#: Mixed, with sizes and numbers between those that the costs are of. Nobody comes or goes meanwhile, and nobody pings.
+#: Mixed, with sizes, rates and numbers between those that the costs are of. Nobody comes, goes or pings meanwhile.
 LOADS = (
-    Load(2000, publishes=150, subscribers=10, channels=200, joins_per_connection=1, bytes=1000, session_s=1e12),
+    Load(2000, publishes=150, subscribers=10, channels=200, joins_per_connection=1, bytes=1000, session_s=FOREVER_S),
     Load(
         500,
         client_events=150,
@@ -54,10 +53,21 @@ LOADS = (
         channels=100,
         joins_per_connection=1,
         bytes=300,
-        session_s=1e12,
+        session_s=FOREVER_S,
     ),
-    # Far above `RATE`, where most events find the worker awake: how much the model says too much.
-    Load(500, publishes=1000, subscribers=10, channels=50, joins_per_connection=1, bytes=300, session_s=1e12),
+    Load(500, publishes=1000, subscribers=10, channels=50, joins_per_connection=1, bytes=300, session_s=FOREVER_S),
+    Load(500, publishes=350, subscribers=50, channels=10, joins_per_connection=1, bytes=200, session_s=FOREVER_S),
+    Load(1000, publishes=2500, subscribers=2, channels=500, joins_per_connection=1, bytes=150, session_s=FOREVER_S),
+    Load(
+        500,
+        client_events=400,
+        webhooks=400,
+        subscribers=4,
+        channels=100,
+        joins_per_connection=1,
+        bytes=300,
+        session_s=FOREVER_S,
+    ),
 )
 HEAD = (
     f"GET /app/{KEY} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -137,76 +147,42 @@ def bench(workers: int = 1, *, webhooks: bool = False) -> Iterator[Bench]:
         yield made
 
 
-def measure_costs(rounds: int, seconds: float, number: int) -> tuple[dict[str, float], list[Checked]]:
+def measure_costs(rounds: int, seconds: float, number: int) -> tuple[dict[str, float | Rated], list[Checked]]:
     """A figure for each field of `engine.cli.sizing.Costs`, and what the loads of `checks.py` took.
 
     Of each piece of work the median of its rounds counts. All are in each of many short rounds, so that what others do
     on the machine is added to all of them alike. :param number: of connections of each kind.
     """
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     # With no other engine beside it, which would share its pages and so halve its memory.
     with bench() as alone:
-        _connections(alone, found, number)
+        measure_connections(alone, found, number)
     with bench() as one, bench(webhooks=True) as telling, bench(workers=2) as two:
-        checks = [Checked(two, LOADS[0], 2), Checked(telling, LOADS[1], 1), Checked(one, LOADS[2], 1)]
+        nodes = ((two, 2), (telling, 1), (one, 1), (one, 1), (two, 2), (telling, 1))
+        checks = [Checked(node, load, workers) for load, (node, workers) in zip(LOADS, nodes, strict=True)]
         events = Events(one, telling, seconds)
         for _ in range(rounds):
             events.measure()
             for check in checks:
                 check.measure(seconds)
     events.conclude(found)
-    return {name: max(0.0, value) for name, value in found.items()}, checks
+    return found, checks
 
 
-def _connections(one: Bench, found: dict[str, float], number: int) -> None:
-    """Connections alone, then more with a channel that they share, then more with one each; and their leaving."""
-    empty = one.spent(memory=True)
-    found["worker_bytes"] = empty.bytes
-    found["node_bytes"] = usage(one.engine.process.pid, memory=True).pss_kib * 1024 - empty.bytes
-    kinds: list[dict[str, Any]] = [{"subscribe": 0}, {"channels": 1}, {"channels": number}]
-    costs: list[list[float]] = []
-    stacks: list[ExitStack] = []
-    for options in kinds:
-        # The others stay: what they leave behind would be the room of these.
-        stacks.append(ExitStack())
-        before = one.spent(memory=True)
-        one.client(stacks[-1], conns=number, window=100, **options).wait_for("ready")
-        after = one.spent(memory=True)
-        costs.append([(b - a) / number for a, b in zip(before, after, strict=True)])
-    for left in reversed(range(len(kinds))):
-        before = one.spent()
-        stacks[left].close()
-        wait_until(lambda left=left: connected_count(one) == left * number)  # type: ignore[misc]
-        after = one.spent()
-        costs[left][0] += (after.worker_s - before.worker_s) / number
-        costs[left][1] += (after.redis_s - before.redis_s) / number
-    alone, shared, each = costs
-    found["connect_us"] = alone[0] * 1e6
-    found["connection_bytes"] = alone[2]
-    found["join_us"] = (shared[0] - alone[0]) * 1e6
-    found["join_bytes"] = shared[2] - alone[2]
-    found["channel_us"] = (each[0] - shared[0]) * 1e6
-    found["channel_bytes"] = each[2] - shared[2]
-    found["redis_join_us"] = (each[1] - alone[1]) * 1e6
-    found["redis_channel_bytes"] = each[3] - alone[3]
-    found["ping_us"] = _pings(one)
-
-
-def connected_count(one: Bench) -> int:
-    return sum(map(int, re.findall(r"^sockudo_connected\{[^}]*\} (\d+)", one.engine.metrics(), re.M)))
-
-
-def _pings(one: Bench) -> float:
-    mask = b"\x00" * 4
-    frame = bytes([0x81, 0x80 | len(PING)]) + mask + PING
+def _pings(one: Bench, seconds: float) -> tuple[float, float]:
+    """What one takes of the worker and of Redis, with all that the time beside it takes."""
+    number = int(seconds * RATE)
+    frame = bytes([0x81, 0x80 | len(PING)]) + b"\x00" * 4 + PING
     with socket.create_connection(("127.0.0.1", one.engine.port), timeout=30) as client:
         client.sendall(HEAD)
         read_until(client, b"activity_timeout")
-        before = one.spent()
-        for _ in range(PINGS):
+        before, began = one.spent(), time.monotonic()
+        for sent in range(number):
+            time.sleep(max(0.0, began + sent / RATE - time.monotonic()))
             client.sendall(frame)
             read_until(client, b"pong")
-        return (one.spent().worker_s - before.worker_s) / PINGS * 1e6
+        after = one.spent()
+    return (after.worker_s - before.worker_s) / number, (after.redis_s - before.redis_s) / number
 
 
 def read_until(client: socket.socket, wanted: bytes) -> None:
@@ -216,67 +192,77 @@ def read_until(client: socket.socket, wanted: bytes) -> None:
 
 
 class Events:
-    """Events at rates at which each is an awakening of its own, as on many workers: flat out they share much."""
+    """Events at each of `RATES`: of few each wakes the worker and Redis by itself, many share an awakening."""
 
     def __init__(self, plain: Bench, telling: Bench, seconds: float) -> None:
         self._plain = plain
         self._telling = telling
         self._seconds = seconds
-        #: Of each round, in seconds of workers and of Redis: of all the time, and of one event.
-        self._took: dict[str, list[tuple[float, float]]] = {}
+        #: Of each round, by name and rate, in seconds of workers and of Redis: of all the time, and of one event.
+        self._took: dict[tuple[str, float], list[tuple[float, float]]] = {}
 
     def measure(self) -> None:
         """One round of all of them."""
         before, began = self._plain.spent(), time.monotonic()
         time.sleep(self._seconds)
         after, took_s = self._plain.spent(), time.monotonic() - began
-        self._note("rest", (after.worker_s - before.worker_s) / took_s, (after.redis_s - before.redis_s) / took_s)
+        # As if it came once a second.
+        self._note("rest", 1, (after.worker_s - before.worker_s) / took_s, (after.redis_s - before.redis_s) / took_s)
+        self._note("ping", RATE, *_pings(self._plain, self._seconds))
         for name, rate, size, conns, prefix in (
-            ("unheard", RATE, SMALL, 1, "other-"),
-            ("heard", RATE, SMALL, 1, "bench-"),
-            ("many", 50, SMALL, MANY, "bench-"),
-            ("large", RATE, LARGE, 1, "other-"),
-            ("many large", 50, LARGE, MANY, "bench-"),
+            *(("unheard", rate, SMALL, 1, "other-") for rate in RATES),
+            *(("heard", rate, SMALL, 1, "bench-") for rate in RATES),
+            ("many", MANY_RATE, SMALL, MANY, "bench-"),
+            ("large", KB_RATE, LARGE, 1, "other-"),
+            ("many large", MANY_RATE, LARGE, MANY, "bench-"),
         ):
             requests = self._plain.requests(1, size, prefix)
             self._load(name, self._plain, conns=conns, rate=rate, requests=requests)
         for name, prefix in (("said", "private-bench-"), ("told", TOLD)):
-            options = {"mode": "chat", "conns": 100, "channels": 50, "rate": RATE, "prefix": prefix}
-            self._load(name, self._telling, event_data="x" * SMALL, **options)
+            for rate in RATES:
+                options = {"mode": "chat", "conns": 100, "channels": 50, "rate": rate, "prefix": prefix}
+                self._load(name, self._telling, event_data="x" * SMALL, **options)
 
-    def conclude(self, found: dict[str, float]) -> None:
+    def conclude(self, found: dict[str, Any]) -> None:
         """The costs, by what one kind of event takes more than another."""
-        medians = {name: _medians(rounds) for name, rounds in self._took.items()}
-        rest = found["worker_cores"], found["redis_worker_cores"] = medians["rest"]
-        rates = {"many": 50, "many large": 50}
+        medians = {key: _medians(rounds) for key, rounds in self._took.items()}
+        rest = found["worker_cores"], found["redis_worker_cores"] = medians.pop(("rest", 1))
         worker, redis_ = (
-            {name: (took[of] - rest[of] / rates.get(name, RATE)) * 1e6 for name, took in medians.items()}
+            {(name, rate): (took[of] - rest[of] / rate) * 1e6 for (name, rate), took in medians.items()}
             for of in (0, 1)
         )
         kb = (LARGE - SMALL) / 1000
-        found["publish_kb_us"] = max(0.0, worker["large"] - worker["unheard"]) / kb
-        found["publish_us"] = worker["unheard"] - found["publish_kb_us"] * SMALL / 1000
-        delivery_us = max(0.0, worker["many"] - worker["heard"]) / (MANY - 1)
-        found["delivery_kb_us"] = max(0.0, (worker["many large"] - worker["large"]) / MANY - delivery_us) / kb
-        found["delivery_us"] = delivery_us - found["delivery_kb_us"] * SMALL / 1000
-        found["arrival_us"] = max(0.0, worker["heard"] - worker["unheard"] - delivery_us)
-        # One hears it, beside the one who says it.
-        found["client_event_us"] = worker["said"] - found["arrival_us"] - delivery_us
-        found["webhook_us"] = worker["told"] - worker["said"]
-        found["redis_publish_us"] = redis_["unheard"]
-        found["redis_arrival_us"] = redis_["heard"] - redis_["unheard"]
-        found["redis_webhook_us"] = redis_["told"] - redis_["said"]
+        found["ping_us"] = max(0.0, worker["ping", RATE])
+        publish_kb_us = max(0.0, worker["large", KB_RATE] - worker["unheard", KB_RATE]) / kb
+        delivery_us = max(0.0, worker["many", MANY_RATE] - worker["heard", RATE]) / (MANY - 1)
+        many_kb_us = (worker["many large", MANY_RATE] - worker["many", MANY_RATE]) / kb
+        delivery_kb_us = max(0.0, many_kb_us - publish_kb_us) / MANY
+        found["publish_kb_us"], found["delivery_kb_us"] = publish_kb_us, delivery_kb_us
+        found["delivery_us"] = delivery_us - delivery_kb_us * SMALL / 1000
 
-    def _load(self, name: str, node: Bench, **options: Any) -> None:
+        def rated(took: dict[tuple[str, float], float], name: str, less: str = "", without_us: float = 0.0) -> Rated:
+            return rising(took[name, rate] - (took[less, rate] if less else 0.0) - without_us for rate in RATES)
+
+        found["publish_us"] = rated(worker, "unheard", without_us=publish_kb_us * SMALL / 1000)
+        found["arrival_us"] = rated(worker, "heard", "unheard", delivery_us)
+        # One hears it, beside the one who says it.
+        said = rated(worker, "said", without_us=delivery_us)
+        found["client_event_us"] = rising(a - b for a, b in zip(said, found["arrival_us"], strict=True))
+        found["webhook_us"] = rated(worker, "told", "said")
+        found["redis_publish_us"] = rated(redis_, "unheard")
+        found["redis_arrival_us"] = rated(redis_, "heard", "unheard")
+        found["redis_webhook_us"] = rated(redis_, "told", "said")
+
+    def _load(self, name: str, node: Bench, *, rate: float, **options: Any) -> None:
         with ExitStack() as stack:
-            client = node.client(stack, seconds=self._seconds, **options)
+            client = node.client(stack, seconds=self._seconds, rate=rate, **options)
             client.wait_for("ready")
             time.sleep(SETTLED_S)
             spent, sent = spent_on(node, client)
-        self._note(name, spent.worker_s / sent, spent.redis_s / sent)
+        self._note(name, rate, spent.worker_s / sent, spent.redis_s / sent)
 
-    def _note(self, name: str, worker_s: float, redis_s: float) -> None:
-        self._took.setdefault(name, []).append((worker_s, redis_s))
+    def _note(self, name: str, rate: float, worker_s: float, redis_s: float) -> None:
+        self._took.setdefault((name, rate), []).append((worker_s, redis_s))
 
 
 def _medians(rounds: list[tuple[float, float]]) -> tuple[float, float]:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from engine.cli.sizing import RATES
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "capacity.md"
 #: Between these two lines of the page.
 BEGIN, END = "<!-- From engine/cli/costs.json, by `make bench-costs`; do not edit. -->", "<!-- The end of it. -->"
@@ -27,15 +29,16 @@ ROWS = (
 
 def render(told: Any) -> str:
     costs, about = told["costs"], told["about"]
+    rates = " / ".join(f"{rate:,.0f}" for rate in RATES)
     lines = [
         f"Measured {about['time']} with {about['version']} by `{about['command']}` on {about['machine']};"
         f" load average before it {about['load_average']}.",
         "",
-        "| | worker, µs | Redis, µs | worker, bytes |",
+        f"| of one, at {rates} a second | worker, µs | Redis, µs | worker, bytes |",
         "|---|---:|---:|---:|",
     ]
     for title, *names in ROWS:
-        cells = [f"{costs[name]:,.4g}" if name and name.endswith("_us") else "" for name in names[:2]]
+        cells = [_micros(costs[name]) if name and name.endswith("_us") else "" for name in names[:2]]
         cells.append(f"{costs[names[2]]:,.0f}" if names[2] else "")
         lines.append(f"| {title} | {' | '.join(cells)} |")
     lines += [
@@ -52,9 +55,13 @@ def render(told: Any) -> str:
     for point in told["checks"]:
         cells = [f"{point['cores'][of]:.3f}" for of in ("said", "measured")]
         cells += [f"{point['redis_cores'][of]:.3f}" for of in ("said", "measured")]
-        cells += [f"{point['bytes'][of] / 2**20:.1f}" for of in ("said", "measured")]
+        cells += [f"{point['bytes'][of] / 2**20:.1f}" if "bytes" in point else "" for of in ("said", "measured")]
         lines.append(f"| {point['title']} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _micros(cost: float | list[float]) -> str:
+    return " / ".join(f"{each:,.3g}" for each in (cost if isinstance(cost, list) else [cost]))
 
 
 def written(told: Any, page: str) -> str:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
+from typing import Any
 
 #: Of an event on its way, besides its data: names, JSON and the frame's head; and the same between workers.
 FRAME_BYTES, ENVELOPE_BYTES = 100, 60
@@ -20,6 +21,12 @@ PING_S = 120.0
 KERNEL_BYTES = 4096
 GIB = 1024**3
 MAX_WORKERS = 100_000
+#: Events a second at which `Rated` costs were measured. The more there are, the fewer awakenings each has for itself.
+RATES = (150.0, 600.0, 1800.0)
+#: What is said is so much more than what was measured: one measurement differs from the next by that.
+MARGIN = 1.3
+#: A cost for each of `RATES`.
+Rated = tuple[float, ...]
 #: What there is more of with more nodes; Redis and the worker that sends webhooks stay one.
 _OF_NODES = CORES, MEMORY, NETWORK = "workers' cores", "memory of a node", "network of a node"
 
@@ -27,6 +34,8 @@ _OF_NODES = CORES, MEMORY, NETWORK = "workers' cores", "memory of a node", "netw
 @dataclass(frozen=True)
 class Costs:
     """Of one thing each: microseconds of processor time (`_us`), bytes, or parts of a core all the time.
+
+    What is `Rated` is in proportion to the events a second of one worker, or of Redis.
 
     :param worker_cores: of a worker with nothing to do. :param connect_us: handshake, first frame and close.
     :param join_us: a subscription to a channel that has others here. :param channel_us: more, when it has none.
@@ -42,22 +51,22 @@ class Costs:
     """
 
     worker_cores: float
-    connect_us: float
+    connect_us: Rated
     ping_us: float
-    join_us: float
-    channel_us: float
-    publish_us: float
+    join_us: Rated
+    channel_us: Rated
+    publish_us: Rated
     publish_kb_us: float
-    arrival_us: float
+    arrival_us: Rated
     delivery_us: float
     delivery_kb_us: float
-    client_event_us: float
-    webhook_us: float
+    client_event_us: Rated
+    webhook_us: Rated
     redis_worker_cores: float
-    redis_publish_us: float
-    redis_arrival_us: float
-    redis_join_us: float
-    redis_webhook_us: float
+    redis_publish_us: Rated
+    redis_arrival_us: Rated
+    redis_join_us: Rated
+    redis_webhook_us: Rated
     worker_bytes: float
     node_bytes: float
     connection_bytes: float
@@ -135,8 +144,16 @@ def stored() -> Measured:
     """What comes with this version."""
     text = resources.files("engine.cli").joinpath("costs.json").read_text()
     document = json.loads(text)
-    costs = {field.name: document["costs"][field.name] for field in fields(Costs)}
-    return Measured(Costs(**costs), document["about"], document["checks"])
+    return Measured(costs_of(document["costs"]), document["about"], document["checks"])
+
+
+def costs_of(document: Mapping[str, Any]) -> Costs:
+    """From JSON, which has lists."""
+    found: dict[str, Any] = {}
+    for field in fields(Costs):
+        cost = document[field.name]
+        found[field.name] = tuple(cost) if isinstance(cost, list) else cost
+    return Costs(**found)
 
 
 def plan(costs: Costs, load: Load, machine: Machine) -> Plan:
@@ -163,16 +180,19 @@ def at(costs: Costs, load: Load, machine: Machine, workers: int, nodes: int) -> 
     held = min(load.channels or load.connections, load.connections * load.joins_per_connection)
     places = held * reached(workers, max(1.0, load.connections * load.joins_per_connection / held)) if held else 0.0
     news = joins * min(1.0, places / max(1.0, load.connections * load.joins_per_connection))
+    # What wakes one worker: what comes to it from outside, and what comes to it from others.
+    rate = (events + arrivals * (1 - 1 / workers)) / workers
+    webhook_us = at_rate(c.webhook_us, load.webhooks)
     cores = workers * c.worker_cores + 1e-6 * (
-        connects * c.connect_us
+        connects * at_rate(c.connect_us, connects / workers)
         + load.connections / PING_S * c.ping_us
-        + joins * c.join_us
-        + news * c.channel_us
-        + load.publishes * (c.publish_us + kb * c.publish_kb_us)
-        + load.client_events * c.client_event_us
-        + arrivals * c.arrival_us
+        + joins * at_rate(c.join_us, joins / workers)
+        + news * at_rate(c.channel_us, joins / workers)
+        + load.publishes * (at_rate(c.publish_us, rate) + kb * c.publish_kb_us)
+        + load.client_events * at_rate(c.client_event_us, rate)
+        + arrivals * at_rate(c.arrival_us, rate)
         + deliveries * (c.delivery_us + kb * c.delivery_kb_us)
-        + load.webhooks * c.webhook_us
+        + load.webhooks * webhook_us
     )
     memory = (
         nodes * c.node_bytes
@@ -182,14 +202,15 @@ def at(costs: Costs, load: Load, machine: Machine, workers: int, nodes: int) -> 
         + places * c.channel_bytes
     )
     redis = workers * c.redis_worker_cores + 1e-6 * (
-        events * c.redis_publish_us
-        + arrivals * c.redis_arrival_us
-        + joins * c.redis_join_us
-        + load.webhooks * c.redis_webhook_us
+        events * at_rate(c.redis_publish_us, events)
+        + arrivals * at_rate(c.redis_arrival_us, events)
+        + joins * at_rate(c.redis_join_us, joins)
+        + load.webhooks * at_rate(c.redis_webhook_us, load.webhooks)
     )
+    cores, redis = MARGIN * cores, MARGIN * redis
     network = 8 * deliveries * (load.bytes + FRAME_BYTES)
     redis_bits = 8 * (events + arrivals) * (load.bytes + ENVELOPE_BYTES)
-    leader = 1e-6 * load.webhooks * c.webhook_us
+    leader = MARGIN * 1e-6 * load.webhooks * webhook_us
     return Plan(
         nodes,
         workers,
@@ -209,6 +230,20 @@ def at(costs: Costs, load: Load, machine: Machine, workers: int, nodes: int) -> 
             "the core of the worker that sends webhooks": leader,
         },
     )
+
+
+def at_rate(cost: Rated, rate: float) -> float:
+    """Of one event, of so many a second. Between two of `RATES`, what a second of them takes is on a line; below and
+    above all of them an event costs what it does at the nearest.
+    """
+    if rate <= RATES[0]:
+        return cost[0]
+    for number, upper in enumerate(RATES[1:], 1):
+        if rate <= upper:
+            lower = RATES[number - 1]
+            least, most = lower * cost[number - 1], upper * cost[number]
+            return (least + (most - least) * (rate - lower) / (upper - lower)) / rate
+    return cost[-1]
 
 
 def reached(workers: float, subscribers: float) -> float:

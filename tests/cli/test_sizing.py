@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from engine.cli.sizing import GIB, Costs, Load, Machine, at, plan, reached, stored
+from engine.cli.sizing import GIB, RATES, Costs, Load, Machine, at, at_rate, plan, reached, stored
 
-#: What the model may be wrong by at loads that it was not fitted to; others used the machine when they were measured.
-WITHIN = 1.35
+#: How much more than what was measured the model may say, at loads that it was not fitted to; less it may not. Redis is
+#: told several events at once by a worker that is busy, which the model does not count on.
+MORE = {"cores": 1.5, "redis_cores": 3.0}
+MEMORY_WITHIN = 1.35
 LOAD = Load(connections=1e5, publishes=2000, subscribers=20, client_events=100, webhooks=500)
 
 
@@ -19,13 +21,29 @@ def costs() -> Costs:
     return stored().costs
 
 
-@pytest.mark.parametrize(
-    ("number", "what"), [(0, "cores"), (1, "cores"), (0, "redis_cores"), (1, "redis_cores"), (0, "bytes")]
-)
-def test_it_is_right_at_loads_that_it_was_not_fitted_to(number: int, what: str) -> None:
+@pytest.mark.parametrize("what", MORE)
+@pytest.mark.parametrize("number", range(6))
+def test_it_never_promises_too_much(number: int, what: str) -> None:
     point: Any = stored().checks[number]
     said, measured = point[what]["said"], point[what]["measured"]
-    assert measured / WITHIN <= said <= measured * WITHIN, point["title"]
+    assert measured <= said <= measured * MORE[what], point["title"]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_it_knows_the_memory_of_loads_that_it_was_not_fitted_to(number: int) -> None:
+    point: Any = stored().checks[number]
+    said, measured = point["bytes"]["said"], point["bytes"]["measured"]
+    assert measured / MEMORY_WITHIN <= said <= measured * MEMORY_WITHIN, point["title"]
+
+
+def test_events_share_awakenings_the_more_there_are_and_a_second_of_more_takes_more() -> None:
+    cost = (200.0, 80.0, 40.0)
+    rates = [1.0, *range(50, 4000, 50)]
+    each = [at_rate(cost, rate) for rate in rates]
+    assert each == sorted(each, reverse=True) and (each[0], each[-1]) == (200.0, 40.0)
+    second = [rate * one for rate, one in zip(rates, each, strict=True)]
+    assert second == sorted(second)
+    assert [at_rate(cost, rate) for rate in RATES] == pytest.approx(cost)
 
 
 def test_the_stored_answers_are_those_of_this_model(costs: Costs) -> None:
@@ -41,7 +59,9 @@ def test_every_cost_counts(costs: Costs) -> None:
     """None is stored for nothing: with more of it the plan takes more of something."""
     before = at(costs, LOAD, Machine(), 16, 2)
     for field in fields(Costs):
-        dearer = replace(costs, **{field.name: getattr(costs, field.name) * 10 + 1})
+        cost = getattr(costs, field.name)
+        more = tuple(each * 10 + 1 for each in cost) if isinstance(cost, tuple) else cost * 10 + 1
+        dearer = replace(costs, **{field.name: more})
         after = at(dearer, LOAD, Machine(), 16, 2)
         assert asdict(after) != asdict(before), field.name
 
