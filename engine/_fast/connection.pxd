@@ -60,4 +60,4 @@ cdef class Connection(Subscriber):
     cdef int _on_close(self, WSFrame frame) except -1
     cpdef send(self, bytes frame)
     cpdef close(self, int code, str reason)
-    cpdef abort(self)
+    cpdef abort(self, bint forget=*)

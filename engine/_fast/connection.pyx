@@ -7,6 +7,7 @@ from cpython.object cimport PyObject
 from picows.picows cimport WSFrame, WSMsgType
 
 from engine._fast.clock cimport monotonic_s
+from engine._fast.ending cimport end
 from engine._fast.frame cimport close_frame, is_utf8, may_close_with, pong_frame
 from engine._fast.outbox cimport outbox_clear, outbox_free, outbox_join, outbox_put, outbox_view
 from engine._fast.parser cimport Parser, Parsers
@@ -299,11 +300,11 @@ cdef class Connection(Subscriber):
         self.abort()
         return 0
 
-    cpdef abort(self):
-        """End the socket now, unsent bytes and all."""
+    cpdef abort(self, bint forget=False):
+        """End the socket now, unsent bytes and all. :param forget: whether the kernel is to forget the unread ones too."""
         if self._transport is not None:
             self._leave(ABNORMAL, "")
-            self._transport.abort()
+            end(self._transport, forget)
 
     def rest(self):
         """Read no more of what its client sends before the next second."""

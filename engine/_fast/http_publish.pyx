@@ -10,6 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
 from engine._fast.clock cimport monotonic_ns, monotonic_s
+from engine._fast.ending cimport end
 from engine._fast.http_socket cimport HttpSocket
 from engine._fast.publish_head cimport FOREIGN, READY, WAIT, Request, Verdict, next_request
 from engine._fast.queues cimport ReadQueue
@@ -183,13 +184,13 @@ cdef class PublishProtocol(HttpSocket):
         cdef uint32_t now = monotonic_s()
         if self._ended_at:
             if now - self._ended_at >= CLOSE_TIMEOUT_S:
-                self.abort()
+                self._reset()
             return
         if self.busy or self._put_off:
             return
         if self._paused:
             if now - self._paused_at >= BODY_TIMEOUT_S:
-                self.abort()
+                self._reset()
         elif self._begun:
             if self._in_body and now - self._begun >= BODY_TIMEOUT_S:
                 if self._skip:
@@ -202,6 +203,14 @@ cdef class PublishProtocol(HttpSocket):
                 self.abort()
         elif now - self.last_activity >= KEEPALIVE_TIMEOUT_S:
             self.close()
+
+    cdef int _reset(self) except -1:
+        """The client does not read its answers."""
+        self._closing = True
+        self._unwatch()
+        if self._transport is not None:
+            end(self._transport, True)
+        return 0
 
     # --- one request after the other
 

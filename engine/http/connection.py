@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from engine._fast.clock import monotonic_s
+from engine._fast.ending import end
 from engine.errors import ApiError
 from engine.http.request import failed
 from engine.metrics.metrics import Metrics
@@ -177,12 +178,12 @@ class HttpConnection(web.RequestHandler):
         if self._closed_s or socket.is_closing():
             self._closed_s = self._closed_s or now_s
             if now_s - self._closed_s >= CLOSE_TIMEOUT_S:
-                socket.abort()
+                end(socket, forget=True)
         elif not self._between_requests:
             if self.writing_paused and not self._answer_since_s:
                 self._answer_since_s = now_s
             elif self._answer_since_s and now_s - self._answer_since_s >= ANSWER_TIMEOUT_S:
-                socket.abort()
+                end(socket, forget=True)
         else:
             self._answer_since_s = 0
             waits_for_head = self._head_bytes or not self._request_count

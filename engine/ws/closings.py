@@ -43,7 +43,9 @@ class Closings:
         """End those whose time is up. To be called once a second."""
         now = monotonic_s()
         for connection in [connection for connection, deadline in self._deadlines.items() if now >= deadline]:
-            self._abort(connection)
+            self.gone(connection)
+            # What it has not read by now it never will, and the kernel need not keep it.
+            connection.abort(forget=True)
 
     def abort_all(self) -> None:
         for connection in list(self._deadlines):

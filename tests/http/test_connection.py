@@ -14,6 +14,7 @@ from engine.http import connection
 from engine.http.application import build_runner, connection_options
 from engine.http.connection import ANSWER_TIMEOUT_S, CLOSE_TIMEOUT_S, HEAD_TIMEOUT_S, HttpConnections
 from engine.metrics.metrics import Metrics
+from tests.support.reset import is_reset
 from tests.support.waiting import until
 
 #: More than the kernel takes of an answer that nobody reads.
@@ -103,7 +104,7 @@ async def test_so_has_a_later_one_on_the_same_connection(monkeypatch: pytest.Mon
 
 async def test_an_answer_that_is_not_read_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     async with watched(monkeypatch) as w:
-        with await w.connect(b"GET /huge HTTP/1.1\r\nHost: x\r\n\r\n", rcvbuf=4096):
+        with await w.connect(b"GET /huge HTTP/1.1\r\nHost: x\r\n\r\n", rcvbuf=4096) as peer:
             await until(lambda: w.requests == 1)
             await until(lambda: next(iter(w.connections._open)).unread)
             w.later(0)
@@ -111,11 +112,12 @@ async def test_an_answer_that_is_not_read_has_its_time(monkeypatch: pytest.Monke
             assert len(w.connections) == 1
             w.later(1)
             await until(lambda: len(w.connections) == 0)
+            await until(lambda: is_reset(peer.fileno()))
 
 
 async def test_a_socket_that_was_closed_is_not_kept_by_what_is_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     async with watched(monkeypatch) as w:
-        with await w.connect(b"GET /huge HTTP/1.1\r\nHost: x\r\n\r\n", rcvbuf=4096):
+        with await w.connect(b"GET /huge HTTP/1.1\r\nHost: x\r\n\r\n", rcvbuf=4096) as peer:
             await until(lambda: w.requests == 1)
             one = next(iter(w.connections._open))
             await until(lambda: one.unread)
@@ -124,6 +126,7 @@ async def test_a_socket_that_was_closed_is_not_kept_by_what_is_unread(monkeypatc
             assert len(w.connections) == 1
             w.later(1)
             await until(lambda: len(w.connections) == 0)
+            await until(lambda: is_reset(peer.fileno()))
 
 
 async def test_a_drain_ends_those_that_do_not_read_and_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from engine.ws import closings
 from engine.ws.closings import CLOSE_TIMEOUT_S, MAX_REFUSED, Closings
 from engine.ws.keepalive import Keepalive
 from tests._fast.pair import HubServer, Raw, Recorder, hub_server, masked
+from tests.support.reset import is_reset
 from tests.support.waiting import until
 
 
@@ -72,6 +73,8 @@ async def test_who_does_not_read_the_answer_to_its_close_frame_is_ended_too(monk
         keepalive.sweep()
         await until(lambda: b.recorder.closed_)
         assert b.recorder.closed_[0][1] == 1000
+        # The kernel keeps nothing of what was not read either, and says so to a client that has not read to the end.
+        await until(lambda: is_reset(peer.transport.underlying_transport.get_extra_info("socket").fileno()))
 
 
 async def test_the_oldest_refused_makes_room() -> None:
