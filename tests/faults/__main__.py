@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--only", nargs="*", default=[], metavar="WORDS", help="rows with one of these in their names")
     parser.add_argument("--on", nargs="*", default=sorted(ALL), choices=sorted(ALL), help="on these servers only")
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="play each row so many times, one after the other"
+    )
     parser.add_argument("--list", action="store_true", help="names alone")
     options = parser.parse_args(arguments)
     chosen = [scene for scene in SCENES if scene.ground in options.on and _wanted(scene.name, options.only)]
@@ -37,10 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(scene.name for scene in chosen))
         return 0
     print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", flush=True)
-    began, wrong = time.monotonic(), 0
+    began, wrong, remarks = time.monotonic(), 0, list[str]()
     for ground in ALL:
         if scenes := [scene for scene in chosen if scene.ground == ground]:
-            wrong += _play(ground, scenes)
+            wrong += _play(ground, [scene for scene in scenes for _ in range(options.repeat)], remarks)
+    print("", *remarks, sep="\n", flush=True)
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     print(f"\n{wrong} not ok; {time.monotonic() - began:.0f} s; load {load:.1f} a core", flush=True)
     return 1 if wrong else 0
@@ -50,8 +54,8 @@ def _wanted(name: str, words: Sequence[str]) -> bool:
     return not words or any(word in name for word in words)
 
 
-def _play(ground: str, scenes: Sequence[Scene]) -> int:
-    """How many rows are not ok."""
+def _play(ground: str, scenes: Sequence[Scene], remarks: list[str]) -> int:
+    """How many rows are not ok. :param remarks: gets what is to be said besides."""
     bad, wrong = BadEndpoint(), 0
     bad.start()
     try:
@@ -60,6 +64,8 @@ def _play(ground: str, scenes: Sequence[Scene]) -> int:
             for scene in scenes:
                 row = asyncio.run(stage.play(scene))
                 wrong += _show(row.cells(), bool(row.problems))
+                remarks += stage.remarks
+                stage.remarks.clear()
                 if row.problems:
                     for node in cluster.nodes:
                         node.keep_log(KEPT_LOGS / "faults" / scene.name.replace(" ", "-").replace("/", "-"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -31,11 +32,14 @@ class Session:
 
 @dataclass(slots=True)
 class Tally:
-    """:ivar lost: of what was accepted while all was well. :ivar missed: of what was accepted in the outage."""
+    """:ivar lost: of what was accepted while all was well. :ivar missed: of what was accepted in the outage.
+    :ivar doubled: of what was accepted while all was well. :ivar repeated: of all else, that which came twice.
+    """
 
     lost: int = 0
     missed: int = 0
     doubled: int = 0
+    repeated: int = 0
     disordered: int = 0
 
 
@@ -47,18 +51,25 @@ def tally(sent: Sequence[Sent], sessions: Iterable[Session], outage: tuple[float
             heard = session.heard.get(channel, [])
             newest = max(heard, default=0)
             there = set(heard)
-            found.doubled += len(heard) - len(there)
+            well = {event.number for event in sent if event.channel == channel and not _within(event, outage)}
+            again = Counter(heard)
+            found.doubled += sum(again[number] - 1 for number in there & well)
+            found.repeated += sum(again[number] - 1 for number in there - well)
             found.disordered += _disordered(heard)
             for event in sent:
                 if event.channel != channel or event.began < since or event.number in there:
                     continue
                 if session.ended and event.number > newest:
                     continue
-                if event.ended >= outage[0] and event.began <= outage[1]:
+                if _within(event, outage):
                     found.missed += 1
                 else:
                     found.lost += 1
     return found
+
+
+def _within(event: Sent, outage: tuple[float, float]) -> bool:
+    return event.ended >= outage[0] and event.began <= outage[1]
 
 
 def _disordered(heard: Sequence[int]) -> int:

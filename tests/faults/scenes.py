@@ -20,17 +20,22 @@ from tests.chaos.node import send
 from tests.faults.endpoint import Kind
 from tests.faults.grounds import BehindProxy, OnSmallDisk
 from tests.faults.stage import Scene, Stage
+from tests.faults.unread import CLIENTS, DEAF, some_stop_reading
 from tests.support.bad_proxy import Mode
 from tests.support.receiver import Answer
 from tests.support.valkey_cluster import SLOTS, Member
 
 Act = Callable[[Stage], Awaitable[None]]
 HOLD_S = 5.0
+#: Another server has taken over by then, and all workers have announced what they hold, and are steady again.
+LONG_S = 15.0
 
 OTHERS = "others notice nothing; each departure is told once"
 NOTHING = "no webhook lost, repeated or out of order"
 RESUMES = "local traffic goes on; all is right again by itself"
 ANNOUNCED = "local traffic goes on; who is here is told anew, with a greater `seq`"
+TWICE = "the same; what Redis took and could not confirm may come twice"
+UNREAD = "only they are cut off, once 1 MiB waits for each"
 ENDPOINT = "others are not delayed; all is delivered once it takes it"
 
 
@@ -286,6 +291,7 @@ SCENES = [
     Scene("a supervisor is killed, and started again", "one", OTHERS, _supervisor_killed),
     Scene("a supervisor is stopped for 5 s", "one", "nobody notices", _supervisor_stopped),
     Scene("a node is killed, and started again", "one", OTHERS, _node_killed),
+    Scene(f"{DEAF} of {CLIENTS:,} clients stop reading", "one", UNREAD, some_stop_reading),
     Scene("Redis is killed", "one", RESUMES, _away("kill"), **ALONE),
     Scene("Redis is restarted", "one", RESUMES, _away("shut_down"), **ALONE),
     Scene("Redis is stopped for 5 s", "one", RESUMES, _paused(5), **ALONE),
@@ -324,15 +330,17 @@ SCENES = [
     Scene("Redis is slow (0.3 s)", "proxy", RESUMES, _proxied("delay"), **ALONE),
     Scene("Redis is cut off", "proxy", RESUMES, _proxied("cut"), **ALONE),
     Scene("connections to Redis are reset", "proxy", RESUMES, _proxied("reset"), **ALONE),
-    Scene("connections to Redis are half closed", "proxy", RESUMES, _proxied("half-close"), **ALONE),
+    Scene("connections to Redis are half closed", "proxy", TWICE, _proxied("half-close"), repeats=True, **ALONE),
     Scene("Redis answers nonsense", "proxy", RESUMES, _proxied("garbage"), **ALONE),
     Scene("Redis' disk is full", "disk", RESUMES, _disk_full, **LOSSY),
     Scene("Sentinel's master is killed", "sentinel", ANNOUNCED, _away("kill", HOLD_S), **LOSSY),
     Scene("Sentinel's master is stopped", "sentinel", ANNOUNCED, _paused(HOLD_S), **LOSSY),
+    Scene(f"Sentinel's master is stopped for {LONG_S:g} s", "sentinel", ANNOUNCED, _paused(LONG_S), **LOSSY),
     Scene("Sentinel fails over by hand", "sentinel", ANNOUNCED, _handed_over, **LOSSY),
     Scene("a master of a Redis Cluster is killed", "cluster", RESUMES, _other_master_killed, **LOSSY),
     Scene("the shard of occupancy is killed", "cluster", ANNOUNCED, _away("kill", HOLD_S), **LOSSY),
     Scene("the shard of occupancy is stopped", "cluster", ANNOUNCED, _paused(HOLD_S), **LOSSY),
+    Scene(f"the shard of occupancy is stopped for {LONG_S:g} s", "cluster", ANNOUNCED, _paused(LONG_S), **LOSSY),
     Scene("the shard of occupancy is handed over", "cluster", ANNOUNCED, _handed_over, **LOSSY),
     Scene("slots of channels are moved", "cluster", "nothing is lost", _other_slots_moved, **LOSSY),
     Scene("the slot of occupancy is moved", "cluster", RESUMES, _occupancy_moved, **LOSSY),

@@ -40,6 +40,7 @@ class Scene:
     :param act: breaks something, and returns when it is repaired.
     :param loses: the shared state may lose what it answered: a webhook may come again, never with an older `seq`.
     :param misses: what is published meanwhile may be heard by the publishing worker's own clients only.
+    :param repeats: what is published meanwhile may be heard twice by these.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Scene:
     act: Callable[[Stage], Awaitable[None]]
     loses: bool = False
     misses: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Row:
     problems: list[str]
 
     def cells(self) -> list[str]:
-        numbers = f"{self.tally.lost} / {self.tally.missed} / {self.tally.doubled} / {self.tally.disordered}"
+        doubled = self.tally.doubled + self.tally.repeated
+        numbers = f"{self.tally.lost} / {self.tally.missed} / {doubled} / {self.tally.disordered}"
         times = (f"{self.recovery_s:.1f}", f"{self.p99_ms:.0f}", f"{self.rest_p99_ms:.0f}")
         verdict = "ok" if not self.problems else f"NOT OK: {'; '.join(self.problems)}"
         webhooks = f"{self.wrong_webhooks} of {self.webhooks}"
@@ -73,7 +76,9 @@ class Row:
 
 
 class Stage:
-    """:ivar victims: workers that were harmed; their clients' waits are not others'."""
+    """:ivar victims: workers that were harmed; their clients' waits are not others'.
+    :ivar remarks: further figures of rows, for below the table.
+    """
 
     def __init__(self, cluster: Cluster, bad: BadEndpoint) -> None:
         self.cluster = cluster
@@ -82,6 +87,7 @@ class Stage:
         self.victims: set[int] = set()
         self.up: list[Node] = list(cluster.nodes)
         self.problems: list[str] = []
+        self.remarks: list[str] = []
         self._seed = 0
 
     async def play(self, scene: Scene) -> Row:
@@ -123,8 +129,10 @@ class Stage:
         wrong = [fault for story in ledger.wrong_stories().values() for fault in story] + ledger.faults
         self.problems += [f"a guest was told {refusal}" for refusal in crowd.refusals[:3]]
         self.problems += wrong[:3]
-        if found.lost or found.doubled or found.disordered or (found.missed and not scene.misses):
+        if found.lost or found.doubled or found.disordered:
             self.problems.append("events")
+        if (found.missed and not scene.misses) or (found.repeated and not scene.repeats):
+            self.problems.append("events of the outage")
         if max(waits, default=0.0) > LONGEST_WAIT_S:
             self.problems.append(f"somebody waited {max(waits):.1f} s for a pong")
         return Row(

@@ -21,6 +21,7 @@ OUTAGE = (4.0, 6.5)
         ([1, 3, 4, 5, 6, 7, 8, 9], False, Tally(lost=1)),
         ([1, 2, 3, 4, 5, 6, 7, 8], False, Tally(lost=1)),
         ([1, 2, 2, 3, 4, 5, 6, 7, 8, 9], False, Tally(doubled=1)),
+        ([1, 2, 3, 4, 5, 5, 6, 7, 8, 9], False, Tally(repeated=1)),
         ([1, 3, 2, 4, 5, 6, 7, 8, 9], False, Tally(disordered=1)),
         ([1, 2, 3], True, Tally()),
         ([1, 3], True, Tally(lost=1)),
