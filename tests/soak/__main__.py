@@ -1,7 +1,7 @@
 """`make soak`: minutes of churn of every kind, at whose end all must be as at the start; and what each leaves behind.
 
-Ends with 1 when descriptors, keys in Redis or gauges do not come back, or when memory grows by more than `--bound`
-bytes for each thing that is done.
+Ends with 1 when descriptors, keys in Redis or gauges do not come back, when what the workers have in use grows by more
+than `--bound` bytes for each thing that is done, or when their memory goes on growing.
 """
 
 from __future__ import annotations
@@ -9,15 +9,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import math
+import os
 import random
 import statistics
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
-from tests.soak.figures import Figures, at_rest, at_start, come_back
+from tests.soak.figures import Figures, at_rest, at_start, come_back, live
+from tests.soak.inside.sitecustomize import FOLDER
 from tests.soak.visitors import KINDS, crowd
-from tests.support.engine import APP, Engine, running
+from tests.support.engine import APP, ROOT, Engine, running
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
 
@@ -25,8 +31,12 @@ EVENTS = ["channel_occupied", "channel_vacated", "member_added", "member_removed
 VISITORS = 8
 #: Between two rounds.
 PAUSE_S = 0.5
-#: That memory may grow by without a leak, by how an allocator finds room.
-NOISE_BYTES = 65536
+#: That what is in use may be more by without a leak: a cache that was not full, a dictionary that has doubled.
+NOISE_BYTES = 16384
+#: That memory may grow by from the half of the time on, by how an allocator finds room.
+ROOM_BYTES = 4 << 20
+#: A slope whose error is so many times as large is none.
+SURE = 2
 #: Of the time; after each one the memory is looked at.
 PARTS = 12
 
@@ -38,28 +48,52 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--bound", type=float, default=1, help="bytes that may be left of each thing (default: 1)")
     options = parser.parse_args()
-    with WebhookReceiver() as receiver, ValkeyServer() as valkey, running(_config(receiver, valkey), 2) as engine:
+    with (
+        TemporaryDirectory(prefix="soak-") as folder,
+        WebhookReceiver() as receiver,
+        ValkeyServer() as valkey,
+        running(_config(receiver, valkey), 2, env=_environment(folder)) as engine,
+    ):
+        answers = Path(folder)
         # All that is made once was made; a worker whose pools have their size begins here.
         _play(engine, receiver, random.Random(options.seed), 60 * min(1.0, options.minutes / 10))
         start = at_start(engine, valkey)
         print(f"seed {options.seed}; at the start {_said(start)}", flush=True)
-        floors: list[tuple[int, int]] = []
+        print("| things done | in use, bytes | memory, MiB |\n|---:|---:|---:|")
+        seen = [Seen(0, live(engine, answers), start.memory)]
+        print(seen[-1], flush=True)
         done = dict.fromkeys(KINDS, 0)
         for part in range(PARTS):
             played = _play(engine, receiver, random.Random(options.seed + 1 + part), 60 * options.minutes / PARTS)
             done = {kind: count + played[kind] for kind, count in done.items()}
-            floors.append((sum(done.values()), at_rest(engine, valkey).memory))
-            print(f"part {part + 1} of {PARTS}: {_part(floors[-1], start)}", flush=True)
+            now = at_rest(engine, valkey)
+            seen.append(Seen(sum(done.values()), live(engine, answers), now.memory))
+            print(seen[-1], flush=True)
         end, left = come_back(engine, valkey, start)
         print(f"after {options.minutes:g} minutes {_said(end)}", *left, sep="\n")
         print(", ".join(f"{count} x {kind}" for kind, count in done.items()), flush=True)
-        per_thing = _slope(floors[len(floors) // 2 - 1 :])
-        print(f"memory since the half of the time: {per_thing:+.2f} bytes for each thing that was done", flush=True)
-        leaks = {kind: _leak(engine, valkey, receiver, kind, options.each) for kind in KINDS}
-        wrong = [kind for kind, grown in leaks.items() if min(grown) > options.bound + NOISE_BYTES / options.each]
+        late = seen[PARTS // 2 :]
+        slope, error = _slope(late)
+        grown = late[-1].memory - late[0].memory
+        print(f"since the half of the time {slope:+.2f} bytes in use for each thing that was done (error {error:.2f})")
+        print(f"and {grown / 2**20:+.2f} MiB of memory", flush=True)
+        print("| kind | bytes left of each | once more |\n|---|---:|---:|")
+        leaks = {kind: _leak(engine, valkey, receiver, kind, options.each, answers) for kind in KINDS}
+        wrong = [kind for kind, more in leaks.items() if min(more) > options.bound + NOISE_BYTES / options.each]
         if wrong:
             print("leaves something behind:", *wrong)
-    return 1 if left or wrong or per_thing > options.bound else 0
+    return 1 if left or wrong or slope - SURE * error > options.bound or grown > ROOM_BYTES else 0
+
+
+class Seen(NamedTuple):
+    """What the workers had once so many things were done, and all was at rest again."""
+
+    done: int
+    live: int
+    memory: int
+
+    def __str__(self) -> str:
+        return f"| {self.done:,} | {self.live:,} | {self.memory / 2**20:.2f} |"
 
 
 def _play(engine: Engine, receiver: WebhookReceiver, chance: random.Random, seconds: float) -> dict[str, int]:
@@ -83,25 +117,33 @@ def _play(engine: Engine, receiver: WebhookReceiver, chance: random.Random, seco
     return done
 
 
-def _slope(seen: list[tuple[int, int]]) -> float:
-    """Bytes for each thing, by the line nearest to all that was seen: (things done by then, memory)."""
-    return statistics.linear_regression([done for done, _ in seen], [size for _, size in seen]).slope
+def _slope(seen: Sequence[Seen]) -> tuple[float, float]:
+    """Bytes in use for each thing, by the line nearest to all that was seen, and its standard error."""
+    done, sizes = [each.done for each in seen], [each.live for each in seen]
+    slope, start = statistics.linear_regression(done, sizes)
+    middle = statistics.fmean(done)
+    off = sum((size - start - slope * count) ** 2 for count, size in zip(done, sizes, strict=True))
+    return slope, math.sqrt(off / (len(seen) - 2) / sum((count - middle) ** 2 for count in done))
 
 
-def _part(seen: tuple[int, int], start: Figures) -> str:
-    return f"{seen[0]} things, {seen[1] / 2**20:.2f} MiB, {seen[1] - start.memory:+} bytes"
-
-
-def _leak(engine: Engine, valkey: ValkeyServer, receiver: WebhookReceiver, kind: str, count: int) -> list[float]:
-    """Bytes that one of the kind leaves, by the growth over `count` of them after as many, twice."""
+def _leak(
+    engine: Engine, valkey: ValkeyServer, receiver: WebhookReceiver, kind: str, count: int, answers: Path
+) -> list[float]:
+    """Bytes in use that one of the kind leaves, by the growth over `count` of them after as many, twice."""
     sizes: list[int] = []
     for _ in range(3):
         asyncio.run(crowd(kind, engine.port, VISITORS, count // VISITORS))
         receiver.requests.clear()
-        sizes.append(at_rest(engine, valkey).memory)
+        at_rest(engine, valkey)
+        sizes.append(live(engine, answers))
     grown = [(after - before) / count for before, after in itertools.pairwise(sizes)]
     print(f"| {kind} | {' | '.join(f'{each:+.1f}' for each in grown)} |", flush=True)
     return grown
+
+
+def _environment(folder: str) -> dict[str, str]:
+    inside = ROOT / "tests" / "soak" / "inside"
+    return {"PYTHONPATH": f"{inside}{os.pathsep}{ROOT}", FOLDER: folder}
 
 
 def _said(seen: Figures) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.redis.pool import MAX_CONNECTIONS
+from tests.soak.inside.sitecustomize import ASK
 from tests.support.engine import Engine
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import wait_until
@@ -33,9 +34,11 @@ PATIENCE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """:ivar memory: private bytes of all workers. :ivar files: their descriptors by kind, but for :ivar links: to Redis
-    and to each other, whose pool grows up to its size with the first rush, and stays. :ivar keys: in Redis, by name
-    without incarnations, with the length of what is there. :ivar gauges: sums by name."""
+    """:ivar memory: of all workers, in bytes, as `memory` has it. :ivar files: their descriptors by kind, but for
+    :ivar links: to Redis and to each other, whose pool grows up to its size with the first rush, and stays.
+    :ivar keys: in Redis, by name without incarnations, with the length of what is there.
+    :ivar gauges: sums by name.
+    """
 
     memory: int
     files: Counter[str]
@@ -68,8 +71,14 @@ def at_start(engine: Engine, valkey: ValkeyServer) -> Figures:
 
 
 def memory(engine: Engine) -> int:
-    """Private bytes of all workers."""
-    return sum(_private_bytes(pid) for pid in engine.workers())
+    """Bytes of all workers in pages that are in no file; with those that a fork shares with its parent until one side
+    writes to them, since private bytes would seem to grow by each of these."""
+    return sum(_anonymous_bytes(pid) for pid in engine.workers())
+
+
+def live(engine: Engine, folder: Path) -> int:
+    """Bytes that all workers have in use, by their own word (`inside/sitecustomize.py`). :param folder: of answers."""
+    return sum(_live_bytes(pid, folder / str(pid)) for pid in engine.workers())
 
 
 def _figures(engine: Engine, valkey: ValkeyServer) -> list[Figures]:
@@ -133,10 +142,17 @@ def _target(file: Path) -> str:
         return ""
 
 
-def _private_bytes(pid: int) -> int:
-    """What only this process has, in memory."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return 1024 * sum(int(found) for found in re.findall(r"^Private_(?:Clean|Dirty): +(\d+) kB$", text, re.MULTILINE))
+def _anonymous_bytes(pid: int) -> int:
+    found = re.search(r"^Anonymous: +(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def _live_bytes(pid: int, answer: Path) -> int:
+    answer.unlink(missing_ok=True)
+    os.kill(pid, ASK)
+    wait_until(answer.exists, PATIENCE_S, f"worker {pid} says what it has in use")
+    return int(answer.read_text())
 
 
 #: By type, how to ask for the length.
