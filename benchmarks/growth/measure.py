@@ -23,8 +23,7 @@ from tests.support.valkey import ValkeyServer
 from tests.support.waiting import wait_until
 
 CHANNELS = (10, 1000, 100_000)
-#: No more: Linux has 28,000 ports for connections to one port of one address.
-CONNECTIONS = (100, 1000, 10_000, 25_000)
+CONNECTIONS = (100, 1000, 10_000, 50_000)
 #: Descriptors are the limit of a process, of the engine's as of the client's, so both are several.
 PROCESSES = 4
 #: The clients that come, do something and leave again.

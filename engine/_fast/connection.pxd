@@ -1,5 +1,6 @@
 # One client socket on the server's side.
 
+cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 from picows.picows cimport WSFrame
@@ -11,6 +12,7 @@ from engine._fast.subscriber cimport Subscriber
 from engine._fast.traffic cimport Traffic
 
 
+@cython.no_gc
 cdef class Connection(Subscriber):
     cdef readonly str socket_id
     cdef readonly Traffic traffic

@@ -3,6 +3,7 @@
 Knows nothing of channels' rules or messages' meaning: text goes up to a handler, bytes come down finished.
 """
 
+cimport cython
 from cpython.object cimport PyObject
 from picows.picows cimport WSFrame, WSMsgType
 
@@ -34,6 +35,7 @@ cdef enum:
 _log = logging.getLogger(__name__)
 
 
+@cython.no_gc
 cdef class Connection(Subscriber):
     """One WebSocket connection of one application; the protocol of its transport once the handshake is done.
 
@@ -59,7 +61,6 @@ cdef class Connection(Subscriber):
         outbox_free(&self._outbox)
 
     # --- called by the upgrade
-
     def open(self, transport not None, Parsers parsers not None, bytes answer not None):
         """Take over a transport. :param answer: to the handshake; it leaves in one write with the first frames."""
         self._transport = transport
@@ -117,7 +118,6 @@ cdef class Connection(Subscriber):
         pass
 
     # --- reading
-
     cdef int _read(self, bytes data, Py_ssize_t at) except -1:
         cdef Parsers parsers = self._parsers
         cdef Parser parser = self._parser

@@ -34,6 +34,7 @@ CLOSED = Stage.CLOSED
 
 
 @cython.final
+@cython.no_gc
 cdef class ConnectionState:
     """Mutable state of one connection.
 

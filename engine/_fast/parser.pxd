@@ -1,10 +1,12 @@
 # picows' frame parser, lent to one connection after the other.
 
+cimport cython
 from picows.picows cimport WSFrame, WSListener, WSTransport
 
 from engine._fast.queues cimport Queued
 
 
+@cython.no_gc
 cdef class Reader(Queued):
     # Whom bytes arrive for: the base of a Connection.
     cdef object _transport          # the loop's; None once the socket is gone
@@ -19,6 +21,7 @@ cdef class Parser(WSListener):
     cdef bint partial                           # holds the beginning of a frame
     cdef bint _ended                            # a frame has ended in the piece before
     cdef Py_ssize_t feed(self, Reader reader, bytes data, Py_ssize_t at) except -1
+    cdef Py_ssize_t _feed(self, Reader reader, bytes data, Py_ssize_t at) except -1
     cdef Py_ssize_t _put(self, const char* source, Py_ssize_t size) except -1
     cdef bint broken(self) noexcept
     cdef int close_code(self) except -1

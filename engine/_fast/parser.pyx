@@ -4,6 +4,7 @@ A parser between two frames remembers nothing, so one serves all connections of 
 the middle of a frame keeps one, until the rest has come: an idle connection has neither parser nor read buffer.
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
@@ -30,6 +31,7 @@ _UPGRADE = (
 )
 
 
+@cython.no_gc
 cdef class Reader(Queued):
     """What a parser reads for. :ivar stopped: it wants no more now."""
 
@@ -67,15 +69,22 @@ cdef class Parser(WSListener):
         self.partial = False
 
     cdef Py_ssize_t feed(self, Reader reader, bytes data, Py_ssize_t at) except -1:
-        """Parse what has come for a reader, which gets the frames.
+        """Parse what has come for a reader, which gets the frames. After an error it is given up.
 
         :param at: how many of the bytes were parsed before. :return: how many are now: all, unless the reader has had
             its turn, has stopped, or has sent what breaks RFC 6455.
         """
+        self.reader = reader
+        try:
+            return self._feed(reader, data, at)
+        except BaseException:
+            self.give_up()
+            raise
+
+    cdef Py_ssize_t _feed(self, Reader reader, bytes data, Py_ssize_t at) except -1:
         cdef const char* source = PyBytes_AS_STRING(data)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data), piece = PIECE_BYTES
         cdef long long deadline = 0
-        self.reader = reader
         while True:
             self._ended = False
             # A frame says otherwise, if it comes and nothing is behind it.
@@ -109,7 +118,9 @@ cdef class Parser(WSListener):
         return self._inner.close_handshake.sent.reason or ""
 
     cdef void give_up(self) noexcept:
-        """Will not be used again: let go of the protocol, which holds on to this object."""
+        """Will not be used again: let go of the reader, and of the protocol, which holds on to this object."""
+        self.reader = None
+        self._inner = None
         self._get_buffer = None
         self._buffer_updated = None
 

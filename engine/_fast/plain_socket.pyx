@@ -81,6 +81,7 @@ _NOBODY = _Nobody()
 
 
 @cython.final
+@cython.no_gc
 cdef class PlainSocket(Readable):
     """asyncio.Transport, as far as a connection asks."""
 

@@ -33,6 +33,7 @@ cdef enum:
     ALL_TURNS_NS = 2000000
 
 
+@cython.no_gc
 cdef class Readable(Queued):
     cdef int readable(self) except -1:
         raise NotImplementedError

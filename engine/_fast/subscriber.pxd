@@ -1,5 +1,6 @@
 # The places of one connection in its channels.
 
+cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 
@@ -11,6 +12,7 @@ cdef struct Slot:
     uint32_t index      # this connection's place in that channel
 
 
+@cython.no_gc
 cdef class Subscriber(Reader):
     cdef Slot* slots
     cdef uint32_t slot_count, slot_capacity

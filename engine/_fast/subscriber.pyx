@@ -3,6 +3,7 @@
 A connection is in few channels as a rule, so its places are an array that is looked through; many are found by a dict. Nothing but the hub changes them.
 """
 
+cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -12,11 +13,28 @@ cdef enum:
     LINEAR_SLOTS = 16
 
 
+#: Connections that exist, ended ones among them that something still refers to.
+cdef Py_ssize_t _objects = 0
+
+
+def objects() -> int:
+    """How many there are. The garbage collector does not look at them, for there may be many: what keeps one that has
+    ended, itself by way of others even, keeps it for ever. None does."""
+    return _objects
+
+
+@cython.no_gc
 cdef class Subscriber(Reader):
     """What a Connection is to the hub."""
 
+    def __cinit__(self):
+        global _objects
+        _objects += 1
+
     def __dealloc__(self):
         cdef uint32_t i
+        global _objects
+        _objects -= 1
         for i in range(self.slot_count):
             Py_DECREF(<object>self.slots[i].channel)
         PyMem_Free(self.slots)

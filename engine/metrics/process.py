@@ -34,6 +34,9 @@ class ProcessMetrics:
             "memory_used_bytes", "Memory in use in the container, or the machine, that is fullest.", (), "max"
         )
         self.memory_limit_bytes = gauge("memory_limit_bytes", "Memory that it has.", (), "max")
+        self.connection_objects = gauge(
+            "connection_objects", "Connections in a worker's memory, ended ones that it still holds included.", _WORKER
+        )
         self.loop_lag_s = histogram(
             "event_loop_lag_seconds", "How late a worker's event loop is for a timer.", _WORKER, _PAUSES_S
         )

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from engine._fast import subscriber
 from engine.metrics.process import ProcessMetrics
 
 #: How often the loop's lateness is measured.
@@ -59,6 +60,7 @@ class ProcessWatch:
         metrics.user_cpu_s.add(user_s - user_before_s, worker)
         metrics.system_cpu_s.add(system_s - system_before_s, worker)
         metrics.cpu_s.add(user_s + system_s - user_before_s - system_before_s, worker)
+        metrics.connection_objects.set(subscriber.objects(), worker)
         metrics.max_fds.set(resource.getrlimit(resource.RLIMIT_NOFILE)[0], worker)
         try:
             pages, resident_pages, *_ = map(int, (_SELF / "statm").read_text().split())

@@ -38,3 +38,12 @@ class Joining:
     member: Member | None
     on_live: Callable[[Joining, Answer], None]
     done: Callable[[Answer, bool], None] | None = None
+
+    def end(self) -> None:
+        """It is in, or will never be. What it was to do then holds itself, and the connection with it, otherwise: that
+        would stay until the garbage collector finds it."""
+        self.done = _over
+
+
+def _over(_answer: Answer, _refused: bool) -> None:
+    """Nobody waits any more."""

@@ -263,6 +263,7 @@ class Subscriptions:
         pending = joining.pending
         connection = pending.connection
         connection.state.pop_joining(pending.channel.name)
+        joining.end()
         if joining.member is not None:
             connection.state.remember_member(pending.channel.name, joining.member)
         pending.activate(version, frames, cached, provisional, replayed)
@@ -282,6 +283,7 @@ class Subscriptions:
         joining.pending.connection.state.full_at = 0
         if joining.done is not None:
             self._reporter.remove(channel.app_id, channel.name, joining.member, joining.done)
+        joining.end()
         self._close_if_empty(channel)
 
     def _left(self, connection: Connection, channel: Channel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from tests.conformance.play import App, Target
 from tests.support.engine import Engine, running
 from tests.support.node import NodeJs, missing
 from tests.support.valkey import ValkeyServer
+from tests.support.waiting import wait_until
 
 TOPOLOGIES = ("1 worker", "2 workers", "2 nodes")
 
@@ -74,3 +76,15 @@ def started(topology: str) -> Iterator[Target]:
         node = None if reason else stack.enter_context(NodeJs())
         apps = {name: App(str(n), f"{name}-key", f"{name}-secret") for n, name in enumerate(APPS, 1)}
         yield Target(topology, tuple(engine.http_url for engine in engines), apps, node=node, no_node=reason)
+        for engine in engines:
+            wait_until(lambda engine=engine: _kept(engine) == 0, what="connections that ended and are kept")
+
+
+def _kept(engine: Engine) -> float:
+    """Connections in memory that have ended: the garbage collector never looks at them."""
+    text = engine.metrics()
+    there, open_now = (
+        sum(map(float, re.findall(rf"^sockudo_{name}\{{[^}}]*\}} (\S+)", text, re.M)))
+        for name in ("connection_objects", "connected")
+    )
+    return there - open_now

@@ -30,6 +30,15 @@ static void watch(conn_t *c, int operation) {
     if (epoll_ctl(epoll, operation, c->fd, &event) < 0) die("epoll_ctl");
 }
 
+/* Each process dials from an address of its own: the kernel has 28,000 ports for one address to another's port. */
+static void bind_source(int fd) {
+    int one = 1;
+    struct sockaddr_in source = {.sin_family = AF_INET};
+    source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + process);
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0) die("bind");
+}
+
 void dial(conn_t *c, int port) {
     int one = 1;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -37,6 +46,7 @@ void dial(conn_t *c, int port) {
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) die("socket (is `ulimit -n` high enough?)");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (process > 0) bind_source(c->fd);
     c->rest_len = c->out_len = 0;
     c->since = now_ns();
     if (connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS) die("connect");
