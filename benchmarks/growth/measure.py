@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.costs.measure import HEAD, REST_S, Bench, connected_count, read_until, spent_on
+from benchmarks.costs.connections import connected_count
+from benchmarks.costs.measure import HEAD, REST_S, Bench, read_until, spent_on
 from benchmarks.load.servers.base import APP_ID, KEY, SECRET
 from tests.support.engine import running
 from tests.support.valkey import ValkeyServer
