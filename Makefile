@@ -91,7 +91,7 @@ debug-test: compile ## Run the tests of the compiled modules on the debug build,
 	PYTHONMALLOC=debug $(PYTEST) tests/_fast $(ARGS)
 	@cp -p build/kept/*.so engine/_fast && rm -f build/.debug && touch build/.release
 
-sanitize: $(VENV)/.installed ## Compare both ways of publishing for a minute under AddressSanitizer and UBSan; ARGS='--minutes 60'
+sanitize: $(VENV)/.installed ## Compare C and Python on publishes and events for a minute under AddressSanitizer and UBSan; ARGS='--minutes 60'
 	rm -rf build/sanitize && mkdir -p build/sanitize && cp -r engine tests setup.py pyproject.toml README.md build/sanitize
 	find build/sanitize -name '*.so' -delete
 	cd build/sanitize && ENGINE_SANITIZE=1 $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace --force

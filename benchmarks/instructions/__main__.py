@@ -141,7 +141,7 @@ def versions() -> dict[str, str]:
         "openssl": ssl.OPENSSL_VERSION,
         "compiler": _said([*compiler(), "-dumpfullversion"]),
         "valgrind": _said(["valgrind", "--version"]),
-        **{name: version(name) for name in ("Cython", "picows", "uvloop", "orjson")},
+        **{name: version(name) for name in ("Cython", "picows", "uvloop", "orjson", "hiredis")},
     }
 
 

@@ -31,6 +31,7 @@ from engine._fast.hub import Hub, Pending
 from engine._fast.log_link import LogLink
 from engine._fast.queues import FlushQueue
 from engine._fast.signature import Signer
+from engine._fast.topic_events import TopicEvents
 from engine.adapter.shared_memory_files import LogFiles
 from engine.app import App
 from engine.apps.build import build_apps
@@ -125,6 +126,7 @@ def small_cases() -> list[tuple[str, int, Callable[[], object]]]:
         ("client_event_told", 100, client_event_case(told=True)),
         ("between_workers_x16", 100, between_workers(wanted=True)),
         ("between_workers_passed_over_x16", 100, between_workers(wanted=False)),
+        ("heard_through_redis_x16", 100, heard_through_redis()),
     ]
 
 
@@ -152,6 +154,25 @@ def between_workers(*, wanted: bool) -> Callable[[], object]:
             due.pop()()
 
     return share
+
+
+def heard_through_redis() -> Callable[[], object]:
+    """Events of other workers, as they come in one read of the connection that subscribes, to one subscriber here."""
+    due: list[Any] = []
+    hub = Hub(FlushQueue(due.append, 1 << 20))
+    subscribe(hub, "bench-0", 1)
+    topic = b"engine:app-id/bench-0"
+    reader = TopicEvents(hub, {topic: hub.open("app-id", "bench-0")}).reader(b"message")
+    envelope = pack_event(b"1.1", text_frame(messages.channel_event("tick", "bench-0", DATA)))
+    message = b"*3\r\n$7\r\nmessage\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(topic), topic, len(envelope), envelope)
+
+    def hear() -> None:
+        reader.feed(message * PIPELINED)
+        assert reader.gets() is False
+        while due:
+            due.pop()()
+
+    return hear
 
 
 def client_event_case(*, told: bool) -> Callable[[], object]:

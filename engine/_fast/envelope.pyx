@@ -12,6 +12,7 @@ All integers are big-endian. Bytes from Redis are not trusted: whatever does not
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -56,20 +57,38 @@ def deliver_event(Hub hub not None, Channel channel not None, bytes envelope not
 
     Raises ValueError when it calls itself an event and is none.
     """
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope), skip
-    cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(envelope)
-    if size < 1 or data[0] != EVENT:
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(envelope)
+    cdef Event event
+    if size < 1 or PyBytes_AS_STRING(envelope)[0] != EVENT:
         return _deliver_kept(hub, channel, envelope)
-    if size < 2 or size < 2 + data[1] + TIME:
-        raise ValueError("event envelope cut short")
-    skip = 2 + data[1]
-    frame = envelope[skip + TIME:]
-    if not is_text_frame(<const unsigned char*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame)):
-        raise ValueError("event envelope without a whole text frame")
-    excluded = hub.get(envelope[2:skip].decode("ascii", "replace")) if skip > 2 else None
-    channel.traffic.delivered += 1
-    hub.deliver(channel, frame, excluded, <long long>read_u64(data + skip))
+    if not find_event(PyBytes_AS_STRING(envelope), size, &event):
+        raise ValueError("event envelope cut short, or without a whole text frame")
+    deliver(hub, channel, &event)
     return True
+
+
+cdef bint find_event(const char* envelope, Py_ssize_t size, Event* event) noexcept:
+    cdef const unsigned char* data = <const unsigned char*>envelope
+    cdef Py_ssize_t skip
+    if size < 2 or data[0] != EVENT:
+        return False
+    skip = 2 + data[1]
+    if size < skip + TIME:
+        return False
+    event.excluded, event.excluded_size = envelope + 2, data[1]
+    event.frame, event.frame_size = envelope + skip + TIME, size - skip - TIME
+    event.began_us = <long long>read_u64(data + skip)
+    return is_text_frame(data + skip + TIME, event.frame_size)
+
+
+cdef int deliver(Hub hub, Channel channel, const Event* event) except -1:
+    cdef bytes frame = PyBytes_FromStringAndSize(event.frame, event.frame_size)
+    excluded = None
+    if event.excluded_size:
+        excluded = hub.get(PyUnicode_DecodeASCII(event.excluded, event.excluded_size, "replace"))
+    channel.traffic.delivered += 1
+    hub.deliver(channel, frame, excluded, event.began_us)
+    return 0
 
 
 def read_event(bytes envelope not None) -> tuple[str, bytes] | None:

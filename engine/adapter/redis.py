@@ -24,6 +24,7 @@ from engine._fast.envelope import (
 )
 from engine._fast.hub import Channel, Hub
 from engine._fast.log_link import LogLink
+from engine._fast.topic_events import TopicEvents
 from engine.adapter.coalescing import CoalescingSubscriber
 from engine.adapter.echo import Echo
 from engine.config.redis import RedisOptions
@@ -33,6 +34,7 @@ from engine.interfaces import ClusterEvents, MemberChange, Message, TotalChange
 from engine.log.setup import Seldom
 from engine.metrics.cluster import AdapterMetrics
 from engine.protocol.channel import user_channel, user_of
+from engine.redis.pubsub.link import Reader
 from engine.redis.pubsub.publisher import PublishLink
 from engine.redis.pubsub.shard_publisher import ShardPublisher
 from engine.redis.pubsub.shard_subscriber import ShardSubscriber
@@ -65,8 +67,8 @@ class RedisAdapter:
     #: By which it sends what Redis answers; None where there is another way.
     awaited: AwaitedLink | None = None
 
-    #: With what a script publishes.
-    _publish_word = "PUBLISH"
+    #: With what a script publishes, and with what that comes.
+    _publish_word, _message_word = "PUBLISH", b"message"
 
     def __init__(
         self,
@@ -88,6 +90,8 @@ class RedisAdapter:
         self._trace_topic = self._prefix + TRACE
         #: Of this worker alone.
         self._echo_stem = self._prefix + b"echo:" + secrets.token_hex(8).encode()
+        self._channels: dict[bytes, Channel] = {}
+        self._topic_events = TopicEvents(hub, self._channels)
         self._publisher, self._subscriber = self._links(options)
         if isinstance(self._publisher, PublishLink):
             self.awaited = AwaitedLink(hub, self._publisher.carry, self._prefix, fallback_to_local, metrics)
@@ -95,7 +99,6 @@ class RedisAdapter:
         self._echo = Echo(self._publisher.publish, self._tell)
         self._was_linked = False
         self._holes_logged = Seldom()
-        self._channels: dict[bytes, Channel] = {}
         self._hear = self._on_message
         self._on_mark: Callable[[Channel, bytes], None] = lambda channel, mark: None
 
@@ -133,6 +136,7 @@ class RedisAdapter:
                 heard(channel, message)
             self._on_message(topic, message)
 
+        self._topic_events.overheard = heard is not None
         self._hear = self._on_message if heard is None else hear
         self._subscriber.hand_to(self._hear)
 
@@ -220,8 +224,20 @@ class RedisAdapter:
     def _links(self, options: RedisOptions) -> tuple[PublishLink | ShardPublisher, SubscribeLink | ShardSubscriber]:
         return (
             PublishLink(options, "publisher", PUBLISH_TIMEOUT_S, self._changed, KEEP, self._count_loss),
-            SubscribeLink(options, "subscriber", self._on_message, self._changed, self._count_loss, self._on_hole),
+            SubscribeLink(
+                options,
+                "subscriber",
+                self._on_message,
+                self._changed,
+                self._count_loss,
+                self._on_hole,
+                self._make_reader,
+            ),
         )
+
+    def _make_reader(self) -> Reader:
+        """What delivers plain events by itself."""
+        return self._topic_events.reader(self._message_word)
 
     def life_of(self, topic: str) -> str:
         """The life of the data that the server has on which this topic is, "" when it is not known now."""

@@ -29,7 +29,7 @@ MAX_SLOTS_TRIED = 5_000
 class RedisClusterAdapter(RedisAdapter):
     """:param announced: whether the totals of a channel, given by app id and name, are announced to workers."""
 
-    _publish_word = "SPUBLISH"
+    _publish_word, _message_word = "SPUBLISH", b"smessage"
 
     def __init__(
         self,
@@ -97,7 +97,15 @@ class RedisClusterAdapter(RedisAdapter):
     def _links(self, options: RedisOptions) -> tuple[ShardPublisher, ShardSubscriber]:
         return (
             ShardPublisher(options, self._topology, self._changed, KEEP, self._count_loss),
-            ShardSubscriber(options, self._topology, self._on_message, self._changed, self._count_loss, self._on_hole),
+            ShardSubscriber(
+                options,
+                self._topology,
+                self._on_message,
+                self._changed,
+                self._count_loss,
+                self._on_hole,
+                self._make_reader,
+            ),
         )
 
     def _use_echoes(self, topics: list[bytes]) -> None:

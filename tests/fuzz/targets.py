@@ -25,16 +25,16 @@ from engine._fast.shared_log import SharedLog, log_bytes
 from engine.app import Filter
 from engine.config.loading.load import load
 from engine.config.patterns import compile_pattern
-from engine.config.redis import RedisOptions
 from engine.errors import ConfigError, PusherError
 from engine.protocol import auth, messages
 from engine.protocol.channel import channel_kind, user_of, valid_channel_name
 from engine.protocol.forwarded import forwarded
 from engine.protocol.proxy_header import ProxyHeaderError, read_header
-from engine.redis.pubsub.subscriber import SubscribeLink
 from engine.webhooks.filter import _passes
 from engine.worker.listener import Gate
-from tests.fuzz.publish_sides import APPS, AioHttp, Side, difference
+from tests.fuzz import publish_sides
+from tests.fuzz.message_sides import Subscriber, difference
+from tests.fuzz.publish_sides import APPS, AioHttp, Side
 from tests.fuzz.transport import Transport
 from tests.http.serving import NOW_S, make_app
 from tests.support.signing import signed_query
@@ -153,7 +153,7 @@ def publishes() -> Target:
             data = head + more + b"\r\n" + body
         size = 7 if how & 4 else len(data)
         pieces = [data[at : at + size] for at in range(0, len(data), size or 1)] or [b"P"]
-        found = difference(pieces, plain, python, aiohttp)
+        found = publish_sides.difference(pieces, plain, python, aiohttp)
         assert not found, found
 
     return run
@@ -265,27 +265,12 @@ def shared_log() -> Target:
 
 
 def resp() -> Target:
-    """What answers on the connection that subscribes: read, or the connection is given up; whole and in pieces."""
-    options = RedisOptions()
-
-    def play(pieces: list[bytes]) -> tuple[list[object], bool]:
-        heard: list[object] = []
-        link = SubscribeLink(options, "fuzz", lambda topic, message: heard.append((topic, message)))
-        link._loop = SimpleNamespace(call_soon=lambda *_: None, time=lambda: 0.0)  # type: ignore[assignment]
-        transport = Transport()
-        link.connection_made(transport)  # type: ignore[arg-type]
-        link.connected = True
-        link.on_connected()
-        link.subscribe(b"a", lambda live: heard.append(("a", live)))
-        link.subscribe(b"b", lambda live: heard.append(("b", live)))
-        link.unsubscribe(b"a")
-        for piece in pieces:
-            if not transport.closed:
-                link.data_received(piece)
-        return heard, transport.closed
+    """What answers on the connection that subscribes: read alike by C and by hiredis-py, whole and in pieces."""
+    plain, python = Subscriber(plain=True), Subscriber(plain=False)
 
     def run(data: bytes) -> None:
-        assert play([data]) == play([data[at : at + 3] for at in range(0, len(data), 3)]), "cut, it is another thing"
+        found = difference(data, 3, plain, python)
+        assert not found, found
 
     return run
 

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import hiredis
 
@@ -48,6 +48,14 @@ _LIFE = re.compile(rb"^master_replid:([0-9a-f]{40})\r?$", re.MULTILINE)
 _log = logging.getLogger(__name__)
 
 
+class Reader(Protocol):
+    """As `hiredis.Reader`."""
+
+    def feed(self, data: bytes, /) -> None: ...
+
+    def gets(self) -> Any: ...
+
+
 class RedisLink(asyncio.Protocol):
     """A connection that is made again whenever it breaks; subclasses say what happens in between.
 
@@ -55,6 +63,7 @@ class RedisLink(asyncio.Protocol):
     :param on_change: called with True and False as the connection comes and goes.
     :param script: loaded with each connection, so that EVALSHA finds it.
     :param count_loss: called each time that it is lost; logged is only the first time until it was steady again.
+    :param make_reader: makes what reads the replies of one connection.
     :ivar life: of that server's data, with a script only: another one when it was started again or has become the
         master; "" where it does not say.
     """
@@ -68,6 +77,7 @@ class RedisLink(asyncio.Protocol):
         on_change: Callable[[bool], None] | None = None,
         script: Script | None = None,
         count_loss: Callable[[], None] | None = None,
+        make_reader: Callable[[], Reader] = hiredis.Reader,
     ) -> None:
         self._options = options
         self._finder = MasterFinder(options) if options.sentinels else None
@@ -77,7 +87,8 @@ class RedisLink(asyncio.Protocol):
         self._script = script
         self._count_loss = count_loss
         self._transport: asyncio.Transport | None = None
-        self._reader = hiredis.Reader()
+        self._make_reader = make_reader
+        self._reader = make_reader()
         self._out: list[bytes] = []
         self._flush_due = False
         self._greeting = 0
@@ -212,7 +223,7 @@ class RedisLink(asyncio.Protocol):
 
     async def _connect(self) -> None:
         options = self._options
-        self._reader = hiredis.Reader()
+        self._reader = self._make_reader()
         self._out.clear()
         self._given_up = ""
         self._ready = self._loop.create_future()
@@ -277,7 +288,7 @@ class RedisLink(asyncio.Protocol):
         self._silent = 0
         try:
             self._reader.feed(data)
-            while (reply := self._reader.gets()) is not False and not self._given_up:
+            while not self._given_up and (reply := self._reader.gets()) is not False:
                 if self._greeting:
                     self._on_greeting(reply)
                 else:

@@ -20,7 +20,7 @@ from redis.crc import key_slot
 
 from engine.config.redis import Node, RedisOptions
 from engine.log.setup import Seldom
-from engine.redis.pubsub.link import ALIVE, RedisLink
+from engine.redis.pubsub.link import ALIVE, Reader, RedisLink
 from engine.redis.pubsub.shard_publisher import end
 from engine.redis.pubsub.subscriber import MAX_TICKS, SETTLED, Done, Topic, note_refusal
 from engine.redis.pubsub.topology import Topology
@@ -46,7 +46,8 @@ class ShardSubscriber:
     """The cluster's `SubscribeLink`.
 
     :param topology: started before this and stopped after it; its owner calls `on_slots_moved` after each refresh.
-    :param on_message: called with (topic, message).
+    :param on_message: called with (topic, message) of what the readers leave to others.
+    :param make_reader: makes what reads the replies of one link.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class ShardSubscriber:
         on_change: Callable[[bool], None],
         count_loss: Callable[[], None] | None = None,
         on_hole: Callable[[float], None] | None = None,
+        make_reader: Callable[[], Reader] = hiredis.Reader,
     ) -> None:
         self._options = options
         self._topology = topology
@@ -64,6 +66,7 @@ class ShardSubscriber:
         self._on_change = on_change
         self.count_loss = count_loss
         self._on_hole = on_hole
+        self.make_reader = make_reader
         #: When topics were without a place first, of those that are now.
         self._hole_since = 0.0
         self._links: dict[Node, _Link] = {}
@@ -295,7 +298,7 @@ class _Link(RedisLink):
     """
 
     def __init__(self, options: RedisOptions, node: Node, owner: ShardSubscriber) -> None:
-        super().__init__(options, f"subscriber {node}", count_loss=owner.count_loss)
+        super().__init__(options, f"subscriber {node}", count_loss=owner.count_loss, make_reader=owner.make_reader)
         self.node = node
         self.away = False
         self._owner = owner

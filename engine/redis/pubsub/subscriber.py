@@ -16,7 +16,7 @@ import hiredis
 
 from engine.config.redis import RedisOptions
 from engine.log.setup import Seldom
-from engine.redis.pubsub.link import ALIVE, RedisLink
+from engine.redis.pubsub.link import ALIVE, Reader, RedisLink
 
 #: Topics per SUBSCRIBE when all are renewed after a reconnect, so that no command grows without bound.
 RENEW_AT_ONCE = 500
@@ -68,7 +68,7 @@ class _Asked:
 class SubscribeLink(RedisLink):
     """SUBSCRIBE and UNSUBSCRIBE, and what is published in between.
 
-    :param on_message: called with (topic, message).
+    :param on_message: called with (topic, message) of what the reader leaves to others.
     :param on_hole: called with the seconds of which nothing was heard, each time that the connection stands again.
 
     :ivar refusal: what Redis says of topics that it refuses to a worker that has subscribers of them; "" for none.
@@ -82,8 +82,9 @@ class SubscribeLink(RedisLink):
         on_change: Callable[[bool], None] | None = None,
         count_loss: Callable[[], None] | None = None,
         on_hole: Callable[[float], None] | None = None,
+        make_reader: Callable[[], Reader] = hiredis.Reader,
     ) -> None:
-        super().__init__(options, name, on_change, count_loss=count_loss)
+        super().__init__(options, name, on_change, count_loss=count_loss, make_reader=make_reader)
         self._on_message = on_message
         self._on_hole = on_hole
         self._topics: dict[bytes, Topic] = {}
