@@ -66,7 +66,8 @@ def test_pip_is_given_a_path() -> None:
     """A registry may have anything under our name, and would install it."""
     told = [(word, path.name) for path in TOLD for word in _installed(path.read_text())]
     assert len(told) > 5
-    assert not [each for each in told if not _is_path(each[0])]
+    # An application's own back end is told to install a client's library, by its name.
+    assert not [each for each in told if not _is_path(each[0]) and each[0] != "pusher"]
 
 
 def test_files_that_are_named_exist() -> None:

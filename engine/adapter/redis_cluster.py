@@ -42,7 +42,7 @@ class RedisClusterAdapter(RedisAdapter):
         key_prefix: str,
         announced: Callable[[str, str], bool],
     ) -> None:
-        self._topology = Topology(options, self._on_slots_moved)
+        self._topology = Topology(options, self._on_slots_moved, self._on_replica)
         super().__init__(hub, options, topic_prefix, fallback_to_local, events, metrics, key_prefix)
         self._announced = announced
         self._announced_prefix = options.beside_occupancy(topic_prefix).encode()
@@ -124,6 +124,11 @@ class RedisClusterAdapter(RedisAdapter):
             self._subscriber.unsubscribe(topic)
         self._echoes = found
         super()._use_echoes(found)
+
+    def _on_replica(self) -> None:
+        """Perhaps a master that was away: what had reached it before, it has done when it came back, and announced as
+        news. Nothing was lost; but what was heard may be wrong."""
+        self._events.on_missed(0)
 
     def _on_slots_moved(self, moved: frozenset[int]) -> None:
         assert isinstance(self._publisher, ShardPublisher) and isinstance(self._subscriber, ShardSubscriber)

@@ -40,7 +40,7 @@ class ClusterEvents:
     :param on_wake: the leader has something to do.
     :param on_connected: whether the adapter does what it is for, each time that this may have changed, and if not why,
         in a few words.
-    :param on_missed: so many messages of other workers are lost to this one.
+    :param on_missed: so many messages of other workers are lost to this one; 0 where one may have been wrong.
     :param on_trace: an operator at another node asks for a trace, or his console asks.
     """
 

@@ -123,6 +123,11 @@ async def test_a_shard_that_hangs_takes_only_its_channels_along_until_its_replic
             assert there.texts[:-1] in ([], ["alone"]) and here.texts == ["alone", "back"]
             assert own.numsub(f"{prefix}app/{late}") == 1
 
+            # What it was told before it does now, and announces it as news.
+            before = len(a.missed), len(b.missed)
+            own.masters[0].resume()
+            await until(lambda: len(a.missed) > before[0] and len(b.missed) > before[1])
+
 
 async def test_a_master_that_becomes_a_replica_goes_on_serving_and_is_left_when_it_ends() -> None:
     with ValkeyCluster(replicas_of=[0]) as own:

@@ -23,6 +23,7 @@ from tests.support.engine import ROOT, Engine, running
 from tests.support.snippets import snippets
 from tests.support.waiting import free_port, until, wait_until
 
+PAGE = ROOT / "docs" / "getting-started" / "index.html"
 MODULES = ROOT / "tests" / "clients" / "node_modules"
 NODE = shutil.which("node") is not None and MODULES.is_dir()
 #: Page -> the language of its back end, the file's name, and the program that runs it.
@@ -56,6 +57,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             if shutil.which(program[0]) is None:
                 continue
             (folder / name).write_text(snippets(page, language)[0])
+            shutil.copy(PAGE, folder)
             printed = folder / f"{name}.printed"
             environment = {**os.environ, "PORT": str(ports[page]), "ENGINE_PORT": str(engine.port)}
             with printed.open("w") as out:
@@ -99,7 +101,13 @@ async def _walk(engine: Engine, backend: Backend) -> None:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
+    def page() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{backend.port}/", timeout=30) as answer:
+            assert answer.headers["Content-Type"].startswith("text/html")
+            return str(answer.read().decode())
+
     await asyncio.to_thread(wait_until, lambda: _listens(backend.port), what=backend.printed.read_text)
+    assert await asyncio.to_thread(page) == PAGE.read_text()
     async with connected(engine.ws_url) as client:
         for channel in ("private-room", "presence-room"):
             asked = urllib.parse.urlencode({"socket_id": client.socket_id, "channel_name": channel})

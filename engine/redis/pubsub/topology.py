@@ -46,11 +46,19 @@ class View(NamedTuple):
 
 
 class Topology:
-    """:param on_refresh: called after each refresh with the slots that have another master than before."""
+    """:param on_refresh: called after each refresh with the slots that have another master than before.
+    :param on_replica: called when a node is a replica that was not there at the last look.
+    """
 
-    def __init__(self, options: RedisOptions, on_refresh: Callable[[frozenset[int]], None]) -> None:
+    def __init__(
+        self,
+        options: RedisOptions,
+        on_refresh: Callable[[frozenset[int]], None],
+        on_replica: Callable[[], None] | None = None,
+    ) -> None:
         self._options = options
         self._on_refresh = on_refresh
+        self._on_replica = on_replica
         self._slots: list[tuple[Node, ...]] = [()] * REDIS_CLUSTER_HASH_SLOTS
         self._doubt = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -104,10 +112,12 @@ class Topology:
             self.masters = _masters(view.slots)
             _log.info("%d slots of the Redis Cluster have another master", len(moved))
         self._on_refresh(moved)
+        if self._on_replica is not None and _nodes(view.slots) - _nodes(before) - self.masters:
+            self._on_replica()
 
     async def _ask_all(self) -> View | None:
         """The newest of a few views; of known nodes first, then of those in the configuration."""
-        known = {node for nodes in set(self._slots) for node in nodes}
+        known = _nodes(self._slots)
         for nodes in (known, set(self._options.nodes) - known):
             waiting = random.sample(sorted(nodes), len(nodes))
             while waiting:
@@ -161,6 +171,10 @@ def _slots(reply: Any, asked: Node) -> list[tuple[Node, ...]]:
         shard = tuple(Node((host or b"").decode() or asked.host, port) for host, port, *_ in nodes)
         slots[first : last + 1] = [shard] * (last + 1 - first)
     return slots
+
+
+def _nodes(slots: Iterable[tuple[Node, ...]]) -> frozenset[Node]:
+    return frozenset(node for nodes in set(slots) for node in nodes)
 
 
 def _masters(slots: Iterable[tuple[Node, ...]]) -> frozenset[Node]:
