@@ -6,8 +6,8 @@ import importlib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-#: Imports what only `make fuzz` installs.
-ELSEWHERE = {"tests.fuzz.guided"}
+#: Import what only `make fuzz` and `make bench-load` install.
+ELSEWHERE = {"tests.fuzz.guided", "benchmarks.peers.websockets_server"}
 
 
 def test_every_one_can_be_imported() -> None:
