@@ -4,7 +4,6 @@ Knows nothing of channels' rules or messages' meaning: text goes up to a handler
 """
 
 cimport cython
-from cpython.object cimport PyObject
 from picows.picows cimport WSFrame, WSMsgType
 
 from engine._fast.clock cimport monotonic_s
@@ -13,7 +12,6 @@ from engine._fast.frame cimport close_frame, is_utf8, may_close_with, pong_frame
 from engine._fast.outbox cimport outbox_clear, outbox_free, outbox_join, outbox_put, outbox_view
 from engine._fast.parser cimport Parser, Parsers
 from engine._fast.queues cimport FlushQueue
-from engine._fast.subscriber cimport Subscriber
 
 import logging
 
@@ -61,6 +59,7 @@ cdef class Connection(Subscriber):
         outbox_free(&self._outbox)
 
     # --- called by the upgrade
+
     def open(self, transport not None, Parsers parsers not None, bytes answer not None):
         """Take over a transport. :param answer: to the handshake; it leaves in one write with the first frames."""
         self._transport = transport
@@ -118,6 +117,7 @@ cdef class Connection(Subscriber):
         pass
 
     # --- reading
+
     cdef int _read(self, bytes data, Py_ssize_t at) except -1:
         cdef Parsers parsers = self._parsers
         cdef Parser parser = self._parser

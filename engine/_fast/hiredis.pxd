@@ -22,8 +22,6 @@ cdef class ReplyReader:
 
     # A whole message; its bytes lie there only during the call. Whether it is taken; else it is a reply like any other.
     cdef bint take_message(self, bytes topic, const char* message, Py_ssize_t size) except -1
-    # A number that is a reply by itself.
-    cdef bint take_number(self, long long number) except -1
 
     cdef bint _feed_some(self) except -1
     cdef int _fail(self) except -1

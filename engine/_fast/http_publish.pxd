@@ -54,4 +54,3 @@ cdef class PublishProtocol(HttpSocket):
     cdef bytes _ask(self, bytes target, bytes body, bytes caller)
     cdef int _refuse_early(self, const Head* head, Py_ssize_t missing) except -1
     cdef int _hand_over(self, bytes unread) except -1
-    cdef int _reset(self) except -1

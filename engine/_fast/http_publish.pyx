@@ -172,25 +172,25 @@ cdef class PublishProtocol(HttpSocket):
         if not self.busy and self._transport is not None:
             self._end()
 
-    def abort(self):
-        """End the connection at once."""
+    def abort(self, bint forget=False):
+        """End the connection at once. :param forget: whether the kernel is to forget what its client has not read."""
         self._closing = True
         self._unwatch()
         if self._transport is not None:
-            self._transport.abort()
+            end(self._transport, forget)
 
     def check(self):
         """Whether the client keeps its time; if not, the connection ends."""
         cdef uint32_t now = monotonic_s()
         if self._ended_at:
             if now - self._ended_at >= CLOSE_TIMEOUT_S:
-                self._reset()
+                self.abort(True)
             return
         if self.busy or self._put_off:
             return
         if self._paused:
             if now - self._paused_at >= BODY_TIMEOUT_S:
-                self._reset()
+                self.abort(True)
         elif self._begun:
             if self._in_body and now - self._begun >= BODY_TIMEOUT_S:
                 if self._skip:
@@ -203,14 +203,6 @@ cdef class PublishProtocol(HttpSocket):
                 self.abort()
         elif now - self.last_activity >= KEEPALIVE_TIMEOUT_S:
             self.close()
-
-    cdef int _reset(self) except -1:
-        """The client does not read its answers."""
-        self._closing = True
-        self._unwatch()
-        if self._transport is not None:
-            end(self._transport, True)
-        return 0
 
     # --- one request after the other
 
