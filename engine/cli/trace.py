@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from engine.cli.other_nodes import elsewhere
-from engine.cli.running import send_command
-from engine.cli.text import one_line
+from engine.cli.running import EXIT_NOT_RUNNING, send_command
+from engine.cli.text import complain, one_line
 from engine.config.root import Config
 from engine.trace.follow import Follow, decode
 from engine.trace.lines import MAX_LINE_BYTES, Line
@@ -23,6 +23,8 @@ from engine.trace.lines import decode as decode_line
 
 #: Beyond the time of the trace, for the workers to end it.
 SLACK_S = 5.0
+#: So long before its time a trace does not end by itself.
+EARLY_S = 1.0
 
 
 def trace(config: Config, follow: Follow, *, as_json: bool, out: TextIO = sys.stdout) -> int:
@@ -31,12 +33,16 @@ def trace(config: Config, follow: Follow, *, as_json: bool, out: TextIO = sys.st
     with elsewhere(config, follow) as (asked, join), followed(config, asked, join) as (status, lines):
         if status:
             return status
+        begun_at = time.monotonic()
         try:
             for line in read(lines, follow.seconds + SLACK_S):
                 out.write(line.encode().decode() + "\n" if as_json else f"{_shown(line)}\n")
                 out.flush()
         except KeyboardInterrupt:
             return 0
+        if (left_s := begun_at + follow.seconds - time.monotonic()) > EARLY_S:
+            complain(f"engine: nobody follows it any more, {left_s:.0f} s before its time: the engine has ended")
+            return EXIT_NOT_RUNNING
     return 0
 
 
@@ -75,4 +81,5 @@ def _shown(line: Line) -> str:
     ms = int(line.time_s * 1000) % 1000
     clock = time.strftime("%H:%M:%S", time.localtime(line.time_s))
     node = f"{one_line(line.node)} " if line.node else ""
-    return f"{clock}.{ms:03} {node}worker {line.worker} {line.stage:10} {one_line(line.text)}"
+    worker = "" if line.worker is None else f"worker {line.worker} "
+    return f"{clock}.{ms:03} {node}{worker}{line.stage:10} {one_line(line.text)}"

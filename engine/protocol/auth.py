@@ -21,6 +21,9 @@ Members = dict[str, bytes]
 #: Ids of a watchlist that count (U-13).
 MAX_WATCHLIST = 100
 
+_NO_AUTH = (
+    "The client sent no auth: it has to get one from an endpoint of the application (pusher-js: channelAuthorization)."
+)
 _OTHER_KEY = "The endpoint that authorises clients signs with the key of another application."
 _OTHER_SECRET = (
     "The endpoint that authorises clients signs with another secret, or something else than the client sent."
@@ -72,7 +75,8 @@ def verify_channel_auth(app: App, socket_id: str, channel: str, auth: str, chann
     whole = plain if data is None else f"{plain}:{channel_data}"
     key, colon, signature = auth.partition(":")
     if not colon or key != app.key:
-        raise SubscriptionError(channel, f"Invalid key in subscription auth data: '{_cut(auth)}'", remedy=_OTHER_KEY)
+        remedy = _OTHER_KEY if auth else _NO_AUTH
+        raise SubscriptionError(channel, f"Invalid key in subscription auth data: '{_cut(auth)}'", remedy=remedy)
     if app.signed(signed(whole), signature):
         return data
     if not channel_kind(channel).is_presence and app.signed(plain.encode(), signature):

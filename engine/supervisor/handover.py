@@ -40,7 +40,7 @@ class Handover:
     :param valkey: `EmbeddedValkey.give`. :param state: what the state is kept in, as `state_of` has it.
     :param workers: slot, place, pid, control, incarnation and spec of each. :param asker: who is to be answered, or -1.
     :param api: which descriptors of `listening` are for the HTTP API only. :param api_address: what
-        `api_address_of` gave.
+        `api_address_of` gave. :param traces: `Traces.give`.
     """
 
     listening: list[list[int]]
@@ -58,6 +58,7 @@ class Handover:
     api: list[int] = field(default_factory=list)
     api_where: list[str] = field(default_factory=list)
     api_address: list[Any] = field(default_factory=lambda: [None, None, None])
+    traces: list[dict[str, Any]] = field(default_factory=list)
     form: str = FORM
 
     def save(self) -> int:
@@ -97,6 +98,7 @@ class Handover:
     def _fds(self) -> list[int]:
         found = [fd for slot in self.listening for fd in slot]
         found += [worker["control"] for worker in self.workers]
+        found += [trace["lines"] for trace in self.traces]
         found += [fd for fd in (self.page, self.console, self.asker) if fd >= 0]
         if self.log is not None:
             found += [self.log["memory"], *self.log["wakers"]]

@@ -30,14 +30,14 @@ from engine.apps.build import build_apps
 from engine.config.loading.load import Loaded
 from engine.config.redis import RedisOptions
 from engine.control import WorkerSpec
-from engine.errors import ConfigError, EngineError
+from engine.errors import EngineError
 from engine.http.health import DRAINING
 from engine.log.setup import set_up_logging
 from engine.metrics.metrics import Metrics
 from engine.metrics.server import MetricsServer
 from engine.metrics.values import MappedValues
 from engine.supervisor import banner
-from engine.supervisor.commands import CommandSocket, Request
+from engine.supervisor.commands import CommandSocket
 from engine.supervisor.console_process import ConsoleProcess, console_of
 from engine.supervisor.crew import Crew
 from engine.supervisor.departure import EXTRA_S, NodeDeparture
@@ -49,8 +49,8 @@ from engine.supervisor.rollout import ConfigRollout
 from engine.supervisor.service_manager import ServiceManager
 from engine.supervisor.sockets import Ports
 from engine.supervisor.terminal import Terminal
+from engine.supervisor.traces import Traces
 from engine.supervisor.worker_process import WorkerProcess
-from engine.trace.follow import decode
 
 if TYPE_CHECKING:
     from engine.supervisor.node_redis import NodeRedis
@@ -99,6 +99,7 @@ class Supervisor:
         self._page: MetricsServer | None = None
         self._console: ConsoleProcess | None = None
         self._selector = selectors.DefaultSelector()
+        self._traces = Traces(self._selector)
         self._announced = False
         self._commands: CommandSocket | None = None
         self._trouble = "starting"
@@ -151,6 +152,7 @@ class Supervisor:
                 shared_state=self._loaded.resolved.adapter != "local",
             )
             self._listen_to_commands(stack)
+            stack.callback(self._traces.stop)
             given_socket = -1 if given is None else given.console
             self._console = console_of(
                 self._config, self._forks, self._rollout, self._selector, self._crew.state, given_socket
@@ -185,7 +187,7 @@ class Supervisor:
         try:
             self._commands = CommandSocket(self._config)
         except OSError as error:
-            _log.warning("the commands restart and rebalance are not heard: %s", error.strerror)
+            _log.warning("the commands restart, rebalance and trace are not heard: %s", error.strerror)
             return
         stack.callback(self._commands.close)
         self._selector.register(self._commands.listening, selectors.EVENT_READ, self._on_command)
@@ -273,6 +275,7 @@ class Supervisor:
                 self._restart_asked = False
                 self._restart.begin(None)
             self._crew.look_after()
+            self._traces.look_after(self._crew.processes)
             self._restart.step()
             if self._console is not None:
                 self._console.look_after()
@@ -305,28 +308,17 @@ class Supervisor:
             request.say(f"{number} clients are sent elsewhere")
             request.end(0)
         elif request.words[0] == "trace" and len(request.words) == 2 and request.lines is not None:
-            self._begin_trace(request, request.words[1], request.lines)
+            self._traces.begin(request, self._crew.processes, len(self._crew.slots))
         else:
             request.say(f"{request.words[0]} is no command")
             request.end(2)
-
-    def _begin_trace(self, request: Request, word: str, lines: socket.socket) -> None:
-        """The workers write to the command by themselves; nothing of a trace goes through here."""
-        try:
-            follow = decode(word)
-        except ConfigError as error:
-            request.say(str(error))
-            request.end(2)
-            return
-        number = sum(process.follow(follow, lines.fileno()) for process in self._crew.processes)
-        request.say(f"{number} of {len(self._crew.slots)} workers follow it for {follow.seconds} s")
-        request.end(0 if number else 1)
 
     def _adopt(self, given: Handover) -> None:
         """Go on as the program before: its workers serve until each has its successor."""
         self._announced = True
         for worker in given.workers:
             self._crew.adopt(WorkerProcess.adopt(worker))
+        self._traces.adopt(given.traces)
         self._restart.go_on(given.asker)
 
     def _hand_over(self) -> Handover:
@@ -345,6 +337,7 @@ class Supervisor:
             api=[mine.sock.fileno() for slot in self._ports.slots for mine in slot if mine.api],
             api_where=self._ports.api_where,
             api_address=api_address_of(self._config),
+            traces=self._traces.give(),
         )
 
     def _replace_program(self, handover: Handover) -> NoReturn:

@@ -16,6 +16,8 @@ from engine.errors import ConfigError
 TRACE = b"trace"
 #: A trace that nobody ends.
 DEFAULT_S, MAX_S = 60, 3600
+#: Traces at one time.
+MAX_TRACES = 4
 #: Characters of one name.
 MAX_NAME = 512
 _ID = re.compile(r"([0-9a-f]{32})?")

@@ -19,16 +19,18 @@ MAX_TEXT = 1000
 MAX_LINE_BYTES = 16 * 1024
 #: The stage of the line that says how many are missing.
 LOST = "lost"
+#: Of the line that says that a worker has ended.
+GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """:ivar time_s: since the epoch, by the clock of the worker. :ivar stage: one word for how far it has come.
-    :ivar node: host and port of another node; "" for this one.
+    :ivar worker: None where the command says it. :ivar node: host and port of another node; "" for this one.
     """
 
     time_s: float
-    worker: int
+    worker: int | None
     stage: str
     text: str
     node: str = ""
@@ -46,12 +48,12 @@ def decode(datagram: bytes) -> Line:
 
 
 class Sender:
-    """:param connection: to the command; closed by `close`. :param worker: which of the node's this is.
+    """:param connection: to the command; closed by `close`. :param worker: which of the node's this is, if it is one.
     :param node: as the lines name it.
     """
 
     def __init__(
-        self, connection: socket.socket, worker: int, now_s: Callable[[], float] = time.time, node: str = ""
+        self, connection: socket.socket, worker: int | None, now_s: Callable[[], float] = time.time, node: str = ""
     ) -> None:
         self.connection = connection
         self.connection.setblocking(False)
@@ -73,20 +75,28 @@ class Sender:
             self._lost += 1
             return
         self._sent += 1
-        if self._lost and self._put(LOST, f"{self._lost} lines: too many came, or they were not read in time", now_s):
+        self.relay(self._line(stage, text, now_s))
+
+    def relay(self, line: bytes) -> None:
+        """Send a line that somebody has made already, or count it as lost."""
+        text = f"{self._lost} lines: too many came, or they were not read in time"
+        if self._lost and self._put(self._line(LOST, text, self._now_s())):
             self._lost = 0
-        if self._lost or not self._put(stage, text, now_s):
+        if self._lost or not self._put(line):
             self._lost += 1
 
     def close(self) -> None:
         """Say what is missing, if that can be, and end."""
         if self._lost:
-            self._put(LOST, f"{self._lost} lines", self._now_s())
+            self._put(self._line(LOST, f"{self._lost} lines", self._now_s()))
         self.connection.close()
 
-    def _put(self, stage: str, text: str, now_s: float) -> bool:
+    def _line(self, stage: str, text: str, now_s: float) -> bytes:
+        return Line(now_s, self._worker, stage, text[:MAX_TEXT], self._node).encode()
+
+    def _put(self, line: bytes) -> bool:
         try:
-            self.connection.send(Line(now_s, self._worker, stage, text[:MAX_TEXT], self._node).encode())
+            self.connection.send(line)
         except BlockingIOError:
             return False
         except OSError:

@@ -25,7 +25,7 @@ from engine.http.request import ApiResponse, app_of, path_of
 from engine.http.routes import Api
 from engine.interfaces import Adapter, IdempotencyStore, Message, OccupancyStore
 from engine.protocol.channel import channel_kind
-from engine.protocol.messages import SubscribeRequest
+from engine.protocol.messages import CLIENT_PREFIX, SubscribeRequest
 from engine.publisher import Publication, Publisher
 from engine.trace.follow import Fact, Follow
 from engine.webhooks.batcher import Batcher
@@ -190,17 +190,17 @@ class _Publishes:
 
     @harmless
     def _note_refused(self, method: str, target: bytes, answer: ApiResponse) -> None:
-        """A publish that came to nothing; what it was about is not known."""
+        """A publish that came to nothing, or what may have been meant as one; what it was about is not known."""
         path = path_of(target)
-        if answer.status < 400 or not path.endswith(PUBLISHES):
+        # "/app" is in the path of whatever is meant for the API, spelled right or not.
+        if answer.status < 400 or not (path.endswith(PUBLISHES) or (method == "POST" and "/app" in path)):
             return
-        app_id = app_of(path)
         try:
             reason = str(orjson.loads(answer.body)["error"]).partition(":")[0][:MAX_REASON]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             reason = ""
         text = f"{method} {path[:MAX_PATH]}: {int(answer.status)} {reason} (its channel is not known)"
-        self._tracing.note("refused", text, Fact(app_id, unknown=True))
+        self._tracing.note("refused", text, Fact(app_of(path), unknown=True))
 
     async def _count(self, fact: Fact) -> None:
         """Of the whole cluster: to say that there is nobody is to say why nobody got it."""
@@ -227,7 +227,8 @@ class _Publishes:
         text = f"app {channel.app_id}: {event} of {channel.name} to {count_of(len(given), 'socket')} of this worker"
         self._tracing.note("written", f"{text}{': ' if given else ''}{some(given) if given else ''}", fact)
         if excluded in sockets:
-            text = f"app {channel.app_id}: {event} of {channel.name} not to socket {excluded}: whoever sent it asked so"
+            why = "which sent it" if event.startswith(CLIENT_PREFIX) else "as its sender asks"
+            text = f"app {channel.app_id}: {event} of {channel.name} not to socket {excluded}, {why}"
             self._tracing.note("dropped", text, fact)
         if waiting := len(channel) - len(connections):
             text = (
@@ -266,6 +267,8 @@ class _Clients:
     def __init__(self, parts: Followed, tracing: Tracing) -> None:
         self._parts = parts
         self._tracing = tracing
+        #: A refusal that is on its way to a client and names no channel, and the one that it is about.
+        self._refusing: tuple[PusherError, str] | None = None
 
     def place(self, taps: Taps) -> None:
         parts = self._parts
@@ -304,11 +307,13 @@ class _Clients:
     def _refused(self, send: Callable[[Connection, PusherError], None]) -> Callable[[Connection, PusherError], None]:
         def describe(_: Connection, error: PusherError) -> _Described:
             code = error.status if isinstance(error, SubscriptionError) else error.code
-            about = f" about {error.channel}" if error.channel else ""
+            refusing, self._refusing = self._refusing, None
+            channel = refusing[1] if refusing is not None and refusing[0] is error else error.channel
+            about = f" about {channel}" if channel else ""
             number = f" ({int(code)})" if code else ""
             remedy = f" {error.remedy}" if error.remedy else ""
             text = f"is told{about}: {error.in_short}{number}{remedy}"
-            return text, (error.channel,) if error.channel else ()
+            return text, (channel,) if channel else ()
 
         def tap(connection: Connection, error: PusherError) -> None:
             self._note("refused", connection, describe, error)
@@ -321,7 +326,11 @@ class _Clients:
     ) -> Callable[[Connection, SubscribeRequest], None]:
         def tap(connection: Connection, request: SubscribeRequest) -> None:
             self._note("asked", connection, _about_channel, "asks for {}", request.channel)
-            subscribe(connection, request)
+            try:
+                subscribe(connection, request)
+            except PusherError as error:
+                self._refusing = (error, request.channel)
+                raise
 
         return tap
 

@@ -15,13 +15,11 @@ from typing import Any
 
 from engine.tap.question import is_question
 from engine.tasks import cancel, serve
-from engine.trace.follow import Fact, Follow
+from engine.trace.follow import MAX_TRACES, Fact, Follow
 from engine.trace.lines import Sender
 from engine.worker.remote_looks import RemoteLooks
 from engine.worker.remote_traces import RemoteTraces
 
-#: Traces at one time.
-MAX_TRACES = 4
 #: Questions to the shared state that are under way at one time.
 MAX_QUESTIONS = 32
 

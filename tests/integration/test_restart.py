@@ -17,10 +17,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.cli.trace import followed, read
+from engine.config.loading.load import load
 from engine.supervisor.crew import STUCK_S
+from engine.trace.follow import Follow
+from engine.trace.lines import GONE, Line
 from tests.support.client import connected
 from tests.support.engine import Engine, all_serve, command_line, is_ready, prepare, running
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import PATIENCE_S, free_port, wait_until
 
 CLIENTS = 20
 
@@ -74,6 +78,9 @@ async def test_the_port_stays_and_the_processes_change(engine: Engine) -> None:
     before, valkey = engine.workers(), _valkey(engine)
     counted = _shown(engine, "new_connections_total")
     async with AsyncExitStack() as stack:
+        config = load(engine.config_path, {}, 2).config
+        status, lines = stack.enter_context(followed(config, Follow(event="e")))
+        assert status == 0
         clients = [await stack.enter_async_context(connected(engine.ws_url)) for _ in range(CLIENTS)]
         for client in clients:
             await client.subscribe("room")
@@ -86,16 +93,18 @@ async def test_the_port_stays_and_the_processes_change(engine: Engine) -> None:
         assert {await client.wait_closed() for client in clients} == {4200}
         for client in clients:
             assert (await client.next("pusher:error"))["data"]["code"] == 4200
-    assert engine.process.poll() is None
-    assert not set(before) & set(engine.workers())
-    assert _valkey(engine) == valkey
-    assert len(engine.workers()) == 2
-    assert _shown(engine, "new_connections_total") >= counted + CLIENTS
-    assert engine.raw("GET", "/ready", port=engine.metrics_port).status == 200
-    async with connected(engine.ws_url) as client:
+        assert engine.process.poll() is None
+        assert not set(before) & set(engine.workers())
+        assert _valkey(engine) == valkey
+        assert len(engine.workers()) == 2
+        assert _shown(engine, "new_connections_total") >= counted + CLIENTS
+        assert engine.raw("GET", "/ready", port=engine.metrics_port).status == 200
+        client = await stack.enter_async_context(connected(engine.ws_url))
         await client.subscribe("room")
         await asyncio.to_thread(engine.trigger, "room", "e")
         await client.next("e")
+        told = await asyncio.to_thread(_told, lines)
+    assert sum(line.stage == GONE for line in told) == 2
 
 
 def test_a_program_that_cannot_serve_changes_nothing(engine: Engine) -> None:
@@ -252,6 +261,16 @@ def test_workers_outlive_what_forks_them(engine: Engine) -> None:
     os.kill(workers[0], signal.SIGKILL)
     wait_until(lambda: workers[0] not in engine.workers() and len(engine.workers()) == 2, 60)
     wait_until(lambda: is_ready(engine), 60)
+
+
+def _told(lines: socket.socket) -> list[Line]:
+    """Up to a delivery."""
+    told: list[Line] = []
+    for line in read(lines, PATIENCE_S):
+        told.append(line)
+        if line.stage == "written":
+            return told
+    raise AssertionError(told)
 
 
 def _forks(engine: Engine) -> list[int]:

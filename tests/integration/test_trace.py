@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -17,7 +19,7 @@ import pytest
 
 from engine.cli.trace import followed, read
 from engine.config.loading.load import load
-from engine.trace.follow import Follow
+from engine.trace.follow import MAX_TRACES, Follow
 from engine.trace.lines import Line
 from tests.support.client import PusherClient, connected
 from tests.support.engine import APP, PYTHON, Engine, environment, running
@@ -132,6 +134,18 @@ async def no_json(engine: Engine, _: PusherClient) -> None:
     await asyncio.to_thread(engine.raw, "POST", f"/apps/1/events?{urllib.parse.urlencode(query)}", body)
 
 
+async def to_a_wrong_path(engine: Engine, _: PusherClient) -> None:
+    await asyncio.to_thread(engine.request, "POST", "/event", event())
+
+
+async def join_twice(engine: Engine, client: PusherClient) -> None:
+    await client.send("pusher:subscribe", {"channel": "room"})
+
+
+async def join_without_auth(engine: Engine, client: PusherClient) -> None:
+    await client.send("pusher:subscribe", {"channel": "private-room"})
+
+
 async def to_all_but(engine: Engine, client: PusherClient) -> None:
     await publish(event(socket_id=client.socket_id))(engine, client)
 
@@ -193,6 +207,7 @@ async def occupy(engine: Engine, client: PusherClient) -> None:
 
 ROOM = Follow("room")
 MISHAPS: dict[str, Mishap] = {
+    "a path that is none": (ROOM, to_a_wrong_path, "refused", "POST /apps/1/event: 404 There is nothing at this path"),
     "another secret": (ROOM, publish(event(), secret="wrong"), "refused", r"/apps/1/events: 401 Invalid signature"),
     "a wrong clock": (ROOM, too_late, "refused", "401 Timestamp expired"),
     "an unknown app": (ROOM, publish(event(), app_id="nope"), "refused", "404 The app nope could not be found"),
@@ -208,7 +223,7 @@ MISHAPS: dict[str, Mishap] = {
     "a reserved name": (ROOM, publish(event("pusher:x")), "refused", "400 Event names that begin with"),
     "no JSON": (ROOM, no_json, "refused", "400 The body is not valid JSON"),
     "an idempotency key": (ROOM, repeat, "dropped", "its idempotency key was used before"),
-    "an excluded socket": (ROOM, to_all_but, "dropped", "tick of room not to socket {me}: whoever sent it asked so"),
+    "an excluded socket": (ROOM, to_all_but, "dropped", "tick of room not to socket {me}, as its sender asks"),
     "a misspelt channel": (
         Follow(event="lost"),
         publish(event("lost", "rooom")),
@@ -224,6 +239,8 @@ MISHAPS: dict[str, Mishap] = {
     "left": (ROOM, leave, "left", "socket {me} asks to leave room"),
     "gone": (ROOM, go, "ends", "socket {me} ends: 1000.* it was in room"),
     "refused the channel": (Follow("private-room"), join_badly, "refused", "private-room: Invalid signature"),
+    "no auth": (Follow("private-room"), join_without_auth, "refused", "about private-room: .*The client sent no auth"),
+    "in it already": (ROOM, join_twice, "refused", "told about room: Existing subscription"),
     "not in its own channel": (
         Follow("private-elsewhere"),
         shout,
@@ -270,6 +287,29 @@ async def test_an_event_on_its_way(engine: Engine) -> None:
             await story.tells("sent", "tick of cache-room to all workers")
             await story.tells("written", f"tick of cache-room to 1 socket of this worker: {client.socket_id}")
             assert not [line for line in story.lines if line.stage in ("dropped", "refused")]
+
+
+async def test_a_worker_that_is_killed_is_said_and_its_successor_is_followed(engine: Engine) -> None:
+    async with Story(engine, ROOM) as story:
+        before = engine.workers()
+        os.kill(before[0], signal.SIGKILL)
+        gone = await story.tells("gone", "has ended, and what it had not told yet is lost")
+        after = [line for line in story.lines if line.stage != "gone"]
+        await until(lambda: any(each.worker == gone.worker for each in story.lines[len(after) + 1 :]))
+        await until(lambda: len(engine.workers()) == 2 and engine.workers() != before)
+
+
+def test_too_many_traces_are_refused_at_once(engine: Engine) -> None:
+    config = load(engine.config_path, {}, 2).config
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_TRACES):
+            status, _lines = stack.enter_context(followed(config, ROOM))
+            assert status == 0
+        refused = engine.command("trace", "--channel", "room")
+    assert refused.returncode == 1
+    assert f"{MAX_TRACES} traces are under way already" in refused.stderr
+    # They have gone, and their places are free.
+    wait_until(lambda: engine.command("trace", "--channel", "room", "--seconds", "1").returncode == 0)
 
 
 def test_the_command_shows_it_and_ends(engine: Engine) -> None:
