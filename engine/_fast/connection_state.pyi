@@ -2,9 +2,9 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final
 
+from engine._fast.member import Member
 from engine.errors import PusherError
 from engine.interfaces import Answer
-from engine.occupancy.reporter import Member
 from engine.ws.state import Joining, User
 
 class Stage(Enum):

@@ -1,5 +1,6 @@
 # app -> channel -> connections of this worker.
 
+cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -15,6 +16,7 @@ cdef struct Entry:
     uint64_t since         # member changes up to this version are in the roster the client was given
 
 
+@cython.no_gc
 cdef class Channel:
     cdef readonly str app_id, name
     cdef Traffic traffic   # of its application
@@ -39,6 +41,7 @@ cdef class Channel:
     cdef int _note_ahead(self, Connection connection, uint32_t stream, uint64_t serial) except -1
 
 
+@cython.no_gc
 cdef class Pending:
     # A subscription that is not acknowledged yet: what is published meanwhile is held for it.
     cdef readonly Connection connection

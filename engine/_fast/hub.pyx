@@ -34,8 +34,13 @@ MAX_HELD_FRAMES = MAX_HELD
 
 
 @cython.final
+@cython.no_gc
 cdef class Channel:
-    """The subscribers of one channel on this worker."""
+    """The subscribers of one channel on this worker.
+
+    The garbage collector does not look at it: a pause of a worker would grow with its channels. The one cycle that it
+    may be in, with its `Pending`s, each of those ends.
+    """
 
     def __init__(self, str name not None, Traffic traffic not None):
         self.app_id = traffic.app_id
@@ -169,6 +174,7 @@ cdef class Channel:
 
 
 @cython.final
+@cython.no_gc
 cdef class Pending:
     """One subscription between the client's request and its acknowledgement."""
 

@@ -8,23 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from engine._fast.member import Member
 from engine.interfaces import Answer, InterestOf, MemberReport, Report
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Who a presence subscription is, with what the webhook and the other members hear.
-
-    :param limit: members the channel may have.
-    :param since_us: when it was authorised, in microseconds since the epoch.
-    """
-
-    user_id: str
-    user_info: str = ""
-    socket_id: str = ""
-    data: str = ""
-    limit: int = 0
-    since_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +38,7 @@ Done = Callable[[Answer, bool], None]
 class LocalChannel:
     """:ivar reported: the count that the store last took.
     :ivar refresh: asks for members and total though nobody waits for them.
-    :ivar members: user id -> connections, the latest last.
+    :ivar members: user id -> connections, the latest last, as tuples, at which the garbage collector looks but once.
     :ivar newest: members whose latest subscription has ended while others go on: what it said of them still stands.
     :ivar changed: members whose connections changed since the last report.
     """
@@ -65,25 +50,31 @@ class LocalChannel:
     limit: int = 0
     presence: bool = False
     refresh: bool = False
-    members: dict[str, list[Member]] = field(default_factory=dict)
+    members: dict[str, tuple[Member, ...]] = field(default_factory=dict)
     newest: dict[str, Member] = field(default_factory=dict)
     changed: dict[str, Change] = field(default_factory=dict)
     waiting: list[tuple[str | None, Done]] = field(default_factory=list)
 
+    @property
+    def quiet(self) -> bool:
+        """The count says all of it, and the store has taken that."""
+        return not (self.presence or self.refresh or self.waiting or self.changed) and self.count == self.reported
+
     def add_member(self, member: Member) -> None:
         """One more connection of a member, whose latest it is now."""
-        self.members.setdefault(member.user_id, []).append(member)
+        self.members[member.user_id] = (*self.members.get(member.user_id, ()), member)
         self.newest.pop(member.user_id, None)
         self.note({member.user_id: Change(member, joined=True)})
 
     def remove_member(self, member: Member) -> bool:
         """One connection of a member less; whether it was the last one here."""
         user_id = member.user_id
-        connections = self.members.get(user_id, [])
+        connections = self.members.get(user_id, ())
         if member in connections:
             if member == connections[-1]:
                 self.newest.setdefault(user_id, member)
-            connections.remove(member)
+            at = connections.index(member)
+            connections = self.members[user_id] = connections[:at] + connections[at + 1 :]
         gone = not connections and self.members.pop(user_id, None) is not None
         if not connections:
             self.newest.pop(user_id, None)

@@ -1,6 +1,8 @@
 """What this worker holds: its subscriptions and members by channel, and what of them is yet to be reported.
 
-Pure: no task, no clock, no store. The reporter takes reports out, and says what became of them.
+Pure: no task, no clock, no store. The reporter takes reports out, and says what became of them. A channel of which
+there is nothing to report and nobody waits is a number and no object: a worker has tens of thousands of them, and its
+garbage collector would look at each.
 """
 
 from __future__ import annotations
@@ -10,9 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from engine._fast.member import Member
 from engine.interfaces import Answer, InterestOf, Report
-from engine.occupancy.local_channel import Change, Done, LocalChannel, Member
+from engine.occupancy.local_channel import Change, Done, LocalChannel
 
+#: (app id, channel).
+Key = tuple[str, str]
 #: (app id, channel, user id, or None for the channel's subscriptions).
 Fact = tuple[str, str, str | None]
 
@@ -33,20 +38,22 @@ class LocalState:
     """
 
     def __init__(self) -> None:
-        self._channels: dict[tuple[str, str], LocalChannel] = {}
-        self._dirty: dict[tuple[str, str], LocalChannel] = {}
+        #: Channels without members of which the store knows all, with their counts; in no other dict than this.
+        self._quiet: dict[Key, int] = {}
+        self._channels: dict[Key, LocalChannel] = {}
+        self._dirty: dict[Key, LocalChannel] = {}
         #: Those of them in which somebody waits for an answer, and some in which nobody does any more.
-        self._waiting: dict[tuple[str, str], LocalChannel] = {}
-        #: What was held at the last `announce` and `take` has not come to yet, in reverse.
-        self._to_announce: list[LocalChannel] = []
+        self._waiting: dict[Key, LocalChannel] = {}
+        #: What was held at the last `announce`, is still, and `take` has not come to yet; it begins at the end.
+        self._to_announce: dict[Key, None] = {}
         #: What it has come to, and no report has taken to the store since.
-        self._unannounced: set[tuple[str, str]] = set()
+        self._unannounced: set[Key] = set()
         #: Channels that have changed since `watch`.
-        self._moved: set[tuple[str, str]] | None = None
+        self._moved: set[Key] | None = None
         self.present: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return len(self._channels)
+        return len(self._quiet) + len(self._channels)
 
     @property
     def dirty(self) -> bool:
@@ -60,10 +67,7 @@ class LocalState:
 
     def add(self, app_id: str, channel: str, member: Member | None, done: Done | None, limit: int) -> None:
         """One more subscription; see `Reporter.add`."""
-        key = app_id, channel
-        local = self._channels.get(key)
-        if local is None:
-            local = self._channels[key] = LocalChannel(app_id, channel)
+        local = self._open(app_id, channel)
         local.count += 1
         local.limit = limit
         if member is not None:
@@ -72,14 +76,14 @@ class LocalState:
             local.add_member(member)
         if done is not None:
             local.waiting.append((member.user_id if member else None, done))
-            self._waiting[key] = local
+            self._waiting[app_id, channel] = local
         self._touch(local)
 
     def remove(self, app_id: str, channel: str, member: Member | None, done: Done | None) -> None:
         """One subscription less; see `Reporter.remove`."""
-        local = self._channels.get((app_id, channel))
-        if local is None:
+        if (app_id, channel) not in self._channels and (app_id, channel) not in self._quiet:
             return
+        local = self._open(app_id, channel)
         local.count -= 1
         if member is not None:
             self.present[app_id] -= local.remove_member(member)
@@ -128,13 +132,19 @@ class LocalState:
             self._unannounced.discard((local.app_id, local.channel))
 
     def answer(self, taken: Taken, answer: Answer) -> None:
-        """Call back the pending subscriptions, and forget the channel if nothing is held of it any more."""
+        """Call back the pending subscriptions; what the store knows all of is not kept, or as a number."""
         for user_id, done in taken.waiting:
             done(answer, user_id in answer.refused_members)
         local = taken.local
         key = (local.app_id, local.channel)
-        if local.count <= 0 and key not in self._dirty and self._channels.get(key) is local:
+        if key in self._dirty or self._channels.get(key) is not local:
+            return
+        if local.count <= 0:
             del self._channels[key]
+            self._to_announce.pop(key, None)
+        elif local.quiet:
+            del self._channels[key]
+            self._quiet[key] = local.count
 
     def refused(self, taken: Taken, answer: Answer) -> None:
         """Over the channel's limit: the latest that are too many are refused, the others reported without them."""
@@ -162,15 +172,13 @@ class LocalState:
 
     def announce(self) -> None:
         """Everything is to be reported again, and answered with what all workers hold: the store may know nothing."""
-        self._to_announce = list(reversed(self._channels.values()))
+        self._to_announce = dict.fromkeys(reversed([*self._quiet, *self._channels]))
         self._unannounced = set()
 
     def _announce_some(self, limit: int) -> None:
         while self._to_announce and limit > 0:
-            local = self._to_announce.pop()
-            key = local.app_id, local.channel
-            if self._channels.get(key) is not local:
-                continue  # left meanwhile, and reported
+            key, _ = self._to_announce.popitem()
+            local = self._open(*key)
             limit -= 1 + len(local.members)
             local.reported = 0
             local.refresh = True
@@ -197,15 +205,16 @@ class LocalState:
         app_id, channel, user_id = fact
         local = self._channels.get((app_id, channel))
         if local is None:
-            return 0
+            return self._quiet.get((app_id, channel), 0) if user_id is None else 0
         return local.count if user_id is None else len(local.members.get(user_id, ()))
 
     def facts(self) -> Iterator[Fact]:
-        """All that is held, as of the first one; what has changed since, `moved` says."""
-        for local in list(self._channels.values()):
-            yield local.app_id, local.channel, None
-            for user_id in list(local.members):
-                yield local.app_id, local.channel, user_id
+        """All that is held; what has changed since the first one, `moved` says."""
+        for key in [*self._quiet, *self._channels]:
+            yield *key, None
+            local = self._channels.get(key)
+            for user_id in list(local.members) if local is not None else ():
+                yield *key, user_id
 
     def repair(self, facts: Iterable[Fact]) -> None:
         """Report these again, whether or not they have changed."""
@@ -221,9 +230,11 @@ class LocalState:
             local.changed[user_id] = Change(local.shown(user_id) or Member(user_id))
 
     def _open(self, app_id: str, channel: str) -> LocalChannel:
-        local = self._channels.get((app_id, channel))
+        key = app_id, channel
+        local = self._channels.get(key)
         if local is None:
-            local = self._channels[app_id, channel] = LocalChannel(app_id, channel)
+            count = self._quiet.pop(key, 0)
+            local = self._channels[key] = LocalChannel(app_id, channel, count, reported=count)
         return local
 
     def _touch(self, local: LocalChannel) -> None:

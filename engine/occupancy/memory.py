@@ -69,22 +69,18 @@ class MemoryOccupancy:
     async def channels(self, app_id: str, prefix: str = "") -> dict[str, int]:
         channels = self._state.apps.get(app_id, {})
         return {
-            name: channel.total
-            for name, channel in channels.items()
-            if name.startswith(prefix) and not is_server_owned(name)
+            name: total for name, total in channels.items() if name.startswith(prefix) and not is_server_owned(name)
         }
 
     async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
-        found = [self._state.channel(app_id, name) for name in channels]
-        return [(channel.total, len(channel.members)) if channel is not None else (0, 0) for channel in found]
+        state = self._state
+        return [(state.total(app_id, name), len(state.members(app_id, name))) for name in channels]
 
     async def totals(self, app_id: str, channels: Sequence[str]) -> tuple[int, list[int]]:
-        found = [self._state.channel(app_id, name) for name in channels]
-        return self._state.version, [channel.total if channel is not None else 0 for channel in found]
+        return self._state.version, [self._state.total(app_id, name) for name in channels]
 
     async def members(self, app_id: str, channel: str) -> dict[str, str]:
-        found = self._state.channel(app_id, channel)
-        return {user: held.user_info for user, held in found.members.items()} if found is not None else {}
+        return {user: info for user, (_, _, info) in self._state.members(app_id, channel).items()}
 
     async def acquire(self, incarnation: str, ttl_ms: int) -> bool:
         return self._state.acquire(incarnation, ttl_ms)

@@ -5,7 +5,7 @@ Names are given in the order in which they came; a page ends after so many of th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from engine.interfaces import ChannelsPage, MembersPage
@@ -30,20 +30,19 @@ class MemoryPages:
             if len(rows) == limit or looked_at == MAX_LOOKED_AT:
                 return ChannelsPage(rows, str(begins + looked_at), len(channels))
             if name.startswith(prefix) and is_server_owned(name) == internal:
-                rows.append((name, channels[name].total))
+                rows.append((name, channels[name]))
         return ChannelsPage(rows, "", len(channels))
 
     async def members(self, app_id: str, channel: str, after: str, limit: int) -> MembersPage:
-        found = self._state.channel(app_id, channel)
-        members: Collection[str] = () if found is None else found.members
+        members = self._state.members(app_id, channel)
         begins = _place(after)
         rows = list(islice(members, begins, begins + limit))
         more = begins + len(rows) < len(members)
         return MembersPage(rows, str(begins + len(rows)) if more else "", len(members))
 
     async def counts(self, app_id: str, channels: Sequence[str]) -> list[tuple[int, int]]:
-        found = [self._state.channel(app_id, name) for name in channels]
-        return [(channel.total, len(channel.members)) if channel is not None else (0, 0) for channel in found]
+        state = self._state
+        return [(state.total(app_id, name), len(state.members(app_id, name))) for name in channels]
 
 
 def _place(after: str) -> int:

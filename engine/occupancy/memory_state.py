@@ -6,9 +6,8 @@ No method awaits, so each is as atomic as a script.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
 
 from engine.config.event_types import CHANNEL_OCCUPIED, CHANNEL_VACATED, MEMBER_ADDED, MEMBER_REMOVED
 from engine.errors import IncarnationGone
@@ -29,22 +28,9 @@ class Worker:
         self.members: dict[tuple[str, str, str], int] = {}
 
 
-class Holders(NamedTuple):
-    """How many workers hold a member, and what the latest subscription said of it, authorised at `since_us`."""
-
-    workers: int
-    since_us: int
-    user_info: str
-
-
-class Channel:
-    """One occupied channel: subscriptions in the cluster, and its members by user id."""
-
-    __slots__ = ("members", "total")
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.members: dict[str, Holders] = {}
+#: How many workers hold a member, and what the latest subscription said of it: when it was authorised, in microseconds,
+#: and its user_info. A plain tuple of what the garbage collector need not look at, however many there are.
+Holders = tuple[int, int, str]
 
 
 class MemoryState:
@@ -75,8 +61,10 @@ class MemoryState:
         self.log = TransitionLog(self._clock, (metrics or Metrics()).occupancy.dropped)
         self.workers: dict[str, Worker] = {}
         self.purging: dict[str, Worker] = {}
-        #: app -> channel -> state, occupied channels only.
-        self.apps: dict[str, dict[str, Channel]] = {}
+        #: app -> channel -> subscriptions in the cluster, occupied channels only.
+        self.apps: dict[str, dict[str, int]] = {}
+        #: (app, channel) -> members by user id, of channels that have some.
+        self._members: dict[tuple[str, str], dict[str, Holders]] = {}
 
     # --- workers
 
@@ -115,9 +103,13 @@ class MemoryState:
             self._on_wake()
         return answers
 
-    def channel(self, app_id: str, name: str) -> Channel | None:
-        channels = self.apps.get(app_id)
-        return channels.get(name) if channels is not None else None
+    def total(self, app_id: str, channel: str) -> int:
+        """Subscriptions; 0 of a channel that is not occupied."""
+        return self.apps.get(app_id, {}).get(channel, 0)
+
+    def members(self, app_id: str, channel: str) -> Mapping[str, Holders]:
+        """By user id."""
+        return self._members.get((app_id, channel), {})
 
     @property
     def version(self) -> int:
@@ -173,8 +165,7 @@ class MemoryState:
     def _apply(self, worker: Worker, report: Report) -> Answer:
         key = (report.app_id, report.channel)
         old = worker.counts.get(key, 0)
-        channel = self.channel(*key)
-        before = channel.total if channel is not None else 0
+        before = self.total(*key)
         after = before + report.count - old
         if report.limit and report.count > old and after > report.limit:
             return Answer(before, refused=True)
@@ -187,15 +178,13 @@ class MemoryState:
             if not self._set_member(worker, report, member):
                 refused += (member.user_id,)
         if report.count < old:
-            if report.count == 0 and channel is not None and channel.members:
-                self._drop_leftovers(worker, report, channel)
+            if report.count == 0:
+                self._drop_leftovers(worker, report)
             self._set_total(worker, report, before, after)
 
         if not report.roster:
             return Answer(after, refused_members=refused)
-        channel = self.channel(*key)
-        members = channel.members if channel is not None else {}
-        roster = {user: held.user_info for user, held in members.items()}
+        roster = {user: info for user, (_, _, info) in self.members(*key).items()}
         return Answer(after, self._clock.last or self._clock.next(), roster, refused_members=refused)
 
     def _set_total(self, worker: Worker, report: Report, before: int, after: int) -> None:
@@ -209,14 +198,12 @@ class MemoryState:
         watched = report.watched and not is_server_owned(name)
         channels = self.apps.setdefault(app_id, {})
         if after:
-            channel = channels.get(name)
-            if channel is None:
-                channel = channels[name] = Channel()
-            channel.total = after
+            channels[name] = after
             if watched and not before:
                 self.log.append_come(self._clock.next(), CHANNEL_OCCUPIED, app_id, name, "", "", "")
         else:
             del channels[name]
+            self._members.pop((app_id, name), None)
             if not channels:
                 del self.apps[app_id]
             if watched:
@@ -240,59 +227,65 @@ class MemoryState:
         key = (app_id, name, user)
         count = member.count if report.count else 0
         old = worker.members.get(key, 0)
-        channel = self.channel(app_id, name)
-        if channel is None:
+        if not self.total(app_id, name):
             return True
-        held = channel.members.get(user)
+        members = self.members(app_id, name)
+        held = members.get(user)
+        workers, since_us, info = held or (0, 0, "")
         if count and held is None:
-            if member.limit and len(channel.members) >= member.limit:
+            if member.limit and len(members) >= member.limit:
                 return False
-            self._add_member(report, channel, member)
+            self._add_member(report, member)
         elif count and held is not None:
-            if held.user_info != member.user_info and member.left and old and held.workers == 1:
-                self._remove_member(report, channel, user, member.left)
-                self._add_member(report, channel, member)
+            if info != member.user_info and member.left and old and workers == 1:
+                self._remove_member(report, user, member.left)
+                self._add_member(report, member)
             else:
-                self._keep_member(report, channel, member, held, 0 if old else 1)
-        elif old and held is not None and held.workers > 1:
-            channel.members[user] = held._replace(workers=held.workers - 1)
+                self._keep_member(report, member, held, 0 if old else 1)
+        elif old and workers > 1:
+            self._members[app_id, name][user] = (workers - 1, since_us, info)
         elif old and held is not None:
-            self._remove_member(report, channel, user, member.socket_id)
+            self._remove_member(report, user, member.socket_id)
         if count:
             worker.members[key] = count
         else:
             worker.members.pop(key, None)
         return True
 
-    def _add_member(self, report: Report, channel: Channel, member: MemberReport) -> None:
+    def _add_member(self, report: Report, member: MemberReport) -> None:
         app_id, name, user = report.app_id, report.channel, member.user_id
-        channel.members[user] = Holders(1, member.since_us, member.user_info)
+        self._members.setdefault((app_id, name), {})[user] = (1, member.since_us, member.user_info)
         seq = self._clock.next()
         self._on_member_change(MemberChange(app_id, name, seq, True, user, member.user_info))
         if report.members_watched and not is_server_owned(name):
             self.log.append_come(seq, MEMBER_ADDED, app_id, name, user, member.socket_id, member.data)
 
-    def _keep_member(self, report: Report, channel: Channel, member: MemberReport, held: Holders, more: int) -> None:
+    def _keep_member(self, report: Report, member: MemberReport, held: Holders, more: int) -> None:
         """The latest authorised subscription says who a member is."""
-        since_us, info = held.since_us, held.user_info
+        workers, since_us, told = held
+        info = told
         if member.joined or member.since_us > since_us:
             since_us, info = max(since_us, member.since_us), member.user_info
-        channel.members[member.user_id] = Holders(held.workers + more, since_us, info)
-        if info != held.user_info:
+        members = self._members[report.app_id, report.channel]
+        members[member.user_id] = (workers + more, since_us, info)
+        if info != told:
             change = MemberChange(report.app_id, report.channel, self._clock.next(), True, member.user_id, info)
             self._on_member_change(change)
 
-    def _remove_member(self, report: Report, channel: Channel, user: str, socket_id: str) -> None:
+    def _remove_member(self, report: Report, user: str, socket_id: str) -> None:
         app_id, name = report.app_id, report.channel
-        del channel.members[user]
+        members = self._members[app_id, name]
+        del members[user]
+        if not members:
+            del self._members[app_id, name]
         seq = self._clock.next()
         self._on_member_change(MemberChange(app_id, name, seq, False, user, ""))
         if report.members_watched and not is_server_owned(name):
             self.log.append_gone(seq, MEMBER_REMOVED, app_id, name, report.settle_ms, user, socket_id)
 
-    def _drop_leftovers(self, worker: Worker, report: Report, channel: Channel) -> None:
+    def _drop_leftovers(self, worker: Worker, report: Report) -> None:
         """Members of this worker that the caller forgot to report gone with its last subscription."""
-        for user in list(channel.members):
+        for user in list(self.members(report.app_id, report.channel)):
             if (report.app_id, report.channel, user) in worker.members:
                 self._set_member(worker, report, MemberReport(user, 0))
 

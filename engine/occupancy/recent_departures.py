@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from engine._fast.member import Member
 from engine.interfaces import InterestOf, MemberReport, Report
-from engine.occupancy.local_channel import Member
 from engine.occupancy.redis_wire import UNCHANGED
 
 #: Beyond the settling time: the leader may be dead, and the next one waits for its lease to end; and a replica that

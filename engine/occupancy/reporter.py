@@ -14,11 +14,11 @@ import secrets
 from collections.abc import Callable
 from enum import Enum, auto
 
+from engine._fast.member import Member
 from engine.errors import IncarnationGone, StoreUnavailable
 from engine.interfaces import Answer, InterestOf, OccupancyStore, Report
 from engine.occupancy.comparison import Comparison
 from engine.occupancy.local_channel import Done
-from engine.occupancy.local_channel import Member as Member
 from engine.occupancy.local_state import LocalState
 from engine.occupancy.recent_departures import RecentDepartures
 from engine.tasks import cancel, spawn

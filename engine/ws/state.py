@@ -17,8 +17,8 @@ from engine._fast.connection_state import REFUSED as REFUSED
 from engine._fast.connection_state import ConnectionState as ConnectionState
 from engine._fast.connection_state import Stage as Stage
 from engine._fast.hub import Pending
+from engine._fast.member import Member
 from engine.interfaces import Answer
-from engine.occupancy.reporter import Member
 
 
 @dataclass(slots=True)

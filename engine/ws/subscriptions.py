@@ -16,11 +16,12 @@ from typing import Any
 from engine._fast.connection import Connection
 from engine._fast.frame import text_frame
 from engine._fast.hub import Channel, Hub, Pending
+from engine._fast.member import Member
 from engine.errors import CloseCode, PusherError, StoreUnavailable, SubscriptionError
 from engine.history.replay import NOTHING_REPLAYED, ReplayedFrames, Replays, ResolvedReplay, resolve_replay
 from engine.interfaces import Adapter, Answer, CacheStore
 from engine.metrics.metrics import Metrics
-from engine.occupancy.reporter import Member, Reporter
+from engine.occupancy.reporter import Reporter
 from engine.protocol import auth, messages
 from engine.protocol.channel import channel_kind, is_server_owned, user_of, valid_channel_name
 from engine.protocol.json_values import spelled

@@ -6,11 +6,11 @@ import orjson
 import pytest
 
 from engine._fast.client_event import PlainClientEvents
+from engine._fast.member import Member
 from engine.app import App
 from engine.apps.build import build_apps
 from engine.config.loading.load import load
 from engine.metrics.metrics import Metrics
-from engine.occupancy.reporter import Member
 from engine.protocol import messages
 from engine.webhooks.emitter import Emitter
 from engine.webhooks.event import WebhookEvent, client_event

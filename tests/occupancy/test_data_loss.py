@@ -10,9 +10,9 @@ from itertools import pairwise
 import pytest
 import redis
 
+from engine._fast.member import Member
 from engine.errors import IncarnationGone
 from engine.interfaces import Answer, Due, Interest, MemberReport, Report
-from engine.occupancy.local_channel import Member
 from engine.occupancy.recent_departures import KEPT_S, RecentDepartures
 from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.reporter import Phase, Reporter

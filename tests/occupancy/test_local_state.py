@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from engine._fast.member import Member
 from engine.interfaces import Answer, Interest
 from engine.occupancy import local_state
 from engine.occupancy.comparison import SLICE, Comparison
-from engine.occupancy.local_channel import LocalChannel, Member
+from engine.occupancy.local_channel import LocalChannel
 from engine.occupancy.local_state import Fact, LocalState, Taken
 
 HELD, LIMIT = 5000, 100

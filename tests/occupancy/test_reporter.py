@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from engine._fast.member import Member
 from engine.errors import StoreUnavailable
 from engine.interfaces import Answer, Interest, MemberChange, Report
 from engine.occupancy.memory import MemoryOccupancy
 from engine.occupancy.memory_state import MemoryState
-from engine.occupancy.reporter import MAX_REPORTS, Member, Reporter
+from engine.occupancy.reporter import MAX_REPORTS, Reporter
 from tests.support.waiting import PATIENCE_S, until
 
 ANN, BOB = Member("ann", '{"n":1}', "1.1", "data", 2), Member("bob", "", "1.2", "", 2)

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from engine._fast.member import Member
 from engine.app_manager import AppManager
 from engine.errors import StoreUnavailable
 from engine.interfaces import Answer, InterestOf
 from engine.leader.leader import build_leader
 from engine.metrics.metrics import Metrics
 from engine.occupancy.redis import RedisOccupancy
-from engine.occupancy.reporter import Member, Phase, Reporter
+from engine.occupancy.reporter import Phase, Reporter
 from tests.simulation.loop import SimLoop
 from tests.simulation.oracle import Fact
 from tests.simulation.plan import APP, JOBS, PREFIX, TOPICS, Plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.occupancy.reporter import Member
+from engine._fast.member import Member
 from tests.simulation.node import Node
 from tests.simulation.plan import MAX_NODES, PLAIN, PRESENCE, USERS
 from tests.simulation.world import World

@@ -9,9 +9,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from engine._fast.member import Member
 from engine.interfaces import Answer, MemberChange
 from engine.metrics.metrics import Metrics
-from engine.occupancy.reporter import Member
 from engine.ws.rosters import Rosters
 from engine.ws.state import ConnectionState
 from engine.ws.subscriptions import Subscriptions

@@ -22,24 +22,13 @@ from engine.config.redis import Node, RedisOptions
 from engine.log.setup import Seldom
 from engine.redis.pubsub.link import ALIVE, Reader, RedisLink
 from engine.redis.pubsub.shard_publisher import end
-from engine.redis.pubsub.subscriber import MAX_TICKS, SETTLED, Done, Topic, note_refusal
+from engine.redis.pubsub.subscriber import MAX_TICKS, SETTLED, Done, note_refusal
 from engine.redis.pubsub.topology import Topology
 
 #: Errors after which a topic is to be subscribed elsewhere, or later. Any other is the operator's to mend.
 _ELSEWHERE = ("MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "MASTERDOWN")
 
 _log = logging.getLogger(__name__)
-
-
-class _Topic(Topic):
-    """A topic, and where it is subscribed; its confirmations are those that are due there."""
-
-    __slots__ = ("link", "slot")
-
-    def __init__(self, topic: bytes) -> None:
-        super().__init__()
-        self.slot = key_slot(topic)
-        self.link: _Link | None = None
 
 
 class ShardSubscriber:
@@ -70,9 +59,15 @@ class ShardSubscriber:
         #: When topics were without a place first, of those that are now.
         self._hole_since = 0.0
         self._links: dict[Node, _Link] = {}
-        self._topics: dict[bytes, _Topic] = {}
-        #: Wanted topics that lost their place, until the next one is confirmed.
+        #: The slot of each topic that somebody here wants.
+        self._slots: dict[bytes, int] = {}
+        #: Where they are subscribed, or are about to be. No object for each topic: the garbage collector would look at
+        #: them all.
+        self._places: dict[bytes, _Link] = {}
+        #: Those that lost their place or never had one, until the next one is confirmed.
         self._homeless: set[bytes] = set()
+        #: Who waits for a confirmation, or for a shard that is being connected to.
+        self._waiting: dict[bytes, list[Done]] = {}
         #: Topics that their shard refuses to a worker that has subscribers of them; asked for again.
         self._refused: set[bytes] = set()
         self._refusal_logged = Seldom()
@@ -98,33 +93,27 @@ class ShardSubscriber:
     def subscribe(self, topic: bytes, done: Done | None = None) -> None:
         """`done` is called once the shard has confirmed; at once if it had, or if the shard is away: then this worker
         serves alone, and subscribes when the shard, or its successor, is there."""
-        entry = self._topics.get(topic)
-        if entry is None:
-            entry = self._topics[topic] = _Topic(topic)
         if done is not None:
-            entry.waiting.append(done)
-        if not entry.wanted:
-            entry.wanted = True
-            self._place(topic, entry)
-        elif entry.link is not None and not entry.outstanding:
+            self._waiting.setdefault(topic, []).append(done)
+        link = self._places.get(topic)
+        if topic not in self._slots:
+            self._slots[topic] = key_slot(topic)
+            self._place(topic)
+        elif link is None:
+            self._answer_if_away(topic)
+        elif not link.confirming(topic):
             if topic in self._refused:
-                entry.outstanding = 1
-                entry.link.subscribe(topic)
+                link.subscribe(topic)
             else:
-                entry.answer(True)
-        elif entry.link is None:
-            self._answer_if_away(entry)
+                self._answer(topic, True)
 
     def unsubscribe(self, topic: bytes) -> None:
-        entry = self._topics.get(topic)
-        if entry is None or not entry.wanted:
+        if self._slots.pop(topic, None) is None:
             return
-        entry.wanted = False
-        entry.waiting.clear()
-        if entry.link is not None:
-            entry.link.unsubscribe(topic)
-        if not entry.outstanding:
-            del self._topics[topic]
+        self._waiting.pop(topic, None)
+        link = self._places.pop(topic, None)
+        if link is not None:
+            link.unsubscribe(topic)
         if topic in self._homeless or topic in self._refused:
             self._homeless.discard(topic)
             self._refused.discard(topic)
@@ -143,18 +132,17 @@ class ShardSubscriber:
             if node not in self._links:
                 link = self._links[node] = self._link(node)
                 link.begin()
-        for topic, entry in list(self._topics.items()) if moved else ():
-            left = entry.link
-            if left is not None and entry.slot in moved and left.node not in self._topology.shard(entry.slot):
+        for topic, left in list(self._places.items()) if moved else ():
+            slot = self._slots[topic]
+            if slot in moved and left.node not in self._topology.shard(slot):
                 # The node has not reported yet that it has lost the slot.
                 left.unsubscribe(topic)
-                self._lose(topic, entry)
+                self._lose(topic)
         for topic in list(self._homeless):
-            entry = self._topics[topic]
-            if entry.link is None:
-                self._place(topic, entry)
+            if topic not in self._places:
+                self._place(topic)
         if gone := self._links.keys() - self._topology.masters:
-            used = {entry.link.node for entry in self._topics.values() if entry.link is not None}
+            used = {link.node for link in self._places.values()}
             for node in gone - used:
                 end(self._links.pop(node), self._ending)
         self._look()
@@ -164,33 +152,37 @@ class ShardSubscriber:
     def _link(self, node: Node) -> _Link:
         return _Link(replace(self._options, host=node.host, port=node.port, nodes=()), node, self)
 
-    def _place(self, topic: bytes, entry: _Topic) -> None:
-        node = self._topology.master(entry.slot)
-        link = None if node is None else self._links.get(node)
+    def _place(self, topic: bytes) -> None:
+        link = self._home(topic)
         if link is not None and link.connected:
-            entry.link = link
-            entry.outstanding = 1
+            self._places[topic] = link
             link.subscribe(topic)
         else:
-            self._lose(topic, entry)
-            self._answer_if_away(entry)
+            self._lose(topic)
+            self._answer_if_away(topic)
 
-    def _lose(self, topic: bytes, entry: _Topic) -> None:
-        entry.link = None
-        entry.outstanding = 0
+    def _home(self, topic: bytes) -> _Link | None:
+        """The link to the master of its slot, if it is wanted and there are both."""
+        slot = self._slots.get(topic)
+        node = None if slot is None else self._topology.master(slot)
+        return None if node is None else self._links.get(node)
+
+    def _lose(self, topic: bytes) -> None:
+        self._places.pop(topic, None)
         self._refused.discard(topic)
-        if entry.wanted:
-            self._homeless.add(topic)
-        else:
-            del self._topics[topic]
+        self._homeless.add(topic)
         self._look()
 
-    def _answer_if_away(self, entry: _Topic) -> None:
+    def _answer_if_away(self, topic: bytes) -> None:
         """Nobody waits for a shard that cannot be reached; for one that is being connected to they do."""
-        node = self._topology.master(entry.slot)
-        link = None if node is None else self._links.get(node)
+        link = self._home(topic)
         if link is None or link.away:
-            entry.answer(True)
+            self._answer(topic, True)
+
+    def _answer(self, topic: bytes, live: bool) -> None:
+        """Call those who waited for it."""
+        for done in self._waiting.pop(topic, ()):
+            done(live)
 
     # --- what links report
 
@@ -198,73 +190,63 @@ class ShardSubscriber:
         self._on_message(topic, message)
 
     def on_confirmed(self, link: _Link, topic: bytes) -> None:
-        entry = self._topics.get(topic)
-        if entry is None or entry.link is not link or not entry.outstanding:
-            return
-        entry.outstanding -= 1
-        if entry.outstanding:
-            return
-        if not entry.wanted:
-            del self._topics[topic]
+        """No other confirmation of it is due there."""
+        if self._places.get(topic) is not link:
             return
         if topic in self._homeless or topic in self._refused:
             self._homeless.discard(topic)
             self._refused.discard(topic)
             self._look()
-        entry.answer(True)
+        self._answer(topic, True)
 
     def on_refused(self, link: _Link, topic: bytes, error: str) -> None:
-        entry = self._topics.get(topic)
         if not error.startswith(_ELSEWHERE):
             # NOPERM, for example.
-            if entry is not None and entry.link is link and entry.outstanding:
-                entry.outstanding = 0
-                entry.answer(False)
-                if self._topics.get(topic) is entry:
-                    self._refused.add(topic)
-                    self.refusal = error
-                    self._look()
+            if self._is_refused(link, topic):
+                # Whoever waited may have been the only one who wanted it.
+                self._answer(topic, False)
+            if self._is_refused(link, topic):
+                self._refused.add(topic)
+                self.refusal = error
+                self._look()
             note_refusal(self._refusal_logged, error)
-        elif entry is not None and entry.link is link:
-            self._lose(topic, entry)
+        elif self._places.get(topic) is link:
+            self._lose(topic)
             self._topology.refresh()
+
+    def _is_refused(self, link: _Link, topic: bytes) -> bool:
+        return self._places.get(topic) is link and not link.confirming(topic)
 
     def on_dropped(self, link: _Link, topic: bytes) -> None:
         """The node has lost the topic's slot. As a replica of who has it now it takes the topic again, and at once is
         better than after asking who that is; otherwise it refuses, and the topic finds another place."""
-        entry = self._topics.get(topic)
-        if entry is not None and entry.link is link and entry.wanted:
+        if self._places.get(topic) is link:
             self._homeless.add(topic)
-            entry.outstanding = 1
             link.subscribe(topic)
             self._topology.refresh()
             self._look()
 
     def on_tick(self, link: _Link) -> None:
         for topic in list(self._refused):
-            entry = self._topics[topic]
-            if entry.link is link and not entry.outstanding:
-                entry.outstanding = 1
+            if self._is_refused(link, topic):
                 link.subscribe(topic)
 
     def on_connected(self, link: _Link) -> None:
         for topic in list(self._homeless):
-            entry = self._topics[topic]
-            if entry.link is None and self._topology.master(entry.slot) == link.node:
-                self._place(topic, entry)
+            if topic not in self._places and self._home(topic) is link:
+                self._place(topic)
         self._look()
 
     def on_lost(self, link: _Link) -> None:
-        for topic, entry in list(self._topics.items()):
-            if entry.link is link:
-                self._lose(topic, entry)
+        for topic, place in list(self._places.items()):
+            if place is link and topic in self._slots:
+                self._lose(topic)
         self.on_away(link)
 
     def on_away(self, link: _Link) -> None:
-        for topic in self._homeless:
-            entry = self._topics[topic]
-            if entry.link is None and self._topology.master(entry.slot) == link.node:
-                entry.answer(True)
+        for topic in list(self._homeless):
+            if topic not in self._places and self._home(topic) is link:
+                self._answer(topic, True)
         self._look()
         self._topology.refresh()
 
@@ -304,10 +286,18 @@ class _Link(RedisLink):
         self._owner = owner
         #: Commands without a reply yet: (word of the reply, topic, tick).
         self._due: deque[tuple[bytes, bytes, int]] = deque()
+        #: Topic -> SSUBSCRIBE commands of it among them: only the last confirmation counts, since a SUNSUBSCRIBE may
+        #: have been sent between two of them.
+        self._unconfirmed: dict[bytes, int] = {}
         self._tick = 0
         self._asking: list[asyncio.Future[None]] = []
 
+    def confirming(self, topic: bytes) -> bool:
+        """Whether it is subscribed to with a confirmation still due."""
+        return topic in self._unconfirmed
+
     def subscribe(self, topic: bytes) -> None:
+        self._unconfirmed[topic] = self._unconfirmed.get(topic, 0) + 1
         self._due.append((b"ssubscribe", topic, self._tick))
         super().send(b"SSUBSCRIBE", topic)
 
@@ -344,7 +334,8 @@ class _Link(RedisLink):
                 self._owner.on_message(topic, message)
             case [b"ssubscribe" as word, bytes(topic), _]:
                 self._settle_due(word, topic)
-                self._owner.on_confirmed(self, topic)
+                if self._settle_unconfirmed(topic):
+                    self._owner.on_confirmed(self, topic)
             case [b"sunsubscribe" as word, bytes(topic), _]:
                 if not self._settle_due(word, topic):
                     self._owner.on_dropped(self, topic)
@@ -353,6 +344,7 @@ class _Link(RedisLink):
             case hiredis.ReplyError() if self._due:
                 word, topic, _ = self._due.popleft()
                 if word == b"ssubscribe":
+                    self._settle_unconfirmed(topic)
                     self._owner.on_refused(self, topic, str(reply))
                 else:
                     self._on_left(topic)
@@ -370,6 +362,13 @@ class _Link(RedisLink):
         self._due.popleft()
         return True
 
+    def _settle_unconfirmed(self, topic: bytes) -> bool:
+        """Whether no confirmation of it is due any more."""
+        due = self._unconfirmed.pop(topic, 0) - 1
+        if due > 0:
+            self._unconfirmed[topic] = due
+        return due <= 0
+
     def on_connected(self) -> None:
         self.away = False
         self._owner.on_connected(self)
@@ -381,6 +380,7 @@ class _Link(RedisLink):
     def on_lost(self) -> None:
         self.away = True
         self._due.clear()
+        self._unconfirmed.clear()
         for future in self._asking:
             if not future.done():
                 future.set_result(None)

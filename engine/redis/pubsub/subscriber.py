@@ -34,25 +34,6 @@ _log = logging.getLogger(__name__)
 Done = Callable[[bool], None]
 
 
-class Topic:
-    """One topic: confirmations still due, and who waits for them."""
-
-    __slots__ = ("outstanding", "waiting", "wanted")
-
-    def __init__(self) -> None:
-        self.wanted = False
-        # SUBSCRIBE commands not yet confirmed: only the last confirmation counts, since an UNSUBSCRIBE may have
-        # been sent between two of them.
-        self.outstanding = 0
-        self.waiting: list[Done] = []
-
-    def answer(self, live: bool) -> None:
-        """Call those who waited."""
-        waiting, self.waiting = self.waiting, []
-        for done in waiting:
-            done(live)
-
-
 class _Asked:
     """A command whose replies are due: one for each of its topics, or one error for all of them."""
 
@@ -87,7 +68,14 @@ class SubscribeLink(RedisLink):
         super().__init__(options, name, on_change, count_loss=count_loss, make_reader=make_reader)
         self._on_message = on_message
         self._on_hole = on_hole
-        self._topics: dict[bytes, Topic] = {}
+        #: Topics that somebody here wants, in the order in which they came. No object for each: the garbage collector
+        #: would look at them all.
+        self._wanted: dict[bytes, None] = {}
+        #: Topic -> SUBSCRIBE commands of it without a reply, wanted or not: only the last confirmation counts, since an
+        #: UNSUBSCRIBE may have been sent between two of them.
+        self._unconfirmed: dict[bytes, int] = {}
+        #: Who waits for that.
+        self._waiting: dict[bytes, list[Done]] = {}
         self._due: deque[_Asked] = deque()
         self._tick = 0
         self._refused: dict[bytes, None] = {}
@@ -109,30 +97,22 @@ class SubscribeLink(RedisLink):
     def subscribe(self, topic: bytes, done: Done | None = None) -> None:
         """`done` is called once Redis has confirmed or refused; at once if it had confirmed, or if there is no
         connection: then this worker serves alone, and subscribes when Redis is back."""
-        entry = self._topics.get(topic)
-        if entry is None:
-            entry = self._topics[topic] = Topic()
-        if not self.connected:
-            entry.wanted = True
-        elif not entry.wanted or (topic in self._refused and not entry.outstanding):
-            entry.wanted = True
+        new = topic not in self._wanted
+        self._wanted[topic] = None
+        if self.connected and (new or (topic in self._refused and topic not in self._unconfirmed)):
             self._ask(b"subscribe", topic)
         if done is not None:
-            if entry.outstanding:
-                entry.waiting.append(done)
+            if topic in self._unconfirmed:
+                self._waiting.setdefault(topic, []).append(done)
             else:
                 done(True)
 
     def unsubscribe(self, topic: bytes) -> None:
-        entry = self._topics.get(topic)
-        if entry is None or not entry.wanted:
+        if self._wanted.pop(topic, topic) is not None:
             return
-        entry.wanted = False
-        entry.waiting.clear()
+        self._waiting.pop(topic, None)
         if self.connected:
             self._ask(b"unsubscribe", topic)
-        if not entry.outstanding:
-            del self._topics[topic]
         self._forgive(topic)
 
     async def settle(self, timeout_s: float) -> None:
@@ -148,12 +128,7 @@ class SubscribeLink(RedisLink):
         self._ask(b"unsubscribe", ALIVE)
 
     def on_connected(self) -> None:
-        topics = []
-        for topic, entry in list(self._topics.items()):
-            if entry.wanted:
-                topics.append(topic)
-            else:
-                del self._topics[topic]
+        topics = list(self._wanted)
         for at in range(0, len(topics), RENEW_AT_ONCE):
             self._ask(b"subscribe", *topics[at : at + RENEW_AT_ONCE])
         self._ask(b"unsubscribe", RENEWED)
@@ -165,9 +140,9 @@ class SubscribeLink(RedisLink):
         self._due.clear()
         self._refused.clear()
         self.refusal = ""
-        for entry in list(self._topics.values()):
-            entry.outstanding = 0
-            entry.answer(True)
+        self._unconfirmed.clear()
+        for topic in list(self._waiting):
+            self._answer(topic, True)
 
     def on_tick(self) -> None:
         self._tick += 1
@@ -175,7 +150,7 @@ class SubscribeLink(RedisLink):
             self.give_up("Redis does not answer a command")
             return
         for topic in list(self._refused)[:ASKED_AGAIN]:
-            if not self._topics[topic].outstanding:
+            if topic not in self._unconfirmed:
                 self._ask(b"subscribe", topic)
 
     def data_received(self, data: bytes) -> None:
@@ -196,7 +171,7 @@ class SubscribeLink(RedisLink):
     def _ask(self, word: bytes, *topics: bytes) -> None:
         if word == b"subscribe":
             for topic in topics:
-                self._topics[topic].outstanding += 1
+                self._unconfirmed[topic] = self._unconfirmed.get(topic, 0) + 1
         self._due.append(_Asked(word, topics, self._tick))
         self.send(word.upper(), *topics)
 
@@ -226,9 +201,8 @@ class SubscribeLink(RedisLink):
             self.report_change(True)
 
     def _on_subscribed(self, topic: bytes) -> None:
-        entry = self._confirmed(topic)
-        if entry is not None:
-            entry.answer(True)
+        if self._confirmed(topic):
+            self._answer(topic, True)
             self._forgive(topic)
 
     def _on_refused(self, asked: _Asked, error: str) -> None:
@@ -238,32 +212,30 @@ class SubscribeLink(RedisLink):
                 self._on_left(topic)
             return
         for topic in asked.topics:
-            entry = self._confirmed(topic)
-            if entry is None:
+            if not self._confirmed(topic):
                 continue
             if len(asked.topics) > 1:
                 self._ask(b"subscribe", topic)
                 continue
             # Whoever waited may have been the only one who wanted it.
-            entry.answer(False)
-            if self._topics.get(topic) is entry and topic not in self._refused:
+            self._answer(topic, False)
+            if topic in self._wanted and topic not in self._unconfirmed and topic not in self._refused:
                 self._refused[topic] = None
                 self.refusal = error
                 self.report_change(False)
             note_refusal(self._refusal_logged, error)
 
-    def _confirmed(self, topic: bytes) -> Topic | None:
-        """One reply more of those that are due for a topic; the topic, if it is wanted and this was the last."""
-        entry = self._topics.get(topic)
-        if entry is None or not entry.outstanding:
-            return None
-        entry.outstanding -= 1
-        if entry.outstanding:
-            return None
-        if not entry.wanted:
-            del self._topics[topic]
-            return None
-        return entry
+    def _confirmed(self, topic: bytes) -> bool:
+        """One reply more of those that are due for a topic; whether it is wanted and this was the last."""
+        due = self._unconfirmed.pop(topic, 0) - 1
+        if due > 0:
+            self._unconfirmed[topic] = due
+        return due == 0 and topic in self._wanted
+
+    def _answer(self, topic: bytes, live: bool) -> None:
+        """Call those who waited for it."""
+        for done in self._waiting.pop(topic, ()):
+            done(live)
 
     def _forgive(self, topic: bytes) -> None:
         """It is subscribed to, or wanted no more."""
