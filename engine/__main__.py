@@ -214,7 +214,8 @@ def _add_config(command: argparse.ArgumentParser) -> None:
 def _serve(args: argparse.Namespace) -> int:
     from engine.supervisor.terminal import Terminal
 
-    terminal = Terminal()
+    path = args.config if args.config != DEFAULT_CONFIGS[0] else None
+    terminal = Terminal({"--config": path, "--host": args.host, "--port": args.port})
     # Before the file is read: a SIGHUP that comes too early must not end what has not begun.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with resting():

@@ -6,12 +6,12 @@ For people only: no program may rely on its form.
 from __future__ import annotations
 
 import logging
+import resource
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from engine.app import App
 from engine.cli.target import describe
@@ -21,38 +21,45 @@ from engine.config.root import Config
 from engine.supervisor.sockets import Ports
 
 _HINTS = """try next, in another terminal:
-  {0} -m engine apps
-  {0} -m engine listen test-channel
-  {0} -m engine trigger test-channel test-event '{{"message":"test"}}'
+  {0} apps
+  {0} listen test-channel
+  {0} trigger test-channel test-event '{{"message":"test"}}'
 """
 
 _log = logging.getLogger(__name__)
 
 
 def show(
-    config: Config, apps: Sequence[App], ports: Ports, workers: int, files: int, console: int, out: TextIO
+    config: Config,
+    apps: Sequence[App],
+    ports: Ports,
+    workers: int,
+    console: int,
+    options: Sequence[str],
 ) -> None:
     """For people, with three commands that show it working; where the log is JSON, as lines of the log.
 
     :param console: its port; 0 where there is none.
+    :param options: what a command must be told to find this server.
     """
+    lines = _lines(config, apps, ports, workers, resource.getrlimit(resource.RLIMIT_NOFILE)[0], console)
     if config.logging.output_format == "json":
-        for line in _lines(config, apps, ports, workers, files, console):
+        for line in lines:
             _log.info("%s", line)
     else:
-        out.write(
-            "".join(f"{line}\n" for line in _lines(config, apps, ports, workers, files, console))
-            + hints(Path(sys.executable), Path.cwd())
-        )
-        out.flush()
+        told = "".join(f"{line}\n" for line in lines)
+        sys.stdout.write(told + hints(Path(sys.executable), Path.cwd(), options))
+        sys.stdout.flush()
 
 
-def hints(python: Path, folder: Path) -> str:
+def hints(python: Path, folder: Path, options: Sequence[str]) -> str:
     """Commands that work as they stand in `folder`, in a shell that knows of no virtual environment."""
     found = shutil.which("python")
     if found and Path(found) == python:
-        return _HINTS.format("python")
-    return _HINTS.format(shlex.quote(str(python.relative_to(folder) if python.is_relative_to(folder) else python)))
+        program = "python"
+    else:
+        program = str(python.relative_to(folder) if python.is_relative_to(folder) else python)
+    return _HINTS.format(shlex.join([program, "-m", "engine", *options]))
 
 
 def _lines(config: Config, apps: Sequence[App], ports: Ports, workers: int, files: int, console: int) -> Iterator[str]:

@@ -11,12 +11,10 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import resource
 import selectors
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -283,9 +281,8 @@ class Supervisor:
             if not self._announced and self._crew.complete:
                 self._announced = True
                 self._service.ready()
-                files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
                 console = 0 if self._console is None else self._console.port
-                banner.show(self._config, self._apps(), self._ports, self._workers, files, console, sys.stdout)
+                banner.show(self._config, self._apps(), self._ports, self._workers, console, self._terminal.options)
             self._service.tick(self._trouble or self._crew.summary(), starting=not self._announced)
             self._wait(STOP_TICK_S if self._restart.busy else TICK_S)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from engine.__main__ import _parser
 from engine.supervisor.banner import hints
+from engine.supervisor.terminal import Terminal
 
 
 @pytest.mark.parametrize(
@@ -24,7 +27,15 @@ def test_commands_name_the_python_that_has_the_engine(
     on_path.parent.mkdir()
     on_path.touch(0o755)
     monkeypatch.setenv("PATH", str(on_path.parent))
-    first, *commands = hints(tmp_path / python, tmp_path / "clone").splitlines()
+    first, *commands = hints(tmp_path / python, tmp_path / "clone", []).splitlines()
     assert first.startswith("try next")
     assert [line.split(" -m engine ")[0].strip() for line in commands] == [command.format(tmp_path)] * 3
     assert commands[-1].endswith(""" trigger test-channel test-event '{"message":"test"}'""")
+
+
+def test_commands_find_a_server_that_was_started_with_options(tmp_path: Path) -> None:
+    """Of another file, or on another port: without these words they would ask for an application that is not there."""
+    terminal = Terminal({"--config": Path("my settings.json"), "--host": None, "--port": 7000})
+    for line in hints(tmp_path / "python", tmp_path, terminal.options).splitlines()[1:]:
+        args = _parser().parse_args(shlex.split(line)[3:])
+        assert (args.config, args.port, args.host) == (Path("my settings.json"), 7000, None), line
