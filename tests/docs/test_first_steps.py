@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from engine.apps.build import build_apps
+from engine.config.loading.load import load
 from tests.support.client import connected
 from tests.support.engine import ROOT, Engine, running
 from tests.support.snippets import snippets
@@ -135,9 +138,43 @@ def _listens(port: int) -> bool:
     return True
 
 
-@pytest.mark.skipif(shutil.which("php") is None, reason="PHP is not installed")
-def test_the_files_for_laravel_are_php(tmp_path: Path) -> None:
-    for place, code in enumerate(code for code in snippets("laravel.md", "php") if code.startswith("<?php")):
-        (file := tmp_path / f"{place}.php").write_text(code)
-        checked = subprocess.run(["php", "-l", file], capture_output=True, text=True, check=False)
-        assert checked.returncode == 0, checked.stdout
+@pytest.mark.parametrize(
+    ("page", "language", "check"),
+    [
+        ("laravel.md", "php", ["php", "-l"]),
+        ("start-with-rails.md", "ruby", ["ruby", "-c"]),
+        ("start-with-go.md", "go", ["gofmt", "-d"]),
+    ],
+)
+def test_its_files_can_be_read_by_their_language(page: str, language: str, check: list[str], tmp_path: Path) -> None:
+    """Of those pages whose frameworks no registry in reach has; Go's in the form that its own tool gives them."""
+    if shutil.which(check[0]) is None:
+        pytest.skip(f"{check[0]} is not installed")
+    for place, code in enumerate(snippets(page, language)):
+        if language == "php" and not code.startswith("<?php"):
+            continue
+        (file := tmp_path / f"{place}.{language}").write_text(code)
+        checked = subprocess.run([*check, file], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert language != "go" or not checked.stdout
+
+
+@pytest.mark.parametrize("page", ["start-with-rails.md", "start-with-go.md"])
+def test_its_application_is_one_of_the_engine(page: str, tmp_path: Path) -> None:
+    """The pages that are not executed: what they configure is read, as the engine reads it."""
+    (text,) = snippets(page, "json")
+    (file := tmp_path / "settings.json").write_text(text)
+    (app,) = build_apps(load(file, {}, 1, {}).config)
+    assert [endpoint.signature_format for endpoint in app.endpoints] == ["hex"]
+
+
+def test_the_files_for_laravel_import_what_they_name() -> None:
+    """Without its line a name is looked for in the file's own namespace, and the page fails as pasted."""
+    for code in snippets("laravel.md", "php"):
+        if code.startswith(("->", "Broadcast::")):
+            continue  # lines of a file that Laravel made, and of its shell, where these names are known
+        imported = {name.rpartition("\\")[2] for name in re.findall(r"^use ([\w\\]+);", code, re.MULTILINE)}
+        defined = {*re.findall(r"\bclass (\w+)", code), "EngineEvent"}
+        named = {*re.findall(r"\b([A-Z]\w+)::", code), *re.findall(r"[(,|] ?([A-Z]\w+) \$", code)}
+        named |= {*re.findall(r"\bextends (\w+)", code), *re.findall(r"\): ([A-Z]\w+)", code)}
+        assert named <= imported | defined, sorted(named - imported - defined)
