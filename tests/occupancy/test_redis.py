@@ -121,6 +121,26 @@ async def test_a_late_report_does_not_replace_a_newer_one(redis_url: str) -> Non
         await client.aclose()
 
 
+async def test_a_late_join_does_not_bring_back_who_was_undone(redis_url: str) -> None:
+    """Else what a worker holds that goes on would be known to nobody: its name is, and so its heartbeats are taken."""
+    async with opened(redis_url) as (cluster, _):
+        client = Recording.from_url(redis_url)
+        client.sent = []
+        store = RedisOccupancy(client, f"{cluster.name}-key:", "", 10.0)
+        await store.join("a")
+        late = client.sent[-1]
+        await store.report("a", [Report("app", "room", 1)])
+        await store.leave("a")
+        await store.join("leader")
+        await store.acquire("leader", 60_000)
+        while await store.purge("leader", "a", everything, 2):
+            pass
+        assert await client.evalsha(*late) == 0
+        assert not await store.heartbeat("a")
+        assert await store.channels("app") == {}
+        await client.aclose()
+
+
 @pytest.fixture
 def own_server() -> Any:
     with ValkeyServer() as server:
