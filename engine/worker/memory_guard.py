@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from engine.machine.memory import Memory, memory
+from engine.machine.memory import Gauge, Memory
 from engine.metrics.process import ProcessMetrics
 
 #: So far below the threshold use must fall before newcomers are let in again: no flapping.
@@ -27,12 +27,12 @@ class MemoryGuard:
         threshold: float,
         on_change: Callable[[bool], None],
         metrics: ProcessMetrics,
-        measure: Callable[[], Memory] = memory,
+        measure: Callable[[], Memory] | None = None,
     ) -> None:
         self._threshold = threshold
         self._on_change = on_change
         self._metrics = metrics
-        self._measure = measure
+        self._measure = measure or Gauge().read
         self._refusing = False
 
     def look(self) -> None:

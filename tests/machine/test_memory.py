@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.machine.memory import memory
+from engine.machine.memory import LOOKS, Gauge, memory
 
 GIB = 1 << 30
 MEMINFO = "MemTotal: 16777216 kB\nMemFree: 1048576 kB\nMemAvailable: 8388608 kB\n"
@@ -105,3 +105,13 @@ def test_the_fullest_counts(tmp_path: Path, groups: str, files: dict[str, str], 
 
 def test_this_machine() -> None:
     assert 0 < memory().used <= memory().total
+
+
+def test_a_gauge_reads_what_is_used_each_time_and_limits_now_and_then(tmp_path: Path) -> None:
+    files = V2 | {"memory.max": f"{4 * GIB}\n", "memory.current": f"{3 * GIB}\n", "memory.stat": STAT}
+    gauge = Gauge(*container(tmp_path, "0::/\n", files))
+    assert gauge.read() == (4 * GIB, 1.5 * GIB)
+    (tmp_path / "mount" / "memory.current").write_text(f"{4 * GIB}\n")
+    (tmp_path / "mount" / "memory.max").write_text(f"{5 * GIB}\n")
+    assert {gauge.read() for _ in range(LOOKS - 1)} == {(4 * GIB, 0.5 * GIB)}
+    assert gauge.read() == (5 * GIB, 1.5 * GIB)

@@ -23,12 +23,13 @@ from engine.redis.sentinel import MasterFinder
 from engine.redis.tls import client_context
 from engine.tasks import cancel, within
 
-#: A connection is asked for a sign of life so often, and given up when so many questions in a row went by without
-#: anything having arrived. Together this keeps the promise to notice a lost Redis within 3 s. Counted in turns of this
-#: loop, not in seconds: a process that was stopped itself has not listened, and what it missed waits to be read.
-ASK_EVERY_S = 0.5
+#: It is looked so often whether anything has arrived on a connection. When nothing has since the last look, it is asked
+#: for a sign of life; when nothing has for so many looks in a row, it is given up. Together this keeps the promise to
+#: notice a lost Redis within 3 s. Counted in turns of this loop, not in seconds: a process that was stopped itself has
+#: not listened, and what it missed waits to be read.
+LOOK_EVERY_S = 0.5
 MAX_SILENT = 4
-SILENCE_S = ASK_EVERY_S * MAX_SILENT
+SILENCE_S = LOOK_EVERY_S * MAX_SILENT
 #: Asked for by leaving a topic that nobody is in, which any server answers in any state. A Redis whose last snapshot
 #: failed refuses PING (MISCONF), and so does one that is loading. Valkey 8.0 answers with an error, NOSUB, where there
 #: is no subscription, which is as good a sign.
@@ -157,7 +158,7 @@ class RedisLink(asyncio.Protocol):
         """One reply or pushed message, in order."""
 
     def on_tick(self) -> None:
-        """Called with every question for a sign of life."""
+        """Called with every look at whether anything has arrived."""
 
     def give_up(self, reason: str) -> None:
         """End the connection, which is then made anew."""
@@ -189,7 +190,7 @@ class RedisLink(asyncio.Protocol):
         answered = self._silent = 0
         while not self._lost.is_set():
             try:
-                await asyncio.wait_for(self._lost.wait(), ASK_EVERY_S)
+                await asyncio.wait_for(self._lost.wait(), LOOK_EVERY_S)
                 continue
             except TimeoutError:
                 self._turned_at = self._loop.time()
@@ -200,9 +201,10 @@ class RedisLink(asyncio.Protocol):
             if answered == STEADY_AFTER and self._logged:
                 self._logged.clear()
                 _log.info("%s: the connection to Redis stands again", self._name)
-            self._silent += 1
             self.on_tick()
-            self.ask_alive()
+            if self._silent:
+                self.ask_alive()
+            self._silent += 1
             if self._finder is not None:
                 await self._follow_master(self._finder)
 

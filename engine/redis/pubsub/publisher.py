@@ -17,7 +17,7 @@ import hiredis
 
 from engine.config.redis import RedisOptions
 from engine.errors import StoreUnavailable
-from engine.redis.pubsub.link import ASK_EVERY_S, SILENCE_S, RedisLink
+from engine.redis.pubsub.link import LOOK_EVERY_S, SILENCE_S, RedisLink
 from engine.redis.scripts import Script
 
 #: What waits while the connection is looked at or made anew, at one time.
@@ -61,7 +61,7 @@ class PublishLink(RedisLink):
         count_loss: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(options, name, on_change, script, count_loss)
-        self._timeout_ticks = math.ceil(timeout_s / ASK_EVERY_S)
+        self._timeout_ticks = math.ceil(timeout_s / LOOK_EVERY_S)
         self._tick = 0
         #: Future (None: nobody asks for that reply) and the tick in which it was sent. One look at the oldest with
         #: every tick costs less than a timer for each publish; and a tick is no second, see `link.MAX_SILENT`.

@@ -18,7 +18,7 @@ from redis.crc import key_slot
 
 from engine.config.redis import Node, RedisOptions
 from engine.errors import StoreUnavailable
-from engine.redis.pubsub.link import ASK_EVERY_S, SILENCE_S, RedisLink
+from engine.redis.pubsub.link import LOOK_EVERY_S, SILENCE_S, RedisLink
 from engine.redis.pubsub.publisher import Arguments
 from engine.redis.pubsub.topology import Topology
 from engine.redis.scripts import Script
@@ -272,7 +272,7 @@ class _Link(RedisLink):
     def on_tick(self) -> None:
         self._tick += 1
         for parcel, sent in self._waiting:
-            if sent >= self._tick - PATIENCE_S / ASK_EVERY_S:
+            if sent >= self._tick - PATIENCE_S / LOOK_EVERY_S:
                 break
             if parcel is not None:
                 parcel.fail(LATE)
