@@ -122,6 +122,9 @@ class WebhookQueue(Protocol):
     async def ack(self, job: Job) -> None:
         """Delivered: forget it."""
 
+    async def drop(self, copy: Job, kept: Job) -> None:
+        """Forget the later of two jobs in flight that are the same; the other one keeps its place."""
+
     async def retry(self, job: Job, delay_s: float) -> None:
         """Park it (attempt and errors as now in `job`) until the delay is over."""
 

@@ -32,6 +32,7 @@ NOT_IN_SQS = {
 }
 #: A FIFO queue gives out nothing more of a line while some of it is held.
 NOT_IN_FIFO = {
+    "test_a_copy_that_is_dropped_leaves_the_first_one",
     "test_limit_and_depth",
     "test_a_retry_returns_when_it_is_due_with_its_history",
     "test_lanes_without_room_are_deferred_in_order",
@@ -146,6 +147,16 @@ async def test_a_retry_returns_when_it_is_due_with_its_history(queue: WebhookQue
     assert reserved.jobs == []
     assert reserved.next_due_s is not None
     assert 400 < reserved.next_due_s <= 500
+
+
+async def test_a_copy_that_is_dropped_leaves_the_first_one(queue: WebhookQueue) -> None:
+    await filled(queue, "a", "b", "a")
+    kept, other, copy = (await queue.reserve(3)).jobs
+    await queue.drop(copy, kept)
+    assert (await queue.depth())["in_flight"] == 2
+    for job in (kept, other):
+        await queue.ack(job)
+    assert not any((await queue.depth()).values())
 
 
 async def test_settling_twice_changes_nothing_more(queue: WebhookQueue) -> None:

@@ -133,9 +133,12 @@ class Attempts:
             return f"internal error: {type(error).__name__}"
         return None
 
-    async def drop(self, job: Job) -> None:
-        """Acknowledge a second copy of a job without sending it. Raises IncarnationGone."""
-        await _insist(lambda: self._queue.ack(job))
+    async def drop(self, copy: Job, kept: Job | None) -> None:
+        """Forget a second copy of a job without sending it. Raises IncarnationGone.
+
+        :param kept: the first one, unless that was delivered meanwhile.
+        """
+        await _insist(lambda: self._queue.ack(copy) if kept is None else self._queue.drop(copy, kept))
 
     async def bury(self, job: Job, reason: str) -> None:
         """Give it up. Raises IncarnationGone."""

@@ -40,6 +40,9 @@ class Lane:
         """All of them, oldest first."""
         return [entry.job for entry in self._entries.values()]
 
+    def job(self, job_id: str) -> Job:
+        return self._entries[job_id].job
+
     def is_delayed(self, job_id: str) -> bool:
         return self._entries[job_id].delayed
 

@@ -75,7 +75,7 @@ class Lanes:
                 self._early[lane_of(job), job.id] = job
             else:
                 # The same job stood in the queue twice, as after a repeated put.
-                await self._attempts.drop(job)
+                await self._attempts.drop(job, lane.job(job.id))
         self._dispatch({lane_of(job): None for job in jobs})
 
     def begin_comparing(self) -> None:
@@ -155,7 +155,7 @@ class Lanes:
             delayed = await self._attempts.make(job)
             again = self._early.pop((key, job.id), None)
             if again is not None and not delayed:
-                await self._attempts.drop(again)
+                await self._attempts.drop(again, None)
         except IncarnationGone:
             self.gone = True
             self._wake()

@@ -144,6 +144,9 @@ class MemoryQueue:
         if self._in_flight.pop(id(job), None) is not None:
             self._room.give_back(*_place(job))
 
+    async def drop(self, copy: Job, kept: Job) -> None:
+        await self.ack(copy)
+
     async def retry(self, job: Job, delay_s: float) -> None:
         if self._in_flight.pop(id(job), None) is not None:
             heapq.heappush(self._delayed, (self._clock() + delay_s, next(self._numbers), job))

@@ -187,6 +187,38 @@ async def test_a_store_that_lost_everything_gets_the_held_jobs_back(queues: Redi
     assert [(job.id, job.attempt) for job in backlog.in_flight] == [("a", 0), ("b", 2), ("c", 0)]
 
 
+async def test_the_first_of_two_copies_keeps_its_place(queues: RedisQueues) -> None:
+    """A replica that took over may still have waiting what its consumer holds already: all of it comes twice."""
+    queue, heir = queues.queue(), queues.queue("heir")
+    await queue.attach()
+    jobs = [plain_job(i) for i in "abc"]
+    await queue.put(jobs)
+    await queue.attach(held := (await queue.reserve(3)).jobs)
+    await queue.put([*jobs, plain_job("d")])
+    copies = (await queue.reserve(2)).jobs
+    for kept, copy in zip(held, copies, strict=False):
+        # The answer to the first may have got lost.
+        for _ in range(2):
+            await queue.drop(copy, kept)
+    await queue.detach()
+    await attached_after_lease(heir)
+    assert ids(await heir.reserve(10)) == ["a", "b", "c", "c", "d"]
+
+
+async def test_a_copy_is_kept_where_the_store_has_no_other(queues: RedisQueues) -> None:
+    """It had lost that."""
+    queue, heir = queues.queue(), queues.queue("heir")
+    await queue.attach()
+    await queue.put([plain_job("a")])
+    (held,) = (await queue.reserve(1)).jobs
+    await queues.client.lmove(queues.prefix + "in_flight:one.0", queues.prefix + "default", "LEFT", "RIGHT")
+    (copy,) = (await queue.reserve(1)).jobs
+    await queue.drop(copy, held)
+    await queue.detach()
+    await attached_after_lease(heir)
+    assert ids(await heir.reserve(10)) == ["a"]
+
+
 async def test_requeue_by_hand_as_the_documentation_says(queues: RedisQueues) -> None:
     queue = queues.queue()
     await queue.attach()

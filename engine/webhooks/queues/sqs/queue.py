@@ -152,6 +152,9 @@ class SqsQueue:
             await self._sqs.delete(QUEUE, flight.message.handle)
             self._in_flight.let_go(flight)
 
+    async def drop(self, copy: Job, kept: Job) -> None:
+        await self.ack(copy)
+
     async def retry(self, job: Job, delay_s: float) -> None:
         # In memory only: a message cannot be changed, and a new one would lose its place in the order.
         if (flight := self._in_flight.given_out(job)) is not None:
