@@ -99,14 +99,18 @@ class LocalChannel:
     def report(self, interest_of: InterestOf) -> Report:
         """The count, and what has changed of its members."""
         # Limits are for subscriptions that are pending. One that was confirmed while the store was away stays.
+        limit = self.limit if self.waiting else 0
+        interest = interest_of(self.app_id, self.channel)
+        if not self.presence:
+            return Report(self.app_id, self.channel, self.count, limit, *interest)
         waiting = {user_id for user_id, _ in self.waiting}
         return Report(
             self.app_id,
             self.channel,
             self.count,
-            self.limit if waiting else 0,
-            *interest_of(self.app_id, self.channel),
-            roster=self.presence and (self.refresh or bool(waiting)),
+            limit,
+            *interest,
+            roster=self.refresh or bool(waiting),
             members=tuple(self._member_report(change, waiting) for change in self.changed.values()),
         )
 

@@ -83,6 +83,8 @@ class Reporter:
         self._departures = RecentDepartures(lambda: asyncio.get_running_loop().time())
         self._beat_at = self._reconcile_at = self._converged_at = math.inf
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         self._reported = asyncio.Event()
         self._reporting = False
         #: Every worker has announced what it holds: what the store answers to the announcement under way is final.
@@ -120,6 +122,8 @@ class Reporter:
             await asyncio.wait_for(self.settled(), 2.0)
         await cancel(self._task)
         self._task = None
+        if self._timer is not None:
+            self._timer.cancel()
         try:
             await self._store.leave(self.incarnation)
         except StoreUnavailable as error:
@@ -187,10 +191,22 @@ class Reporter:
                 # Not every store has to be waited for; others have their turn between two slices.
                 await asyncio.sleep(0)
             else:
-                self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    next_s = min(self._beat_at, self._reconcile_at, self._converged_at) - loop.time()
-                    await asyncio.wait_for(self._wake.wait(), max(0.0, next_s))
+                await self._wait(min(self._beat_at, self._reconcile_at, self._converged_at))
+
+    async def _wait(self, until: float) -> None:
+        """Until there is something to do, or that time has come. Most waits end long before, with many others for the
+        same time: one timer is for all of them."""
+        self._wake.clear()
+        if until != self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = until
+            self._timer = asyncio.get_running_loop().call_at(until, self._on_time)
+        await self._wake.wait()
+
+    def _on_time(self) -> None:
+        self._timer_at = math.inf
+        self._wake.set()
 
     async def _round(self, loop: asyncio.AbstractEventLoop) -> None:
         """What is to be done now, and of each kind a slice, so that nothing waits for the end of anything else."""
@@ -321,11 +337,9 @@ class Reporter:
         delay_s = RETRY_MIN_S
         while self.phase is Phase.ALONE:
             retry_at = loop.time() + delay_s
-            while (left_s := retry_at - loop.time()) > 0:
+            while loop.time() < retry_at:
                 self._local.answer_alone()
-                self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), left_s)
+                await self._wait(retry_at)
             try:
                 if not self._joined:
                     # The answer to an earlier try may have been lost, and with it the epoch.

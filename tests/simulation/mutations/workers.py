@@ -32,7 +32,7 @@ WORKERS = (
     Mutation(
         "who is in is measured by the limit again",
         "occupancy.local_channel:LocalChannel.report",
-        "self.limit if waiting else 0",
+        "self.limit if self.waiting else 0",
         "self.limit",
     ),
     Mutation(
