@@ -17,6 +17,7 @@ with resting():
     from engine.cli.text import complain, say
     from engine.config.loading.load import Loaded, load
     from engine.config.root import Config
+    from engine.config.soketi.convert import stand_in
     from engine.errors import ConfigError
     from engine.machine.cpus import usable_cpus
 
@@ -96,9 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     reference.set_defaults(run=_reference)
     schema = actions.add_parser("schema", help="print a JSON Schema of the file, for editors")
     schema.set_defaults(run=_schema)
-    convert = actions.add_parser("convert", help="turn soketi's JSON into ours")
+    convert = actions.add_parser("convert", help="turn soketi's JSON and its SOKETI_… variables into ours")
     convert.set_defaults(run=_convert)
-    convert.add_argument("file", metavar="FILE", type=Path)
+    convert.add_argument("file", metavar="FILE", type=Path, nargs="?", help="soketi's JSON (default: variables alone)")
     convert.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to (default: standard output)")
     doctor = _command(
         commands, "doctor", _doctor, "look for what keeps clients and webhooks from working, with remedies", url=True
@@ -366,7 +367,7 @@ def _schema(args: argparse.Namespace) -> int:
 def _convert(args: argparse.Namespace) -> int:
     from engine.cli.config import convert_config
 
-    return convert_config(args.file, args.output)
+    return convert_config(args.file, os.environ, args.output)
 
 
 def _config_and_apps(args: argparse.Namespace) -> tuple[Config, Sequence[App]]:
@@ -378,7 +379,7 @@ def _config_and_apps(args: argparse.Namespace) -> tuple[Config, Sequence[App]]:
 
 def _load(args: argparse.Namespace) -> Loaded:
     path, flags = _given(args)
-    return load(path, os.environ, args.workers, flags)
+    return load(path, os.environ, args.workers, flags, stand_in(path, os.environ))
 
 
 def _given(args: argparse.Namespace) -> tuple[Path | None, dict[str, object]]:

@@ -16,7 +16,8 @@ from engine.config.loading.load import explain, load
 from engine.config.loading.mistakes import SECRET_KEYS, without_credentials
 from engine.config.option_path import Path as OptionPath
 from engine.config.option_path import dotted
-from engine.config.soketi.convert import convert
+from engine.config.soketi.convert import convert, stand_in
+from engine.config.soketi.variables import given
 from engine.errors import ConfigError
 
 
@@ -32,7 +33,7 @@ def show_config(
     path: Path | None, environ: Mapping[str, str], workers: int, flags: Mapping[str, Any], *, as_json: bool
 ) -> int:
     """Print each value that is in force, and where it comes from; never a secret. Returns the exit status."""
-    loaded, origins = explain(path, environ, workers, flags)
+    loaded, origins = explain(path, environ, workers, flags, stand_in(path, environ))
     for warning in loaded.warnings:
         complain(f"warning: {warning}")
     for at, value in _values(loaded.config.model_dump(mode="json", by_alias=True), ()):
@@ -61,12 +62,14 @@ def _without_password(value: Any) -> str:
     return json.dumps(without_credentials(value) if isinstance(value, str) else value, ensure_ascii=False)
 
 
-def convert_config(path: Path, output: Path | None) -> int:
+def convert_config(path: Path | None, environ: Mapping[str, str], output: Path | None) -> int:
     """Write a soketi configuration in our words to `output` or stdout, and to stderr what has no counterpart."""
+    if path is None and not given(environ):
+        raise ConfigError("there is nothing to convert: name a file of soketi, or set its SOKETI_… variables")
     try:
-        document, notes = convert(read(path))
+        document, notes = convert({} if path is None else read(path), environ)
     except (AttributeError, TypeError, ValueError) as problem:
-        raise ConfigError(f"{path}: is not a configuration of soketi: {problem}") from None
+        raise ConfigError(f"{path or 'SOKETI_…'}: is not a configuration of soketi: {problem}") from None
     text = json.dumps(document, indent=2, ensure_ascii=False)
     if output is None:
         say(text)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -80,6 +80,19 @@ class Loaded:
     telemetry: Telemetry | None = None
 
 
+class StandIn(NamedTuple):
+    """What there is in the place of a file: another server's variables.
+
+    :param notes: a line for each thing of it that has no counterpart.
+    :param written: how the user wrote a path.
+    """
+
+    name: FilePath
+    document: Document
+    notes: Sequence[str]
+    written: Mapping[Path, str]
+
+
 class Origins:
     """Where the values of a configuration come from.
 
@@ -110,14 +123,16 @@ def load(
     environ: Mapping[str, str],
     workers: int,
     flags: Mapping[str, Any] | None = None,
+    instead: StandIn | None = None,
 ) -> Loaded:
     """Defaults < file < environment variables < flags (K-1).
 
     :param path: the configuration file; None for none.
     :param flags: dotted option -> value, from the command line.
+    :param instead: what is used where there is no file.
     Raises ConfigError with one line for every mistake.
     """
-    return explain(path, environ, workers, flags)[0]
+    return explain(path, environ, workers, flags, instead)[0]
 
 
 def explain(
@@ -125,10 +140,15 @@ def explain(
     environ: Mapping[str, str],
     workers: int,
     flags: Mapping[str, Any] | None = None,
+    instead: StandIn | None = None,
 ) -> tuple[Loaded, Origins]:
     """`load`, and where each value comes from."""
     mistakes = Mistakes()
     document = {} if path is None else read(path)
+    told: Sequence[str] = ()
+    if path is None and instead is not None:
+        path, document, told, written = instead
+        mistakes.written.update(written)
     # What editors look for.
     document.pop("$schema", None)
     _refuse_soketi(path, document)
@@ -145,10 +165,11 @@ def explain(
     cluster_aliases.normalize(document, mistakes)
     passed_over = unsupported.drop(document, mistakes)
     origins = Origins(path, document, mistakes.written)
-    warnings = [services, *passed_over, default_app.fall_back(document)]
-    if theirs := sorted(name for name in environ if name.startswith("SOKETI_")):
+    warnings = [services, *told, *passed_over, default_app.fall_back(document)]
+    if instead is None and (theirs := sorted(name for name in environ if name.startswith("SOKETI_"))):
         warnings.append(
-            f"environment variables of soketi are not read, write what they say into the file: {', '.join(theirs)}"
+            "environment variables of soketi are not read beside a file; `python -m engine config convert` writes one "
+            f"of them: {', '.join(theirs)}"
         )
     warnings.append(known_secrets.settle_hosts(document))
     if passed_over and _signature_unsaid(document):

@@ -15,7 +15,7 @@ from engine.config.loading.document import Document, put
 from engine.config.option_path import snake_case
 
 #: What soketi has when nothing is configured (K-7).
-_DEFAULT_APP = {"id": "app-id", "key": "app-key", "secret": "app-secret"}
+DEFAULT_APP = {"id": "app-id", "key": "app-key", "secret": "app-secret"}
 #: Limits of which -1 is none and 0 allows nothing there; 0 is no limit here.
 _LIMITS = (
     "max_connections",
@@ -35,7 +35,7 @@ def convert_apps(manager: Any, ours: Document, notes: list[str]) -> None:
         )
     array = manager.get("array")
     entries = array.get("apps") if isinstance(array, dict) else None
-    entries = _parsed(entries) if entries is not None else [_DEFAULT_APP]
+    entries = _parsed(entries) if entries is not None else [DEFAULT_APP]
     apps = [_app(entry, f"appManager.array.apps[{index}]", notes) for index, entry in enumerate(entries)]
     put(ours, ("app_manager",), {"driver": "memory", "array": {"apps": apps}})
 

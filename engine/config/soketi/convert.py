@@ -6,14 +6,17 @@ Pure: it reads no file and checks no value; `load.py` does both with what comes 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
+from pathlib import Path as FilePath
 from typing import Any
 
 from engine.config.loading.document import Document, get, leaves, put, says_nothing
-from engine.config.option_path import snake_case
-from engine.config.soketi.apps import convert_apps
+from engine.config.loading.load import StandIn
+from engine.config.option_path import Path, snake_case
+from engine.config.soketi.apps import DEFAULT_APP, convert_apps
 from engine.config.soketi.databases import convert_database
+from engine.config.soketi.variables import OF_APP, PREFIX, VARIABLES, given, lay_over
 
 #: What soketi does when its configuration says nothing, where this engine does otherwise.
 _DEFAULTS: Document = {
@@ -117,9 +120,13 @@ _NO_COUNTERPART: dict[str, str] = {
 }
 
 
-def convert(soketi: Document) -> tuple[Document, list[str]]:
-    """The configuration in our words, and a line for each of its options that has no counterpart here."""
-    source, ours, notes = _unfolded(soketi), deepcopy(_DEFAULTS), list[str]()
+def convert(soketi: Document, environ: Mapping[str, str]) -> tuple[Document, list[str]]:
+    """The configuration in our words, and a line for each of its options that has no counterpart here.
+
+    :param environ: its variables win over what the file says, as they do there.
+    """
+    source, ours = _unfolded(soketi), deepcopy(_DEFAULTS)
+    notes = lay_over(source, environ, DEFAULT_APP)
     if str(source.pop("mode", "full")) != "full":
         notes.append("mode: every worker does everything here")
     if not says_nothing(_take(source, "appManager.cache")):
@@ -140,6 +147,23 @@ def convert(soketi: Document) -> tuple[Document, list[str]]:
             notes.append(f"{theirs}: has no counterpart" + (f"; {why}" if why else ""))
     notes += [f"{path}: is not an option of soketi that is known here" for path in leaves(source)]
     return ours, notes
+
+
+def stand_in(path: FilePath | None, environ: Mapping[str, str]) -> StandIn | None:
+    """What soketi's variables say, where they are set and there is no file."""
+    variables = given(environ)
+    if path is not None or not variables:
+        return None
+    document, notes = convert({}, environ)
+    written: dict[Path, str] = {}
+    for variable in variables:
+        name = variable.removeprefix(PREFIX)
+        if name in OF_APP:
+            written["app_manager", "array", "apps", 0, snake_case(OF_APP[name])] = f"environment variable {variable}"
+        elif (ours := _OPTIONS.get(VARIABLES[name])) is not None:
+            written[tuple(ours[0].split("."))] = f"{ours[0]} (environment variable {variable})"
+    notes = [f"not taken over from the variables of soketi: {note}" for note in notes]
+    return StandIn(FilePath("variables of soketi"), document, notes, written)
 
 
 def _drivers(source: Document, ours: Document, notes: list[str]) -> bool:

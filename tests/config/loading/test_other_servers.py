@@ -85,9 +85,9 @@ def test_the_table_knows_every_option_that_the_engine_passes_over_or_refuses() -
 
 @pytest.mark.parametrize("row", SOKETI, ids=lambda row: f"{row.option}={row.value}"[:90])
 def test_an_option_of_soketi(row: Row) -> None:
-    ours, notes = convert(_document({}, row.beside | {row.option: row.value}))
+    ours, notes = convert(_document({}, row.beside | {row.option: row.value}), {})
     loaded(ours)
-    before, beside = convert(_document({}, row.beside))
+    before, beside = convert(_document({}, row.beside), {})
     told = [note for note in notes if note not in beside]
     if row.verdict == "passed over":
         assert any(note.startswith(row.option.partition(".redisOptions")[0].split(".")[0]) for note in told)
@@ -106,7 +106,7 @@ def test_a_file_of_soketi_is_told_from_ours() -> None:
 
 def test_variables_of_soketi_are_told_of() -> None:
     (warning,) = loaded({}, {"SOKETI_PORT": "7001", "SOKETI_DEBUG": "1"}).warnings
-    assert warning.endswith("write what they say into the file: SOKETI_DEBUG, SOKETI_PORT")
+    assert warning.endswith("`python -m engine config convert` writes one of them: SOKETI_DEBUG, SOKETI_PORT")
 
 
 @pytest.mark.parametrize("hex_", [None, "hex"])

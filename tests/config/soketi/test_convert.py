@@ -69,7 +69,7 @@ FULL: dict[str, Any] = {
 
 
 def converted(soketi: dict[str, Any], workers: int = 1) -> tuple[Loaded, list[str]]:
-    ours, notes = convert(soketi)
+    ours, notes = convert(soketi, {})
     return loaded(ours, workers=workers), notes
 
 
@@ -168,7 +168,7 @@ def test_dotted_keys_are_understood() -> None:
     ],
 )
 def test_what_has_no_counterpart_is_named(soketi: dict[str, Any], told: str) -> None:
-    notes = convert(soketi)[1]
+    notes = convert(soketi, {})[1]
     assert any(told in note for note in notes), notes
 
 
@@ -244,6 +244,6 @@ def test_no_client_events_allowed_means_none() -> None:
 def test_url_and_function_together_call_the_url() -> None:
     hook = HOOK | {"lambda_function": "f"}
     app = {"id": "1", "key": "k", "secret": "s", "webhooks": [hook]}
-    ours, notes = convert({"appManager": {"array": {"apps": [app]}}})
+    ours, notes = convert({"appManager": {"array": {"apps": [app]}}}, {})
     assert "lambda_function" not in ours["app_manager"]["array"]["apps"][0]["webhooks"][0]
     assert any("only the url" in note for note in notes)
