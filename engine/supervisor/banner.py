@@ -78,4 +78,4 @@ def _lines(config: Config, apps: Sequence[App], ports: Ports, workers: int, file
     for app in apps:
         for endpoint in app.endpoints:
             form = "sha256=<hex>" if endpoint.signature_format == "prefixed" else "<hex>, as official SDKs verify it"
-            yield f"webhook of app {app.id} to {describe(endpoint)} sends X-Pusher-Signature: {form}"
+            yield f"webhook {endpoint.id} of app {app.id} to {describe(endpoint)} sends X-Pusher-Signature: {form}"

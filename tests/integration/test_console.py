@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -313,6 +314,11 @@ async def _use(engine: Engine, alone: Engine) -> None:
             await page.screenshot(SCREENSHOTS / "console-channels.png")
             await client.subscribe("cache-third")
             await page.value("location.hash = 'webhooks'")
+            # By these an alert and a line of the log name it.
+            ids = {*re.findall(r'endpoint="(\w+)"', engine.metrics())}
+            await page.wait("document.querySelectorAll('td code').length > 0")
+            shown = await page.value("[...document.querySelectorAll('td code')].map((cell) => cell.textContent)")
+            assert {*shown} <= ids, "the same"
             await click(page, "#dead td button")
             await page.wait("document.getElementById('said').textContent == '1 webhook sent again'")
             await page.wait("document.querySelectorAll('#dead td').length == 0")

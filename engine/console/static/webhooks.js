@@ -106,13 +106,15 @@ export function webhooks(view, context) {
       .at(-1)
       .endpoints.map((each) => [
         each.app,
-        labels.get(`${each.app}/${each.id}`) || each.id,
+        labels.get(`${each.app}/${each.id}`) || "not configured any more",
+        // As metrics, alerts and the log call it.
+        h("code", {}, each.id),
         count(each.sent),
         h("span", { class: each.failed ? "warn" : "" }, count(each.failed)),
         h("span", { class: each.dead ? "bad" : "" }, count(each.dead)),
       ]);
-    const heads = ["app", "endpoint", "delivered", "attempts failed", "given up"];
-    const known = rows.length ? table(heads, rows, [2, 3, 4], [1]) : h("p", { class: "soft" }, "Nothing was sent yet.");
+    const heads = ["app", "endpoint", "id", "delivered", "attempts failed", "given up"];
+    const known = rows.length ? table(heads, rows, [3, 4, 5], [1]) : h("p", { class: "soft" }, "Nothing was sent yet.");
     const since = h("p", { class: "soft" }, "Counted by the nodes that are up, each since its start.");
     endpoints.replaceChildren(h("h2", {}, "Endpoints"), known, ...(rows.length ? [since] : []));
   });
