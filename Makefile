@@ -19,6 +19,13 @@ FAST := $(wildcard engine/_fast/*.pyx engine/_fast/*.pxd)
 # Python frees little at its end, and with its own allocator the sanitizers would see few of its objects.
 SANITIZED = PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
   LD_PRELOAD="$$($(or $(CC),cc) -print-file-name=libasan.so) $$($(or $(CC),cc) -print-file-name=libubsan.so)"
+# Installs what pyproject.toml lists for one extra, and makes the target.
+define extra
+$(BIN)/python -c 'import tomllib; \
+  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"], sep="\n")' \
+  > $(VENV)/$(1)-requirements.txt
+$(BIN)/python -m pip install -q -r $(VENV)/$(1)-requirements.txt && touch $@
+endef
 NODE_MODULES := tests/clients/node_modules/.installed
 
 .DEFAULT_GOAL := help
@@ -30,7 +37,7 @@ NODE_MODULES := tests/clients/node_modules/.installed
 help: ## Show these words
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-run: compile ## Build and start the server on config.json with two workers and embedded Valkey
+run: $(VENV)/.runs build/.release ## Build and start the server on config.json with two workers and embedded Valkey
 	$(BIN)/python -m engine --workers $(WORKERS) --config $(CONFIG)
 
 clients: $(NODE_MODULES) ## Fetch the official JavaScript clients, where there is npm
@@ -163,10 +170,7 @@ clean: ## Remove everything that was built or installed here
 
 # What only benchmarks need.
 $(VENV)/.bench: $(VENV)/.installed
-	$(BIN)/python -c 'import tomllib; \
-	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
-	  > $(VENV)/bench-requirements.txt
-	$(BIN)/python -m pip install -q -r $(VENV)/bench-requirements.txt && touch $@
+	$(call extra,bench)
 
 # What only fuzzers need.
 $(VENV)/.fuzz: tests/fuzz/requirements.txt $(VENV)/.installed
@@ -175,15 +179,20 @@ $(VENV)/.fuzz: tests/fuzz/requirements.txt $(VENV)/.installed
 build/fuzz/.built: $(FAST) setup.py tests/fuzz/build.sh $(VENV)/.installed
 	tests/fuzz/build.sh && touch $@
 
-# The build requirements go into the venv too, so that a change in _fast is compiled in seconds, without isolation.
-$(VENV)/.installed: pyproject.toml setup.py
+# All that it runs with. The build requirements go into the venv too, so that a change in _fast is compiled in seconds,
+# without isolation.
+$(VENV)/.runs: pyproject.toml setup.py
 	$(if $(PYTHON),,$(error Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3))
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  > $(VENV)/build-requirements.txt
 	$(BIN)/python -m pip install -q -r $(VENV)/build-requirements.txt
-	$(BIN)/python -m pip install -q --no-build-isolation -e '.[test]'
+	$(BIN)/python -m pip install -q --no-build-isolation -e .
 	rm -f build/.debug && touch build/.release $@
+
+# What tests and linters need besides: whoever only runs it waits for none of that.
+$(VENV)/.installed: $(VENV)/.runs
+	$(call extra,test)
 
 # Objects of the two builds share their names: the stamp of one removes the stamp of the other and forces a build.
 build/.release build/.debug: build/.%: $(FAST) setup.py
