@@ -5,7 +5,8 @@ EngineError
 ├── PusherError         sent to a WebSocket client as pusher:error (docs/protocol.md 1.5)
 ├── ApiError            sent to an HTTP API caller as JSON
 ├── StoreUnavailable    shared state (Redis) cannot be reached now; callers go on with what is local
-│   └── StoreUnsuitable  it can be reached, but not all that the engine does is possible there, or allowed
+│   ├── StoreUnsuitable  it can be reached, but not all that the engine does is possible there, or allowed
+│   └── Unconfirmed      what was sent there has no answer; nobody knows whether it was taken
 ├── SourceUnavailable   the database that holds the applications cannot be read now; the copy goes on serving
 ├── IncarnationGone     this worker's incarnation was purged; it must take a new one and announce all
 └── DeliveryError       a webhook attempt that did not end with a 2xx
@@ -28,14 +29,21 @@ class ConfigError(EngineError):
 class StoreUnavailable(EngineError):
     """Shared state cannot be reached now. Nothing was lost that the caller still holds.
 
-    :ivar counted: by `peers/guard.py`.
+    :ivar counted: by `peers/guard.py`. :cvar may_be_taken: what could not be done may be done all the same.
     """
 
     counted = False
+    may_be_taken = False
 
 
 class StoreUnsuitable(StoreUnavailable):
     """The server, or the rights of its user, do not do for the engine; the text names what is missing."""
+
+
+class Unconfirmed(StoreUnavailable):
+    """A command was sent, and its answer will not come. It is not sent again: it may have been done."""
+
+    may_be_taken = True
 
 
 class SourceUnavailable(EngineError):

@@ -30,6 +30,7 @@ from engine._fast.frame import spliced_frame, text_frame
 from engine._fast.hub import Hub, Pending
 from engine._fast.log_link import LogLink
 from engine._fast.queues import FlushQueue
+from engine._fast.recent_events import RecentEvents
 from engine._fast.signature import Signer
 from engine._fast.topic_events import TopicEvents
 from engine.adapter.shared_memory_files import LogFiles
@@ -162,7 +163,7 @@ def heard_through_redis() -> Callable[[], object]:
     hub = Hub(FlushQueue(due.append, 1 << 20))
     subscribe(hub, "bench-0", 1)
     topic = b"engine:app-id/bench-0"
-    reader = TopicEvents(hub, {topic: hub.open("app-id", "bench-0")}).reader(b"message")
+    reader = TopicEvents(hub, {topic: hub.open("app-id", "bench-0")}, RecentEvents()).reader(b"message")
     envelope = pack_event(b"1.1", text_frame(messages.channel_event("tick", "bench-0", DATA)))
     message = b"*3\r\n$7\r\nmessage\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(topic), topic, len(envelope), envelope)
 

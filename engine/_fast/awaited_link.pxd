@@ -3,6 +3,7 @@
 from engine._fast.counting cimport Count, Sizes
 from engine._fast.hub cimport Channel, Hub
 from engine._fast.queues cimport Queued, ReadQueue
+from engine._fast.recent_events cimport RecentEvents
 from engine._fast.traffic cimport Traffic
 
 
@@ -34,8 +35,7 @@ cdef class AwaitedMessage:
     cdef AwaitedCounts counts
     cdef Awaited request            # None: nobody waits, a client has sent it
     cdef str place                  # "app/channel"
-    cdef bytes frame
-    cdef str excluded               # the socket id that is passed over, or None
+    cdef bytes envelope
     cdef long long began_ns
     cdef bint _done
 
@@ -46,9 +46,10 @@ cdef class AwaitedLink:
     cdef bytes _prefix              # of topics
     cdef bint _fallback
     cdef object _metrics
+    cdef RecentEvents _recent
     cdef dict _counts               # app id -> AwaitedCounts
     cdef AwaitedCounts counts_of(self, str app_id)
-    cdef int _deliver_here(self, AwaitedMessage message) except -1
+    cdef int _deliver_here(self, AwaitedMessage message, bint may_be_taken) except -1
     # Send an event. :param request: what waits for it, or None. Never raises because of the road.
     cdef int send(
         self, AwaitedCounts counts, const char* place, Py_ssize_t size, bytes frame, const char* excluded,

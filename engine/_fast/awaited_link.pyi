@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine._fast.hub import Hub
+from engine._fast.recent_events import RecentEvents
 
 class AwaitedMessage:
     def done(self) -> bool: ...
@@ -16,4 +17,5 @@ class AwaitedLink:
         topic_prefix: bytes,
         fallback: bool,
         metrics: Any,
+        recent: RecentEvents,
     ) -> None: ...

@@ -6,11 +6,12 @@ not take is delivered here alone, or is the publisher's to hear of, as `adapter/
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_DecodeUTF8
+from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
 from libc.string cimport memcpy
 
 from engine._fast.clock cimport monotonic_ns
-from engine._fast.envelope cimport event_envelope
+from engine._fast.envelope cimport Event, event_envelope, find_event
+from engine._fast.recent_events cimport RecentEvents
 
 
 @cython.final
@@ -72,7 +73,7 @@ cdef class AwaitedMessage:
         if self.request is None:
             self.counts.lost.grow(1)
         if self.link._fallback:
-            self.link._deliver_here(self)
+            self.link._deliver_here(self, error.may_be_taken)
             error = None
         if self.request is not None:
             self.request.note(error)
@@ -85,10 +86,12 @@ cdef class AwaitedLink:
     :param topic_prefix: before "app/channel".
     :param fallback: what is not taken is delivered to this worker's own subscribers, and counts as published.
     :param metrics: `AdapterMetrics`.
+    :param recent: says what of that they have heard already.
     """
 
-    def __init__(self, Hub hub not None, carry not None, bytes topic_prefix not None, bint fallback, metrics not None):
-        self._hub, self._carry = hub, carry
+    def __init__(self, Hub hub not None, carry not None, bytes topic_prefix not None, bint fallback, metrics not None,
+                 RecentEvents recent not None):
+        self._hub, self._carry, self._recent = hub, carry, recent
         self._prefix, self._fallback = topic_prefix, fallback
         self._metrics = metrics
         self._counts = {}
@@ -109,22 +112,28 @@ cdef class AwaitedLink:
         memcpy(PyBytes_AS_STRING(topic), PyBytes_AS_STRING(self._prefix), <size_t>skip)
         memcpy(PyBytes_AS_STRING(topic) + skip, place, <size_t>size)
         message.link, message.counts, message.request = self, counts, request
+        message.envelope = event_envelope(excluded, excluded_size, frame)
         if self._fallback:
             # Needed only where it is not taken.
-            message.place, message.frame = PyUnicode_DecodeUTF8(place, size, NULL), frame
-            if excluded_size:
-                message.excluded = PyUnicode_DecodeUTF8(excluded, excluded_size, NULL)
+            message.place = PyUnicode_DecodeUTF8(place, size, NULL)
         message.began_ns = monotonic_ns()
         counts.sent.grow(1)
         if request is not None:
             request.messages += 1
             request.under_way += 1
-        self._carry(topic, event_envelope(excluded, excluded_size, frame), message)
+        self._carry(topic, message.envelope, message)
         return 0
 
-    cdef int _deliver_here(self, AwaitedMessage message) except -1:
+    cdef int _deliver_here(self, AwaitedMessage message, bint may_be_taken) except -1:
         cdef Channel found = <Channel>self._hub._channels.get(message.place)
-        if found is not None:
-            excluded = None if message.excluded is None else self._hub.get(message.excluded)
-            self._hub.deliver(found, message.frame, excluded)
+        cdef Event event
+        if found is None or not find_event(
+            PyBytes_AS_STRING(message.envelope), PyBytes_GET_SIZE(message.envelope), &event
+        ):
+            return 0
+        if self._recent.is_missing(found, &event, may_be_taken):
+            excluded = None
+            if event.excluded_size:
+                excluded = self._hub.get(PyUnicode_DecodeASCII(event.excluded, event.excluded_size, "replace"))
+            self._hub.deliver(found, PyBytes_FromStringAndSize(event.frame, event.frame_size), excluded)
         return 0

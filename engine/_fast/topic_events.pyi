@@ -1,6 +1,7 @@
 from typing import Any, Protocol
 
 from engine._fast.hub import Channel, Hub
+from engine._fast.recent_events import RecentEvents
 
 class Reader(Protocol):
     def feed(self, data: bytes) -> None: ...
@@ -8,5 +9,5 @@ class Reader(Protocol):
 
 class TopicEvents:
     overheard: bool
-    def __init__(self, hub: Hub, channels: dict[bytes, Channel]) -> None: ...
+    def __init__(self, hub: Hub, channels: dict[bytes, Channel], recent: RecentEvents) -> None: ...
     def reader(self, word: bytes) -> Reader: ...

@@ -9,6 +9,7 @@ cimport cython
 from engine._fast.envelope cimport Event, deliver, find_event
 from engine._fast.hiredis cimport ReplyReader
 from engine._fast.hub cimport Channel, Hub
+from engine._fast.recent_events cimport RecentEvents
 
 from engine._fast.hiredis import available
 
@@ -18,11 +19,12 @@ import hiredis
 @cython.final
 cdef class TopicEvents:
     """:param channels: the channel of each topic, kept by its owner.
+    :param recent: is told what has come, and says what of it is no news.
     :ivar overheard: somebody wants to hear everything first, and so Python gets all messages.
     """
 
-    def __init__(self, Hub hub not None, dict channels not None):
-        self._hub, self._channels = hub, channels
+    def __init__(self, Hub hub not None, dict channels not None, RecentEvents recent not None):
+        self._hub, self._channels, self._recent = hub, channels, recent
 
     def reader(self, bytes word not None):
         """What reads the replies of one connection, as `hiredis.Reader` does. :param word: with which messages begin."""
@@ -44,5 +46,6 @@ cdef class EventReader(ReplyReader):
         channel = events._channels.get(topic)
         if channel is None:
             return False
-        deliver(events._hub, <Channel>channel, &event)
+        if events._recent.is_news(<Channel>channel, &event):
+            deliver(events._hub, <Channel>channel, &event)
         return True

@@ -24,11 +24,12 @@ from engine._fast.envelope import (
 )
 from engine._fast.hub import Channel, Hub
 from engine._fast.log_link import LogLink
+from engine._fast.recent_events import RecentEvents
 from engine._fast.topic_events import TopicEvents
 from engine.adapter.coalescing import CoalescingSubscriber
 from engine.adapter.echo import Echo
 from engine.config.redis import RedisOptions
-from engine.errors import StoreUnavailable
+from engine.errors import StoreUnavailable, Unconfirmed
 from engine.history.redis import KEEP, keep_arguments
 from engine.interfaces import ClusterEvents, MemberChange, Message, TotalChange
 from engine.log.setup import Seldom
@@ -91,10 +92,12 @@ class RedisAdapter:
         #: Of this worker alone.
         self._echo_stem = self._prefix + b"echo:" + secrets.token_hex(8).encode()
         self._channels: dict[bytes, Channel] = {}
-        self._topic_events = TopicEvents(hub, self._channels)
+        self._recent = RecentEvents()
+        self._topic_events = TopicEvents(hub, self._channels, self._recent)
         self._publisher, self._subscriber = self._links(options)
         if isinstance(self._publisher, PublishLink):
-            self.awaited = AwaitedLink(hub, self._publisher.carry, self._prefix, fallback_to_local, metrics)
+            carry = self._publisher.carry
+            self.awaited = AwaitedLink(hub, carry, self._prefix, fallback_to_local, metrics, self._recent)
         self._coalescing = CoalescingSubscriber(self._subscriber)
         self._echo = Echo(self._publisher.publish, self._tell)
         self._was_linked = False
@@ -160,22 +163,22 @@ class RedisAdapter:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         began_s = time.monotonic()
-        futures = [self._publish(message) for message in messages]
+        under_way = [self._publish(message) for message in messages]
         refused: StoreUnavailable | None = None
         # One after the other costs nothing: replies come in that order, and each wait is bounded by the link.
-        for message, future in zip(messages, futures, strict=True):
+        for message, (envelope, future) in zip(messages, under_way, strict=True):
             try:
                 await future
             except StoreUnavailable as error:
                 self._metrics.failed.add(1, message.app_id)
                 # What has to be kept must not reach some and be forgotten: the sender gets the failure and repeats it.
                 if self._fallback and message.retention is None:
-                    self._deliver_here(message)
+                    self._deliver_here(message, envelope, error)
                 else:
                     refused = error
             except asyncio.CancelledError:
                 # Nobody asks any more; a future that fails unasked would be logged.
-                for each in futures:
+                for _, each in under_way:
                     each.cancel()
                 raise
             else:
@@ -189,15 +192,17 @@ class RedisAdapter:
         def on_done(done: asyncio.Future[int]) -> None:
             if done.cancelled():
                 return
-            if done.exception() is None:
+            error = done.exception()
+            if error is None:
                 self._note_taken(message.app_id, began_s)
                 return
             self._metrics.failed.add(1, message.app_id)
             self._metrics.lost.add(1, message.app_id)
             if self._fallback and message.retention is None:
-                self._deliver_here(message)
+                self._deliver_here(message, envelope, error)
 
-        self._publish(message).add_done_callback(on_done)
+        envelope, future = self._publish(message)
+        future.add_done_callback(on_done)
 
     def mark(self, message: Message, mark: bytes) -> None:
         # Looked at, so that it is not logged as a failure that nobody asked about.
@@ -251,22 +256,24 @@ class RedisAdapter:
     def _topic(self, app_id: str, channel: str) -> bytes:
         return self._prefix + f"{app_id}/{channel}".encode()
 
-    def _publish(self, message: Message) -> asyncio.Future[int]:
+    def _publish(self, message: Message) -> tuple[bytes, asyncio.Future[int]]:
+        """What is sent, and how that ends."""
         topic = self._topic(message.app_id, message.channel)
         self._metrics.sent.add(1, message.app_id)
         envelope = pack_event(message.except_socket_id.encode(), message.frame)
         if message.retention is None:
-            return self._publisher.publish(topic, envelope)
+            return envelope, self._publisher.publish(topic, envelope)
         given = (self._key_prefix, topic.decode(), message.retention, envelope, self._publish_word)
-        return self._publisher.run(topic, partial(keep_arguments, *given))
+        return envelope, self._publisher.run(topic, partial(keep_arguments, *given))
 
     def _note_taken(self, app_id: str, began_s: float) -> None:
         self._metrics.resolved.add(1, app_id)
         self._metrics.resolve_time_ms.observe((time.monotonic() - began_s) * 1000, app_id)
 
-    def _deliver_here(self, message: Message) -> None:
+    def _deliver_here(self, message: Message, envelope: bytes, error: BaseException) -> None:
+        """Not what Redis has taken, and sent here, before it could not be reached."""
         found = self._hub.channel(message.app_id, message.channel)
-        if found is not None:
+        if found is not None and self._recent.miss(found, envelope, isinstance(error, Unconfirmed)):
             excluded = self._hub.get(message.except_socket_id)
             self._hub.deliver(found, message.frame, excluded)
 
@@ -284,7 +291,7 @@ class RedisAdapter:
 
     def _on_channel_message(self, channel: Channel, message: bytes) -> None:
         try:
-            if deliver_event(self._hub, channel, message):
+            if not self._recent.hear(channel, message) or deliver_event(self._hub, channel, message):
                 return
             self._metrics.received.add(1, channel.app_id)
             change = parse_member_change(message)

@@ -10,6 +10,7 @@ from engine._fast.awaited_link import AwaitedLink, AwaitedMessage
 from engine._fast.client_event import PlainClientEvents
 from engine._fast.envelope import read_event
 from engine._fast.hub import Hub
+from engine._fast.recent_events import RecentEvents
 from engine.errors import StoreUnavailable
 from engine.metrics.metrics import Metrics
 from engine.ws.client_events import are_reported, only_sent
@@ -34,7 +35,7 @@ class Road:
         def carry(topic: bytes, envelope: bytes, message: AwaitedMessage) -> None:
             self.carried.append((topic, envelope, message))
 
-        return AwaitedLink(hub, carry, b"prefix:", self._fallback, self.metrics)
+        return AwaitedLink(hub, carry, b"prefix:", self._fallback, self.metrics, RecentEvents())
 
     def end(self, at: int, error: Exception | None = None) -> None:
         message = self.carried[at][2]

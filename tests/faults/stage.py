@@ -40,7 +40,6 @@ class Scene:
     :param act: breaks something, and returns when it is repaired.
     :param loses: the shared state may lose what it answered: a webhook may come again, never with an older `seq`.
     :param misses: what is published meanwhile may be heard by the publishing worker's own clients only.
-    :param repeats: what is published meanwhile may be heard twice by these.
     """
 
     name: str
@@ -49,7 +48,6 @@ class Scene:
     act: Callable[[Stage], Awaitable[None]]
     loses: bool = False
     misses: bool = False
-    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,7 @@ class Stage:
         self.problems += wrong[:3]
         if found.lost or found.doubled or found.disordered:
             self.problems.append("events")
-        if (found.missed and not scene.misses) or (found.repeated and not scene.repeats):
+        if (found.missed and not scene.misses) or found.repeated:
             self.problems.append("events of the outage")
         if max(waits, default=0.0) > LONGEST_WAIT_S:
             self.problems.append(f"somebody waited {max(waits):.1f} s for a pong")

@@ -20,25 +20,29 @@ import pytest
 
 from tests.support.waiting import PATIENCE_S, until
 
-Mode = Literal["carry", "cut", "reset", "half-close", "delay", "garbage", "mid-reply"]
-#: Those that do harm.
-BAD: tuple[Mode, ...] = tuple(mode for mode in get_args(Mode) if mode != "carry")
+#: `unanswered` and `late` end a connection whose last command is done all the same: before its end, or after it.
+Mode = Literal["carry", "cut", "reset", "half-close", "delay", "garbage", "mid-reply", "unanswered", "late"]
+#: Those that do harm, each in its own way to who asks.
+BAD: tuple[Mode, ...] = tuple(mode for mode in get_args(Mode) if mode not in ("carry", "unanswered", "late"))
 GARBAGE = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 
 
 class BadProxy:
     """:param delay_s: how late an answer is.
+    :param only: harms no connection until it has sent this word.
 
     :ivar port: where it listens, on 127.0.0.1. :ivar broken: how often it has done harm.
     """
 
-    def __init__(self, target_port: int, delay_s: float = 0.3) -> None:
+    def __init__(self, target_port: int, delay_s: float = 0.3, only: bytes = b"") -> None:
         self._target = target_port
         self._delay_s = delay_s
+        self._only = only
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         self.broken = 0
         self._mode: Mode = "carry"
+        #: Connections that may be harmed.
         self._standing: set[socket.socket] = set()
 
     @property
@@ -73,10 +77,11 @@ class BadProxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        self._standing.add(client)
+        if not self._only:
+            self._standing.add(client)
         try:
             with client, contextlib.suppress(OSError):
-                if self._mode in ("cut", "reset"):
+                if self._mode_of(client) in ("cut", "reset"):
                     self.broken += 1
                     self._end(client)
                 else:
@@ -86,35 +91,51 @@ class BadProxy:
         finally:
             self._standing.discard(client)
 
+    def _mode_of(self, client: socket.socket) -> Mode:
+        return self._mode if client in self._standing else "carry"
+
     def _carry(self, client: socket.socket, server: socket.socket) -> None:
         while True:
             for end in select.select([client, server], [], [])[0]:
                 data = end.recv(65536)
                 if not data:
                     return
-                if end is client and self._mode == "garbage":
+                if end is client and self._only in data:
+                    self._standing.add(client)
+                mode = self._mode_of(client)
+                if end is client and mode == "garbage":
                     self.broken += 1
                     client.sendall(GARBAGE)
+                elif end is client and mode == "late":
+                    self.broken += 1
+                    client.shutdown(socket.SHUT_RDWR)
+                    time.sleep(self._delay_s)
+                    server.sendall(data)
+                    return
                 elif end is client:
                     server.sendall(data)
-                elif self._mode == "mid-reply":
+                elif mode == "unanswered":
+                    self.broken += 1
+                    time.sleep(self._delay_s)
+                    return
+                elif mode == "mid-reply":
                     self.broken += 1
                     client.sendall(data[: len(data) // 2])
                     return
-                elif self._mode == "half-close":
+                elif mode == "half-close":
                     self.broken += 1
                     client.shutdown(socket.SHUT_WR)
                     client.settimeout(self._delay_s)
                     client.recv(65536)
                     return
                 else:
-                    if self._mode == "delay":
+                    if mode == "delay":
                         self.broken += 1
                         time.sleep(self._delay_s)
                     client.sendall(data)
 
     def _end(self, client: socket.socket) -> None:
-        if self._mode == "reset":
+        if self._mode_of(client) == "reset":
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 

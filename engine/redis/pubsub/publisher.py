@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import hiredis
 
 from engine.config.redis import RedisOptions
-from engine.errors import StoreUnavailable
+from engine.errors import StoreUnavailable, Unconfirmed
 from engine.redis.pubsub.link import LOOK_EVERY_S, SILENCE_S, RedisLink
 from engine.redis.scripts import Script
 
@@ -140,7 +140,7 @@ class PublishLink(RedisLink):
             if sent > self._tick - 1 - self._timeout_ticks:
                 break
             if future is not None and not future.done():
-                future.set_exception(StoreUnavailable("Redis did not take the event in time"))
+                future.set_exception(Unconfirmed("Redis did not take the event in time"))
 
     def on_lost(self) -> None:
         # Until it was tried to connect again.
@@ -148,7 +148,7 @@ class PublishLink(RedisLink):
         waiting, self._waiting = self._waiting, deque()
         for future, _ in waiting:
             if future is not None and not future.done():
-                future.set_exception(StoreUnavailable("connection to Redis lost"))
+                future.set_exception(Unconfirmed("connection to Redis lost"))
         if self._stopped:
             self._give_back("this worker ends")
 

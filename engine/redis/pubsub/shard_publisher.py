@@ -17,7 +17,7 @@ from typing import Any
 from redis.crc import key_slot
 
 from engine.config.redis import Node, RedisOptions
-from engine.errors import StoreUnavailable
+from engine.errors import StoreUnavailable, Unconfirmed
 from engine.redis.pubsub.link import LOOK_EVERY_S, SILENCE_S, RedisLink
 from engine.redis.pubsub.publisher import Arguments
 from engine.redis.pubsub.topology import Topology
@@ -51,8 +51,14 @@ class Parcel:
     number: int = field(default_factory=lambda: next(_numbers))
 
     def fail(self, reason: str) -> None:
+        """It was not taken."""
         if not self.future.done():
             self.future.set_exception(StoreUnavailable(reason))
+
+    def lose(self, reason: str) -> None:
+        """Nobody knows whether it was taken."""
+        if not self.future.done():
+            self.future.set_exception(Unconfirmed(reason))
 
 
 class ShardPublisher:
@@ -275,7 +281,7 @@ class _Link(RedisLink):
             if sent >= self._tick - PATIENCE_S / LOOK_EVERY_S:
                 break
             if parcel is not None:
-                parcel.fail(LATE)
+                parcel.lose(LATE)
 
     def on_connected(self) -> None:
         self._returning = False
@@ -290,7 +296,7 @@ class _Link(RedisLink):
         waiting, self._waiting = self._waiting, deque()
         for parcel, _ in waiting:
             if parcel is not None:
-                parcel.fail("connection to Redis lost")
+                parcel.lose("connection to Redis lost")
         self._until_well, self._returning = 0, not self._stopped
 
     def _release(self) -> None:
