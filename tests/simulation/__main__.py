@@ -55,7 +55,8 @@ def main() -> int:
 
 
 def _one(seed: int, loses: bool | None, mutation: Mutation | None, verbose: bool) -> int:
-    loses = True if mutation is not None and mutation.loses else loses
+    if mutation is not None and mutation.loses is not None:
+        loses = mutation.loses
     with ValkeyServer() as server:
         try:
             outcome = play(Plan.of(seed, loses=loses), str(server.socket), mutation, print if verbose else None)

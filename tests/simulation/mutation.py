@@ -21,14 +21,14 @@ class Mutation:
     """`old`, which stands there once, becomes `new`.
 
     :param name: what goes wrong. :param place: a script's name, or `module:Class.function` below `engine`.
-    :param loses: whether it shows only where the server loses data.
+    :param loses: True if it shows only where the server loses data, False if only where it loses none.
     """
 
     name: str
     place: str
     old: str
     new: str = ""
-    loses: bool = False
+    loses: bool | None = None
 
     @property
     def in_script(self) -> bool:

@@ -58,7 +58,7 @@ def seek(mutation: Mutation, path: str, seeds: Iterable[int]) -> Found:
     for seed in seeds:
         tried += 1
         try:
-            play(Plan.of(seed, loses=mutation.loses or None), path, mutation)
+            play(Plan.of(seed, loses=mutation.loses), path, mutation)
         except Violation as violation:
             return Found(mutation, seed, tried, str(violation))
     return Found(mutation, seed, tried, "")

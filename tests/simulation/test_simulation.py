@@ -77,7 +77,7 @@ def test_a_fault_is_found(path: str, name: str) -> None:
     [fault] = [known for known in ALL if known.name == name]
     found = seek(fault, path, (FAULTS[name], *range(WITHIN)))
     assert found.violation, f"not found by {found.tried} seeds"
-    comes_right(path, found.seed, fault.loses or None)
+    comes_right(path, found.seed, fault.loses)
 
 
 @functools.cache
