@@ -2,14 +2,15 @@
 
 When a connection that publishes breaks, nobody says whether Redis has taken what was under way. A worker delivers it to
 its own subscribers; but what was taken comes back to it like any event, before it knows of the break or after. Here that
-is found out: an event goes by its time, which is its own among those of one worker, by its channel and its size. Never
-looks into a frame.
+is found out: an event goes by its time, which is its own among those of one worker, by its channel, its size and some
+of its bytes. Never reads a frame.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 from engine._fast.envelope cimport Event, find_event
 from engine._fast.hub cimport Channel
@@ -73,7 +74,16 @@ cdef class RecentEvents:
 
 
 cdef uint64_t name_of(Channel channel, const Event* event) noexcept:
-    """Of different events it is different, but for one case in 2**64."""
+    """Of different events it is different, unless two workers publish two in the same microsecond that also agree in
+    size and in the bytes that are looked at: where the payload is, and at its end, where counters and ids mostly are."""
     cdef uint64_t name = <uint64_t>event.began_us * <uint64_t>0x9E3779B97F4A7C15
+    cdef uint64_t words[3]
     name ^= <uint64_t><size_t><void*>channel * <uint64_t>0xC2B2AE3D27D4EB4F
-    return name ^ <uint64_t>event.frame_size
+    name ^= <uint64_t>event.frame_size
+    if event.frame_size >= 24:
+        memcpy(words, event.frame + event.frame_size // 2 - 4, 8)
+        memcpy(words + 1, event.frame + event.frame_size - 16, 16)
+        name = (name ^ words[0]) * <uint64_t>0x9E3779B97F4A7C15
+        name = (name ^ words[1]) * <uint64_t>0xC2B2AE3D27D4EB4F
+        name = (name ^ words[2]) * <uint64_t>0x9E3779B97F4A7C15
+    return name
