@@ -19,7 +19,9 @@ from engine.cli.webhooks import trial_job
 from engine.config.loading.load import Loaded
 from engine.config.root import Config
 from engine.errors import DeliveryError
+from engine.occupancy.redis_keys import Keys
 from engine.protocol.address import Networks
+from engine.redis.suitability import Ground
 from engine.webhooks.senders.registry import Senders
 
 #: No endpoint may take what is signed with it.
@@ -47,17 +49,18 @@ def _findings(
     config = loaded.config
     for warning in loaded.warnings:
         yield Finding("warning", "configuration", warning)
-    yield doctor_machine.files()
+    engine = doctor_machine.engine_of(config)
+    running = engine != 0
+    yield doctor_machine.files(doctor_machine.files_limit(engine))
     yield from doctor_machine.kernel(backlog)
     yield doctor_machine.room()
-    running = doctor_machine.is_running(config)
     yield from doctor_machine.ports(config, running=running)
     yield from doctor_machine.certificate(loaded.certificate)
     yield doctor_machine.secrets(config, apps, public=public)
     resolved = loaded.resolved
     if resolved.redis is not None:
-        prefix = config.database.redis.key_prefix
-        yield from doctor_redis.ask(resolved.redis, prefix, queue=resolved.queue == "redis")
+        ground = Ground.of(config, resolved.redis, Keys(config.database.redis.key_prefix).base)
+        yield from doctor_redis.ask(resolved.redis, ground, queue=resolved.queue == "redis")
     elif resolved.redis_embedded:
         yield doctor_machine.writable(Path(config.database.redis.embedded.data_dir).absolute())
     if app is None:

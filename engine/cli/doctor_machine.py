@@ -9,6 +9,7 @@ import errno
 import os
 import resource
 import socket
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,11 +31,20 @@ EXPIRES_SOON_S = 14 * 86_400
 ASK_TIMEOUT_S = 2.0
 
 
-def files(limit: int = resource.getrlimit(resource.RLIMIT_NOFILE)[1]) -> Finding:
-    """:param limit: of a process that is started here."""
+def files_limit(engine: int) -> int:
+    """:param engine: process id of one that runs; 0 for one that would be started here."""
+    try:
+        # It has raised its own as far as it may.
+        return resource.prlimit(engine, resource.RLIMIT_NOFILE)[0 if engine else 1]
+    except OSError:  # another user's, or gone
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def files(limit: int) -> Finding:
+    """:param limit: of one worker."""
     if limit == resource.RLIM_INFINITY or limit >= FILES_GOOD:
         return Finding("ok", "open files", "unlimited" if limit == resource.RLIM_INFINITY else f"{limit} a worker")
-    text = f"a worker started as this was may open {limit}, so it serves fewer clients than that"
+    text = f"a worker may open {limit}, so it serves fewer clients than that"
     remedy = "LimitNOFILE=1048576 in the unit, ulimits.nofile in compose, or /etc/security/limits.conf"
     return Finding("problem" if limit < FILES_MIN else "warning", "open files", text, remedy)
 
@@ -69,11 +79,14 @@ def room(found: Memory | None = None) -> Finding:
     return Finding("ok", "memory", text)
 
 
-def is_running(config: Config) -> bool:
-    """Whether an engine with this configuration runs on this machine."""
+def engine_of(config: Config) -> int:
+    """Process id of the engine that runs on this machine with this configuration; 0 for none."""
     with socket.socket(socket.AF_UNIX) as asked:
         asked.settimeout(ASK_TIMEOUT_S)
-        return asked.connect_ex(command_address(config)) == 0
+        if asked.connect_ex(command_address(config)) != 0:
+            return 0
+        pid, _, _ = struct.unpack("3i", asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+        return int(pid)
 
 
 def ports(config: Config, *, running: bool) -> Iterator[Finding]:

@@ -1,21 +1,25 @@
 """What `doctor` asks of Redis: version, role, rights, clock, latency, and what it does when memory is short.
 
-Writes one key that lives for a second and publishes to a channel that nobody listens to; never touches other keys.
+Tries what workers try, on keys that are nobody else's, and publishes to a channel of its own; never touches other keys.
 """
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import redis
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from engine.cli.finding import Finding
-from engine.config.redis import RedisOptions
-from engine.redis.pool import blocking
+from engine.config.redis import TAG, RedisOptions
+from engine.errors import StoreUnavailable
+from engine.redis.pool import blocking, connect
+from engine.redis.suitability import Ground, Suitability
 
 TIMEOUT_S = 3.0
 PINGS = 20
@@ -27,45 +31,91 @@ BUFFER_BYTES = 32 * 1024 * 1024
 OLDEST, OLDEST_CLUSTER = (6, 2), (7, 0)
 
 _CHECK = "redis"
+#: Words of an error, and what to do then.
+_REMEDIES = (
+    (("MOVED",), "it is a node of a Redis Cluster: name its nodes in database.redis.cluster_nodes"),
+    (("CLUSTERDOWN",), "some slots have no primary (CLUSTER NODES)"),
+    (("Cluster mode is not enabled",), "it is one server: database.redis.host and port, not cluster_nodes"),
+    (("NOREPLICAS",), "its replicas are away (INFO replication), or min-replicas-to-write asks for too many"),
+    (("OOM",), "raise its maxmemory, or look for what fills it (INFO memory)"),
+    (("MISCONF",), "it cannot save: a full disk, or a folder that it may not write to (its own log)"),
+    (("DB index",), "database.redis.db: the server has fewer databases"),
+    (("no master", "No master"), "database.redis.name, and what the Sentinels say (SENTINEL MASTERS)"),
+)
 
 
-def ask(options: RedisOptions, prefix: str, *, queue: bool) -> Iterator[Finding]:
-    """:param prefix: of the engine's keys. :param queue: webhooks wait there."""
+def ask(options: RedisOptions, ground: Ground, *, queue: bool) -> Iterator[Finding]:
+    """:param ground: where the engine's names are. :param queue: webhooks wait there."""
     try:
         with blocking(options, TIMEOUT_S) as client:
-            yield from _rights(client, prefix)
-            for server in _servers(client, options):
-                yield from _server(server, cluster=bool(options.nodes), queue=queue)
+            client.ping()
+            yield asyncio.run(_proof(options, ground))
+            yield _carries(client, f"{ground.topics}doctor", sharded=bool(options.nodes))
+            for name, server in _servers(client, options):
+                for finding in _server(server, cluster=bool(options.nodes), queue=queue):
+                    yield replace(finding, message=f"{name}: {finding.message}") if name else finding
     except AuthenticationError as error:
-        yield Finding("problem", _CHECK, f"{options.address}: {error}", "check user name and password (ACL GETUSER)")
+        said = f"{options.address}: {error}"
+        remedy = "check user name and password (ACL GETUSER)"
+        if options.password is None:
+            said, remedy = f"{options.address} wants a password, and none is configured", "database.redis.password"
+        yield Finding("problem", _CHECK, said, remedy)
     except (RedisError, OSError) as error:
-        remedy = "is it running, is the address right, does a firewall let this machine through, does it want TLS?"
-        yield Finding("problem", _CHECK, f"{options.address} does not answer: {error}", remedy)
+        yield Finding("problem", _CHECK, f"{options.address} does not serve: {error}", _remedy(str(error)))
 
 
-def _servers(client: Any, options: RedisOptions) -> list[Any]:
+async def _proof(options: RedisOptions, ground: Ground) -> Finding:
+    """What a worker tries before it changes anything."""
+    client = connect(options)
+    try:
+        missing, _ = await Suitability(client, ground, clustered=bool(options.nodes)).look()
+    except StoreUnavailable as error:
+        return Finding("problem", _CHECK, f"it cannot be written to: {error}", _remedy(str(error)))
+    finally:
+        await client.aclose()
+    if not missing:
+        return Finding("ok", _CHECK, "does all that the engine asks of it")
+    keys = " ".join(f"~{prefix}*" for prefix in dict.fromkeys((ground.state.removesuffix(TAG), *ground.others)))
+    remedy = f"ACL SETUSER … {keys} &{ground.topics}* +@all -@admin -@dangerous +info (docs/redis.md)"
+    return Finding("problem", _CHECK, missing, remedy if "user may not" in missing else "docs/redis.md")
+
+
+def _carries(client: Any, topic: str, *, sharded: bool) -> Finding:
+    """Whether what is published is heard. Raises RedisError."""
+    try:
+        with client.pubsub(ignore_subscribe_messages=True) as heard:
+            subscribe, get, publish = (
+                (heard.ssubscribe, heard.get_sharded_message, client.spublish)
+                if sharded
+                else (heard.subscribe, heard.get_message, client.publish)
+            )
+            subscribe(topic)
+            # The answer to the subscription, which is passed over.
+            get(timeout=TIMEOUT_S)
+            publish(topic, "")
+            message = get(timeout=TIMEOUT_S)
+    except ResponseError as error:
+        remedy = f"ACL SETUSER … &{topic.removesuffix('doctor')}* +@pubsub (docs/redis.md)"
+        return Finding("problem", _CHECK, f"it carries no events between workers: {error}", remedy)
+    if message is None:
+        remedy = "two servers behind one address, or something between that keeps messages back"
+        return Finding("problem", _CHECK, "what is published is not heard", remedy)
+    return Finding("ok", _CHECK, "carries events between workers")
+
+
+def _remedy(error: str) -> str:
+    """For what a server says, or a connection to it; the first that fits."""
+    for words, remedy in _REMEDIES:
+        if any(word in error for word in words):
+            return remedy
+    return "is it running, is the address right, does a firewall let this machine through, does it want TLS, or none?"
+
+
+def _servers(client: Any, options: RedisOptions) -> list[tuple[str, Any]]:
+    """Each with its name, where there are several."""
     if not options.nodes:
-        return [client]
-    return [client.get_redis_connection(node) for node in client.get_primaries()]
-
-
-def _rights(client: redis.Redis, prefix: str) -> Iterator[Finding]:
-    key = f"{prefix}doctor"
-    script = "return redis.call('SET', KEYS[1], '1', 'PX', 1000)"
-    tried: dict[str, Callable[[], object]] = {
-        "run scripts on its keys": lambda: client.eval(script, 1, key),
-        "publish": lambda: client.publish(key, ""),
-    }
-    for what, attempt in tried.items():
-        try:
-            attempt()
-        except NoPermissionError as error:
-            remedy = f"ACL SETUSER … ~{prefix}* &{prefix}* +@all -@dangerous +info (docs/redis.md)"
-            yield Finding("problem", _CHECK, f"this user may not {what}: {error}", remedy)
-        except ResponseError as error:
-            yield Finding("problem", _CHECK, f"it did not {what}: {error}", "a replica or a full server refuses writes")
-        else:
-            yield Finding("ok", _CHECK, f"may {what}")
+        return [("", client)]
+    return [(node.name, client.get_redis_connection(node)) for node in client.get_primaries()]
 
 
 def _server(server: redis.Redis, *, cluster: bool, queue: bool) -> Iterator[Finding]:
@@ -96,6 +146,9 @@ def judge(info: dict[str, Any], *, cluster: bool, queue: bool) -> Iterator[Findi
     else:
         name = "Valkey" if "valkey_version" in info else "Redis"
         yield Finding("ok", _CHECK, f"{name} {info.get('valkey_version', version)}")
+    if info.get("cluster_enabled") and not cluster:
+        remedy = "name its nodes in database.redis.cluster_nodes"
+        yield Finding("problem", _CHECK, "it is a node of a Redis Cluster, configured as one server", remedy)
     if info.get("role") == "slave":
         remedy = "name the master, or configure database.redis.sentinels"
         yield Finding("problem", _CHECK, "it is a replica, which takes no writes", remedy)

@@ -17,6 +17,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
+from engine.config.redis import RedisOptions
+from engine.config.root import Config
 from engine.errors import StoreUnavailable, StoreUnsuitable
 from engine.redis.scripts import Script, bounded, load, run, unsplit
 
@@ -44,6 +46,19 @@ class Ground:
     state: str
     others: tuple[str, ...]
     topics: str
+
+    @classmethod
+    def of(cls, config: Config, options: RedisOptions, state: str) -> Ground:
+        """That of an engine with this configuration."""
+        beside = options.beside_occupancy
+        queue = beside(config.queue.redis.prefix)
+        others = (queue, config.cache.redis.prefix, config.rate_limiter.redis.prefix, answers_prefix(config))
+        return cls(state, others, beside(config.adapter.redis.prefix))
+
+
+def answers_prefix(config: Config) -> str:
+    """Of the keys that hold answers to requests with an idempotency key."""
+    return f"{config.database.redis.key_prefix}idempotency:"
 
 
 class Suitability:
@@ -99,14 +114,18 @@ class Suitability:
         """By whoever had the lock before."""
         return self.proved
 
-    async def _prove(self) -> None:
+    async def look(self) -> tuple[str, str]:
+        """What is missing, and what else is wrong, each in one line; "" for nothing.
+
+        Raises StoreUnavailable when the server cannot be asked."""
         server = await self._server()
-        missing = await self._missing()
-        wrong = _named(server, missing)
-        if wrong:
-            self._say(wrong)
-            raise StoreUnsuitable(wrong)
-        self._say(_evicts(server))
+        return _named(server, await self._missing()), _evicts(server)
+
+    async def _prove(self) -> None:
+        missing, wrong = await self.look()
+        self._say(missing or wrong)
+        if missing:
+            raise StoreUnsuitable(missing)
 
     def _say(self, wrong: str) -> None:
         if wrong == self._wrong:

@@ -29,7 +29,7 @@ from engine.occupancy.redis import RedisOccupancy
 from engine.occupancy.redis_keys import Keys
 from engine.peers.guard import guard
 from engine.redis.pool import connect, publish
-from engine.redis.suitability import Ground, Suitability
+from engine.redis.suitability import Ground, Suitability, answers_prefix
 from engine.stores.cache_redis import RedisCache
 from engine.stores.idempotency_redis import RedisAnswers
 from engine.stores.rate_limit_redis import RedisRateLimiter
@@ -52,7 +52,8 @@ class RedisDrivers:
         self.options = options
         self._config = spec.loaded.config
         self._metrics = metrics
-        self.server = Suitability(self.client, self._ground(), clustered=bool(options.nodes))
+        ground = Ground.of(self._config, options, Keys(self._config.database.redis.key_prefix).base)
+        self.server = Suitability(self.client, ground, clustered=bool(options.nodes))
         #: (topic) -> the life of the server that has it; as the adapter says, once there is one.
         self._life_of: Callable[[str], str] = lambda topic: ""
         #: Of the workers of this host, not yet joined, and this one's eventfd; None where events go through Redis.
@@ -107,18 +108,7 @@ class RedisDrivers:
         return self._guarded("limits", RedisRateLimiter(self.client, self._config.rate_limiter.redis.prefix))
 
     def answers(self) -> IdempotencyStore:
-        return self._guarded("idempotency", RedisAnswers(self.client, self._answers_prefix))
+        return self._guarded("idempotency", RedisAnswers(self.client, answers_prefix(self._config)))
 
     def _guarded(self, part: str, driver: D) -> D:
         return guard(driver, part, self._metrics.peers.failed)
-
-    @property
-    def _answers_prefix(self) -> str:
-        return f"{self._config.database.redis.key_prefix}idempotency:"
-
-    def _ground(self) -> Ground:
-        """Where all that these drivers keep in Redis is."""
-        config, beside = self._config, self.options.beside_occupancy
-        queue = beside(config.queue.redis.prefix)
-        others = (queue, config.cache.redis.prefix, config.rate_limiter.redis.prefix, self._answers_prefix)
-        return Ground(Keys(config.database.redis.key_prefix).base, others, beside(config.adapter.redis.prefix))

@@ -57,6 +57,15 @@ def test_misuse_is_told_with_status_2(args: list[str], capsys: pytest.CaptureFix
     assert "usage: python -m engine" in capsys.readouterr().err
 
 
+def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "engine", "config", "reference"]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_every_mistake_of_a_configuration_is_told_at_once(tmp_path: Path) -> None:
     config = {
         "prot": 6001,
