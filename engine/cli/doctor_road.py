@@ -110,8 +110,7 @@ async def _tls(host: str, port: int) -> Finding:
 async def _health(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Finding]:
     try:
         async with session.get(f"{url}/ready", allow_redirects=False) as answer:
-            status, date = answer.status, answer.headers.get("Date")
-            text = (await answer.text(errors="replace"))[:200]
+            status, date, text = answer.status, answer.headers.get("Date"), await _said(answer)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         yield Finding(
             "problem", "health", f"GET /ready: {error or 'no answer'}", "is the engine running, and behind this?"
@@ -123,9 +122,13 @@ async def _health(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Fin
         yield Finding(
             "problem", "health", f"GET /ready: {status}", "clients follow no redirect: give the address it leads to"
         )
+        raise Stop
+    elif status in (403, 404):
+        remedy = "fine where only balancers ask for it; else something else answers: host, path prefix, routes"
+        yield Finding("warning", "health", f"GET /ready: {status}{text}", remedy)
     else:
-        remedy = "the log says what it lacks" if status == 503 else "something else answers: host, path prefix, routes"
-        yield Finding("problem", "health", f"GET /ready: {status} {text}", remedy)
+        remedy = "the log says what it lacks" if status == 503 else _elsewhere(status)
+        yield Finding("problem", "health", f"GET /ready: {status}{text}", remedy)
     if date is not None:
         yield _clock(date)
 
@@ -149,7 +152,7 @@ async def _client(
         async with asyncio.timeout(STEP_TIMEOUT_S):
             websocket = await session.ws_connect(f"{url.replace('http', 'ws', 1)}/app/{app.key}?{QUERY}")
     except aiohttp.WSServerHandshakeError as error:
-        remedy = _UPGRADE if error.status in (400, 426) else "something else answers /app/…: path prefix, routes, host"
+        remedy = _UPGRADE if error.status in (400, 426) else _elsewhere(error.status)
         yield Finding("problem", "websocket", f"no upgrade: {error.status} {error.message}", remedy)
         raise Stop from None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -159,7 +162,10 @@ async def _client(
         first = await _next(websocket, lambda _: True)
         if first is None or first.get("event") != "pusher:connection_established":
             said = "nothing" if first is None else json.dumps(first.get("data"))
-            remedy = "4001: another configuration serves there; else the message and docs/logging.md say what to do"
+            remedy = (
+                "4001: another configuration serves there; 4005: --url ends before /app/…; else the message and"
+                " docs/logging.md say what to do"
+            )
             yield Finding("problem", "websocket", f"the server said {said}", remedy)
             raise Stop
         timeout_s = int(loads(first["data"])["activity_timeout"])
@@ -187,20 +193,32 @@ async def _publish(websocket: aiohttp.ClientWebSocketResponse, app: App, url: st
             aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
             session.post(signed_url(app, url, body), data=body, headers=headers) as answer,
         ):
-            status, text = answer.status, (await answer.text(errors="replace"))[:200]
+            status, text = answer.status, await _said(answer)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         return Finding("problem", "publish", f"no answer: {error}", "does a proxy pass on POST /apps/…?")
     if status != 200:
-        remedy = (
-            "the server has another secret, a clock is wrong, or a proxy changes path, query or body"
-            if status == 401
-            else "does a proxy pass on POST /apps/… to the engine, unchanged?"
-        )
-        return Finding("problem", "publish", f"{status} {text}", remedy)
+        remedy = {
+            401: "the server has another secret, a clock is wrong, or a proxy changes path, query or body",
+            413: "a proxy takes no body of this size (nginx: client_max_body_size)",
+        }.get(status, "does a proxy pass on POST /apps/… to the engine, unchanged?")
+        return Finding("problem", "publish", f"{status}{text}", remedy)
     if await _next(websocket, lambda frame: frame.get("event") == "doctor") is None:
         remedy = "the request and the client may reach engines that share nothing: give all of them one Redis"
         return Finding("problem", "publish", "taken, but it did not reach a subscriber", remedy)
     return Finding("ok", "publish", f"reached a subscriber after {(time.perf_counter() - begun) * 1000:.0f} ms")
+
+
+async def _said(answer: aiohttp.ClientResponse) -> str:
+    """The beginning of what came with a status; nothing of a page for people."""
+    text = await answer.text(errors="replace")
+    return "" if text.lstrip()[:1] in ("", "<") else f" {text[:200]}"
+
+
+def _elsewhere(status: int) -> str:
+    """What may be the matter when another than the engine has answered so."""
+    if status in (502, 504):
+        return "the proxy does not reach the engine: the address that it has for it, and whether it runs there"
+    return "something else answers: host, path prefix, routes to /app/…"
 
 
 async def _silence(websocket: aiohttp.ClientWebSocketResponse, timeout_s: int) -> Finding:

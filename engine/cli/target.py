@@ -6,6 +6,7 @@ Asks no server, and never shows a secret.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from engine.app import App, Endpoint
 from engine.cli.text import one_line
@@ -29,9 +30,20 @@ def http_url(config: Config, given: str | None) -> str:
     if given is None:
         return server_url(config, config.port)
     scheme, separator, rest = given.rstrip("/").partition("://")
-    if not separator or scheme not in ("http", "https", "ws", "wss") or not rest:
-        raise ConfigError(f"--url: {given} is not an address of a server; such as http://127.0.0.1:6001")
+    if not separator or scheme not in ("http", "https", "ws", "wss") or not _is_address(given):
+        raise ConfigError(
+            f"--url: {given} is not an address of a server; allowed: scheme, host, port and a path prefix, as in"
+            " http://127.0.0.1:6001"
+        )
     return f"{scheme.replace('ws', 'http')}://{rest}"
+
+
+def _is_address(given: str) -> bool:
+    try:
+        parts = urlsplit(given)
+        return bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
+    except ValueError:  # a port that is none, or brackets without an address
+        return False
 
 
 def api_target(config: Config, given: str | None) -> tuple[str, str | None]:

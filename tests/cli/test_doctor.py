@@ -280,11 +280,13 @@ async def test_a_good_road(road: tuple[Road, str]) -> None:
     [
         ("ready", 503, "health", ["503", "log"]),
         ("ready", 302, "health", ["302", "redirect"]),
-        ("ready", 404, "health", ["404", "path prefix"]),
+        ("ready", 500, "health", ["500", "path prefix"]),
+        ("ready", 502, "health", ["502", "does not reach the engine"]),
         ("date", "Fri, 27 Nov 2020 12:00:00 GMT", "clock", ["behind", "chrony"]),
         ("upgrade", False, "websocket", ["426", "proxy_set_header Upgrade"]),
         ("first", {"event": "pusher:error", "data": {"code": 4001}}, "websocket", ["4001", "another configuration"]),
         ("published", 401, "publish", ["401", "secret", "clock"]),
+        ("published", 413, "publish", ["413", "client_max_body_size"]),
         ("published", 404, "publish", ["404", "POST /apps"]),
         ("delivers", False, "publish", ["did not reach", "one Redis"]),
     ],
@@ -299,6 +301,13 @@ async def test_what_is_wrong_on_the_road_is_named(
     (problem,) = [finding for finding in await walked(road[1]) if finding.level == "problem"]
     assert problem.check == check
     assert complained(problem, *words)
+
+
+async def test_a_page_of_balancers_that_is_not_shown_to_clients_is_no_problem(road: tuple[Road, str]) -> None:
+    road[0].ready = 404
+    found = await walked(road[1])
+    assert complained(found[1], "404", "balancers", "path prefix")
+    assert levels(found) == ["ok", "warning", "ok", "ok", "ok", "skipped"]
 
 
 async def test_what_cuts_silent_connections_is_named(road: tuple[Road, str]) -> None:
@@ -364,7 +373,12 @@ def test_an_endpoint_that_fails_is_a_problem(
     assert "500" in hook["message"]
 
 
-@pytest.mark.parametrize(("words", "named"), [(["--url", "notaurl"], "notaurl"), (["--app", "2"], "there are 1")])
+WRONG = ["notaurl", "http://", "http://a:99999", "http://a:x", "http://[::1", "http://a?b=1", "http://a#b", "ftp://a"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), [*((["--url", url], url) for url in WRONG), (["--app", "2"], "there are 1")]
+)
 def test_what_cannot_be_meant_is_refused_before_anything_is_looked_at(
     words: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
