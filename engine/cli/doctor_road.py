@@ -38,6 +38,14 @@ _UPGRADE = (
     ' $http_upgrade and proxy_set_header Connection "upgrade" (docs/proxies.md)'
 )
 
+#: Code of a refusal -> what to do.
+_REFUSED: dict[Any, str] = {
+    4001: "another configuration serves there, or the application has another key",
+    4003: "python -m engine apps enable, or `enabled` of the application",
+    4004: "raise `max_connections` of the application, or look whose connections those are (the console)",
+    4005: "--url ends before /app/…",
+}
+
 
 class Stop(Exception):
     """What comes behind cannot be tried."""
@@ -161,11 +169,10 @@ async def _client(
     async with websocket:
         first = await _next(websocket, lambda _: True)
         if first is None or first.get("event") != "pusher:connection_established":
-            said = "nothing" if first is None else json.dumps(first.get("data"))
-            remedy = (
-                "4001: another configuration serves there; 4005: --url ends before /app/…; else the message and"
-                " docs/logging.md say what to do"
-            )
+            data = None if first is None else first.get("data")
+            code = data.get("code") if isinstance(data, dict) else None
+            said = "nothing" if first is None else json.dumps(data)
+            remedy = _REFUSED.get(code, "the message and docs/logging.md say what to do")
             yield Finding("problem", "websocket", f"the server said {said}", remedy)
             raise Stop
         timeout_s = int(loads(first["data"])["activity_timeout"])

@@ -27,7 +27,7 @@ class Finding:
 
 def print_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
     """Print each as it is found; returns the exit status: 1 when one of them is a problem."""
-    counts = {"warning": 0, "problem": 0}
+    counts = {"problem": 0, "warning": 0}
     for finding in findings:
         if finding.level in counts:
             counts[finding.level] += 1
@@ -38,5 +38,5 @@ def print_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
         if finding.remedy:
             say(f"         {one_line(finding.remedy)}")
     if not as_json:
-        say(f"{counts['problem']} problems, {counts['warning']} warnings")
+        say(", ".join(f"{number} {level}{'' if number == 1 else 's'}" for level, number in counts.items()))
     return 1 if counts["problem"] else 0

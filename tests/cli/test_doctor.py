@@ -285,6 +285,7 @@ async def test_a_good_road(road: tuple[Road, str]) -> None:
         ("date", "Fri, 27 Nov 2020 12:00:00 GMT", "clock", ["behind", "chrony"]),
         ("upgrade", False, "websocket", ["426", "proxy_set_header Upgrade"]),
         ("first", {"event": "pusher:error", "data": {"code": 4001}}, "websocket", ["4001", "another configuration"]),
+        ("first", {"event": "pusher:error", "data": {"code": 4003}}, "websocket", ["4003", "apps enable"]),
         ("published", 401, "publish", ["401", "secret", "clock"]),
         ("published", 413, "publish", ["413", "client_max_body_size"]),
         ("published", 404, "publish", ["404", "POST /apps"]),
