@@ -96,6 +96,9 @@ def ports(config: Config, *, running: bool) -> Iterator[Finding]:
         wanted.append(("http_api.port", config.http_api.host or config.host, config.http_api.port))
     if config.metrics.enabled:
         wanted.append(("metrics.port", config.metrics.host, config.metrics.port))
+    # The console takes any free one for 0.
+    if config.console.password and config.console.port:
+        wanted.append(("console.port", config.console.host, config.console.port))
     for name, host, port in wanted:
         if running:
             yield Finding("ok", name, f"{port} is an engine's that runs with this configuration")

@@ -86,10 +86,14 @@ def test_ports() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = Config.model_validate({"host": "127.0.0.1", "port": port, "metrics": {"host": "no.such.host.invalid"}})
-        main_port, metrics = doctor_machine.ports(config, running=False)
+        console = {"host": "127.0.0.1", "port": port, "password": "p" * 12}
+        config = config.model_copy(update={"console": config.console.model_copy(update=console)})
+        main_port, metrics, page = doctor_machine.ports(config, running=False)
+        assert page.check == "console.port"
+        assert complained(page, str(port), "another program")
         assert complained(main_port, str(port), "another program")
         assert metrics.level == "problem"
-        assert levels(list(doctor_machine.ports(config, running=True))) == ["ok", "ok"]
+        assert levels(list(doctor_machine.ports(config, running=True))) == ["ok", "ok", "ok"]
     free = Config.model_validate({"host": "127.0.0.1", "port": free_port(), "metrics": {"enabled": False}})
     assert levels(list(doctor_machine.ports(free, running=False))) == ["ok"]
     assert doctor_machine.engine_of(free) == 0

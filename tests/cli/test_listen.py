@@ -39,6 +39,7 @@ def test_stays_away(code: int) -> None:
         ('{"name":"Zoë ☃"}', '{"name":"Zoë ☃"}'),
         ("two\nlines\t", "two\\nlines\\t"),
         ("\x1b]0;evil\x07\x9b2J\u2028", "\\x1b]0;evil\\x07\\x9b2J\\u2028"),
+        ("\u202eevil\u2066\u200f", "\\u202eevil\\u2066\\u200f"),
     ],
 )
 def test_one_line_commands_no_terminal(text: str, shown: str) -> None:

@@ -30,6 +30,8 @@ PAINTED = """[...document.querySelectorAll("canvas")].map((canvas) => canvas.wid
   .getImageData(0, 0, canvas.width, canvas.height).data.filter((value, index) => index % 4 == 3 && value).length)"""
 SECOND = {"id": "2", "key": "second-key", "secret": "second-secret"}
 
+DATA = '{"text":"hello","id":12345678901234567890}'
+
 
 @pytest.fixture(scope="module")
 def hooks() -> Iterator[WebhookReceiver]:
@@ -305,10 +307,11 @@ async def _use(engine: Engine, alone: Engine) -> None:
             await page.screenshot(SCREENSHOTS / f"console-{name}.png")
         await page.look(1200, 900)
         async with connected(engine.ws_url) as client:
-            await client.subscribe("presence-seen", user_id="<b>ada</b>")
+            await client.subscribe("presence-seen", user_id="<b>ada</b>\u202e")
             await page.value("location.hash = 'channels'")
             await click(page, 'a[href="#channels/presence-seen"]')
-            await page.wait("[...document.querySelectorAll('td')].some((cell) => cell.textContent == '<b>ada</b>')")
+            shown = json.dumps("<b>ada</b>\\u202e")
+            await page.wait(f"[...document.querySelectorAll('td')].some((cell) => cell.textContent == {shown})")
             await page.value("location.hash = 'channels'")
             await page.wait("!!document.getElementById('totals')")
             await page.screenshot(SCREENSHOTS / "console-channels.png")
@@ -325,12 +328,19 @@ async def _use(engine: Engine, alone: Engine) -> None:
             await page.screenshot(SCREENSHOTS / "console-webhooks.png")
             await page.value("location.hash = 'events'")
             await page.wait("document.getElementById('watching').textContent == '2 workers'")
-            for name, text in (("channel", "presence-seen"), ("event", "greeting"), ("data", '{"text":"hello"}')):
+            for name, text in (("channel", "presence-seen"), ("event", "greeting"), ("data", DATA)):
                 await page.value(f"document.getElementById('make-{name}').value = {json.dumps(text)}")
             await click(page, "#make button")
-            assert json.loads((await client.next("greeting"))["data"]) == {"text": "hello"}
-            await page.wait("document.getElementById('log').textContent.includes('greeting')")
+            assert (await client.next("greeting"))["data"] == DATA
+            # What a browser's numbers cannot hold is shown as it was sent.
+            await page.wait(f"document.getElementById('log').textContent.includes({json.dumps(DATA)})")
             await page.screenshot(SCREENSHOTS / "console-events.png")
+        for address in ("constructor", "channels/%E0%A4%A"):
+            # Nothing is called so; the first view is shown, and the others are found still.
+            await page.value(f"location.hash = '{address}'")
+            await page.wait("document.title.startsWith('Overview')")
+            await page.value("location.hash = 'users'")
+            await page.wait("document.title.startsWith('Users')")
         await page.value("location.hash = 'apps'")
         await page.wait("document.getElementById('why-not').textContent.includes(\"the configuration's file\")")
         assert await page.value("document.getElementById('add-app').hidden")

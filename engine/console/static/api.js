@@ -1,6 +1,8 @@
 // What the page says to the console's process. The session is a cookie that no script can read; its CSRF token, which
 // every change must show, is kept in this module only.
 
+const AGAIN_MS = 3000;
+
 let csrf = "";
 let onEnd = () => {};
 
@@ -38,20 +40,26 @@ export function post(name, body = {}) {
 // Server-sent events; returns a function that ends them. `onState` hears whether they come.
 export function listen(name, query, onPiece, onState = () => {}) {
   const text = new URLSearchParams(query).toString();
-  const source = new EventSource(text ? `api/${name}?${text}` : `api/${name}`);
-  source.onmessage = (event) => {
-    onState(true);
-    onPiece(JSON.parse(event.data));
+  let source;
+  let timer;
+  const open = () => {
+    source = new EventSource(text ? `api/${name}?${text}` : `api/${name}`);
+    source.onmessage = (event) => {
+      onState(true);
+      onPiece(JSON.parse(event.data));
+    };
+    source.onerror = () => {
+      onState(false);
+      // The browser does not say why, and tries no more after an answer that is none, as of a proxy.
+      if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN_MS);
+      session().catch(() => {});
+    };
   };
-  source.onerror = () => {
-    onState(false);
-    // The browser does not say why, and gives up after a refusal.
-    session().then(
-      () => source.readyState === EventSource.CLOSED && onState(false),
-      () => {},
-    );
+  open();
+  return () => {
+    clearTimeout(timer);
+    source.close();
   };
-  return () => source.close();
 }
 
 async function send(method, path, body) {

@@ -7,9 +7,17 @@ export function h(tag, attributes = {}, ...children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== undefined && value !== null) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  const given = children.flat().filter((child) => child !== null && child !== undefined);
+  element.append(...given.map((child) => (child instanceof Node ? child : visible(String(child)))));
   return element;
 }
+
+// What has no shape of its own, or turns the writing around, is written out: a name may not look like another one.
+function visible(text) {
+  return text.replace(HIDDEN, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 // Puts new content in an element's place of the old. Whoever was on a button stays on the one that is called the same.
 export function renew(element, ...children) {

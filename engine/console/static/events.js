@@ -19,13 +19,15 @@ export function events(view, context) {
   const pause = h("button", { type: "button", "aria-pressed": "false", onclick: hold }, "Pause");
   const clear = h("button", { type: "button", onclick: () => (kept.splice(0), show()) }, "Clear");
   const log = h("tbody", { id: "log" });
+  const nothing = h("p", { class: "soft" });
   const head = h("tr", {}, ["time", "what", "channel", ""].map((text) => h("th", { scope: "col" }, text)));
   view.append(
     maker(context),
     h("div", { class: "row" }, wanted, pause, clear, watching),
-    h("div", { class: "card scroll" }, h("table", { class: "stack" }, h("thead", {}, head), log)),
+    h("div", { class: "card scroll" }, h("table", { class: "stack" }, h("thead", {}, head), log), nothing),
   );
   wanted.addEventListener("input", show);
+  show();
 
   function hold() {
     paused = !paused;
@@ -36,7 +38,10 @@ export function events(view, context) {
 
   function show() {
     const text = wanted.value.toLowerCase();
-    log.replaceChildren(...kept.filter((event) => event.text.includes(text)).map((event) => event.row));
+    const found = kept.filter((event) => event.text.includes(text));
+    log.replaceChildren(...found.map((event) => event.row));
+    nothing.hidden = found.length > 0;
+    nothing.textContent = kept.length ? "Nothing of what happened has this text." : "Nothing has happened since you look.";
   }
 
   return listen("events", { app: context.app() }, (told) => {
@@ -86,9 +91,11 @@ const WORDS = [
   ["node", "at"],
 ];
 
+// JSON over several lines, where that changes nothing else: a large number would lose digits, a key that comes twice a value.
 function pretty(text) {
   try {
-    return JSON.stringify(JSON.parse(text), null, 1);
+    const value = JSON.parse(text);
+    return JSON.stringify(value) === text ? JSON.stringify(value, null, 1) : text;
   } catch {
     return text;
   }
@@ -109,8 +116,11 @@ function maker(context) {
     h("button", { class: "main" }, "Send event"),
     said,
   );
+  // What was said of the event before is not said of this one.
+  form.addEventListener("input", () => (said.textContent = ""));
   form.addEventListener("submit", async (submitted) => {
     submitted.preventDefault();
+    said.textContent = "";
     const value = (name) => form.querySelector(`#make-${name}`).value;
     try {
       await post("publish", { app: context.app(), channel: value("channel"), event: value("event"), data: data.value });

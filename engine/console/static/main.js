@@ -81,6 +81,7 @@ async function begin() {
   }
   login.hidden = true;
   shell.hidden = false;
+  context.notify("");
   choose();
   stopLooks();
   stopLooks = listen(
@@ -96,11 +97,21 @@ async function begin() {
   showView();
 }
 
+// The view's name and what it is of; the first view for what somebody has typed and is none.
+function address() {
+  try {
+    return location.hash.slice(1).split("/").map(decodeURIComponent);
+  } catch {
+    return [""];
+  }
+}
+
 function showView() {
   if (shell.hidden) return;
-  const [name, ...rest] = location.hash.slice(1).split("/");
-  const chosen = VIEWS[name] ? name : "overview";
+  const [name, ...rest] = address();
+  const chosen = Object.hasOwn(VIEWS, name) ? name : "overview";
   leaveView();
+  leaveView = () => {};
   document.querySelector("nav").replaceChildren(
     ...Object.keys(VIEWS).map((each) =>
       h("a", { href: `#${each}`, "aria-current": each === chosen ? "page" : false }, TITLES[each]),
@@ -108,7 +119,7 @@ function showView() {
   );
   document.title = `${TITLES[chosen]} · engine console`;
   view.replaceChildren();
-  leaveView = VIEWS[chosen](view, context, rest.map(decodeURIComponent)) || (() => {});
+  leaveView = VIEWS[chosen](view, context, rest) || (() => {});
 }
 
 login.addEventListener("submit", async (event) => {
