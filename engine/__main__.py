@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from engine.machine.collector import resting
 with resting():
     from engine.app import App
     from engine.cli.numbers import add_amounts, count, percent, port, seconds
-    from engine.cli.text import complain, say
+    from engine.cli.text import complain, nobody_reads, say
     from engine.config.loading.load import Loaded, load
     from engine.config.root import Config
     from engine.config.soketi.convert import stand_in
@@ -39,18 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        if not _nobody_reads():
+        if not nobody_reads():
             raise
-        # What is left would fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-
-
-def _nobody_reads() -> bool:
-    """Whether the reader of what is printed has gone, as `head` does when it has seen enough."""
-    poll = select.poll()
-    poll.register(sys.stdout, 0)
-    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,9 @@ What a stranger wrote (event names, data, answers) never reaches the terminal wi
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import sys
 
 #: Those that turn the writing around, too: a name may not look like another one.
@@ -22,6 +24,17 @@ def complain(line: str) -> None:
     """One line of explanation to stderr."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
+
+
+def nobody_reads() -> bool:
+    """Whether the reader of what is printed has gone, as `head` does when it has seen enough. Then nothing more is."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    if gone:
+        # What is buffered still would fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return gone
 
 
 def one_line(text: str) -> str:
