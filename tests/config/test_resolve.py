@@ -70,6 +70,16 @@ def test_doubtful_drivers_are_warned_of() -> None:
     assert loaded(document, workers=1).warnings == ()
 
 
+def test_what_an_address_of_redis_leaves_unused_is_warned_of() -> None:
+    redis = {"url": "redis://h:1/3", "password": "hush", "db": 2, "host": "other"}
+    assert loaded({"database": {"redis": redis}}).warnings == (
+        "database.redis.password is not used: database.redis.url is given, and says all of that",
+    )
+    assert loaded({"database": {"redis": redis | {"url": "redis://:pw@h"}}}).warnings == (
+        "database.redis.db is not used: database.redis.url is given, and says all of that",
+    )
+
+
 def test_single_values_make_the_redis() -> None:
     redis = {"host": "::1", "port": "6390", "db": "2", "username": "u", "password": "hush", "tls": "yes"}
     all_of_it = loaded({"database": {"redis": redis}, "ssl": {"passphrase": "hush"}})

@@ -19,7 +19,7 @@ from engine.config.loading.document import Document, get, objects
 from engine.config.loading.mistakes import Mistakes
 from engine.config.option_path import Path
 from engine.config.root import Config
-from engine.config.server import MetricsConfig
+from engine.config.server import ConsoleConfig, MetricsConfig
 
 #: Driver -> the library it needs, and the extra of our package that brings it.
 LIBRARIES: dict[str, tuple[str, str]] = {
@@ -32,6 +32,8 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "mysql": ("aiomysql", "mysql"),
     **dict.fromkeys(("postgres", "postgresql", "pgsql"), ("asyncpg", "postgres")),
 }
+#: Hosts that are every address of the machine.
+_EVERYWHERE = ("0.0.0.0", "::", None)
 #: The kernel's limit (unix(7)), without the byte at its end.
 MAX_SOCKET_PATH_BYTES = 107
 # By its path: what a registry may have under the engine's name is not ours.
@@ -47,6 +49,7 @@ def check(document: Document, workers: int, mistakes: Mistakes) -> None:
     certificates.check(document, mistakes)
     _unix_sockets(document, mistakes)
     _api_address(document, mistakes)
+    _ports(document, mistakes)
     _libraries(document, mistakes)
     _tls_only(document, mistakes)
     _proxies(document, mistakes)
@@ -172,27 +175,44 @@ def _unix_sockets(document: Document, mistakes: Mistakes) -> None:
 
 
 def _api_address(document: Document, mistakes: Mistakes) -> None:
-    """What is said of a port that there is not, and a port that two want."""
+    """What is said of a port that there is not."""
     path: Path = ("http_api",)
-    port = to_whole(get(document, (*path, "port")))
     for key in ("host", "tls"):
         value = get(document, (*path, key))
         if value is not None and get(document, (*path, "port")) is None:
             mistakes.add((*path, key), "needs http_api.port", value)
     if to_flag(get(document, (*path, "tls"))) and not to_flag(get(document, ("ssl", "enabled"))):
         mistakes.add((*path, "tls"), "needs ssl.enabled", get(document, (*path, "tls")))
-    if not port:
-        return
-    metrics = MetricsConfig()
-    others: list[tuple[str, Path, Any]] = [("port", ("host",), get(document, ("port",)) or Config().port)]
+
+
+def _ports(document: Document, mistakes: Mistakes) -> None:
+    """One that two want. Of the main port, which all know, the other one is said to be wrong."""
+    main = get(document, ("host",))
+    wanted: list[tuple[Path, Any, Any]] = []
+    if not to_flag(get(document, ("unix_socket", "enabled"))):
+        wanted.append((("port",), main, Config().port))
     if to_flag(get(document, ("metrics", "enabled"))) is not False:
-        others.append(("metrics.port", ("metrics", "host"), get(document, ("metrics", "port")) or metrics.port))
-    if to_flag(get(document, ("unix_socket", "enabled"))):
-        del others[0]
-    host = get(document, (*path, "host")) or get(document, ("host",))
-    for name, at, theirs in others:
-        if to_whole(theirs) == port and get(document, at) == host:
-            mistakes.add((*path, "port"), f"is that of {name}; allowed: another one, or null for none", port)
+        wanted.append((("metrics", "port"), get(document, ("metrics", "host")), MetricsConfig().port))
+    wanted.append((("http_api", "port"), get(document, ("http_api", "host")) or main, None))
+    if get(document, ("console", "password")):
+        console = ConsoleConfig()
+        wanted.append((("console", "port"), get(document, ("console", "host")) or console.host, console.port))
+    taken: list[tuple[str, int, Any]] = []
+    for path, host, default in wanted:
+        given = get(document, path)
+        port = to_whole(default if given is None else given)
+        name = ".".join(map(str, path))
+        whose = next((each for each, number, at in taken if number == port and _overlap(at, host)), None)
+        if port and whose is not None:
+            none = ", or null for none" if default is None else ""
+            mistakes.add(path, f"is that of {whose}; allowed: another one{none}", port)
+        elif port:
+            taken.append((name, port, host))
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    """Whether an address is, or may be, part of the other."""
+    return one == other or one in _EVERYWHERE or other in _EVERYWHERE
 
 
 def _libraries(document: Document, mistakes: Mistakes) -> None:

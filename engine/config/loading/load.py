@@ -32,6 +32,7 @@ from engine.config.loading.document import Document, get, objects, put
 from engine.config.loading.mistakes import Mistakes
 from engine.config.loading.substitution import substitute
 from engine.config.option_path import Path
+from engine.config.redis import RedisOptions
 from engine.config.resolve import Resolved, resolve
 from engine.config.root import Config
 from engine.config.telemetry import Telemetry, telemetry
@@ -188,7 +189,7 @@ def explain(
     mistakes.raise_if_any()
     assert config is not None
     resolved = resolve(config, workers)
-    warnings += _doubtful(resolved, workers)
+    warnings += _doubtful(config, resolved, workers)
     if config.app_manager.driver != "memory" and config.app_manager.array.apps:
         warnings.append(f"app_manager.array.apps is not used: applications come from {config.app_manager.driver}")
     certificate = Certificate.read(config.ssl)
@@ -215,9 +216,15 @@ def _signature_unsaid(document: Document) -> bool:
     return not hooks or any(hook.get("signature_format") is None for hook in hooks)
 
 
-def _doubtful(resolved: Resolved, workers: int) -> list[str]:
+def _doubtful(config: Config, resolved: Resolved, workers: int) -> list[str]:
     """What works, but not as some would expect."""
     warnings = []
+    redis = config.database.redis
+    if redis.url is not None and not redis.cluster_nodes and not redis.sentinels:
+        said = RedisOptions.parse(redis.url)
+        for name in ("username", "password", "db", "tls"):
+            if getattr(redis, name) and not getattr(said, name):
+                warnings.append(f"database.redis.{name} is not used: database.redis.url is given, and says all of that")
     if workers > 1 and resolved.queue == "memory":
         warnings.append('queue.driver is "memory": webhooks that wait in a worker are lost if it dies')
     if workers > 1 and resolved.rate_limiter == "memory":

@@ -32,4 +32,7 @@ def substitute(value: Any, environ: Mapping[str, str], mistakes: Mistakes, path:
             mistakes.add(path, f"the environment variable {name} is not set; set it or write ${{{name}:-default}}")
         return environ.get(name, "")
 
+    if "${" in _REFERENCE.sub("", value):
+        # Not shown: it may be beside a secret. What has these two characters itself is put into a variable.
+        mistakes.add(path, "has a ${ that begins no reference; written ${NAME} or ${NAME:-default}")
     return _REFERENCE.sub(replacement, value)

@@ -26,6 +26,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"http_api": {"port": 9601}},
         "http_api.port: 9601 is that of metrics.port; allowed: another one, or null for none",
     ),
+    ({"metrics": {"port": 6001}}, "metrics.port: 6001 is that of port; allowed: another one"),
+    ({"port": 9601, "metrics": {"host": "0.0.0.0"}}, "metrics.port: 9601 is that of port; allowed: another one"),
+    (
+        {"console": {"port": 9601, "password": 12 * "p"}},
+        "console.port: 9601 is that of metrics.port; allowed: another one",
+    ),
     ({"http_api": {"port": "http"}}, 'http_api.port: "http" is not a whole number; allowed: 0 to 65535'),
     (
         {"http_api": {"host": "10.0.0.5", "tls": True}},
@@ -49,6 +55,9 @@ def test_line(document: dict[str, Any], expected: str) -> None:
         {"http_api": {"port": 9601}, "metrics": {"enabled": False}},
         {"http_api": {"port": 6001}, "unix_socket": {"enabled": True, "path": "/run/e"}},
         {"http_api": {"port": 0}, "port": 0},
+        {"console": {"port": 6001}},
+        {"metrics": {"port": 6001, "host": "10.0.0.5"}},
+        {"metrics": {"port": 6001}, "unix_socket": {"enabled": True, "path": "/run/e"}},
         {"http_api": {"port": 6002, "unix_socket": "/run/e"}},
         {"http_api": {"host": None, "port": None, "unix_socket": None, "tls": None}},
         {"http_api": {"unix_socket": ""}},

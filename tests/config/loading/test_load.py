@@ -195,6 +195,14 @@ def test_a_variable_that_is_not_set() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["${APP-SECRET}", "${", "a${}b", "${A:?no}", "${1}", "${A:-b", "${A}${", "$${A-b}"])
+def test_what_begins_like_a_reference_and_is_none_is_not_taken_as_it_stands(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(apps({"secret": text}), {"A": "a"})
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("app_manager.array.apps[0].secret: has a ${ that begins no reference; written ${NAME}")
+
+
 # --- the default application by environment (K-6)
 
 IDENTITY = {"SOCKUDO_DEFAULT_APP_ID": "env", "SOCKUDO_DEFAULT_APP_KEY": "ek", "SOCKUDO_DEFAULT_APP_SECRET": "es"}
