@@ -387,10 +387,10 @@ def _load(args: argparse.Namespace) -> Loaded:
 
 
 def _given(args: argparse.Namespace) -> tuple[Path | None, dict[str, object]]:
-    """The configuration's file, if any, and what the command line says of its options."""
+    """The configuration's file, if any, from then on the same; and what the command line says of its options."""
     flags = {"host": args.host, "port": args.port, "debug": args.debug or None}
-    path = args.config or next(filter(Path.exists, DEFAULT_CONFIGS), None)
-    return path, {name: value for name, value in flags.items() if value is not None}
+    args.config = args.config or next(filter(Path.exists, DEFAULT_CONFIGS), None)
+    return args.config, {name: value for name, value in flags.items() if value is not None}
 
 
 def _workers(text: str) -> int:

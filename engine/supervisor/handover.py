@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from engine.adapter.shared_memory_files import ARENA_BYTES, PLACES, LogFiles
+from engine.config.loading.known_secrets import exposes
 from engine.config.loading.load import Loaded
 from engine.config.root import Config
 from engine.errors import ConfigError
@@ -41,6 +42,7 @@ class Handover:
     :param workers: slot, place, pid, control, incarnation and spec of each. :param asker: who is to be answered, or -1.
     :param api: which descriptors of `listening` are for the HTTP API only. :param api_address: what
         `api_address_of` gave. :param traces: `Traces.give`.
+    :param host: on which it listens. :param file: of the configuration, if any.
     """
 
     listening: list[list[int]]
@@ -59,6 +61,8 @@ class Handover:
     api_where: list[str] = field(default_factory=list)
     api_address: list[Any] = field(default_factory=lambda: [None, None, None])
     traces: list[dict[str, Any]] = field(default_factory=list)
+    host: str = ""
+    file: str | None = None
     form: str = FORM
 
     def save(self) -> int:
@@ -153,6 +157,10 @@ def api_address_of(config: Config) -> list[Any]:
 
 def check(handover: Handover, loaded: Loaded, workers: int) -> None:
     """Raises ConfigError when a program of this configuration cannot take over."""
+    if handover.file is not None and loaded.file is None:
+        raise ConfigError(f"config file {handover.file}: there is no such file")
+    if handover.host and exposes(loaded.config, handover.host):
+        raise ConfigError(f"an application has a secret that everybody knows, and {handover.host} is listened on")
     if len(handover.listening) != workers:
         raise ConfigError(f"--workers: {workers}, and {len(handover.listening)} run; that needs a stop and a start")
     if json.loads(json.dumps(state_of(loaded))) != handover.state:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from engine.app_manager import AppManager
 from engine.apps.build import build_apps
 from engine.config.certificate import Certificate
+from engine.config.loading.known_secrets import MAKE_ONE, exposes
 from engine.config.loading.load import Loaded
 from engine.config.reload import applicable, waits_for_restart
 from engine.config.root import Config
@@ -45,13 +46,18 @@ class ConfigRollout:
         self._read_at = time.monotonic()
         try:
             loaded = load()
+            running = self.newest.loaded.config
+            if exposes(loaded.config, running.host):
+                raise ConfigError(
+                    f"an application has a secret that everybody knows, and this engine listens on {running.host}; it"
+                    f" needs another one, or a restart: {MAKE_ONE}"
+                )
         except ConfigError as error:
             _log.error("the configuration was read again and cannot be used; nothing has changed")
             for line in str(error).splitlines():
                 _log.error("%s", line)
             self._metrics.reloads.add(1, "refused")
             return
-        running = self.newest.loaded.config
         config = applicable(running, loaded.config)
         self.close()
         self.newest = dataclasses.replace(self.newest, loaded=self._followed(config, loaded.certificate))

@@ -335,6 +335,8 @@ class Supervisor:
             api_where=self._ports.api_where,
             api_address=api_address_of(self._config),
             traces=self._traces.give(),
+            host=self._config.host,
+            file=None if self._loaded.file is None else str(self._loaded.file),
         )
 
     def _replace_program(self, handover: Handover) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.__main__ import _parser, main
+from engine.__main__ import _given, _parser, main
 from engine.machine.cpus import usable_cpus
 from tests.support.engine import ROOT
 
@@ -64,6 +64,15 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
     done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_file_that_was_read_first_is_the_one_that_is_read_again(tmp_path: Path) -> None:
+    args = _parser().parse_args([])
+    assert _given(args)[0] is None
+    Path("config.json").write_text("{}")
+    assert _given(args)[0] == Path("config.json")
+    Path("config.json").unlink()
+    assert _given(args)[0] == Path("config.json"), "without it another configuration would be served"
 
 
 def test_every_mistake_of_a_configuration_is_told_at_once(tmp_path: Path) -> None:

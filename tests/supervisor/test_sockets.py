@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import stat
@@ -15,7 +16,7 @@ import pytest
 from engine.errors import ConfigError
 from engine.supervisor.handover import Handover, api_address_of, check, state_of
 from engine.supervisor.sockets import Ports, open_ports, paths_of
-from tests.config.support import loaded
+from tests.config.support import apps, loaded
 
 
 @contextmanager
@@ -104,6 +105,17 @@ def test_a_restart_cannot_change_the_address_of_the_api(api: dict[str, Any]) -> 
     check(handover, running, 1)
     with pytest.raises(ConfigError, match="http_api: its own address has changed; that needs a stop and a start"):
         check(handover, new, 1)
+
+
+def test_a_restart_serves_no_sample_application_instead() -> None:
+    running, sample = loaded(apps({"secret": "a-secret-of-ours"})), loaded(apps({"secret": "app-secret"}))
+    handover = Handover([[3]], False, "", "", -1, None, None, state_of(running), host="0.0.0.0", file="config.json")
+    handover.api_address = api_address_of(running.config)
+    check(handover, running, 1)
+    with pytest.raises(ConfigError, match="a secret that everybody knows"):
+        check(handover, sample, 1)
+    with pytest.raises(ConfigError, match=r"config file config\.json: there is no such file"):
+        check(handover, dataclasses.replace(running, file=None), 1)
 
 
 def test_they_are_handed_on_as_they_are(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from engine.config.base import to_flag
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, get, objects, put
 from engine.config.option_path import Path
+from engine.config.root import Config
 
 #: Of sample files, tutorials and documentation: ours, Sockudo's, soketi's, Reverb's and Pusher's.
 KNOWN = frozenset(
@@ -47,18 +48,25 @@ def settle_hosts(document: Document) -> str | None:
     if not known:
         return None
     api: Path = ("http_api", "host")
-    if get(document, api) is not None and not _is_loopback(get(document, api)):
+    if get(document, api) is not None and not is_loopback(get(document, api)):
         return f"{open_apps}, and http_api.host lets all that reach {get(document, api)} use it; {MAKE_ONE}"
     if to_flag(get(document, ("unix_socket", "enabled"))) and get(document, ("http_api", "port")) is None:
         return None
     if not said:
         return f"{open_apps}: listening on {THIS_MACHINE} only, unless host says otherwise; {MAKE_ONE}"
-    if _is_loopback(document["host"]):
+    if is_loopback(document["host"]):
         return None
     return f"{open_apps}, and host lets all that reach {document['host']} use it; {MAKE_ONE}"
 
 
-def _is_loopback(host: object) -> bool:
+def exposes(config: Config, host: str) -> bool:
+    """Whether strangers would reach applications of this configuration at a host that it does not name, but where the
+    server listens already."""
+    known = any(app.secret in KNOWN for app in config.app_manager.array.apps)
+    return known and config.host != host and is_loopback(config.host) and not is_loopback(host)
+
+
+def is_loopback(host: object) -> bool:
     if host == "localhost":
         return True
     try:

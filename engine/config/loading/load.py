@@ -72,6 +72,7 @@ class Loaded:
     :param warnings: one line each, for the log once it is set up.
     :param certificate: what the server shows; None without TLS.
     :param telemetry: what OpenTelemetry's variables ask for; None where they ask for nothing.
+    :param file: that it was read from, if any.
     """
 
     config: Config
@@ -79,6 +80,7 @@ class Loaded:
     warnings: tuple[str, ...]
     certificate: Certificate | None = None
     telemetry: Telemetry | None = None
+    file: FilePath | None = None
 
 
 class StandIn(NamedTuple):
@@ -196,7 +198,8 @@ def explain(
     if certificate is not None and (expires_at := certificate.expires_at()) is not None and expires_at <= time.time():
         day = datetime.fromtimestamp(expires_at, UTC).date()
         warnings.append(f"ssl.cert_path: the certificate expired on {day}; clients refuse it")
-    return Loaded(config, resolved, tuple(line for line in warnings if line is not None), certificate, spans), origins
+    said = tuple(line for line in warnings if line is not None)
+    return Loaded(config, resolved, said, certificate, spans, path), origins
 
 
 def _refuse_soketi(path: FilePath | None, document: Document) -> None:
