@@ -49,9 +49,18 @@ def add(config: Config, app_id: str, options: Mapping[str, Any]) -> dict[str, An
 
 
 def rotate(config: Config, app_id: str) -> dict[str, Any]:
-    """Give it a new secret beside its present one; the entry that it is then."""
-    new = secrets.token_hex(SECRET_BYTES)
-    return change(config, app_id, lambda entry: {"secret": new, "previous_secret": entry["secret"]})
+    """Give it a new secret beside its present one; the entry that it is then. There is place for two: during a rotation
+    another one would shut out whoever has the first still.
+    """
+
+    def renew(entry: dict[str, Any]) -> dict[str, Any]:
+        if entry.get("previous_secret"):
+            raise ConfigError(
+                f"application {app_id} has two secrets already; end that rotation first, once nobody uses the older one"
+            )
+        return {"secret": secrets.token_hex(SECRET_BYTES), "previous_secret": entry["secret"]}
+
+    return change(config, app_id, renew)
 
 
 def end_rotation(config: Config, app_id: str) -> None:

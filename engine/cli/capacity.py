@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from engine.cli.sizing import GIB, Load, Machine, Measured, Plan, plan, stored
+from engine.cli.sizing import GIB, OF_NODES, Load, Machine, Measured, Plan, plan, stored
 from engine.cli.text import say
 from engine.errors import ConfigError
 
@@ -25,14 +25,25 @@ def answer(asked: Mapping[str, Any], *, as_json: bool) -> int:
             raise ConfigError(f"capacity: --{name.replace('_', '-')} must be more than 0")
     if asked["use"] > 100 or asked["cores"] < 1:
         raise ConfigError("capacity: --use is at most 100, and --cores at least 1")
+    most = asked["connections"] * asked["joins_per_connection"]
+    if (asked["publishes"] or asked["client_events"]) and asked["subscribers"] > asked["connections"]:
+        raise ConfigError(f"capacity: --subscribers is at most --connections, {asked['connections']:g}")
+    if asked["channels"] > most:
+        raise ConfigError(f"capacity: --channels is at most --connections × --joins-per-connection, {most:g}")
     load = Load(**{field.name: asked[field.name] for field in fields(Load)})
     machine = Machine(int(asked["cores"]), asked["memory_gib"] * GIB, asked["network_gbit"] * 1e9, asked["use"] / 100)
     measured = stored()
+    empty = measured.costs.node_bytes + machine.cores * measured.costs.worker_bytes
+    if empty > machine.memory_bytes * machine.use:
+        raise ConfigError(
+            f"capacity: {machine.cores} workers take {empty / GIB:.2g} GiB before they have clients, and"
+            f" {machine.memory_bytes * machine.use / GIB:.2g} GiB of a node are to be used"
+        )
     found = plan(measured.costs, load, machine)
     if found.lacks(machine):
-        used = max(found.shares.values())
+        name = max(OF_NODES, key=found.shares.__getitem__)
         raise ConfigError(
-            f"capacity: {found.workers} workers do not carry it; {found.first}: {used:.0%} of what it has"
+            f"capacity: {found.workers} workers do not carry it: {name} would be used to {found.shares[name]:,.0%}"
         )
     if as_json:
         document = {**asdict(found), "first": found.first, "load": asdict(load), "measured": dict(measured.about)}

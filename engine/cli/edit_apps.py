@@ -19,8 +19,11 @@ from engine.errors import ConfigError
 
 def add(config: Config, app_id: str, key: str | None, secret: str | None, options: Sequence[str]) -> int:
     """Add an application and print how clients and back ends are told of it. Returns the exit status."""
-    given = {name: value for name, value in (("key", key), ("secret", secret)) if value}
-    _print_credentials(edit.add(config, app_id, given | _options(options)))
+    given = {name: value for name, value in (("key", key), ("secret", secret)) if value is not None}
+    said = _options(options)
+    for name in said.keys() & {"id", *given}:
+        raise ConfigError(f"{name}: is given twice")
+    _print_credentials(edit.add(config, app_id, given | said))
     return 0
 
 

@@ -28,7 +28,7 @@ MARGIN = 1.3
 #: A cost for each of `RATES`.
 Rated = tuple[float, ...]
 #: What there is more of with more nodes; Redis and the worker that sends webhooks stay one.
-_OF_NODES = CORES, MEMORY, NETWORK = "workers' cores", "memory of a node", "network of a node"
+OF_NODES = CORES, MEMORY, NETWORK = "workers' cores", "memory of a node", "network of a node"
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Plan:
 
     def lacks(self, machine: Machine) -> float:
         """How much more than it is to be used that is used of which more nodes bring more; 0 when nothing is."""
-        used = max(self.shares[name] for name in _OF_NODES)
+        used = max(self.shares[name] for name in OF_NODES)
         return used / machine.use if used > machine.use else 0.0
 
 

@@ -39,7 +39,19 @@ def test_one_redis_that_is_not_enough_is_said(capsys: pytest.CaptureFixture[str]
         (["--connections", "0"], "--connections must be more than 0"),
         (["--connections", "10", "--use", "0"], "--use must be more than 0"),
         (["--connections", "10", "--use", "200"], "--use is at most 100"),
-        (["--connections", "1e9", "--publishes", "1e9", "--subscribers", "1e9"], "do not carry it"),
+        (
+            ["--connections", "1e9", "--publishes", "1e9", "--subscribers", "1e9"],
+            "do not carry it: workers' cores would",
+        ),
+        (
+            ["--connections", "10", "--publishes", "1", "--subscribers", "11"],
+            "--subscribers is at most --connections, 10",
+        ),
+        (
+            ["--connections", "10", "--channels", "31"],
+            "--channels is at most --connections × --joins-per-connection, 30",
+        ),
+        (["--connections", "10", "--memory-gib", "0.1"], "8 workers take"),
     ],
 )
 def test_what_cannot_be_is_told(asked: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

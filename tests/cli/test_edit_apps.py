@@ -61,8 +61,12 @@ def test_a_secret_is_rotated_in_two_steps(run: Run, file: Path) -> None:
     (shop,) = entries(file)
     assert shop["previous_secret"] == "first" and shop["secret"] != "first"
     assert f"PUSHER_APP_SECRET={shop['secret']}" in printed and "rotate --finish shop" in printed
+    status, _, said = run("rotate", "shop")
+    assert status == 2 and "has two secrets already" in said
+    assert entries(file) == [shop], "back ends that have the first one go on"
     assert run("rotate", "--finish", "shop")[0] == 0
     assert entries(file) == [{"id": "shop", "key": "k", "secret": shop["secret"]}]
+    assert run("rotate", "shop")[0] == 0
 
 
 def test_options_are_set_and_given_back(run: Run, file: Path) -> None:
@@ -88,6 +92,9 @@ def test_options_are_set_and_given_back(run: Run, file: Path) -> None:
         (["add", "new", "max_conections=5"], 'max_conections: unknown option; did you mean "max_connections"?'),
         (["add", "new", "max_connections"], "max_connections: is not an option and its value"),
         (["set", "shop", "max_connections=x"], 'max_connections: "x" is not a whole number; allowed: 1 to'),
+        (["add", "z", "id=other"], "id: is given twice"),
+        (["add", "z", "secret=b", "--secret", "a"], "secret: is given twice"),
+        (["add", "z", "--key", ""], 'key: "" is not valid'),
         (["set", "shop", "secret=x"], "secret: is not changed like this; use apps rotate"),
         (["set", "shop", 'webhooks=[{"url": "https://a.example"}]'], "webhooks[0].event_types: is missing"),
         (["set", "nobody", "enabled=true"], "there is no application nobody"),
