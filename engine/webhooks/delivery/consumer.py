@@ -154,6 +154,8 @@ class Delivery:
         lanes = self._lanes
         taken = await self._queue.reserve(RESERVE_JOBS, lanes.full())
         took = bool(taken.jobs)
+        if not took:
+            lanes.nothing_waits()
         lanes.deferred = taken.deferred
         await lanes.accept(taken.jobs)
         for key in taken.deferred:

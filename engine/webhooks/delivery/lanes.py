@@ -38,6 +38,10 @@ class Lanes:
         self._early: dict[tuple[str, str], Job] = {}
         #: Jobs that left the sending state since `begin_comparing`: what is compared is older than they are.
         self._settled: set[str] | None = None
+        #: By lane and id: delayed jobs that the queue did not know of when memory was compared with it last.
+        self._missing: set[tuple[str, str]] = set()
+        #: The queue had nothing waiting since.
+        self._emptied = False
         #: Something could have been sent, but for the lease.
         self._held_back = False
         #: Lanes that have jobs deferred in the queue.
@@ -78,6 +82,10 @@ class Lanes:
                 await self._attempts.drop(job, lane.job(job.id))
         self._dispatch({lane_of(job): None for job in jobs})
 
+    def nothing_waits(self) -> None:
+        """The queue has given out all that was waiting there, but for what is deferred."""
+        self._emptied = True
+
     def begin_comparing(self) -> None:
         """From here on, until `compare`, what ends is noted."""
         self._settled = set()
@@ -111,6 +119,7 @@ class Lanes:
         await self.finish(timeout_s)
         self._lanes.clear()
         self._early.clear()
+        self._missing.clear()
         self.gone = False
 
     def _lane(self, job: Job) -> Lane:
@@ -122,11 +131,22 @@ class Lanes:
         return lane is not None and job.id in lane and not lane.is_delayed(job.id)
 
     def _forget_vanished(self, known: set[str]) -> None:
-        """Let go of delayed jobs that someone took out of the queue, so that nothing waits for them for ever."""
-        for key, lane in list(self._lanes.items()):
-            for job in lane.jobs():
-                if lane.is_delayed(job.id) and job.id not in known:
-                    lane.remove(job.id)
+        """Let go of delayed jobs that someone took out of the queue, so that nothing waits for them for ever.
+
+        Not at once: a replica that has become the master may have a job waiting still that the last one had given out,
+        and delayed since. It is given out again, and what comes behind it in its channels must not pass meanwhile.
+        """
+        missing = {
+            (key, job.id)
+            for key, lane in self._lanes.items()
+            for job in lane.jobs()
+            if lane.is_delayed(job.id) and job.id not in known
+        }
+        gone = {each for each in missing & self._missing if self._emptied and each[0] not in self.deferred}
+        self._missing, self._emptied = missing - gone, False
+        for key, job_id in gone:
+            lane = self._lanes[key]
+            lane.remove(job_id)
             if not lane:
                 del self._lanes[key]
 

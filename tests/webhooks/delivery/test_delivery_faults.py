@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from engine.app import Endpoint, RetryPolicy
 from engine.errors import DeliveryError
-from engine.interfaces import Job, WebhookQueue
+from engine.interfaces import Backlog, Job, WebhookQueue
 from engine.tasks import cancel
 from engine.webhooks.delivery.consumer import Delivery
 from engine.webhooks.queues.redis import RedisQueue
@@ -211,6 +211,46 @@ async def test_retries_taken_out_by_hand_hold_nothing_back_for_ever(redis_url: s
         await until(lambda: delayed(rig.queue))
         await c.client.delete(c.prefix + "delayed")
         await until(lambda: c.sender.numbers("a") == [2])
+        await delivery.stop()
+
+
+class Promoted(RedisQueue):
+    """Its server is replaced, as the consumer joins again, by one that lacks what the last one did lately: all that was
+    given out waits there as at the start."""
+
+    replaced_by: Sequence[bytes] = ()
+
+    async def attach(self, in_flight: Sequence[Job] = ()) -> Backlog | None:
+        if self.replaced_by:
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.delete(self._prefix + "delayed", f"{self._prefix}in_flight:{self._me}")
+                pipe.rpush(self._prefix + "default", *self.replaced_by)
+                await pipe.execute()
+            self.replaced_by = ()
+        return await super().attach(in_flight)
+
+
+async def test_nothing_passes_a_retry_of_which_a_new_master_does_not_know(redis_url: str) -> None:
+    async with cluster(redis_url) as c:
+        failed = asyncio.Event()
+
+        async def fail_once(_: Endpoint, job: Job) -> None:
+            if not failed.is_set():
+                failed.set()
+                raise DeliveryError("status 500")
+
+        c.sender.behave = fail_once
+        queue = Promoted(c.client, c.prefix, "one", timeout_s=0.5)
+        rig = DeliveringApp(queue, c.sender, endpoint(retry=RetryPolicy(delays_s=(600.0,), jitter=0)))
+        await queue.put([numbered(n, "a") for n in (1, 2, 3)])
+        given_out = await c.client.lrange(c.prefix + "default", 0, -1)
+        delivery = rig.delivery(reconcile_every_s=0.05)
+        await delivery.start()
+        await until(lambda: delayed(queue))
+        queue.replaced_by = given_out
+        await until(lambda: len(c.sender.numbers("a")) == 3)
+        assert c.sender.numbers("a") == [1, 2, 3]
+        await rig.until_empty()
         await delivery.stop()
 
 
