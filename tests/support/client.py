@@ -161,6 +161,10 @@ async def connected(
             f"{url}/app/{key}?{query}", headers=headers, ssl=ssl_context or True, autoclose=True
         )
         client = PusherClient(websocket, key, secret)
+        connection = websocket._response.connection
+        assert connection is not None
+        transport = connection.transport
+        assert transport is not None
         try:
             if wait:
                 established = await client.next("pusher:connection_established")
@@ -168,3 +172,5 @@ async def connected(
             yield client
         finally:
             await client.close()
+            # Under TLS the last bytes may be on their way still when the test, and with it the loop, has ended.
+            transport.abort()
