@@ -60,7 +60,7 @@ async def _stop_and_publish(engine: Engine, admins: list[redis.Redis]) -> None:
             publisher.close()
             await client.next(f"after-{number}", "room", timeout_s=3)
             if not cut:
-                assert "lost" not in engine.log(), "the connections were well, and are not given up"
+                assert "connection to Redis lost" not in engine.log(), "the connections were well, and are not given up"
 
 
 def _publisher(engine: Engine, worker: int) -> http.client.HTTPConnection:
