@@ -22,7 +22,7 @@ from engine.config.redis import Node, RedisOptions
 from engine.log.setup import Seldom
 from engine.redis.pubsub.link import ALIVE, Reader, RedisLink
 from engine.redis.pubsub.shard_publisher import end
-from engine.redis.pubsub.subscriber import MAX_TICKS, SETTLED, Done, note_refusal
+from engine.redis.pubsub.subscriber import MAX_TICKS, SETTLED, Done, Unconfirmed, note_refusal
 from engine.redis.pubsub.topology import Topology
 
 #: Errors after which a topic is to be subscribed elsewhere, or later. Any other is the operator's to mend.
@@ -286,9 +286,7 @@ class _Link(RedisLink):
         self._owner = owner
         #: Commands without a reply yet: (word of the reply, topic, tick).
         self._due: deque[tuple[bytes, bytes, int]] = deque()
-        #: Topic -> SSUBSCRIBE commands of it among them: only the last confirmation counts, since a SUNSUBSCRIBE may
-        #: have been sent between two of them.
-        self._unconfirmed: dict[bytes, int] = {}
+        self._unconfirmed = Unconfirmed()
         self._tick = 0
         self._asking: list[asyncio.Future[None]] = []
 
@@ -297,7 +295,7 @@ class _Link(RedisLink):
         return topic in self._unconfirmed
 
     def subscribe(self, topic: bytes) -> None:
-        self._unconfirmed[topic] = self._unconfirmed.get(topic, 0) + 1
+        self._unconfirmed.ask(topic)
         self._due.append((b"ssubscribe", topic, self._tick))
         super().send(b"SSUBSCRIBE", topic)
 
@@ -334,7 +332,7 @@ class _Link(RedisLink):
                 self._owner.on_message(topic, message)
             case [b"ssubscribe" as word, bytes(topic), _]:
                 self._settle_due(word, topic)
-                if self._settle_unconfirmed(topic):
+                if self._unconfirmed.settle(topic):
                     self._owner.on_confirmed(self, topic)
             case [b"sunsubscribe" as word, bytes(topic), _]:
                 if not self._settle_due(word, topic):
@@ -344,7 +342,7 @@ class _Link(RedisLink):
             case hiredis.ReplyError() if self._due:
                 word, topic, _ = self._due.popleft()
                 if word == b"ssubscribe":
-                    self._settle_unconfirmed(topic)
+                    self._unconfirmed.settle(topic)
                     self._owner.on_refused(self, topic, str(reply))
                 else:
                     self._on_left(topic)
@@ -361,13 +359,6 @@ class _Link(RedisLink):
             return False
         self._due.popleft()
         return True
-
-    def _settle_unconfirmed(self, topic: bytes) -> bool:
-        """Whether no confirmation of it is due any more."""
-        due = self._unconfirmed.pop(topic, 0) - 1
-        if due > 0:
-            self._unconfirmed[topic] = due
-        return due <= 0
 
     def on_connected(self) -> None:
         self.away = False

@@ -34,6 +34,21 @@ _log = logging.getLogger(__name__)
 Done = Callable[[bool], None]
 
 
+class Unconfirmed(dict[bytes, int]):
+    """Topic -> commands to subscribe to it without a reply: only the last confirmation counts, since a command to leave
+    it may have been sent between two of them."""
+
+    def ask(self, topic: bytes) -> None:
+        self[topic] = self.get(topic, 0) + 1
+
+    def settle(self, topic: bytes) -> bool:
+        """One reply more; whether it was the last of those that were due."""
+        due = self.pop(topic, 0) - 1
+        if due > 0:
+            self[topic] = due
+        return due == 0
+
+
 class _Asked:
     """A command whose replies are due: one for each of its topics, or one error for all of them."""
 
@@ -71,9 +86,8 @@ class SubscribeLink(RedisLink):
         #: Topics that somebody here wants, in the order in which they came. No object for each: the garbage collector
         #: would look at them all.
         self._wanted: dict[bytes, None] = {}
-        #: Topic -> SUBSCRIBE commands of it without a reply, wanted or not: only the last confirmation counts, since an
-        #: UNSUBSCRIBE may have been sent between two of them.
-        self._unconfirmed: dict[bytes, int] = {}
+        #: Whether they are wanted or not.
+        self._unconfirmed = Unconfirmed()
         #: Who waits for that.
         self._waiting: dict[bytes, list[Done]] = {}
         self._due: deque[_Asked] = deque()
@@ -171,7 +185,7 @@ class SubscribeLink(RedisLink):
     def _ask(self, word: bytes, *topics: bytes) -> None:
         if word == b"subscribe":
             for topic in topics:
-                self._unconfirmed[topic] = self._unconfirmed.get(topic, 0) + 1
+                self._unconfirmed.ask(topic)
         self._due.append(_Asked(word, topics, self._tick))
         self.send(word.upper(), *topics)
 
@@ -227,10 +241,7 @@ class SubscribeLink(RedisLink):
 
     def _confirmed(self, topic: bytes) -> bool:
         """One reply more of those that are due for a topic; whether it is wanted and this was the last."""
-        due = self._unconfirmed.pop(topic, 0) - 1
-        if due > 0:
-            self._unconfirmed[topic] = due
-        return due == 0 and topic in self._wanted
+        return self._unconfirmed.settle(topic) and topic in self._wanted
 
     def _answer(self, topic: bytes, live: bool) -> None:
         """Call those who waited for it."""
