@@ -17,6 +17,10 @@ from typing import Any
 FATAL = "fatal"
 #: Time for a cancelled task to clean up before it is cancelled again.
 CANCEL_AGAIN_S = 0.25
+#: A time limit that ends this much too late was not kept by the loop: what came meanwhile has not been read.
+LATE_S = 0.1
+#: What is left to read it.
+READING_S = 0.25
 
 
 def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -67,13 +71,17 @@ class within:
     Before Python 3.12 `asyncio.wait_for` swallows a cancellation that arrives as its work is done, and redis-py sends
     every command through it. One that waits for a reply then waits without an end, and a loop of commands goes on for
     ever. So the block is cancelled again and again until it is left.
+
+    A process that itself stood still (stopped, or out of CPU) finds the limit passed and the reply unread, and must not
+    take its own silence for the other's: it gets `READING_S` more, once.
     """
 
-    __slots__ = ("_before", "_cancels", "_task", "_timeout_s", "_timer")
+    __slots__ = ("_before", "_cancels", "_ends_at", "_excused", "_task", "_timeout_s", "_timer")
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = max(0.0, timeout_s)
         self._cancels = 0
+        self._excused = False
 
     async def __aenter__(self) -> None:
         task = asyncio.current_task()
@@ -81,7 +89,9 @@ class within:
             raise RuntimeError("there is no task whose work could be ended")
         self._task = task
         self._before = task.cancelling()
-        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._cancel)
+        loop = asyncio.get_running_loop()
+        self._ends_at = loop.time() + self._timeout_s
+        self._timer = loop.call_later(self._timeout_s, self._end)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: types.TracebackType | None
@@ -94,6 +104,14 @@ class within:
         # Somebody else's cancellation goes on.
         if kind is asyncio.CancelledError and self._task.cancelling() <= self._before:
             raise TimeoutError from error
+
+    def _end(self) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._excused and loop.time() - self._ends_at > LATE_S:
+            self._excused = True
+            self._timer = loop.call_later(READING_S, self._end)
+        else:
+            self._cancel()
 
     def _cancel(self) -> None:
         self._task.cancel()

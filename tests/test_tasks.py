@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -122,6 +123,19 @@ async def test_a_time_limit_leaves_what_ends_in_time_alone() -> None:
     with pytest.raises(TimeoutError):
         async with within(-1):
             await asyncio.sleep(3600)
+
+
+async def test_a_time_limit_that_the_loop_overslept_leaves_time_to_read_once() -> None:
+    async def standing_still_for(naps: int) -> None:
+        async with within(0.01):
+            for _ in range(naps):
+                time.sleep(0.5)  # noqa: ASYNC251
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(3600 * (naps - 1))
+
+    await standing_still_for(1)
+    with pytest.raises(TimeoutError):
+        await standing_still_for(2)
 
 
 async def test_a_cancellation_from_outside_is_no_end_of_time() -> None:
