@@ -15,8 +15,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
 from engine.console.apps import Apps
 from engine.console.channels import Channels
 from engine.console.cluster import Cluster
@@ -25,6 +23,7 @@ from engine.console.known_apps import KnownApps
 from engine.console.node import NodeLink
 from engine.console.other_nodes import OtherNodes
 from engine.console.overview import Overview
+from engine.console.port import ConsolePort
 from engine.console.server import ConsoleServer
 from engine.console.sessions import Sessions
 from engine.console.ticker import Ticker
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 
     from engine.config.redis import RedisOptions
 
-#: For answers under way when it ends.
-SHUTDOWN_TIMEOUT_S = 0.5
-KEEPALIVE_TIMEOUT_S = 75.0
 #: For one page of channels or members.
 REDIS_TIMEOUT_S = 5.0
 
@@ -74,16 +70,9 @@ class Console:
             self._node.start()
             stack.callback(self._node.stop)
             server = await self._build(stack)
-            runner = web.AppRunner(
-                server.application,
-                handle_signals=False,
-                access_log=None,
-                shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-                keepalive_timeout=KEEPALIVE_TIMEOUT_S,
-            )
-            stack.push_async_callback(runner.cleanup)
-            await runner.setup()
-            await web.SockSite(runner, self._listening).start()
+            port = ConsolePort(server.application, self._listening)
+            stack.push_async_callback(port.stop)
+            await port.start()
             await self._end.wait()
 
     async def _build(self, stack: AsyncExitStack) -> ConsoleServer:

@@ -230,7 +230,7 @@ async def _members(request: web.Request) -> dict[str, Any]:
     try:
         async with within(BODY_TIMEOUT_S):
             found = orjson.loads(await request.read())
-    except ValueError:
+    except (ValueError, web.RequestPayloadError):
         found = None
     if not isinstance(found, dict):
         raise web.HTTPBadRequest(reason="the body must be a JSON object")
@@ -242,7 +242,10 @@ def _same_origin(request: web.Request) -> bool:
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         return False
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("Host")
+    try:
+        return origin is None or urlsplit(origin).netloc == request.headers.get("Host")
+    except ValueError:  # no browser's: brackets without an address
+        return False
 
 
 def _json(found: dict[str, Any]) -> web.Response:

@@ -87,7 +87,7 @@ class Sessions:
 
     def shows_csrf(self, session: Session, shown: str) -> bool:
         """Whether a request was made by our own page."""
-        return hmac.compare_digest(shown.encode(), session.csrf.encode())
+        return hmac.compare_digest(shown.encode("utf-8", "surrogatepass"), session.csrf.encode())
 
     def log_out(self, session: Session) -> None:
         self._sessions.pop(session.token, None)

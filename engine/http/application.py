@@ -5,23 +5,21 @@ What is particular to aiohttp stays here and in `connection.py`; it decides no r
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError
 
-from engine._fast.http_publish import KEEPALIVE_TIMEOUT_S
 from engine.app_manager import AppManager
 from engine.config.limits import RateLimit
 from engine.config.server import CorsConfig, HttpApiConfig, IdempotencyConfig
 from engine.errors import ApiError
 from engine.http.auth import Access
 from engine.http.channels import Channels
-from engine.http.connection import HttpConnection, head_too_long
+from engine.http.connection import HttpConnection, connection_options, head_too_long
 from engine.http.cors import Cors
 from engine.http.events import Events
 from engine.http.health import Health, HealthPages
@@ -44,10 +42,6 @@ SMALL_BODY_BYTES = 16 * 1024
 BODY_TIMEOUT_S = 30.0
 #: A request that is not answered so long after the drain began is cut off.
 SHUTDOWN_TIMEOUT_S = 5.0
-#: How long the rest of a refused body is read and thrown away, so that its sender sees the answer.
-LINGERING_TIME_S = 1.0
-
-_log = logging.getLogger(__name__)
 
 
 class Answers(Protocol):
@@ -127,18 +121,6 @@ def build_runner(application: web.Application, metrics: Metrics) -> web.AppRunne
     """The application with the settings that it needs of aiohttp's server."""
     options = connection_options(metrics)
     return web.AppRunner(application, handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S, **options)
-
-
-def connection_options(metrics: Metrics) -> dict[str, Any]:
-    """What each connection of that server needs."""
-    return {
-        "access_log": None,
-        "logger": _ServerFaults(metrics),
-        "keepalive_timeout": KEEPALIVE_TIMEOUT_S,
-        "lingering_time": LINGERING_TIME_S,
-        # body_md5 covers the bytes as sent; a compressed body is refused before anything unpacks it.
-        "auto_decompress": False,
-    }
 
 
 class _Shell:
@@ -240,25 +222,6 @@ class _Shell:
         headers.extend(answer.headers)
         headers.extend(self._cors.headers(request.headers.get("Origin"), request.method))
         return response
-
-
-class _ServerFaults:
-    """Stands for the logger of aiohttp's server: what callers do wrong is counted, not logged; its own failures are."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics.http
-
-    def debug(self, *_: object, **__: object) -> None:
-        """Of no interest."""
-
-    def exception(self, message: str, *args: object, exc_info: Any = True) -> None:
-        if isinstance(exc_info, HttpProcessingError | web.RequestPayloadError | ConnectionError):
-            self._metrics.calls.add(1, "")
-            too_long = isinstance(exc_info, LineTooLong)
-            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_long else HTTPStatus.BAD_REQUEST
-            self._metrics.errors.add(1, "", str(int(status)))
-        else:
-            _log.error(message, *args, exc_info=exc_info)
 
 
 def _target(request: web.Request) -> bytes:

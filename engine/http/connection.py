@@ -6,14 +6,16 @@ Takes what the gate hands on. Never answers a request but for a head that is too
 from __future__ import annotations
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import Any, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from engine._fast.clock import monotonic_s
 from engine._fast.ending import end
+from engine._fast.http_publish import KEEPALIVE_TIMEOUT_S
 from engine.errors import ApiError
 from engine.http.request import failed
 from engine.metrics.metrics import Metrics
@@ -24,6 +26,10 @@ HEAD_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 30
 #: A socket that was closed has this long for what is still unread.
 CLOSE_TIMEOUT_S = 5
+#: How long the rest of a refused body is read and thrown away, so that its sender sees the answer.
+LINGERING_TIME_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 def head_too_long(limit_bytes: int) -> ApiError:
@@ -42,18 +48,43 @@ def whole_refusal(error: ApiError) -> bytes:
     return head.encode() + answer.body
 
 
+def connection_options(metrics: Metrics) -> dict[str, Any]:
+    """What each connection of that server needs."""
+    return {
+        "access_log": None,
+        "logger": _ServerFaults(metrics),
+        "keepalive_timeout": KEEPALIVE_TIMEOUT_S,
+        "lingering_time": LINGERING_TIME_S,
+        # body_md5 covers the bytes as sent; a compressed body is refused before anything unpacks it.
+        "auto_decompress": False,
+    }
+
+
 class HttpConnections:
     """Makes connections and watches over them.
 
     :param options: of aiohttp's request handler.
+    :param max_open: how many there may be; for one more the oldest that asks nothing is ended. 0 is no limit.
+    :param streams: answers may go on for ever; a client has its time to read whatever it does not read at all.
     """
 
-    def __init__(self, options: dict[str, Any], max_head_bytes: int, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        options: dict[str, Any],
+        max_head_bytes: int,
+        metrics: Metrics,
+        *,
+        max_open: int = 0,
+        streams: bool = False,
+    ) -> None:
         # aiohttp has a limit for a line; one for all of them is kept here, and found first.
         self._options = options | {"max_line_size": max_head_bytes, "max_field_size": max_head_bytes}
         self.max_head_bytes = max_head_bytes
         self._metrics = metrics.http
-        self._open: set[HttpConnection] = set()
+        self._max_open = max_open
+        self.streams = streams
+        #: The oldest first.
+        self._open: dict[HttpConnection, None] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -74,10 +105,15 @@ class HttpConnections:
                 connection.abort()
 
     def opened(self, connection: HttpConnection) -> None:
-        self._open.add(connection)
+        self._open[connection] = None
+        if self._max_open and len(self._open) > self._max_open:
+            # There is one: the newcomer has no request yet.
+            idle = next(each for each in self._open if each.asks_nothing)
+            del self._open[idle]
+            idle.abort()
 
     def gone(self, connection: HttpConnection) -> None:
-        self._open.discard(connection)
+        self._open.pop(connection, None)
 
     def count_too_long(self) -> None:
         self._metrics.calls.add(1, "")
@@ -112,6 +148,11 @@ class HttpConnection(web.RequestHandler):
         self._answer_since_s = self._closed_s = 0
         self._half_closed = False
         self.source: str | None = None
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether nothing is being answered, as no request has come completely."""
+        return self._between_requests or (self._body is not None and not self._body.is_eof())
 
     @property
     def last(self) -> bool:
@@ -180,7 +221,9 @@ class HttpConnection(web.RequestHandler):
             if now_s - self._closed_s >= CLOSE_TIMEOUT_S:
                 end(socket, forget=True)
         elif not self._between_requests:
-            if self.writing_paused and not self._answer_since_s:
+            if self._owner.streams and not self.writing_paused:
+                self._answer_since_s = 0
+            elif self.writing_paused and not self._answer_since_s:
                 self._answer_since_s = now_s
             elif self._answer_since_s and now_s - self._answer_since_s >= ANSWER_TIMEOUT_S:
                 end(socket, forget=True)
@@ -214,3 +257,22 @@ class HttpConnection(web.RequestHandler):
                 socket.write_eof()
             else:
                 socket.close()
+
+
+class _ServerFaults:
+    """Stands for the logger of aiohttp's server: what callers do wrong is counted, not logged; its own failures are."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics.http
+
+    def debug(self, *_: object, **__: object) -> None:
+        """Of no interest."""
+
+    def exception(self, message: str, *args: object, exc_info: Any = True) -> None:
+        if isinstance(exc_info, HttpProcessingError | web.RequestPayloadError | ConnectionError):
+            self._metrics.calls.add(1, "")
+            too_long = isinstance(exc_info, LineTooLong)
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_long else HTTPStatus.BAD_REQUEST
+            self._metrics.errors.add(1, "", str(int(status)))
+        else:
+            _log.error(message, *args, exc_info=exc_info)

@@ -15,8 +15,8 @@ from engine._fast.hub import Hub
 from engine._fast.plain_socket import PlainSockets
 from engine._fast.readable import Readers
 from engine.config.root import Config
-from engine.http.application import Answers, build_application, build_runner, connection_options
-from engine.http.connection import HttpConnections, head_too_long, whole_refusal
+from engine.http.application import Answers, build_application, build_runner
+from engine.http.connection import HttpConnections, connection_options, head_too_long, whole_refusal
 from engine.http.fast_path import FastPath
 from engine.http.public import PublicApi
 from engine.http.routes import Api

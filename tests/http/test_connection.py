@@ -11,8 +11,14 @@ import pytest
 from aiohttp import web
 
 from engine.http import connection
-from engine.http.application import build_runner, connection_options
-from engine.http.connection import ANSWER_TIMEOUT_S, CLOSE_TIMEOUT_S, HEAD_TIMEOUT_S, HttpConnections
+from engine.http.application import build_runner
+from engine.http.connection import (
+    ANSWER_TIMEOUT_S,
+    CLOSE_TIMEOUT_S,
+    HEAD_TIMEOUT_S,
+    HttpConnections,
+    connection_options,
+)
 from engine.metrics.metrics import Metrics
 from tests.support.reset import is_reset
 from tests.support.waiting import until
@@ -25,9 +31,12 @@ MAX_HEAD_BYTES = 4096
 class Watched:
     """A server with these connections, and a clock that is turned by hand."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, streams: bool) -> None:
         self.metrics = Metrics()
-        self.connections = HttpConnections(connection_options(self.metrics), MAX_HEAD_BYTES, self.metrics)
+        options = connection_options(self.metrics)
+        self.connections = HttpConnections(options, MAX_HEAD_BYTES, self.metrics, streams=streams)
+        #: A stream goes on by one piece.
+        self.on = asyncio.Event()
         self.now_s = 1000
         self.port = 0
         self.requests = 0
@@ -49,14 +58,20 @@ class Watched:
         await until(lambda: len(self.connections) > before - 1)
         return sock
 
-    async def serve(self, request: web.Request) -> web.Response:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
+        if request.path == "/stream":
+            response = web.StreamResponse()
+            await response.prepare(request)
+            while await self.on.wait():
+                self.on.clear()
+                await response.write(HUGE)
         return web.Response(body=HUGE if request.path == "/huge" else b"ok")
 
 
 @asynccontextmanager
-async def watched(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watched]:
-    made = Watched(monkeypatch)
+async def watched(monkeypatch: pytest.MonkeyPatch, streams: bool = False) -> AsyncIterator[Watched]:
+    made = Watched(monkeypatch, streams)
     application = web.Application()
     application.router.add_get("/{path:.*}", made.serve)
     runner = build_runner(application, made.metrics)
@@ -113,6 +128,27 @@ async def test_an_answer_that_is_not_read_has_its_time(monkeypatch: pytest.Monke
             w.later(1)
             await until(lambda: len(w.connections) == 0)
             await until(lambda: is_reset(peer.fileno()))
+
+
+async def test_a_stream_goes_on_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watched(monkeypatch, streams=True) as w:
+        with await w.connect(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n", rcvbuf=4096) as peer:
+            await until(lambda: w.requests == 1)
+            one = next(iter(w.connections._open))
+            w.on.set()
+            await until(lambda: one.unread)
+            w.later(0)
+            loop = asyncio.get_running_loop()
+            while one.unread:
+                assert await loop.sock_recv(peer, 1 << 20)
+            w.later(ANSWER_TIMEOUT_S - 1)
+            w.later(1)
+            assert len(w.connections) == 1
+            w.on.set()
+            await until(lambda: one.unread)
+            w.later(0)
+            w.later(ANSWER_TIMEOUT_S)
+            await until(lambda: len(w.connections) == 0)
 
 
 async def test_a_socket_that_was_closed_is_not_kept_by_what_is_unread(monkeypatch: pytest.MonkeyPatch) -> None:
