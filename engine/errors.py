@@ -99,11 +99,13 @@ class CloseCode(IntEnum):
 class Refused(EngineError):
     """An error for a client or a back end.
 
-    :ivar remedy: what the operator can do about it; for the log alone.
+    :ivar remedy: what the operator can do about it; for the log alone, and the same for all errors of a kind.
+    :ivar instance: a sentence about this very one, with a space behind it; it stands before the remedy.
     """
 
     message: str
     remedy: str
+    instance = ""
 
     @property
     def in_short(self) -> str:

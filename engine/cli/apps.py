@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from engine.app import App
 from engine.cli.target import describe
-from engine.cli.text import one_line, say
+from engine.cli.text import say
+from engine.log.escapes import one_line
 
 _HEAD = ("ID", "KEY", "SECRET", "ENABLED", "CLIENT EVENTS", "CONNECTIONS", "WEBHOOKS")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.cli.text import complain, one_line, say
+from engine.cli.text import complain, say
 from engine.config.loading.config_file import read
 from engine.config.loading.load import explain, load
 from engine.config.loading.mistakes import SECRET_KEYS, without_credentials
@@ -19,6 +19,7 @@ from engine.config.option_path import dotted
 from engine.config.soketi.convert import convert, stand_in
 from engine.config.soketi.variables import given
 from engine.errors import ConfigError
+from engine.log.escapes import one_line
 
 
 def check_config(path: Path, environ: Mapping[str, str], workers: int) -> int:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from engine.cli.text import one_line, say
+from engine.cli.text import say
+from engine.log.escapes import one_line
 from engine.protocol.json_values import dumps
 
 Level = Literal["ok", "warning", "problem", "skipped"]

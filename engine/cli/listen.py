@@ -16,7 +16,8 @@ import aiohttp
 import orjson
 
 from engine.app import App
-from engine.cli.text import complain, one_line, say
+from engine.cli.text import complain, say
+from engine.log.escapes import one_line
 from engine.protocol.json_values import dumps, loads
 
 CONNECT_TIMEOUT_S = 10.0

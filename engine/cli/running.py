@@ -12,6 +12,7 @@ from typing import TextIO
 from engine.cli.text import complain
 from engine.config.addresses import command_address
 from engine.config.root import Config
+from engine.log.escapes import one_line
 
 #: Between two lines of the answer: a worker may take a while to start and its clients to go.
 TIMEOUT_S = 600.0
@@ -25,11 +26,12 @@ def send_command(config: Config, words: list[str], out: TextIO = sys.stdout, fd:
         try:
             connection.connect(command_address(config))
             socket.send_fds(connection, [" ".join(words).encode()], [] if fd is None else [fd])
-            with connection.makefile("r") as lines:
+            with connection.makefile("r", errors="backslashreplace") as lines:
                 for line in lines:
-                    if not line.startswith(" "):
+                    if line.rstrip().isdecimal():
                         return int(line)
-                    out.write(line[1:])
+                    # Any program of this machine can have taken the address, while no engine runs.
+                    out.write(f"{one_line(line.rstrip()[1:])}\n")
                     out.flush()
         except ConnectionRefusedError:
             complain(f"engine: nobody serves port {config.port} with this configuration here, as this user")

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from engine.app import App, Endpoint
-from engine.cli.text import one_line
 from engine.config.addresses import api_url, server_url
 from engine.config.root import Config
 from engine.errors import ConfigError
+from engine.log.escapes import one_line
 
 
 def choose_app(apps: Sequence[App], app_id: str | None) -> App:

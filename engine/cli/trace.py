@@ -15,8 +15,9 @@ from typing import TextIO
 
 from engine.cli.other_nodes import elsewhere
 from engine.cli.running import EXIT_NOT_RUNNING, send_command
-from engine.cli.text import complain, one_line
+from engine.cli.text import complain
 from engine.config.root import Config
+from engine.log.escapes import one_line
 from engine.trace.follow import Follow, decode
 from engine.trace.lines import MAX_LINE_BYTES, Line
 from engine.trace.lines import decode as decode_line

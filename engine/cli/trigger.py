@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 import orjson
 
 from engine.app import App
-from engine.cli.text import complain, one_line, say
+from engine.cli.text import complain, say
+from engine.log.escapes import one_line
 
 TIMEOUT_S = 10.0
 

@@ -16,10 +16,11 @@ import orjson
 from engine.app import App, Endpoint
 from engine.cli.queue import open_queue, where
 from engine.cli.target import describe
-from engine.cli.text import complain, one_line, say
+from engine.cli.text import complain, say
 from engine.config.root import Config
 from engine.errors import DeliveryError, StoreUnavailable
 from engine.interfaces import Job, WebhookQueue
+from engine.log.escapes import one_line
 from engine.protocol.json_values import loads
 from engine.webhooks.senders.registry import Senders
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from engine.errors import Refused
 
 EVERY_S = 60.0
-#: Kinds that are distinguished; any further one counts as the same.
+#: Kinds that are distinguished within that time; any further one counts as the same.
 MAX_KINDS = 64
 _OTHERS = "others"
 
@@ -32,9 +32,10 @@ class Notices:
 
     def note(self, level: int, kind: str, message: str, error: BaseException | None = None) -> None:
         """:param error: its traceback follows."""
-        if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
-            kind = _OTHERS
         now_s = self._now_s()
+        if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
+            self._forget(now_s)
+            kind = kind if len(self._kinds) < MAX_KINDS else _OTHERS
         logged_s, since = self._kinds.get(kind, (-self._every_s, 0))
         if now_s - logged_s < self._every_s:
             self._kinds[kind] = (logged_s, since + 1)
@@ -46,5 +47,10 @@ class Notices:
     def refused(self, app: str, who: str, error: Refused) -> None:
         """A refusal; logged only if the operator can do something about it, without anything that was sent."""
         if error.remedy:
-            line = f"app {app}: {who} was refused: {error.in_short.rstrip('.')}. {error.remedy}"
+            line = f"app {app}: {who} was refused: {error.in_short.rstrip('.')}. {error.instance}{error.remedy}"
             self.note(logging.INFO, f"{app} {error.remedy}", line)
+
+    def _forget(self, now_s: float) -> None:
+        """Kinds that would be logged again at once: what came an hour ago must not hide what comes now."""
+        kinds = self._kinds.items()
+        self._kinds = {kind: seen for kind, seen in kinds if now_s - seen[0] < self._every_s}

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from engine.config.server import LoggingConfig
+from engine.log.escapes import harmless_lines
 
 #: Everybody else's loggers speak from here on; ours from INFO, or DEBUG.
 OTHERS_LEVEL = logging.WARNING
@@ -22,11 +23,6 @@ QUIET = ("aiohttp.access", "aiohttp.server", "picows")
 
 _COLORS = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}
 _RESET = "\x1b[0m"
-#: Line breaks and terminal codes inside a message could pass for lines of ours.
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\t"} | {
-    10: r"\n",
-    13: r"\r",
-}
 
 
 class Seldom:
@@ -92,7 +88,7 @@ class TextFormatter(logging.Formatter):
         if self._colors:
             level = f"{_COLORS.get(record.levelname, '')}{level}{_RESET}"
         target = f" {record.name}" if self._target else ""
-        line = f"{_time(record)} {level} {self._worker}{target}: {record.getMessage().translate(_CONTROL)}"
+        line = f"{_time(record)} {level} {self._worker}{target}: {_one_line(record.getMessage())}"
         trace = _trace(self, record)
         return f"{line}\n{trace}" if trace else line
 
@@ -117,6 +113,11 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields)
 
 
+def _one_line(message: str) -> str:
+    """Nothing inside a message passes for a line of ours; tabs do no harm."""
+    return harmless_lines(message).replace("\n", r"\n")
+
+
 def _time(record: logging.LogRecord) -> str:
     """UTC with milliseconds, RFC 3339."""
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -128,4 +129,5 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
         parts.append(formatter.formatException(record.exc_info))
     if record.stack_info:
         parts.append(formatter.formatStack(record.stack_info))
-    return "\n".join(parts)
+    # An error may repeat what somebody sent.
+    return harmless_lines("\n".join(parts))

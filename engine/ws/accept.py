@@ -32,6 +32,7 @@ NO_APP = ""
 _log = logging.getLogger(__name__)
 
 _UNKNOWN_KEY = "`python -m engine apps` shows the keys that are known."
+_ORIGIN = "`allowed_origins` of the application has to name the origin of the page."
 _TLS_ONLY = "Clients must use wss://; a proxy that ends TLS must be in `trusted_proxies` and send X-Forwarded-Proto."
 
 _PROTOCOL = re.compile(r"(?:^|&)protocol=([^&]*)")
@@ -149,8 +150,9 @@ class Acceptor:
             return PusherError(*target.refusal)
         if app.allowed_origins and not origin_allowed(app.allowed_origins, request.origin):
             origin = (request.origin or "none")[:128]
-            remedy = f"It was {origin}; `allowed_origins` of the application has to name it."
-            return PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed", remedy=remedy)
+            error = PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed", remedy=_ORIGIN)
+            error.instance = f"It was {origin}. "
+            return error
         if self.full or (self._max_connections and len(self._hub) >= self._max_connections):
             return PusherError(CloseCode.OVER_CAPACITY, "The server is over capacity")
         if address and self._quota.full(address):

@@ -12,7 +12,6 @@ from aiohttp import web
 from engine._fast.signature import Signer
 from engine.app import App
 from engine.cli.listen import Stop, listen, reconnect_delay
-from engine.cli.text import one_line
 from tests.support.signing import channel_auth
 from tests.support.waiting import free_port
 
@@ -31,19 +30,6 @@ def test_comes_back(code: int | None, failures: int, delay_s: float) -> None:
 def test_stays_away(code: int) -> None:
     with pytest.raises(Stop, match=str(code)):
         reconnect_delay(code, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ('{"name":"Zoë ☃"}', '{"name":"Zoë ☃"}'),
-        ("two\nlines\t", "two\\nlines\\t"),
-        ("\x1b]0;evil\x07\x9b2J\u2028", "\\x1b]0;evil\\x07\\x9b2J\\u2028"),
-        ("\u202eevil\u2066\u200f", "\\u202eevil\\u2066\\u200f"),
-    ],
-)
-def test_one_line_commands_no_terminal(text: str, shown: str) -> None:
-    assert one_line(text) == shown
 
 
 class ScriptedServer:

@@ -13,7 +13,9 @@ from redis import Redis
 
 from engine.cli import other_nodes
 from engine.cli.other_nodes import elsewhere
+from engine.cli.running import EXIT_NOT_RUNNING, send_command
 from engine.cli.trace import read, trace
+from engine.config.addresses import command_address
 from engine.config.root import Config
 from engine.supervisor.commands import CommandSocket
 from engine.trace.follow import Follow, decode
@@ -43,6 +45,27 @@ def test_an_engine_that_ends_before_the_time_is_up_is_named(capsys: pytest.Captu
     commands.close()
     assert "known" in out.getvalue()
     assert "60 s before its time: the engine has ended" in capsys.readouterr().err
+
+
+def test_another_program_at_the_address_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    config = Config(port=free_port())
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(command_address(config))
+        listening.listen()
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b" \x1b]0;evil\x07\xff\nnonsense\n")
+
+        server = threading.Thread(target=serve)
+        server.start()
+        out = io.StringIO()
+        assert send_command(config, ["restart"], out) == EXIT_NOT_RUNNING
+        server.join()
+    assert out.getvalue().splitlines()[0] == "\\x1b]0;evil\\x07\\xff"
+    assert "went away" in capsys.readouterr().err
 
 
 class Others:

@@ -83,7 +83,7 @@ def test_each_classic_mistake_is_told_once_with_its_remedy(talkative: Engine) ->
     app = f"app {APP['id']}: "
     expected = [
         "app (unknown): a client was refused: App key nobodys-key does not exist. `python -m engine apps` shows",
-        f"{app}a client was refused: Origin not allowed. It was https://evil.example; `allowed_origins`",
+        f"{app}a client was refused: Origin not allowed. It was https://evil.example. `allowed_origins`",
         f"{app}a client was refused: Invalid key in subscription auth data. The endpoint that authorises clients signs",
         f"{app}a client was refused: Invalid signature. The endpoint that authorises clients signs with another secret",
         f"{app}a client was refused: The app does not have client messaging enabled. `enable_client_messages`",

@@ -91,6 +91,17 @@ def test_a_message_cannot_pass_for_another_line_or_drive_the_terminal() -> None:
     out = written(LoggingConfig())
     logging.getLogger("engine").info("x\r\n2026-01-01 ERROR \x1b[31m\x9bhi\tthere é")
     assert out.getvalue().endswith(": x\\r\\n2026-01-01 ERROR \\x1b[31m\\x9bhi\tthere é\n")
+    logging.getLogger("engine").info("app %s", "\u202elive\u2028")
+    assert out.getvalue().endswith(": app \\u202elive\\u2028\n")
+
+
+def test_neither_can_an_error_behind_it() -> None:
+    out = written(LoggingConfig())
+    try:
+        raise ValueError("\x1b[31m\u202e")
+    except ValueError:
+        logging.getLogger("engine").exception("failed")
+    assert out.getvalue().endswith("\nValueError: \\x1b[31m\\u202e\n")
 
 
 def test_a_traceback_follows_the_line() -> None:

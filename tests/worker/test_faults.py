@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from engine.errors import CloseCode, PusherError
 from engine.log.notices import MAX_KINDS, Notices
 from engine.metrics.metrics import Metrics
 from engine.worker.faults import Faults
@@ -34,3 +35,29 @@ def test_kinds_that_never_end_do_not_fill_the_log(caplog: pytest.LogCaptureFixtu
         for number in range(1000):
             faults.note({"message": f"fault {number}"})
     assert len(caplog.records) == MAX_KINDS + 1
+
+
+def test_a_flood_of_kinds_hides_none_that_comes_later(caplog: pytest.LogCaptureFixture) -> None:
+    now_s = 0.0
+    faults = Faults(Metrics(), Notices(logging.getLogger("engine"), lambda: now_s))
+    for number in range(1000):
+        faults.note({"message": f"fault {number}"})
+    caplog.clear()
+    now_s = 60.0
+    with caplog.at_level(logging.ERROR):
+        faults.note({"message": "the disk is full"})
+    assert [record.getMessage() for record in caplog.records] == ["the disk is full"]
+
+
+def test_what_somebody_sent_makes_no_kind_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    notices = Notices(logging.getLogger("engine"), lambda: 0.0)
+    with caplog.at_level(logging.INFO):
+        for number in range(MAX_KINDS):
+            error = PusherError(CloseCode.UNAUTHORIZED, "Origin not allowed", remedy="Name it.")
+            error.instance = f"It was {number}. "
+            notices.refused("a", "a client", error)
+        notices.note(logging.INFO, "other", "something else")
+    assert [record.getMessage() for record in caplog.records] == [
+        "app a: a client was refused: Origin not allowed. It was 0. Name it.",
+        "something else",
+    ]
