@@ -11,6 +11,7 @@ import ipaddress
 from engine.config.base import to_flag
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, get, objects, put
+from engine.config.loading.mistakes import Mistakes
 from engine.config.option_path import Path
 from engine.config.root import Config
 
@@ -34,7 +35,7 @@ EVERYBODY, THIS_MACHINE = "0.0.0.0", "127.0.0.1"
 MAKE_ONE = 'make one with: python3 -c "import secrets; print(secrets.token_hex(20))"'
 
 
-def settle_hosts(document: Document) -> str | None:
+def settle_hosts(document: Document, mistakes: Mistakes) -> str | None:
     """Fill in `host` and `metrics.host` where nothing is said; the warning to give, if any."""
     known = [str(app.get("id")) for _, app in objects(document, APPS) if str(app.get("secret")) in KNOWN]
     open_apps = f"application {', '.join(known)} has a secret that everybody knows"
@@ -42,9 +43,8 @@ def settle_hosts(document: Document) -> str | None:
     if not said:
         document["host"] = THIS_MACHINE if known else EVERYBODY
     metrics: Path = ("metrics", "host")
-    if get(document, metrics) is None and isinstance(get(document, ("metrics",)) or {}, dict):
-        # A host that is no text is one mistake, not two.
-        put(document, metrics, document["host"] if isinstance(document["host"], str) else THIS_MACHINE)
+    if get(document, metrics) is None and put(document, metrics, document["host"]):
+        mistakes.copies.add(metrics)
     if not known:
         return None
     api: Path = ("http_api", "host")

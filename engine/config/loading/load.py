@@ -174,7 +174,7 @@ def explain(
             "environment variables of soketi are not read beside a file; `python -m engine config convert` writes one "
             f"of them: {', '.join(theirs)}"
         )
-    warnings.append(known_secrets.settle_hosts(document))
+    warnings.append(known_secrets.settle_hosts(document, mistakes))
     if passed_over and _signature_unsaid(document):
         warnings.append(SIGNATURE_UNSAID)
     if workers < 1:

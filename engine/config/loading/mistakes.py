@@ -31,11 +31,13 @@ ABSENT = object()
 class Mistakes:
     """Collects one line for each wrong place; the first finding about a place stands.
 
-    :param written: how the user wrote a path that was moved or renamed, by its present form.
+    :ivar written: how the user wrote a path that was moved or renamed, by its present form.
+    :ivar copies: paths that have another option's value, which tells what is wrong with it.
     """
 
     def __init__(self) -> None:
         self.written: dict[Path, str] = {}
+        self.copies: set[Path] = set()
         self._lines: dict[Path, str] = {}
 
     def __contains__(self, path: Path) -> bool:
@@ -43,6 +45,8 @@ class Mistakes:
 
     def add(self, path: Path, message: str, value: Any = ABSENT) -> None:
         """Note that `path` is wrong. `message` goes on after the value ("is not a whole number; ...")."""
+        if path in self.copies:
+            return
         shown = "" if value is ABSENT else f"{show(path, value)} "
         self._lines.setdefault(path, f"{self.name(path)}: {shown}{message}")
 

@@ -11,6 +11,7 @@ import pytest
 
 from engine.config.loading.load import load
 from engine.config.loading.unsupported import REFUSED
+from engine.config.reference import groups
 from engine.errors import ConfigError
 from tests.config.mistakes import CASES, A, W, hook
 from tests.config.support import HOOK, apps, hooks, loaded
@@ -21,6 +22,28 @@ def test_line(document: Any, expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(document)
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["no such/word\0", -7, [[]], {"nonsense": 1}], ids=["text", "number", "list", "object"]
+)
+def test_one_mistake_is_one_line_that_names_what_was_written(value: Any) -> None:
+    """Wherever else the engine takes that option's value."""
+    # Either of them lacks the other one besides.
+    pair = {"database.dynamodb.aws_access_key_id", "database.dynamodb.aws_secret_access_key"}
+    options = {option.path for group in groups() for option in group.options if "[]" not in option.path}
+    wrong = {}
+    for option in options - pair:
+        document = value
+        for name in reversed(option.split(".")):
+            document = {name: document}
+        try:
+            loaded(document)
+        except ConfigError as error:
+            lines = str(error).splitlines()
+            if len(lines) != 1 or not lines[0].startswith((f"{option}: ", f"{option}[", f"{option}.")):
+                wrong[option] = lines
+    assert wrong == {}
 
 
 def test_every_mistake_is_told_at_once() -> None:
