@@ -37,8 +37,6 @@ MAX_STATES = 256
 CONSOLE_SOCKETS = "console-{}.sock"
 #: Longest request to follow something; its names are percent-encoded.
 MAX_TRACE_BYTES = 16 * 1024
-#: Connections that may wait in a listening socket; the supervisor opens it, and each worker listens on it anew.
-BACKLOG = 4096
 #: In front of the descriptor, on a worker's command line, of a socket for the HTTP API only.
 API_SOCKET = "api:"
 _HEAD = struct.Struct("!IQ")

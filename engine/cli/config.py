@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.cli.text import complain, say
 from engine.config.loading.config_file import read
-from engine.config.loading.load import explain, load
+from engine.config.loading.load import Loaded, explain
 from engine.config.loading.mistakes import SECRET_KEYS, without_credentials
 from engine.config.option_path import Path as OptionPath
 from engine.config.option_path import dotted
@@ -22,11 +22,11 @@ from engine.errors import ConfigError
 from engine.log.escapes import one_line
 
 
-def check_config(path: Path, environ: Mapping[str, str], workers: int) -> int:
-    """Say OK, or raise ConfigError with every mistake; warnings go to stderr. Returns the exit status."""
-    for warning in load(path, environ, workers).warnings:
+def check_config(loaded: Loaded) -> int:
+    """Say that it is OK, and of what; warnings go to stderr. Returns the exit status."""
+    for warning in loaded.warnings:
         complain(f"warning: {warning}")
-    say("OK")
+    say(f"OK: {loaded.file or 'no file, the defaults and the environment'}")
     return 0
 
 

@@ -18,6 +18,7 @@ import orjson
 from engine.app import App
 from engine.cli.text import complain, say
 from engine.log.escapes import one_line
+from engine.machine.interrupts import heard
 from engine.protocol.json_values import dumps, loads
 
 CONNECT_TIMEOUT_S = 10.0
@@ -39,7 +40,8 @@ def listen(app: App, url: str, channels: Sequence[str], user_id: str) -> int:
     :param user_id: who we are in presence channels.
     """
     try:
-        asyncio.run(_listen(app, url, channels, user_id))
+        with heard():
+            asyncio.run(_listen(app, url, channels, user_id))
     except KeyboardInterrupt:
         return 0
     except Stop as reason:

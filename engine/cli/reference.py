@@ -26,10 +26,13 @@ environment variable and the command line, the last that says something.
 
 | command | |
 |---|---|
-| `python -m engine config check FILE` | says OK, or names every mistake with its key, its value and what is allowed |
+| `python -m engine config check` | says OK, or names every mistake with its key, its value and what is allowed |
 | `python -m engine config show` | prints each value that is in force, and where it comes from |
 | `python -m engine config schema` | prints a JSON Schema for editors; name it in the file's `$schema` |
 | `python -m engine config reference` | prints this page |
+
+`check` and `show` read what a start would read: the file that is named, behind `--config` or alone; else `config.json`,
+`.toml`, `.yaml` or `.yml` of the folder; else the defaults and the environment.
 
 In any text of the file `${VAR}` stands for an environment variable, and `${VAR:-default}` for one that may be missing.
 Numbers and truth values may be given as text, and lists in a variable as text with commas. **R** marks what `SIGHUP`

@@ -18,6 +18,7 @@ from engine.cli.running import EXIT_NOT_RUNNING, send_command
 from engine.cli.text import complain
 from engine.config.root import Config
 from engine.log.escapes import one_line
+from engine.machine.interrupts import heard
 from engine.trace.follow import Follow, decode
 from engine.trace.lines import MAX_LINE_BYTES, Line
 from engine.trace.lines import decode as decode_line
@@ -36,9 +37,10 @@ def trace(config: Config, follow: Follow, *, as_json: bool, out: TextIO = sys.st
             return status
         begun_at = time.monotonic()
         try:
-            for line in read(lines, follow.seconds + SLACK_S):
-                out.write(line.encode().decode() + "\n" if as_json else f"{_shown(line)}\n")
-                out.flush()
+            with heard():
+                for line in read(lines, follow.seconds + SLACK_S):
+                    out.write(line.encode().decode() + "\n" if as_json else f"{_shown(line)}\n")
+                    out.flush()
         except KeyboardInterrupt:
             return 0
         if (left_s := begun_at + follow.seconds - time.monotonic()) > EARLY_S:

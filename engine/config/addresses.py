@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from engine.config.root import Config
 
+#: Connections that may wait in a listening socket; the supervisor opens it, and each worker listens on it anew.
+BACKLOG = 4096
 #: Addresses that mean "every address of this machine", and how to reach the machine itself instead.
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 

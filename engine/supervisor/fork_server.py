@@ -112,9 +112,8 @@ def _run(said: dict[str, Any], fds: list[int]) -> NoReturn:
     """The child: as if it had been started anew with these words and descriptors. Ends the process."""
     status: object = 1
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_DFL)
         os.setsid()
         _arrange(fds, said["fds"])
         set_title(said["name"], said["title"])

@@ -197,6 +197,8 @@ def _executed(theirs: socket.socket, modules: Sequence[str]) -> Child:
         [sys.executable, "-m", fork_server.__name__, str(theirs.fileno()), *modules],
         stdin=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
+        # Ctrl-C would find it in its imports.
+        start_new_session=True,
     )
 
 

@@ -12,9 +12,8 @@ import socket
 import stat
 from dataclasses import dataclass, field
 
-from engine.config.addresses import api_url, server_url
+from engine.config.addresses import BACKLOG, api_url, server_url
 from engine.config.root import Config
-from engine.control import BACKLOG
 from engine.errors import ConfigError
 
 _FIRST_FD = 3

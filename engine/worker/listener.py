@@ -20,7 +20,7 @@ from aiohttp.typedefs import Handler
 
 from engine._fast.clock import monotonic_s
 from engine._fast.http_publish import PublishServer
-from engine.control import BACKLOG
+from engine.config.addresses import BACKLOG
 from engine.http.connection import CLOSE_TIMEOUT_S, HEAD_TIMEOUT_S, HttpConnections
 from engine.http.fast_path import FastPath
 from engine.log.notices import Notices

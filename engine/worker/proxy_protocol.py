@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol
 
-from engine.control import BACKLOG
+from engine.config.addresses import BACKLOG
 from engine.http.connection import CLOSE_TIMEOUT_S, HEAD_TIMEOUT_S
 from engine.log.notices import Notices
 from engine.protocol.address import Networks, of_peer

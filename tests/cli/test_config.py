@@ -27,7 +27,7 @@ def test_check_says_ok(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     path = write(tmp_path / "good.json", {"app_manager": {"array": {"apps": [app]}}, "instance": {"process_id": 1}})
     assert main(["config", "check", path]) == 0
     told = capsys.readouterr()
-    assert told.out == "OK\n"
+    assert told.out == f"OK: {path}\n"
     assert "instance" in told.err
 
 
@@ -39,6 +39,31 @@ def test_check_names_the_mistakes(content: Any, told: str, tmp_path: Path, capsy
     output = capsys.readouterr()
     assert told in output.err
     assert output.out == ""
+
+
+@pytest.mark.parametrize("words", [["FILE"], ["--config", "FILE"], ["FILE", "--config", "FILE"]])
+@pytest.mark.parametrize("command", [["config", "check"], ["config", "show"], ["config", "convert"], ["doctor"]])
+def test_a_file_is_named_alone_or_as_elsewhere(
+    command: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "some.json", "{")
+    assert main([*command, *(path if word == "FILE" else word for word in words)]) == 2
+    assert f"config file {path}: line 1" in capsys.readouterr().err
+    assert main([*command, "one.json", "--config", "other.json"]) == 2
+    assert "two files are named, one.json and other.json (--config)" in capsys.readouterr().err
+
+
+def test_check_looks_at_what_a_start_would_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["config", "check"]) == 0
+    assert capsys.readouterr().out == "OK: no file, the defaults and the environment\n"
+    Path("config.toml").write_text("port = 7000")
+    assert main(["--port", "7001", "config", "check"]) == 0
+    assert capsys.readouterr().out == "OK: config.toml\n"
+    assert main(["--port", "9601", "config", "check"]) == 2
+    assert "metrics.port" in capsys.readouterr().err
 
 
 def test_show_says_where_each_value_comes_from(
@@ -87,7 +112,7 @@ def test_convert_writes_a_file_that_passes_the_check(tmp_path: Path, capsys: pyt
     assert told.err == "not converted: cluster: has no counterpart; workers need no discovery\n"
     assert main(["config", "check", str(ours)]) == 0
     told = capsys.readouterr()
-    assert (told.out, told.err) == ("OK\n", "")
+    assert (told.out, told.err) == (f"OK: {ours}\n", "")
     assert json.loads(ours.read_text())["webhooks"]["signature_format"] == "hex"
 
 
@@ -102,7 +127,7 @@ def test_convert_refuses_what_is_none(content: Any, tmp_path: Path, capsys: pyte
     assert "soketi.json" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("args", [["config"], ["config", "dance"], ["config", "check"]])
+@pytest.mark.parametrize("args", [["config"], ["config", "dance"], ["config", "check", "a.json", "b.json"]])
 def test_misuse(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(args)

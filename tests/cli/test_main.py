@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from engine.__main__ import _given, _parser, main
+from engine.__main__ import main
+from engine.cli.arguments import parser
+from engine.cli.given import given
 from engine.machine.cpus import usable_cpus
 from tests.support.engine import ROOT
 
@@ -67,12 +69,12 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
 
 
 def test_the_file_that_was_read_first_is_the_one_that_is_read_again(tmp_path: Path) -> None:
-    args = _parser().parse_args([])
-    assert _given(args)[0] is None
+    args = parser(lambda args: 0).parse_args([])
+    assert given(args)[0] is None
     Path("config.json").write_text("{}")
-    assert _given(args)[0] == Path("config.json")
+    assert given(args)[0] == Path("config.json")
     Path("config.json").unlink()
-    assert _given(args)[0] == Path("config.json"), "without it another configuration would be served"
+    assert given(args)[0] == Path("config.json"), "without it another configuration would be served"
 
 
 def test_every_mistake_of_a_configuration_is_told_at_once(tmp_path: Path) -> None:
@@ -131,6 +133,25 @@ def test_it_may_stand_behind_an_action_too(command: list[str], capsys: pytest.Ca
     assert "nowhere.json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words, found",
+    [
+        ("apps add shop --key k max_connections=5", {"app": "shop", "key": "k", "options": ["max_connections=5"]}),
+        ("apps add --key k shop a=1 --secret s b=2", {"app": "shop", "secret": "s", "options": ["a=1", "b=2"]}),
+        ("apps set shop --config c.json a=1", {"app": "shop", "config": Path("c.json"), "options": ["a=1"]}),
+        ("apps rotate shop --finish", {"app": "shop", "finish": True}),
+        ("listen news --user-id ada sport", {"channels": ["news", "sport"], "user_id": "ada"}),
+        ("webhooks retry one --config c.json two", {"ids": ["one", "two"], "config": Path("c.json")}),
+        ("config convert -o ours.json theirs.json", {"file": Path("theirs.json"), "output": Path("ours.json")}),
+        ("trigger news --app 1 hello -", {"channel": "news", "event": "hello", "data": "-", "app": "1"}),
+        ("trigger news hello -- --5", {"channel": "news", "event": "hello", "data": "--5"}),
+    ],
+)
+def test_words_and_options_come_in_any_order(words: str, found: dict[str, Any]) -> None:
+    args = vars(parser(lambda args: 0).parse_args(words.split()))
+    assert {name: args[name] for name in found} == found
+
+
 def test_config_json_is_read_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     Path(write(app_manager={"array": {"apps": [{"id": "77", "key": "k77", "secret": "hush"}]}})).rename("config.json")
     assert main(["apps"]) == 0
@@ -138,7 +159,7 @@ def test_config_json_is_read_where_it_is(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_workers_may_be_left_to_the_machine() -> None:
-    assert _parser().parse_args(["--workers", "auto"]).workers == usable_cpus()
+    assert parser(lambda args: 0).parse_args(["--workers", "auto"]).workers == usable_cpus()
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:

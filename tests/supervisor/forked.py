@@ -22,6 +22,8 @@ from engine.supervisor.fork_server_process import ForkServer
 #: Which process has imported this.
 IMPORTED_BY = os.getpid()
 MANY = 300
+#: They end a child that has no handlers yet, without a word.
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 TIMEOUT_S = 60.0
 
 
@@ -54,8 +56,7 @@ def _seen(words: list[str]) -> dict[str, Any]:
         "input": fds.pop(0),
         "fds": sorted(number for number in fds if number > 2),
         "line": Path("/proc/self/cmdline").read_bytes().rstrip(b"\0").decode(),
-        "default": [signal.getsignal(number) is signal.SIG_DFL for number in (signal.SIGTERM, signal.SIGUSR2)],
-        "interrupted": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+        "default": [signal.getsignal(number) is signal.SIG_DFL for number in ENDING],
         "hung up": signal.getsignal(signal.SIGHUP) is signal.SIG_IGN,
         "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.__main__ import _parser
+from engine.cli.arguments import parser
 from engine.supervisor.banner import hints
 from engine.supervisor.terminal import Terminal
 
@@ -37,5 +37,5 @@ def test_commands_find_a_server_that_was_started_with_options(tmp_path: Path) ->
     """Of another file, or on another port: without these words they would ask for an application that is not there."""
     terminal = Terminal({"--config": Path("my settings.json"), "--host": None, "--port": 7000})
     for line in hints(tmp_path / "python", tmp_path, terminal.options).splitlines()[1:]:
-        args = _parser().parse_args(shlex.split(line)[3:])
+        args = parser(lambda args: 0).parse_args(shlex.split(line)[3:])
         assert (args.config, args.port, args.host) == (Path("my settings.json"), 7000, None), line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from engine.supervisor.fork_server_process import ForkServer
 from tests.supervisor.forked import MANY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,8 +51,7 @@ def test_a_child_is_as_if_started_anew(play: Play, how: str) -> None:
     assert seen["session"]
     assert seen["input"] == "/dev/null"
     assert seen["line"] == "engine.child 7"
-    assert seen["default"] == [True, True]
-    assert seen["interrupted"]
+    assert seen["default"] == [True, True, True]
     assert seen["hung up"]
     assert seen["blocked"] == []
     assert seen["status"] == 3
@@ -76,6 +77,15 @@ def test_a_fork_server_that_ended_is_begun_again(play: Play) -> None:
     assert "beginning it again" in play.errors
     assert play.found["again"]["imported by"] != play.found["forked"]["imported by"]
     assert play.status == 0
+
+
+def test_one_that_is_begun_as_a_program_is_out_of_the_reach_of_ctrl_c_from_its_first_moment() -> None:
+    forks = ForkServer([], anew=True)
+    try:
+        assert forks._process is not None
+        assert os.getsid(forks._process.pid) == forks._process.pid
+    finally:
+        forks.stop()
 
 
 def test_a_killed_supervisor_leaves_none_that_does_not_know() -> None:

@@ -23,8 +23,8 @@ from engine.supervisor.fork_server_process import SUPERVISOR_WITH_REDIS, WORKER,
 from tests.support.waiting import wait_until
 
 #: All that an engine without other drivers imports, its supervisor's, its workers' and the command line's.
-PROGRAM = "engine.__main__"
-MODULES = ("engine.supervisor.supervisor", SUPERVISOR_WITH_REDIS, WORKER, WORKER_WITH_REDIS, PROGRAM)
+PROGRAM, COMMAND_LINE = "engine.__main__", "engine.cli.command_line"
+MODULES = ("engine.supervisor.supervisor", SUPERVISOR_WITH_REDIS, WORKER, WORKER_WITH_REDIS, PROGRAM, COMMAND_LINE)
 START_TIMEOUT_S = 60.0
 
 
