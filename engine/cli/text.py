@@ -1,6 +1,7 @@
 """Text for a terminal: lines to stdout and stderr.
 
-What a stranger wrote (event names, data, answers) goes through `one_line` first (`log/escapes.py`).
+It changes nothing of them: what a stranger wrote (event names, data, answers) goes through `one_line` first
+(`log/escapes.py`).
 """
 
 from __future__ import annotations
