@@ -6,7 +6,7 @@ Pure: it reads no file and checks no value; `load.py` does both with what comes 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path as FilePath
 from typing import Any
@@ -16,6 +16,7 @@ from engine.config.loading.load import StandIn
 from engine.config.option_path import Path, snake_case
 from engine.config.soketi.apps import DEFAULT_APP, convert_apps
 from engine.config.soketi.databases import convert_database
+from engine.config.soketi.redis import convert_redis
 from engine.config.soketi.variables import OF_APP, PREFIX, VARIABLES, given, lay_over
 
 #: What soketi does when its configuration says nothing, where this engine does otherwise.
@@ -80,17 +81,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 _REDIS_OPTIONS: dict[str, str] = {
     "adapter.redis.prefix": "adapter.redis.prefix",
     "queue.redis.concurrency": "queue.redis.concurrency",
-    "database.redis.host": "database.redis.host",
-    "database.redis.port": "database.redis.port",
-    "database.redis.db": "database.redis.db",
-    "database.redis.username": "database.redis.username",
-    "database.redis.password": "database.redis.password",
-    "database.redis.keyPrefix": "database.redis.key_prefix",
-    "database.redis.sentinels": "database.redis.sentinels",
-    "database.redis.sentinelPassword": "database.redis.sentinel_password",
-    "database.redis.name": "database.redis.name",
 }
-_ONE_REDIS = "every part uses the one Redis of database.redis"
 #: Driver option -> word -> what to say about it; "redis" is kept, a word with nothing to say is left to the engine.
 _DRIVERS: dict[str, dict[str, str]] = {
     "adapter": {
@@ -110,12 +101,7 @@ _NO_COUNTERPART: dict[str, str] = {
     "adapter.cluster": "workers need no discovery",
     "adapter.nats": "several machines share a Redis here",
     "adapter.redis.requestsTimeout": "workers never ask each other",
-    "adapter.redis.redisPubOptions": _ONE_REDIS,
-    "adapter.redis.redisSubOptions": _ONE_REDIS,
-    "cache.redis": _ONE_REDIS,
-    "queue.redis.redisOptions": _ONE_REDIS,
     "queue.sqs": "",
-    "rateLimiter.redis": _ONE_REDIS,
     "ssl.caPath": "put the chain into the file of ssl.cert_path",
 }
 
@@ -134,12 +120,20 @@ def convert(soketi: Document, environ: Mapping[str, str]) -> tuple[Document, lis
     if not convert_database(source, ours, notes):
         convert_apps(source.pop("appManager", None), ours, notes)
     _sqs(source, ours, notes)
-    uses_redis = _drivers(source, ours, notes)
+    drivers = _drivers(source, ours, notes)
     for theirs, (option, converted) in _OPTIONS.items():
         value = _take(source, theirs)
         if value not in (None, ""):
             put(ours, tuple(option.split(".")), converted(value))
-    _redis(source, ours, notes, uses_redis)
+    for theirs, option in _REDIS_OPTIONS.items():
+        value = _take(source, theirs)
+        if value in (None, ""):
+            continue
+        if "redis" in drivers.values():
+            put(ours, tuple(option.split(".")), value)
+        else:
+            notes.append(f"{theirs}: is left out; no driver is redis there")
+    convert_redis(source, ours, notes, drivers)
     if get(ours, ("ssl", "cert_path")) is not None:
         put(ours, ("ssl", "enabled"), True)
     for theirs, why in _NO_COUNTERPART.items():
@@ -155,7 +149,7 @@ def stand_in(path: FilePath | None, environ: Mapping[str, str]) -> StandIn | Non
     if path is not None or not variables:
         return None
     document, notes = convert({}, environ)
-    written: dict[Path, str] = {}
+    written = dict(_reach(environ, document))
     for variable in variables:
         name = variable.removeprefix(PREFIX)
         if name in OF_APP:
@@ -166,19 +160,34 @@ def stand_in(path: FilePath | None, environ: Mapping[str, str]) -> StandIn | Non
     return StandIn(FilePath("variables of soketi"), document, notes, written)
 
 
-def _drivers(source: Document, ours: Document, notes: list[str]) -> bool:
-    """Convert every driver; whether any of them is redis."""
-    uses_redis = False
-    for part, known in _DRIVERS.items():
-        word = _take(source, f"{part}.driver")
+def _reach(environ: Mapping[str, str], document: Document) -> Iterator[tuple[Path, str]]:
+    """Each option that is another without some variable of the server, with that variable.
+
+    Those that reach furthest come first, such as a driver, without which nothing is said of Redis.
+    """
+    paths = [tuple(leaf.split(".")) for leaf in leaves(document)]
+    reached: list[tuple[str, list[Path]]] = []
+    for variable in given(environ):
+        if variable.removeprefix(PREFIX) in OF_APP:
+            continue
+        others, _ = convert({}, {name: value for name, value in environ.items() if name != variable})
+        reached.append((variable, [path for path in paths if get(others, path) != get(document, path)]))
+    for variable, options in sorted(reached, key=lambda each: -len(each[1])):
+        for path in options:
+            yield path, f"{'.'.join(map(str, path))} (environment variable {variable})"
+
+
+def _drivers(source: Document, ours: Document, notes: list[str]) -> dict[str, Any]:
+    """Convert every driver; part -> what was written of it."""
+    found = {part: _take(source, f"{part}.driver") for part in _DRIVERS}
+    for part, word in found.items():
         if word == "redis":
             put(ours, (snake_case(part), "driver"), "redis")
-            uses_redis = True
         elif word is not None:
-            note = known.get(str(word), "has no counterpart")
+            note = _DRIVERS[part].get(str(word), "has no counterpart")
             if note:
                 notes.append(f'{part}.driver: "{word}": {note}')
-    return uses_redis
+    return found
 
 
 def _sqs(source: Document, ours: Document, notes: list[str]) -> None:
@@ -196,28 +205,6 @@ def _sqs(source: Document, ours: Document, notes: list[str]) -> None:
         notes.append(
             "queue.sqs.queueUrl: there are two queues here, see queue.sqs.queue_url_prefix in docs/webhooks.md"
         )
-
-
-def _redis(source: Document, ours: Document, notes: list[str], used: bool) -> None:
-    """soketi connects to Redis only when some driver is redis; here an address is enough for all parts to use it."""
-    given = {theirs: _take(source, theirs) for theirs in _REDIS_OPTIONS}
-    nodes = _take(source, "database.redis.clusterNodes")
-    clustered = [_take(source, f"{part}.redis.clusterMode") for part in _DRIVERS]
-    if not used:
-        if not all(map(says_nothing, given.values())):
-            notes.append("database.redis: no driver uses it there, so it is left out; here every part would use it")
-        return
-    put(ours, ("database", "redis", "host"), "127.0.0.1")
-    for theirs, value in given.items():
-        if value not in (None, "", []):
-            put(ours, tuple(_REDIS_OPTIONS[theirs].split(".")), value)
-    if all(map(says_nothing, clustered)):
-        if nodes:
-            notes.append("database.redis.clusterNodes: no clusterMode is on there, so they are left out")
-    else:
-        # Without nodes it is the one server that is named.
-        put(ours, ("adapter", "redis", "cluster_mode"), True)
-        put(ours, ("database", "redis", "cluster_nodes"), nodes or [])
 
 
 def _unfolded(soketi: Document) -> Document:

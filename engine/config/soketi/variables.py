@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.config.loading.document import Document, get, put
+from engine.errors import ConfigError
 
 #: What all of them begin with.
 PREFIX = "SOKETI_"
@@ -158,24 +159,32 @@ def lay_over(soketi: Document, environ: Mapping[str, str], default_app: Document
     """Put what they say into `soketi`, whose keys are unfolded; a line for each variable that nobody knows.
 
     :param default_app: the application that the variables change where the file has none.
+    :raises ConfigError: a list or an object that cannot be read.
     """
-    for variable, value in given(environ).items():
+    for variable in given(environ):
         name = variable.removeprefix(PREFIX)
         if name in VARIABLES:
-            put(soketi, tuple(VARIABLES[name].split(".")), _parsed(value, VARIABLES[name]))
+            put(soketi, tuple(VARIABLES[name].split(".")), _parsed(environ, variable, VARIABLES[name]))
             continue
         if not get(soketi, _APPS):
             put(soketi, _APPS, [dict(default_app)])
         first = get(soketi, (*_APPS, 0))
         if isinstance(first, dict):
-            first[OF_APP[name]] = _parsed(value, OF_APP[name])
+            first[OF_APP[name]] = _parsed(environ, variable, OF_APP[name])
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in _KNOWN)
     return [f"{name}: is not a variable of soketi that is known here" for name in unknown if not _SERVICE.match(name)]
 
 
-def _parsed(value: str, option: str) -> Any:
+def _parsed(environ: Mapping[str, str], variable: str, option: str) -> Any:
     """As JSON, where it is; a secret or a name stays the text that it is, whatever digits are in it."""
+    value = environ[variable]
+    if option.rpartition(".")[2] in _TEXT:
+        return value
     try:
-        return value if option.rpartition(".")[2] in _TEXT else json.loads(value)
-    except ValueError:
+        return json.loads(value)
+    except ValueError as problem:
+        if value.lstrip().startswith(("[", "{")):
+            raise ConfigError(
+                f"{variable}: is not JSON: {problem}; a shell that reads it from a file wants it in single quotes there"
+            ) from None
         return value

@@ -15,16 +15,16 @@ _TRANSPORT = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 def request_headers(
-    app: App, endpoint: Endpoint, job: Job, body: bytes, extra: Mapping[str, str] | None = None
+    app: App, endpoint: Endpoint, job: Job, body: bytes, usual: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Configured headers first; ours (W-1, D-8) and the sender's `extra` ones are never replaced by them.
+    """Configured headers first, which never replace ours (W-1, D-8).
 
     :param body: the exact bytes that are sent, which are signed (W-5, D-1).
+    :param usual: the sender's, for names that are not configured.
     """
     digest = app.signer.hex(body)
     ours = {
         "Content-Type": "application/json",
-        **(extra or {}),
         "X-Pusher-Key": app.key,
         "X-Pusher-Signature": digest if endpoint.signature_format == "hex" else f"sha256={digest}",
         "X-Webhook-Id": job.id,
@@ -33,4 +33,6 @@ def request_headers(
     if job.traceparent:
         ours["traceparent"] = job.traceparent
     reserved = _TRANSPORT.union(name.lower() for name in ours)
-    return {name: value for name, value in endpoint.headers.items() if name.lower() not in reserved} | ours
+    configured = {name: value for name, value in endpoint.headers.items() if name.lower() not in reserved}
+    taken = {name.lower() for name in configured}
+    return configured | {name: value for name, value in (usual or {}).items() if name.lower() not in taken} | ours

@@ -27,6 +27,15 @@ SOKETI: list[Row] = [
     Row("adapter.redis.prefix", "done", "p", {"adapter.driver": "redis"}),
     Row("adapter.redis.clusterMode", "done", True, {"adapter.driver": "redis"}),
     *passed("adapter.redis.", "requestsTimeout redisPubOptions redisSubOptions"),
+    *(
+        Row(
+            f"adapter.redis.redis{mine}Options",
+            "done",
+            {"tls": {}, "username": "x"},
+            {"adapter.driver": "redis", f"adapter.redis.redis{other}Options": {"tls": {}, "username": "x"}},
+        )
+        for mine, other in (("Pub", "Sub"), ("Sub", "Pub"))
+    ),
     *passed("adapter.cluster.", "requestsTimeout"),
     *passed("adapter.nats.", "requestsTimeout prefix servers user password pass token timeout nodesNumber"),
     Row("appManager.driver", "done", "mysql"),
@@ -42,6 +51,7 @@ SOKETI: list[Row] = [
     ),
     Row("cache.driver", "done", "redis"),
     Row("cache.redis.redisOptions", "passed over"),
+    Row("cache.redis.redisOptions", "done", {"host": "x", "tls": {}}, {"cache.driver": "redis"}),
     Row("cache.redis.clusterMode", "done", True, {"cache.driver": "redis"}),
     Row("channelLimits.maxNameLength", "done", 7),
     Row("channelLimits.cacheTtl", "done", 7),
@@ -99,6 +109,7 @@ SOKETI: list[Row] = [
     Row("queue.driver", "done", "sqs"),
     Row("queue.redis.concurrency", "done", 7, {"queue.driver": "redis"}),
     Row("queue.redis.redisOptions", "passed over"),
+    Row("queue.redis.redisOptions", "done", {"host": "x", "tls": {}}, {"queue.driver": "redis"}),
     Row("queue.redis.clusterMode", "done", True, {"queue.driver": "redis"}),
     *(
         Row(f"queue.sqs.{name}", "done", value, {"queue.driver": "sqs"})
@@ -107,6 +118,7 @@ SOKETI: list[Row] = [
     *passed("queue.sqs.", "queueUrl clientOptions consumerOptions processBatch batchSize pollingWaitTimeMs"),
     Row("rateLimiter.driver", "done", "redis"),
     Row("rateLimiter.redis.redisOptions", "passed over"),
+    Row("rateLimiter.redis.redisOptions", "done", {"host": "x", "tls": {}}, {"rateLimiter.driver": "redis"}),
     Row("rateLimiter.redis.clusterMode", "done", True, {"rateLimiter.driver": "redis"}),
     Row("ssl.certPath", "done", PEM, {"ssl.keyPath": PEM}),
     Row("ssl.keyPath", "done", PEM, {"ssl.certPath": PEM}),

@@ -112,6 +112,29 @@ def test_apps_and_webhooks() -> None:
     assert function.target == LambdaTarget("f", "eu-west-1", "RequestResponse")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("id", "key", "secret", "maxBackendEventsPerSecond", "maxClientEventsPerSecond", "maxReadRequestsPerSecond"),
+        (
+            "AppId",
+            "AppKey",
+            "AppSecret",
+            *(f"Max{what}PerSecond" for what in ("BackendEvents", "ClientEvents", "ReadRequests")),
+        ),
+        ("id", "key", "secret", *(f"max_{what}_per_sec" for what in ("backend_events", "client_events", "read_req"))),
+    ],
+    ids=["camel", "Pascal", "snake"],
+)
+def test_every_form_of_an_applications_names_is_understood(names: tuple[str, ...]) -> None:
+    values = ("7", "k7", "s7", 1, 2, 3)
+    result, notes = converted({"appManager.array.apps": [dict(zip(names, values, strict=True))]})
+    assert notes == []
+    (app,) = result.config.app_manager.array.apps
+    limits = (app.max_backend_events_per_second, app.max_client_events_per_second, app.max_read_requests_per_second)
+    assert (app.id, app.key, app.secret, *limits) == values
+
+
 def test_what_soketi_does_by_itself_is_kept() -> None:
     result, _ = converted({})
     assert (result.config.activity_timeout, result.config.user_authentication_timeout) == (30, 30)
@@ -135,6 +158,13 @@ def test_dotted_keys_are_understood() -> None:
         ({"adapter": {"driver": "nats"}}, 'adapter.driver: "nats"'),
         ({"adapter": {"driver": "cluster"}}, "--workers"),
         ({"adapter": {"redis": {"redisPubOptions": {"url": "redis://x"}}}}, "adapter.redis.redisPubOptions"),
+        (
+            {"adapter": {"driver": "redis", "redis": {"redisPubOptions": {"family": 6}}}},
+            "adapter.redis.redisPubOptions.family: has no counterpart",
+        ),
+        ({"database": {"redis": {"tls": {"servername": "x"}}}, "queue": {"driver": "redis"}}, "redis.tls.servername"),
+        ({"adapter": {"redis": {"redisSubOptions": {"tls": {}}}}}, "adapter.redis.redisSubOptions"),
+        ({"adapter": {"redis": {"prefix": "p"}}}, "adapter.redis.prefix: is left out"),
         ({"appManager": {"driver": "oracle"}}, 'appManager.driver: "oracle"'),
         ({"database": {"mysql": {"host": "db"}}}, "database.mysql: no applications come from there"),
         ({"appManager": {"driver": "mysql"}, "database": {"mysql": {"ssl": {}}}}, "database.mysql.ssl"),
@@ -214,6 +244,23 @@ def test_applications_in_dynamodb() -> None:
     assert converted({"appManager.driver": "dynamodb"})[0].config.database.dynamodb.table_name == "apps"
 
 
+def test_what_the_parts_say_of_redis_is_that_of_all_where_they_agree() -> None:
+    """As its library lays it over the common section; `tls: {}` is how that switches TLS on."""
+    own = {"host": "managed.example", "port": 6380, "password": "own", "tls": {"rejectUnauthorized": False}}
+    adapter = {"driver": "redis", "redis": {"redisPubOptions": own, "redisSubOptions": own}}
+    soketi: dict[str, Any] = {"adapter": adapter, "database": {"redis": {"password": "common", "db": 3}}}
+    result, notes = converted(soketi)
+    assert result.resolved.redis == RedisOptions("managed.example", 6380, 3, password="own", tls=True)
+    assert len(notes) == 2
+    assert all(note.endswith("an authority of your own") for note in notes)
+
+    soketi["cache"] = {"driver": "redis", "redis": {"redisOptions": {"tls": {}}}}
+    result, notes = converted(soketi)
+    assert result.resolved.redis == RedisOptions(db=3, password="common", tls=True)
+    differ = [note for note in notes if note.endswith("every part uses the one of database.redis")]
+    assert [note.split(": ")[1] for note in differ] == ["host", "port", "password"]
+
+
 def test_a_cluster_and_sentinels() -> None:
     redis: dict[str, Any] = {
         "host": "h",
@@ -226,6 +273,12 @@ def test_a_cluster_and_sentinels() -> None:
     assert result.resolved.redis == RedisOptions(nodes=(Node("a", 7), Node("b", 8)))
     result, _ = converted(soketi | {"database": {"redis": {"host": "h", "port": 1}}})
     assert result.resolved.redis == RedisOptions(nodes=(Node("h", 1),))
+
+    own = {"redisPubOptions": {"redisOptions": {"tls": {}, "password": "p"}}}
+    soketi["adapter"]["redis"] |= own | {"redisSubOptions": own["redisPubOptions"]}
+    result, notes = converted(soketi)
+    assert notes == []
+    assert result.resolved.redis == RedisOptions(nodes=(Node("a", 7), Node("b", 8)), password="p", tls=True)
 
     watched = {"host": "h", "sentinels": [{"host": "s", "port": 5}], "sentinelPassword": "hush", "name": "main"}
     result, notes = converted({"queue": {"driver": "redis"}, "database": {"redis": watched}})

@@ -88,6 +88,27 @@ def test_a_mistake_and_an_origin_name_the_variable() -> None:
     assert origins.of(("metrics", "enabled")) == "variables of soketi"
 
 
+def test_what_is_said_of_redis_names_its_variable_too() -> None:
+    """Which of several it is, where one says that there is a Redis at all and another where it is."""
+    says = {"SOKETI_ADAPTER_DRIVER": "redis", "SOKETI_DB_REDIS_HOST": "redis.example"}
+    says |= {f"SOKETI_ADAPTER_REDIS_{which}_OPTIONS": '{"port": 6380}' for which in ("PUB", "SUB")}
+    environ = IDENTITY | says
+    origins = explain(None, environ, 1, None, stand_in(None, environ))[1]
+    redis = ("database", "redis")
+    assert origins.of(("adapter", "driver")) == "environment variable SOKETI_ADAPTER_DRIVER"
+    assert origins.of((*redis, "host")) == "environment variable SOKETI_DB_REDIS_HOST"
+    assert origins.of((*redis, "port")) in {f"environment variable {name}" for name in says if "OPTIONS" in name}
+    with pytest.raises(ConfigError, match=r"database\.redis\.port \(environment variable SOKETI_DB_REDIS_PORT\)"):
+        started(IDENTITY | {"SOKETI_ADAPTER_DRIVER": "redis", "SOKETI_DB_REDIS_PORT": "high"})
+
+
+@pytest.mark.parametrize("variable", ["SOKETI_DEFAULT_APP_WEBHOOKS", "SOKETI_DB_REDIS_SENTINELS"])
+def test_json_without_its_quotes_is_told_with_the_remedy(variable: str) -> None:
+    """As a shell leaves it that reads `NAME=[{"host": …}]` from a file."""
+    with pytest.raises(ConfigError, match=rf"{variable}: is not JSON: .* single quotes"):
+        started(IDENTITY | {variable: "[{host:127.0.0.1,port:26379}]"})
+
+
 def test_what_is_not_taken_over_is_told() -> None:
     warnings = started(IDENTITY | {"SOKETI_ADAPTER_DRIVER": "nats", "SOKETI_DEAFULT_APP_ID": "8"}).warnings
     assert [line.split(": ")[1] for line in warnings] == ["SOKETI_DEAFULT_APP_ID", "adapter.driver"]

@@ -111,6 +111,12 @@ def test_custom_headers_are_added_and_replace_nothing_of_ours(receiver: WebhookR
     assert "forged" not in request.headers.values()
 
 
+def test_custom_headers_say_otherwise_what_a_sender_usually_says(receiver: WebhookReceiver) -> None:
+    send(receiver.url, headers={"User-Agent": "acme", "accept": "text/plain"})
+    (request,) = receiver.to()
+    assert (request.headers["user-agent"], request.headers["accept"]) == ("acme", "text/plain")
+
+
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_every_2xx_is_success(receiver: WebhookReceiver, status: int) -> None:
     receiver.answer(always=status)
