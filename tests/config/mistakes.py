@@ -18,7 +18,7 @@ TABLE = "letters, digits or _ $ -, up to 64, after the schema's name and a dot w
 NODE_FORMS = 'forms: "host:port", {"host": ..., "port": ...}, redis://[user:password@]host[:port], rediss://... for TLS'
 NODES_MISSING = "needs the cluster's nodes in database.redis.cluster_nodes"
 ONE_REDIS = (
-    "is not supported by this engine; every part uses the one Redis of database.redis: "
+    "is not that of database.redis, the one Redis that every part of this engine uses: "
     "write its address into database.redis.url"
 )
 REDIS_FORMS = "forms: redis://[user:password@]host[:port][/db], rediss://... for TLS, unix:///path/to/socket[?db=n]"

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.config.base import to_flag
+from engine.config.base import to_flag, to_whole
 from engine.config.loading.default_app import APPS
 from engine.config.loading.document import Document, get, leaves, objects, says_nothing
 from engine.config.loading.mistakes import Mistakes
 from engine.config.option_path import Path, dotted
+from engine.config.redis import RedisOptions
 
 _APP = "app_manager.array.apps[]"
 _HOOK = f"{_APP}.webhooks[]"
 _NAMESPACE = f"{_APP}.channel_namespaces[]"
 _ONE_REDIS = (
-    "is not supported by this engine; every part uses the one Redis of database.redis: "
+    "is not that of database.redis, the one Redis that every part of this engine uses: "
     "write its address into database.redis.url"
 )
 _DENIAL = (
@@ -100,7 +101,7 @@ _PASSED_OVER: dict[str, tuple[str, ...]] = {
     "health checks have a time-out of their own": ("health_check_timeout_ms",),
     "it names an environment and does nothing": ("mode",),
     "the metrics of all workers are read over HTTP at metrics.port": ("metrics.tcp_exporter",),
-    "/accept-traffic asks the machine each time; the proxy in front decides": (
+    "new connections are refused where websocket.memory_threshold is set, by the memory of the container": (
         "http_api.accept_traffic.enabled",
         "http_api.accept_traffic.memory_limit_bytes",
         "http_api.accept_traffic.sample_interval_ms",
@@ -113,7 +114,10 @@ _PASSED_OVER: dict[str, tuple[str, ...]] = {
     "webhooks.settle_ms is how long the webhooks of a member wait for its return": (
         "presence.ungraceful_timeout_seconds",
     ),
-    "no traces are exported": ("opentelemetry", "telemetry"),
+    "traces are exported where the OTEL_... variables say so": ("opentelemetry", "telemetry"),
+    "history is kept by rules of an application, see docs/history.md": tuple(
+        f"{place}{name}" for place in ("", f"{_APP}.") for name in ("history", "presence_history")
+    ),
     "it belongs to Sockudo's own protocol 2, which no Pusher client speaks": (
         "ably_compat",
         "ai_transport",
@@ -123,9 +127,7 @@ _PASSED_OVER: dict[str, tuple[str, ...]] = {
         "echo_control",
         "ephemeral",
         "event_name_filtering",
-        "history",
         "mcp",
-        "presence_history",
         "push",
         "push_rules",
         "tag_filtering",
@@ -135,8 +137,6 @@ _PASSED_OVER: dict[str, tuple[str, ...]] = {
         f"{_APP}.annotations_enabled",
         f"{_APP}.channel_delta_compression",
         f"{_APP}.connection_recovery",
-        f"{_APP}.history",
-        f"{_APP}.presence_history",
     ),
     "names of channels are not checked by namespace; private channels are those that your server allows": (
         f"{_APP}.channel_namespaces",
@@ -193,8 +193,7 @@ def drop(document: Document, mistakes: Mistakes) -> list[str]:
     """Take all of these out of the document; a warning for each reason to pass something over."""
     _refuse_denials(document, mistakes)
     ignored: dict[str, list[str]] = {}
-    one_redis = get(document, ("database", "redis", "url"))
-    _walk(document, (), "", mistakes, ignored, one_redis)
+    _walk(document, (), "", mistakes, ignored, _address(get(document, ("database", "redis"))))
     return [f"passed over, {why}: {', '.join(options)}" for why, options in ignored.items()]
 
 
@@ -208,7 +207,12 @@ def _refuse_denials(document: Document, mistakes: Mistakes) -> None:
 
 
 def _walk(
-    value: Any, path: Path, pattern: str, mistakes: Mistakes, ignored: dict[str, list[str]], one_redis: Any
+    value: Any,
+    path: Path,
+    pattern: str,
+    mistakes: Mistakes,
+    ignored: dict[str, list[str]],
+    one_redis: RedisOptions | None,
 ) -> None:
     if isinstance(value, list):
         for index, item in enumerate(value):
@@ -222,10 +226,28 @@ def _walk(
                 ignored.setdefault(IGNORED[name], []).extend(dict.fromkeys(_as_written(value.pop(key), here, mistakes)))
             elif name in REFUSED:
                 found = value.pop(key)
-                if not says_nothing(found) and found not in (one_redis, {"url": one_redis}):
+                said = {"url": found} if isinstance(found, str) else found
+                if not says_nothing(found) and (one_redis is None or _address(said) != one_redis):
                     mistakes.add(here, REFUSED[name], found)
             else:
                 _walk(value[key], here, name, mistakes, ignored, one_redis)
+
+
+def _address(given: Any) -> RedisOptions | None:
+    """The one server that is given by its address or by its parts; None where it is no server, or not to be read."""
+    if not isinstance(given, dict):
+        return None
+    url, host = given.get("url"), given.get("host")
+    try:
+        if isinstance(url, str):
+            return RedisOptions.parse(url)
+    except ValueError:
+        return None
+    port, db = to_whole(given.get("port", 6379)), to_whole(given.get("db", 0))
+    if given.get("sentinels") or given.get("cluster_nodes") or not isinstance(host, str) or port is None or db is None:
+        return None
+    tls = to_flag(given.get("tls", False)) is True
+    return RedisOptions(host, port, db, given.get("username") or None, given.get("password") or None, tls)
 
 
 def _as_written(value: Any, path: Path, mistakes: Mistakes) -> list[str]:

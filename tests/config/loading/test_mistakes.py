@@ -140,6 +140,22 @@ def test_the_one_redis_may_be_named_again() -> None:
     assert resolved.redis is not None and resolved.redis.address == url
 
 
+def test_the_one_redis_may_be_named_again_in_another_form() -> None:
+    """By its address where the section has its parts, as Sockudo's files have it, and by its parts."""
+    redis = {"host": "r.example", "port": "6390", "db": 2, "username": "u", "password": "p"}
+    again = {
+        "database": {"redis": redis},
+        "queue": {"redis": {"url_override": "redis://u:p@r.example:6390/2"}},
+        "adapter": {
+            "redis": {"redis_pub_options": {"url": "redis://u:p@r.example:6390/2"}, "redis_sub_options": redis}
+        },
+    }
+    assert loaded(again).resolved.redis is not None
+    for other in ("redis://r.example:6390/2", "redis://u:p@r.example:6390", "rediss://u:p@r.example:6390/2"):
+        with pytest.raises(ConfigError, match=r"queue\.redis\.url_override: .* is not that of database\.redis"):
+            loaded(again | {"queue": {"redis": {"url_override": other}}})
+
+
 @pytest.mark.parametrize("workers", [2, 8])
 def test_several_workers_need_a_shared_adapter_and_cache(workers: int) -> None:
     document = {"adapter": {"driver": "local"}, "cache": {"driver": "memory"}}

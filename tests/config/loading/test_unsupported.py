@@ -165,4 +165,6 @@ def test_an_application_has_history_of_ours_or_of_sockudos(name: str) -> None:
     assert ours.warnings == ()
     theirs = loaded(apps({name: {"enabled": True}}))
     assert getattr(theirs.config.app_manager.array.apps[0], name) == ()
-    assert any(f"app_manager.array.apps[0].{name}" in warning for warning in theirs.warnings)
+    (told,) = [warning for warning in theirs.warnings if f"app_manager.array.apps[0].{name}" in warning]
+    assert "docs/history.md" in told
+    assert "docs/history.md" in loaded({name: {"enabled": True}}).warnings[0]
