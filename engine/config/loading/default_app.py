@@ -69,6 +69,12 @@ def apply(document: Document, environ: Mapping[str, str], mistakes: Mistakes) ->
         mistakes.written[(*APPS, index, VARIABLES[name])] = f"environment variable {name}"
 
 
+def unknown(environ: Mapping[str, str]) -> str | None:
+    """The warning about variables that look like the application's and are not, if there are any."""
+    names = sorted(name for name in environ if name.startswith(_PREFIX) and name not in VARIABLES)
+    return f"passed over, no such option of the default application is known: {', '.join(names)}" if names else None
+
+
 def fall_back(document: Document) -> str | None:
     """With no application at all, put in the one that tutorials know; the warning to give, if so."""
     if get(document, ("app_manager", "driver")) not in (None, "memory", "array"):

@@ -168,7 +168,7 @@ def explain(
     cluster_aliases.normalize(document, mistakes)
     passed_over = unsupported.drop(document, mistakes)
     origins = Origins(path, document, mistakes.written)
-    warnings = [services, *told, *passed_over, default_app.fall_back(document)]
+    warnings = [services, *told, *passed_over, default_app.unknown(environ), default_app.fall_back(document)]
     if instead is None and (theirs := sorted(name for name in environ if name.startswith("SOKETI_"))):
         warnings.append(
             "environment variables of soketi are not read beside a file; `python -m engine config convert` writes one "

@@ -233,6 +233,11 @@ def test_every_variable_of_the_app_is_known(name: str) -> None:
     assert expected == {default_app.VARIABLES[name]}
 
 
+def test_a_variable_that_is_not_the_apps_is_told() -> None:
+    (told,) = load(None, IDENTITY | {"SOCKUDO_DEFAULT_APP_MAX_CONNS": "7"}, 1).warnings
+    assert told == "passed over, no such option of the default application is known: SOCKUDO_DEFAULT_APP_MAX_CONNS"
+
+
 def test_part_of_an_app_is_a_mistake() -> None:
     with pytest.raises(ConfigError) as caught:
         loaded({}, {"SOCKUDO_DEFAULT_APP_ID": "a", "SOCKUDO_DEFAULT_APP_SECRET": "b"})
