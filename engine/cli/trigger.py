@@ -20,6 +20,7 @@ from engine.cli.text import complain, say
 from engine.log.escapes import one_line
 
 TIMEOUT_S = 10.0
+MAX_ANSWER_BYTES = 64 * 1024
 
 
 def trigger(app: App, target: tuple[str, str | None], channel: str, event: str, data: str) -> int:
@@ -39,7 +40,7 @@ def trigger(app: App, target: tuple[str, str | None], channel: str, event: str, 
             answer.read()
     except urllib.error.HTTPError as refusal:
         with refusal:
-            complain(f"refused with {refusal.code}: {_reason(refusal.read())}")
+            complain(f"refused with {refusal.code}: {_reason(_body(refusal))}")
         return 1
     except (OSError, http.client.HTTPException) as error:
         complain(f"cannot reach {unix_socket or url}: {getattr(error, 'reason', error)}; is the server running?")
@@ -83,6 +84,14 @@ class _UnixSocket(urllib.request.HTTPHandler):
             raise
         connection.sock = sock
         return connection
+
+
+def _body(refusal: urllib.error.HTTPError) -> bytes:
+    """As much of it as comes."""
+    try:
+        return refusal.read(MAX_ANSWER_BYTES)
+    except (OSError, http.client.HTTPException):
+        return b""
 
 
 def _reason(body: bytes) -> str:

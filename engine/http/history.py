@@ -66,7 +66,7 @@ def _event_name(payload: bytes) -> str:
 def _limits(body: dict[str, Any]) -> tuple[int | None, int | None]:
     """Before which serial, and before which time, is purged."""
     mode = body.get("mode")
-    if mode not in _MODES:
+    if not isinstance(mode, str) or mode not in _MODES:
         raise invalid(f"mode must be one of {', '.join(_MODES)}")
     for name in ("before_serial", "before_time_ms"):
         value = body.get(name)

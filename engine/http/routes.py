@@ -189,8 +189,8 @@ class Api:
             _log.debug("%s refused: %s", request.path, error)
             message = "Shared state cannot be reached now."
             return failed(ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable", message))
-        # A mistake of ours is logged and answered.
-        _log.error("a request for app %s failed", app, exc_info=error)
+        # A mistake of ours is answered, and logged now and then: the back end may make it as often as it likes.
+        self._notices.note(logging.ERROR, f"{app} {type(error).__name__}", f"a request for app {app} failed", error)
         return failed(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Internal server error."))
 
     def _inner(self, path: str) -> str | None:

@@ -171,6 +171,8 @@ class Listener:
     # --- called by the gates
 
     def undecided(self, gate: Waiting) -> None:
+        # Behind all others, whose time is up first.
+        self._undecided.pop(gate, None)
         self._undecided[gate] = monotonic_s() + HEAD_TIMEOUT_S
 
     def decided(self, gate: Waiting) -> None:
@@ -281,17 +283,21 @@ class Listener:
                     if busy_too or not connection.busy:
                         connection.abort()
 
+    def sweep(self) -> None:
+        """End those whose time is up. To be called once a second."""
+        now = monotonic_s()
+        for gate, deadline in list(self._undecided.items()):
+            if deadline > now:
+                break
+            gate.abort()
+        if self._publishes is not None:
+            self._publishes.sweep()
+        self._http.sweep()
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(1.0)
-            now = monotonic_s()
-            for gate, deadline in list(self._undecided.items()):
-                if deadline > now:
-                    break
-                gate.abort()
-            if self._publishes is not None:
-                self._publishes.sweep()
-            self._http.sweep()
+            self.sweep()
 
 
 class Gate(asyncio.Protocol):

@@ -16,7 +16,7 @@ def test_apps_and_their_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
     function = Endpoint("e2", LambdaTarget("handler", "eu-west-1"), frozenset({"client_event"}))
     apps = [
         App("1", "key-1", "first-secret", Signer("first-secret"), client_messages=True, endpoints=(web, function)),
-        App("shop\x1b[2J", "key-2", "other-secret", Signer("other-secret"), enabled=False, max_connections=500),
+        App("shop\x1b[2J", "key\u202e2", "other-secret", Signer("other-secret"), enabled=False, max_connections=500),
     ]
     assert show_apps(apps) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -24,7 +24,7 @@ def test_apps_and_their_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[1] == ["1", "key-1", "********", "yes", "yes", "unlimited", "2"]
     assert lines[2] == ["e1", "https://a.example/hook:", "cache_miss,", "member_added"]
     assert lines[3] == ["e2", "lambda", "handler", "(eu-west-1):", "client_event"]
-    assert lines[4] == ["shop\\x1b[2J", "key-2", "********", "no", "no", "500", "0"]
+    assert lines[4] == ["shop\\x1b[2J", "key\\u202e2", "********", "no", "no", "500", "0"]
 
 
 def test_nothing_secret_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,39 +7,29 @@ import os
 import resource
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from engine.__main__ import main
 from engine._fast.signature import Signer
 from engine.app import App
-from engine.cli import doctor_machine, doctor_redis, doctor_road
-from engine.cli.finding import Finding
+from engine.cli import doctor, doctor_machine, doctor_redis
+from engine.cli.finding import Finding, print_findings
 from engine.config.redis import RedisOptions
 from engine.config.root import Config
 from engine.machine.memory import Memory
 from engine.redis.suitability import Ground
 from engine.supervisor.commands import CommandSocket
+from tests.support.findings import APP, complained, levels
 from tests.support.receiver import WebhookReceiver
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import free_port
 
 GROUND = Ground("p:{0}:", ("p:",), "p#")
-APP = App("1", "key", "a-secret-of-ours", Signer("a-secret-of-ours"))
-
-
-def levels(found: list[Finding]) -> list[str]:
-    return [finding.level for finding in found]
-
-
-def complained(found: Finding, *words: str) -> bool:
-    """It is no good news, has a remedy, and names these."""
-    text = f"{found.message} {found.remedy}"
-    return found.level in ("problem", "warning") and bool(found.remedy) and all(word in text for word in words)
 
 
 # --- the machine
@@ -102,6 +92,27 @@ def test_ports() -> None:
     commands.close()
 
 
+def test_ports_are_tried_where_they_will_be_listened_to() -> None:
+    number = free_port()
+    config = Config.model_validate(
+        {
+            "host": "127.0.0.1",
+            "port": free_port(),
+            "metrics": {"enabled": False},
+            "http_api": {"host": "127.0.0.2", "port": number},
+            "console": {"password": "p" * 12, "port": 0},
+        }
+    )
+    with socket.create_server(("127.0.0.2", number)) as taken:
+        main_port, api = doctor_machine.ports(config, running=False)
+        assert (main_port.level, api.check) == ("ok", "http_api.port")
+        assert complained(api, f"{number} on 127.0.0.2", "another program")
+        # What a server that has ended leaves behind for a minute keeps no other one out.
+        with socket.create_connection(("127.0.0.2", number)):
+            taken.accept()[0].close()
+    assert levels(list(doctor_machine.ports(config, running=False))) == ["ok", "ok"]
+
+
 def test_certificates_that_expire() -> None:
     now_s, day_s = 1_700_000_000.0, 86_400
     assert doctor_machine.expiry("tls", now_s + 90 * day_s, now_s) == Finding("ok", "tls", "valid for 90 days")
@@ -120,6 +131,8 @@ def test_secrets_that_everybody_knows() -> None:
         assert found.level == "problem"
         assert complained(found, "application 7", "token_hex")
         assert "app-secret" not in f"{found.message}{found.remedy}"
+    api = Config.model_validate({"host": "127.0.0.1", "http_api": {"host": "0.0.0.0", "port": 6002}})
+    assert doctor_machine.secrets(api, [known], public=False).level == "problem"
 
 
 def test_a_folder_for_the_embedded_valkey(tmp_path: Path) -> None:
@@ -217,135 +230,93 @@ def test_what_a_server_says_of_itself(info: dict[str, Any], words: list[str]) ->
     assert complained(problem, *words)
 
 
-# --- the road
-
-
-class Road:
-    """A server that says what it is told to say, where an engine would be."""
-
-    def __init__(self) -> None:
-        self.ready = 200
-        self.date = ""
-        self.first: dict[str, Any] = {
-            "event": "pusher:connection_established",
-            "data": json.dumps({"socket_id": "1.1", "activity_timeout": 1}),
-        }
-        self.upgrade = True
-        self.published = 200
-        self.delivers = True
-        self.pings = True
-        self._socket: web.WebSocketResponse | None = None
-
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        if request.path == "/ready":
-            return web.Response(status=self.ready, headers={"Date": self.date} if self.date else {})
-        if request.method == "POST":
-            if self.delivers and self._socket is not None:
-                await self._socket.send_json({"event": "doctor", "data": "{}"})
-                if self.pings:
-                    await self._socket.send_json({"event": "pusher:ping"})
-                else:
-                    await self._socket.close()
-            return web.Response(status=self.published, text="{}")
-        if not self.upgrade:
-            return web.Response(status=426)
-        self._socket = connection = web.WebSocketResponse()
-        await connection.prepare(request)
-        await connection.send_json(self.first)
-        async for _ in connection:
-            await connection.send_json({"event": "pusher_internal:subscription_succeeded"})
-        return connection
-
-
-@pytest.fixture
-async def road() -> AsyncIterator[tuple[Road, str]]:
-    stage = Road()
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", stage.serve)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield stage, f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
-
-
-async def walked(url: str, *, idle: bool = False) -> list[Finding]:
-    return [finding async for finding in doctor_road.walk(APP, url, (url, None), idle=idle)]
-
-
-async def test_a_good_road(road: tuple[Road, str]) -> None:
-    found = await walked(road[1])
-    assert levels(found) == ["ok", "ok", "ok", "ok", "ok", "skipped"]
-    assert [finding.check for finding in found] == ["name", "health", "clock", "websocket", "publish", "silence"]
-
-
 @pytest.mark.parametrize(
-    ("what", "value", "check", "words"),
+    "info",
     [
-        ("ready", 503, "health", ["503", "log"]),
-        ("ready", 302, "health", ["302", "redirect"]),
-        ("ready", 500, "health", ["500", "path prefix"]),
-        ("ready", 502, "health", ["502", "does not reach the engine"]),
-        ("date", "Fri, 27 Nov 2020 12:00:00 GMT", "clock", ["behind", "chrony"]),
-        ("upgrade", False, "websocket", ["426", "proxy_set_header Upgrade"]),
-        ("first", {"event": "pusher:error", "data": {"code": 4001}}, "websocket", ["4001", "another configuration"]),
-        ("first", {"event": "pusher:error", "data": {"code": 4003}}, "websocket", ["4003", "apps enable"]),
-        ("published", 401, "publish", ["401", "secret", "clock"]),
-        ("published", 413, "publish", ["413", "client_max_body_size"]),
-        ("published", 404, "publish", ["404", "POST /apps"]),
-        ("delivers", False, "publish", ["did not reach", "one Redis"]),
+        {"redis_version": "7.2.4", "maxmemory": 0, "maxmemory_policy": "allkeys-lru"},
+        {"redis_version": "7.2.4", "maxmemory": 2**30, "used_memory": 2**29, "maxmemory_policy": "noeviction"},
     ],
 )
-async def test_what_is_wrong_on_the_road_is_named(
-    road: tuple[Road, str], monkeypatch: pytest.MonkeyPatch, what: str, value: Any, check: str, words: list[str]
-) -> None:
-    if what == "delivers":
-        monkeypatch.setattr(doctor_road, "STEP_TIMEOUT_S", 0.5)
-        monkeypatch.setattr(doctor_road._next, "__defaults__", (0.5,))
-    setattr(road[0], what, value)
-    (problem,) = [finding for finding in await walked(road[1]) if finding.level == "problem"]
-    assert problem.check == check
-    assert complained(problem, *words)
+def test_what_does_no_harm_is_no_problem(info: dict[str, Any]) -> None:
+    assert levels(list(doctor_redis.judge(info, cluster=False, queue=False))) == ["ok"]
 
 
-async def test_a_page_of_balancers_that_is_not_shown_to_clients_is_no_problem(road: tuple[Road, str]) -> None:
-    road[0].ready = 404
-    found = await walked(road[1])
-    assert complained(found[1], "404", "balancers", "path prefix")
-    assert levels(found) == ["ok", "warning", "ok", "ok", "ok", "skipped"]
+def test_webhooks_that_wait_elsewhere_are_not_lost_with_redis(server: ValkeyServer) -> None:
+    found = list(doctor_redis.ask(RedisOptions(path=str(server.socket)), GROUND, queue=False))
+    assert not any("webhooks" in finding.message for finding in found)
 
 
-async def test_what_cuts_silent_connections_is_named(road: tuple[Road, str]) -> None:
-    assert (await walked(road[1], idle=True))[-1].level == "ok"
-    road[0].pings = False
-    found = (await walked(road[1], idle=True))[-1]
-    assert (found.check, found.level) == ("silence", "problem")
-    assert complained(found, "proxy_read_timeout")
+@pytest.mark.parametrize(("took_ms", "level"), [(1.0, "ok"), (20.0, "warning"), (80.0, "problem")])
+def test_a_server_that_is_far_away(took_ms: float, level: str) -> None:
+    found = doctor_redis._latency(took_ms)
+    assert found.level == level
+    assert level == "ok" or complained(found, f"{took_ms} ms", "same zone")
 
 
-async def test_addresses_that_lead_nowhere() -> None:
-    (found,) = await walked("http://no.such.host.invalid")
-    assert complained(found, "no.such.host.invalid", "DNS")
-    found = (await walked(f"http://127.0.0.1:{free_port()}"))[-1]
-    assert complained(found, "cannot be reached", "firewall")
+@pytest.mark.parametrize(("ahead_s", "word"), [(60.0, "60 s ahead"), (-60.0, "60 s behind")])
+def test_a_clock_that_differs(ahead_s: float, word: str) -> None:
+    assert complained(doctor_redis._clock(ahead_s), word, "chrony")
 
 
-async def test_tls_that_is_none(road: tuple[Road, str]) -> None:
-    found = (await walked(road[1].replace("http", "https")))[1]
-    assert complained(found, "no handshake", "ssl")
+def test_messages_that_go_to_another_server_are_missed(server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_redis, "TIMEOUT_S", 0.2)
+    with server.client() as heard, ValkeyServer() as other, other.client() as said:
+        both = SimpleNamespace(pubsub=heard.pubsub, publish=said.publish)
+        assert complained(doctor_redis._carries(both, "p#doctor", sharded=False), "not heard", "two servers")
+        assert doctor_redis._carries(heard, "p#doctor", sharded=False).level == "ok"
 
 
 # --- the command
 
+APP_ENTRY = {"id": "1", "key": "key", "secret": APP.secret}
 
-def run(capsys: pytest.CaptureFixture[str], folder: Path, url: str) -> tuple[int, list[dict[str, Any]]]:
-    app = {"id": "1", "key": "key", "secret": APP.secret, "webhooks": [{"url": url, "event_types": ["cache_miss"]}]}
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"unix_socket": {"enabled": True, "path": "/run/a.sock"}}, "Unix socket"),
+        ({"proxy_protocol": {"enabled": True, "trusted": ["127.0.0.1"]}}, "PROXY protocol"),
+        ({"proxy_protocol": {"enabled": True, "trusted": ["10.0.0.1"]}}, None),
+        ({}, None),
+    ],
+)
+def test_a_road_that_cannot_be_walked_from_here_is_not_tried(options: dict[str, Any], why: str | None) -> None:
+    config = Config.model_validate(options)
+    assert "no engine runs" in str(doctor._hindrance(config, running=False))
+    found = doctor._hindrance(config, running=True)
+    assert found is None if why is None else why in str(found)
+
+
+def test_an_endpoint_that_may_not_be_asked_is_not_asked(
+    receiver: WebhookReceiver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, found = run(capsys, tmp_path, receiver.url, {"webhooks": {"allow_private_targets": False}})
+    (hook,) = [entry for entry in found if entry["check"] == "webhook"]
+    assert hook["level"] == "problem"
+    assert receiver.requests == []
+
+
+def test_what_was_found_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    finding = Finding("problem", "health", "502 \x1b[2J", "ask \u202eit")
+    assert print_findings([finding], as_json=False) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "problem  health: 502 \\x1b[2J",
+        "         ask \\u202eit",
+        "1 problem, 0 warnings",
+    ]
+
+
+def run(
+    capsys: pytest.CaptureFixture[str], folder: Path, url: str, more: dict[str, Any] | None = None
+) -> tuple[int, list[dict[str, Any]]]:
+    app = APP_ENTRY | {"webhooks": [{"url": url, "event_types": ["cache_miss"]}]}
     config = {
         "host": "127.0.0.1",
         "port": free_port(),
         "metrics": {"host": "127.0.0.1", "port": free_port()},
         "app_manager": {"array": {"apps": [app]}},
         "database": {"redis": {"embedded": {"data_dir": str(folder)}}},
+        **(more or {}),
     }
     (folder / "config.json").write_text(json.dumps(config))
     status = main(["doctor", "--config", str(folder / "config.json"), "--json"])

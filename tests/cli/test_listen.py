@@ -26,7 +26,7 @@ def test_comes_back(code: int | None, failures: int, delay_s: float) -> None:
     assert reconnect_delay(code, failures) == delay_s
 
 
-@pytest.mark.parametrize("code", [4000, 4001, 4009, 4099, 4301])
+@pytest.mark.parametrize("code", [4000, 4001, 4009, 4099, 4300, 4399])
 def test_stays_away(code: int) -> None:
     with pytest.raises(Stop, match=str(code)):
         reconnect_delay(code, 0)
@@ -72,6 +72,8 @@ class ScriptedServer:
         self.received.append(await socket.receive_json())
         for message in messages:
             await socket.send_json(message)
+            if message["event"] == "pusher:ping":
+                self.received.append(await socket.receive_json())
         await socket.close(code=code)
         return socket
 
@@ -102,7 +104,11 @@ def test_prints_and_comes_back_until_it_is_sent_away(
         {"event": "pusher_internal:subscription_succeeded", "channel": "private-a", "data": "{}"},
         {"event": "greeting", "channel": "private-a", "data": "hello\nthere"},
     ]
-    second = [{"event": "client-x", "channel": "private-a", "data": {"n": 1}}]
+    second = [
+        {"event": "client-x", "channel": "private-a", "data": {"n": 1}},
+        {"event": "pusher:pong", "data": {}},
+        {"event": "pusher:error", "data": {"code": 4301, "message": "too\x1b[2Jfast"}},
+    ]
     with ScriptedServer((first, 4200), (second, 1012), ([], 4001)) as server:
         assert listen(APP, server.url, ["private-a"], "me") == 1
     subscribe = {"channel": "private-a", "auth": channel_auth("key", "secret", "1.2", "private-a")}
@@ -113,7 +119,14 @@ def test_prints_and_comes_back_until_it_is_sent_away(
         'private-a  client-x  {"n":1}',
     ]
     assert "subscribed to private-a" in err
+    assert 'error: {"code":4301,"message":"too\\u001b[2Jfast"}' in err
     assert "closed the connection for good with code 4001" in err
+
+
+def test_a_ping_is_answered() -> None:
+    with ScriptedServer(([{"event": "pusher:ping", "data": {}}], 4001)) as server:
+        assert listen(APP, server.url, ["a"], "me") == 1
+    assert server.received[1:] == [{"event": "pusher:pong", "data": {}}]
 
 
 def test_refused_subscription_ends_it(capsys: pytest.CaptureFixture[str]) -> None:

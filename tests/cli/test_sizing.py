@@ -7,7 +7,21 @@ from typing import Any
 
 import pytest
 
-from engine.cli.sizing import GIB, RATES, Costs, Load, Machine, at, at_rate, plan, reached, stored
+from engine.cli.sizing import (
+    ENVELOPE_BYTES,
+    FRAME_BYTES,
+    GIB,
+    KERNEL_BYTES,
+    RATES,
+    Costs,
+    Load,
+    Machine,
+    at,
+    at_rate,
+    plan,
+    reached,
+    stored,
+)
 
 #: How much more than what was measured the model may say, at loads that it was not fitted to; less it may not. Redis is
 #: told several events at once by a worker that is busy, which the model does not count on.
@@ -53,6 +67,16 @@ def test_the_stored_answers_are_those_of_this_model(costs: Costs) -> None:
         found = at(costs, Load(**described["load"]), Machine(), described["workers"], 1)
         assert found.worker_cores == pytest.approx(described["cores"]["said"], rel=0.02)
         assert found.redis_cores == pytest.approx(described["redis_cores"]["said"], rel=0.05)
+
+
+def test_what_the_kernel_keeps_and_bits_are_counted(costs: Costs) -> None:
+    """Neither is in what was measured of the processes."""
+    few, many = (at(costs, Load(connections=number), Machine(), 1, 1) for number in (1e3, 2e3))
+    joined = 1e3 * (costs.connection_bytes + 3 * costs.join_bytes + costs.channel_bytes)
+    assert many.memory_bytes - few.memory_bytes >= joined + 1e3 * KERNEL_BYTES
+    said = at(costs, Load(connections=1, publishes=1, subscribers=1, bytes=1000), Machine(), 1, 1)
+    assert said.network_bits == 8 * (1000 + FRAME_BYTES)
+    assert said.redis_bits == 2 * 8 * (1000 + ENVELOPE_BYTES)
 
 
 def test_every_cost_counts(costs: Costs) -> None:

@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, _Server)
         server.asked.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-        self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        self.wfile.write(server.answer)
 
     def log_message(self, format: str, *args: object) -> None:
         """Nobody reads it."""
@@ -56,6 +56,7 @@ class _Server(UnixStreamServer):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), _Handler)
         self.asked: list[tuple[str, bytes]] = []
+        self.answer = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 def test_by_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +72,18 @@ def test_by_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert json.loads(body) == {"name": "b", "channels": ["a"], "data": "c"}
     assert trigger(APP, ("http://localhost", f"{path}.other"), "a", "b", "c") == 1
     assert f"cannot reach {path}.other" in capsys.readouterr().err
+
+
+def test_what_else_listens_there_commands_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "api.sock"
+    with _Server(path) as server:
+        # And breaks off before the end.
+        server.answer = b'HTTP/1.0 400 No\r\nContent-Length: 300\r\n\r\n{"error":"no\\u001b[2J\\u202e"}'
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert trigger(APP, ("http://localhost", str(path)), "a", "b", "c") == 1
+        thread.join()
+    assert capsys.readouterr().err == "refused with 400: no\\x1b[2J\\u202e\n"
 
 
 def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:

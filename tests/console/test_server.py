@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -59,6 +60,8 @@ async def site() -> AsyncIterator[Site]:
                 raise ApiError(404, "unknown_app", "there is no such application")
             case "away":
                 raise StoreUnavailable("Redis is away")
+            case "never":
+                await asyncio.Event().wait()
             case "broken":
                 raise RuntimeError("app-secret")
         return {"asked": asked}
@@ -72,12 +75,16 @@ async def site() -> AsyncIterator[Site]:
         finally:
             streams.append("closed")
 
+    async def much(asked: dict[str, Any]) -> AsyncIterator[bytes]:
+        async for _ in count(asked):
+            yield b"0" * 1_000_000
+
     server = ConsoleServer(
         Sessions(PASSWORD),
         Callers(Networks(["127.0.0.1"])),
         reads={"session": read, "read": read},
         acts={"act": read},
-        streams={"count": count},
+        streams={"count": count, "much": much},
     )
     runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
@@ -209,6 +216,40 @@ async def test_a_stream_goes_on_while_its_session_lives(site: Site) -> None:
         assert (await site.post("/api/logout")).status == 200
         await stream.content.read()  # to its end
     assert site.streams == ["open", "closed"]
+
+
+async def test_nothing_is_waited_for_without_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await site.log_in()
+    monkeypatch.setattr(module, "CALL_TIMEOUT_S", 0.01)
+    assert (await site.get("/api/read?how=never")).status == 504
+    monkeypatch.setattr(module, "BODY_TIMEOUT_S", 0.01)
+    slow = {CSRF_HEADER: site.csrf, "Content-Type": "application/json"}
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        await over.wait()
+
+    over = asyncio.Event()
+    async with site.client.post(f"{site.url}/api/act", data=body(), headers=slow) as answer:
+        assert answer.status == 504
+        over.set()
+
+
+async def test_a_body_has_its_limit(site: Site) -> None:
+    await site.log_in()
+    headers = {CSRF_HEADER: site.csrf, "Content-Type": "application/json"}
+    for size, status in ((module.MAX_BODY_BYTES - 100, 200), (module.MAX_BODY_BYTES, 413)):
+        body = io.BytesIO(b'{"data":"%b"}' % (b"x" * size))
+        async with site.client.post(f"{site.url}/api/act", data=body, headers=headers) as answer:
+            assert answer.status == status
+
+
+async def test_a_browser_that_stops_reading_holds_no_stream(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNREAD_TIMEOUT_S", 0.01)
+    await site.log_in()
+    async with site.client.get(f"{site.url}/api/much") as stream:
+        await stream.content.readline()
+        await until(lambda: site.streams == ["open", "closed"])
 
 
 async def test_a_stream_that_nobody_reads_any_more_is_ended(site: Site) -> None:

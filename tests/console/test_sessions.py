@@ -58,6 +58,7 @@ def test_a_session_ends_when_nothing_is_asked_and_at_its_age(sessions: Sessions,
         assert sessions.find(used.token) is used
         clock.now += module.IDLE_S / 2
     assert sessions.find(idle.token) is None
+    assert sessions.find(used.token) is used
     clock.now = ends_at
     assert sessions.find(used.token) is None
 
@@ -98,6 +99,16 @@ def test_who_has_many_addresses_is_stopped_as_well(sessions: Sessions) -> None:
         sessions.log_in("wrong", f"198.51.100.{n}")
     with pytest.raises(TooManyAttempts):
         sessions.log_in(PASSWORD, "203.0.113.1")
+
+
+def test_addresses_that_guess_are_remembered_up_to_a_limit(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ADDRESSES", 1)
+    for address in ("192.0.2.1", "192.0.2.2"):
+        for _ in range(module.MAX_FAILURES):
+            assert sessions.log_in("wrong", address) is None
+    enter(sessions, "192.0.2.2")
+    with pytest.raises(TooManyAttempts):
+        sessions.log_in(PASSWORD, "192.0.2.1")
 
 
 def test_who_gets_it_right_may_get_it_wrong_again(sessions: Sessions) -> None:

@@ -223,6 +223,7 @@ def test_reset_and_purge(serving: Serving) -> None:
         ("reset", {"confirm_operation": "purge"}, "confirm_operation must be 'reset'"),
         ("reset", {"reason": " "}, "reason must not be empty"),
         ("reset", {"requested_by": 1}, "requested_by must be text"),
+        ("purge", {"mode": ["all"]}, "mode must be one of all, before_serial, before_time_ms"),
         ("purge", {}, "mode must be one of all, before_serial, before_time_ms"),
         ("purge", {"mode": "all", "before_serial": 1}, "Purge mode 'all' does not accept before_serial"),
         ("purge", {"mode": "before_serial"}, "Purge mode 'before_serial' requires before_serial only"),

@@ -127,9 +127,11 @@ def test_health_is_served_with_and_without_the_prefix(path: str, status: int) ->
 def test_a_mistake_of_ours_is_logged_and_answered(caplog: pytest.LogCaptureFixture) -> None:
     serving = Serving()
     serving.adapter.broken = True
-    reply = serving.signed("POST", "/apps/3/events", EVENT)
-    assert (reply.status, reply.json["code"]) == (500, "internal_error")
-    assert "mistake" not in reply.json["error"]
+    for _ in range(3):
+        reply = serving.signed("POST", "/apps/3/events", EVENT)
+        assert (reply.status, reply.json["code"]) == (500, "internal_error")
+        assert "mistake" not in reply.json["error"]
+    # Once a minute, or a back end could fill the log.
     (record,) = caplog.records
     assert record.exc_info is not None
 
