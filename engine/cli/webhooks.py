@@ -43,15 +43,18 @@ def show_failed(config: Config, apps: Sequence[App], limit: int, *, as_json: boo
 
 
 def retry(config: Config, job_ids: Sequence[str], *, every: bool) -> int:
-    """Put dead letters back in line, as if they had never been sent; returns the exit status."""
+    """Put dead letters back in line, as if they had never been sent, and make due retries that are waited for.
+
+    Returns the exit status.
+    """
 
     async def run(queue: WebhookQueue) -> int:
         if every:
             say(f"{await queue.requeue(None)} sent again")
             return 0
-        missing = [job_id for job_id in job_ids if not await queue.requeue(job_id)]
+        missing = [job_id for job_id in job_ids if not (await queue.requeue(job_id) or await queue.hasten(job_id))]
         for job_id in missing:
-            complain(f"{one_line(job_id)} is not among the dead letters")
+            complain(f"{one_line(job_id)} is not among the dead letters, and waits for no retry")
         say(f"{len(job_ids) - len(missing)} sent again")
         return 1 if missing else 0
 

@@ -34,6 +34,8 @@ class OperatedQueue(Protocol):
 
     async def requeue(self, job_id: str | None) -> int: ...
 
+    async def hasten(self, job_id: str) -> int: ...
+
     async def forget(self, job_id: str) -> int: ...
 
     async def purge_dead_letters(self) -> int: ...
@@ -58,10 +60,13 @@ class Webhooks:
         }
 
     async def retry(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Send the dead letter `id` again, or `all` of them."""
+        """Send the dead letter `id` again, or `all` of them; one that waits for a retry at once."""
         chosen = _chosen(asked)
         number = await self._queue.requeue(chosen)
-        audit(f"{number} dead letters were sent again ({chosen or 'all'})")
+        if chosen is not None and not number and (number := await self._queue.hasten(chosen)):
+            audit(f"the retry of a webhook was made due ({chosen})")
+        else:
+            audit(f"{number} dead letters were sent again ({chosen or 'all'})")
         return {"number": number}
 
     async def forget(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -139,6 +139,9 @@ class AskedQueue:
     async def requeue(self, job_id: str | None) -> int:
         return await self._number("requeue", id=job_id)
 
+    async def hasten(self, job_id: str) -> int:
+        return await self._number("hasten", id=job_id)
+
     async def forget(self, job_id: str) -> int:
         return await self._number("forget", id=job_id)
 

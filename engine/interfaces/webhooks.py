@@ -145,6 +145,9 @@ class WebhookQueue(Protocol):
     async def requeue(self, job_id: str | None) -> int:
         """Put one dead letter (or, with None, all) back in its lane with a fresh attempt count; how many were moved."""
 
+    async def hasten(self, job_id: str) -> int:
+        """Make the retry due for which a job waits; 0 when none of that id does, or only the consumer knows."""
+
     async def forget(self, job_id: str) -> int:
         """Forget one dead letter; 0 when there is none of that id."""
 

@@ -65,6 +65,9 @@ def queue_calls(queue: WebhookQueue) -> dict[str, Call]:
     async def requeue(asked: dict[str, Any]) -> dict[str, Any]:
         return {"number": await queue.requeue(asked["id"])}
 
+    async def hasten(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"number": await queue.hasten(asked["id"])}
+
     async def forget(asked: dict[str, Any]) -> dict[str, Any]:
         return {"number": await queue.forget(asked["id"])}
 
@@ -76,6 +79,7 @@ def queue_calls(queue: WebhookQueue) -> dict[str, Call]:
         "dead_letters": dead_letters,
         "delayed_jobs": delayed_jobs,
         "requeue": requeue,
+        "hasten": hasten,
         "forget": forget,
         "purge": purge,
     }

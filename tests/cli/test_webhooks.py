@@ -146,7 +146,11 @@ def test_dead_letters_are_sent_again_or_forgotten(
     shell: Shell, queue: Callable[[Callable[[RedisQueue], Any]], Any]
 ) -> None:
     queue(bury(*(dead(name, "e", "room") for name in "abcd")))
-    assert shell("retry", "b", "zzz") == (1, "1 sent again\n", "zzz is not among the dead letters\n")
+    assert shell("retry", "b", "zzz") == (
+        1,
+        "1 sent again\n",
+        "zzz is not among the dead letters, and waits for no retry\n",
+    )
     assert shell("retry", "a", "c") == (0, "2 sent again\n", "")
     assert shell("retry", "--all") == (0, "1 sent again\n", "")
     assert shell("retry", "--all") == (0, "0 sent again\n", "")

@@ -64,6 +64,9 @@ async def test_all_that_fail_are_shown_without_what_they_hold(queues: list[Memor
 async def test_one_or_all_are_sent_again_or_forgotten(queues: list[MemoryQueue], webhooks: Webhooks) -> None:
     assert await webhooks.retry({"id": "dead-1"}) == {"number": 1}
     assert (await queues[1].depth())["dead"] == 0
+    assert await webhooks.retry({"id": "late-1"}) == {"number": 1}
+    assert [job.id for job in (await queues[1].reserve(1)).jobs] == ["late-1"]
+    assert await webhooks.retry({"id": "nobody"}) == {"number": 0}
     assert await webhooks.forget({"id": "dead-1"}) == {"number": 0}
     assert await webhooks.forget({"id": "dead-0"}) == {"number": 1}
     for queue in queues:

@@ -27,6 +27,7 @@ Opener = Callable[[], AbstractAsyncContextManager[WebhookQueue]]
 LINE = "app-1/e1"
 #: SQS keeps what is deferred, delayed and failed in the consumer, which gives it back like new.
 NOT_IN_SQS = {
+    "test_a_retry_is_made_due_by_an_operator",
     "test_what_is_given_back_stays_before_what_was_deferred",
     "test_detaching_gives_back_in_the_old_order",
 }
@@ -245,6 +246,19 @@ async def test_what_waits_for_a_retry_can_be_looked_at(queue: WebhookQueue) -> N
     assert [(job.id, job.attempt, job.errors) for job in found] == [("b", 1, ["status 50b"]), ("a", 1, ["status 50a"])]
     assert ids(await queue.delayed_jobs(1)) == ["b"]
     assert (await queue.depth())["delayed"] == 2
+
+
+async def test_a_retry_is_made_due_by_an_operator(queue: WebhookQueue) -> None:
+    for job in await filled_and_taken(queue, "a", "b"):
+        job.attempt, job.errors = 2, ["status 500", "status 502"]
+        await queue.retry(job, 1000)
+    assert await queue.hasten("unknown") == 0
+    assert await queue.hasten("b") == 1
+    (due,) = (await queue.reserve(10)).jobs
+    assert (due.id, due.attempt, due.errors) == ("b", 2, ["status 500", "status 502"])
+    assert await queue.hasten("b") == 0, "it is on its way, once"
+    assert (await queue.reserve(10)).jobs == []
+    assert await queue.depth() == {"waiting": 0, "in_flight": 1, "delayed": 1, "dead": 0}
 
 
 async def test_dead_letters(queue: WebhookQueue) -> None:

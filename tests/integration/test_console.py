@@ -162,6 +162,9 @@ async def _fail(engine: Engine, hooks: WebhookReceiver) -> None:
         second = {"id": letters["cache-second"]["id"]}
         assert await asyncio.to_thread(console.post, "webhooks_forget", second) == (200, {"number": 1})
         await seen("dead", 0)
+        sent = len(hooks.to("/patient"))
+        assert await asyncio.to_thread(console.post, "webhooks_retry", {"id": late["id"]}) == (200, {"number": 1})
+        await until(lambda: len(hooks.to("/patient")) == sent + 1)
         await until(lambda: asyncio.to_thread(lambda: any(each["failed"] >= 2 for each in console.look()["endpoints"])))
 
 

@@ -90,10 +90,18 @@ export function webhooks(view, context) {
           ]
         : [h("p", { class: "soft" }, depth.dead ? "What is there is no webhook." : "None.")]),
     );
-    delayed.replaceChildren(
+    renew(
+      delayed,
       h("h2", {}, "Waiting for a retry"),
       found.delayed.length
-        ? table(["event of", "app", "to", "attempts so far", ""], found.delayed.map((job) => row(job, [])), [], [2, 3])
+        ? table(
+            ["event of", "app", "to", "attempts so far", ""],
+            found.delayed.map((job) =>
+              row(job, [button("Send now", () => act("webhooks_retry", { id: job.id }, "sent now"), `Send ${job.id} now`)]),
+            ),
+            [],
+            [2, 3],
+          )
         : h("p", { class: "soft" }, depth.delayed ? "Only the worker that sends them knows." : "None."),
     );
   }

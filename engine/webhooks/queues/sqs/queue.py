@@ -192,6 +192,10 @@ class SqsQueue:
     async def requeue(self, job_id: str | None) -> int:
         return await self._dead_letters.requeue(job_id, lambda job, once: self._send([job], once))
 
+    async def hasten(self, job_id: str) -> int:
+        """SQS shows a hidden message to nobody before its time."""
+        return 0
+
     async def forget(self, job_id: str) -> int:
         return await self._dead_letters.forget(job_id)
 
