@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ class Road:
             "event": "pusher:connection_established",
             "data": json.dumps({"socket_id": "1.1", "activity_timeout": 1}),
         }
-        self.upgrade = True
+        self.upgrade = 101
+        self.page = ""
         self.published = 200
         self.delivers = True
         self.pings = True
@@ -38,7 +41,8 @@ class Road:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/ready":
-            return web.Response(status=self.ready, headers={"Date": self.date} if self.date else {})
+            headers = {"Date": self.date} if self.date else {}
+            return web.Response(status=self.ready, text=self.page, headers=headers)
         if request.method == "POST":
             self.asked.append(request.url.port)
             if self.delivers and self._socket is not None:
@@ -48,8 +52,8 @@ class Road:
                 else:
                     await self._socket.close()
             return web.Response(status=self.published, text="{}")
-        if not self.upgrade:
-            return web.Response(status=426)
+        if self.upgrade != 101:
+            return web.Response(status=self.upgrade)
         self._socket = connection = web.WebSocketResponse()
         await connection.prepare(request)
         await connection.send_json(self.first)
@@ -88,7 +92,9 @@ async def test_a_good_road(road: tuple[Road, str]) -> None:
         ("ready", 500, "health", ["500", "path prefix"]),
         ("ready", 502, "health", ["502", "does not reach the engine"]),
         ("date", "Fri, 27 Nov 2020 12:00:00 GMT", "clock", ["behind", "chrony"]),
-        ("upgrade", False, "websocket", ["426", "proxy_set_header Upgrade"]),
+        ("upgrade", 426, "websocket", ["426", "proxy_set_header Upgrade"]),
+        ("upgrade", 400, "websocket", ["400", "proxy_set_header Upgrade"]),
+        ("upgrade", 502, "websocket", ["502", "does not reach the engine"]),
         ("first", {"event": "pusher:error", "data": {"code": 4001}}, "websocket", ["4001", "another configuration"]),
         ("first", {"event": "pusher:error", "data": {"code": 4003}}, "websocket", ["4003", "apps enable"]),
         ("published", 401, "publish", ["401", "secret", "clock"]),
@@ -109,11 +115,25 @@ async def test_what_is_wrong_on_the_road_is_named(
     assert complained(problem, *words)
 
 
-async def test_a_page_of_balancers_that_is_not_shown_to_clients_is_no_problem(road: tuple[Road, str]) -> None:
-    road[0].ready = 404
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_page_of_balancers_that_is_not_shown_to_clients_is_no_problem(
+    road: tuple[Road, str], status: int
+) -> None:
+    road[0].ready = status
     found = await walked(road[1])
-    assert complained(found[1], "404", "balancers", "path prefix")
+    assert complained(found[1], str(status), "balancers", "path prefix")
     assert levels(found) == ["ok", "warning", "ok", "ok", "ok", "skipped"]
+
+
+@pytest.mark.parametrize(("page", "told"), [("no Redis", "503 no Redis"), (" <html>Sorry", "503")])
+async def test_words_of_an_answer_are_repeated_and_pages_are_not(road: tuple[Road, str], page: str, told: str) -> None:
+    road[0].ready, road[0].page = 503, page
+    assert (await walked(road[1]))[1].message == f"GET /ready: {told}"
+
+
+@pytest.mark.parametrize(("off_s", "level"), [(5, "ok"), (60, "warning"), (-590, "problem")])
+def test_signatures_bear_a_clock_that_is_off_up_to_a_point(off_s: int, level: str) -> None:
+    assert doctor_road._clock(formatdate(time.time() + off_s)).level == level
 
 
 async def test_what_cuts_silent_connections_is_named(road: tuple[Road, str]) -> None:

@@ -33,7 +33,7 @@ def test_an_engine_that_ends_before_the_time_is_up_is_named(capsys: pytest.Captu
     def serve() -> None:
         request = commands.accept()
         assert request is not None and request.lines is not None
-        request.lines.send(Line(0.0, 0, "state", "known").encode())
+        request.lines.send(Line(0.0, 0, "state", "known\x1b[2J", "other\u202e:1").encode())
         # The last who could tell anything.
         request.end(0)
 
@@ -43,7 +43,7 @@ def test_an_engine_that_ends_before_the_time_is_up_is_named(capsys: pytest.Captu
     assert trace(config, FOLLOW, as_json=False, out=out) == 1
     server.join()
     commands.close()
-    assert "known" in out.getvalue()
+    assert out.getvalue().endswith(" other\\u202e:1 worker 0 state      known\\x1b[2J\n")
     assert "60 s before its time: the engine has ended" in capsys.readouterr().err
 
 
@@ -107,6 +107,12 @@ def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
     monkeypatch.setattr(other_nodes, "RETRY_S", 0.01)
     with ValkeyServer() as server:
         yield Others(server, f"trace-{uuid4().hex}")
+
+
+def test_nodes_that_share_nothing_are_not_asked(others: Others) -> None:
+    alone = others.config.model_copy(update={"adapter": others.config.adapter.model_copy(update={"driver": "local"})})
+    with elsewhere(alone, FOLLOW) as (asked, _):
+        assert asked == FOLLOW
 
 
 def test_lines_of_other_nodes_that_nobody_reads_are_counted(others: Others) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,7 +16,7 @@ from engine.console.events import Events
 from engine.console.known_apps import KnownApps
 from engine.console.workers import Workers
 from engine.control import CONSOLE_SOCKETS
-from engine.errors import ApiError
+from engine.errors import ApiError, StoreUnavailable
 from engine.tap.tap import Tap
 from engine.worker.console_link import ConsoleLink
 from tests.config.support import apps, loaded
@@ -112,3 +113,28 @@ async def test_an_event_goes_to_one_worker(node: Node) -> None:
         with pytest.raises(ApiError):
             await node.events.publish(made | wrong)
     assert len(node.published) == 1
+
+
+async def test_an_event_that_may_be_out_is_not_made_again(node: Node, tmp_path: Path) -> None:
+    """The first worker asked ends before it answers."""
+    await node.links[0].stop()
+    path = tmp_path / CONSOLE_SOCKETS.format(0)
+    path.unlink(missing_ok=True)
+
+    async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.close()
+
+    async with await asyncio.start_unix_server(end, str(path)):
+        with pytest.raises(StoreUnavailable, match="may be done"):
+            await node.events.publish({"app": "1", "channel": "room", "event": "hello", "data": "{}"})
+    assert node.published == []
+
+
+def test_only_so_many_workers_of_other_nodes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ELSEWHERE", 1)
+    stream = module._Stream("1")
+    for life in ("a", "b", "a"):
+        stream.hear({"life": life, "slot": 0, "node": f"{life}:1", "events": [{"time_ms": 1, "kind": life}]})
+    watching, *events = stream.take()
+    assert (watching["elsewhere"], [event["node"] for event in events]) == (1, ["a:1", "a:1"])

@@ -67,6 +67,10 @@ async def test_a_supervisor_that_says_nothing_is_not_waited_for_long(
     heard = Heard(pair[1])
     with pytest.raises(StoreUnavailable, match="does not answer"):
         await heard.link.state()
+    # And is asked again by the next who looks.
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await heard.link.state()
+    assert [pair[0].recv(10), pair[0].recv(10)] == [b"?", b"?"]
     heard.link.stop()
 
 

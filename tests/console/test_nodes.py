@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.console import nodes as module
 from engine.console.nodes import GONE_S, Nodes
 from engine.metrics.figures import Figures, summary
 
@@ -46,6 +47,22 @@ def test_rates_are_by_each_nodes_own_clock(nodes: Nodes) -> None:
 def test_a_node_that_started_again_has_no_negative_rate(nodes: Nodes) -> None:
     nodes.add("b", "host-b:1", 91_000, figures(0, 3), 1.0, ours=False)
     assert nodes.look(1.0)["rates"]["broadcast_messages_total"] == 0
+    nodes.add("b", "host-b:1", 92_000, figures(0, 3, (5, 5)), 2.0, ours=False)
+    nodes.add("b", "host-b:1", 93_000, figures(0, 3, (1, 7)), 3.0, ours=False)
+    assert nodes.look(3.0)["buckets"]["took"] == [5, 7]
+
+
+def test_a_node_that_was_away_begins_anew(nodes: Nodes) -> None:
+    """What it did meanwhile was not done in this moment."""
+    nodes.add("b", "host-b:1", 90_000 + 2_000 * GONE_S, figures(5, 9_000, (3, 3)), 2 * GONE_S, ours=False)
+    look = nodes.look(2 * GONE_S)
+    assert (look["rates"]["broadcast_messages_total"], look["buckets"]["took"]) == (0, [0, 0])
+
+
+def test_all_nodes_are_counted_and_so_many_named(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_NODES", 1)
+    look = nodes.look(0.0)
+    assert (look["number_of_nodes"], [node["name"] for node in look["nodes"]]) == (2, ["host-a:1"])
 
 
 def test_the_same_figures_twice_are_one_answer(nodes: Nodes) -> None:

@@ -69,6 +69,10 @@ def test_nothing_else_is_told(follow: Follow) -> None:
     assert not follow.wants(FACT)
 
 
+def test_what_names_no_application_may_be_of_any() -> None:
+    assert Follow(channel="a", app="2").wants(Fact(channels=("a",)))
+
+
 def test_what_is_about_nobody_knows_whom_may_be_what_is_looked_for() -> None:
     refused = Fact("1", unknown=True)
     assert Follow(channel="c").wants(refused)
