@@ -53,7 +53,7 @@ def _findings(
     running = engine != 0
     yield doctor_machine.files(doctor_machine.files_limit(engine))
     yield from doctor_machine.kernel(backlog)
-    yield doctor_machine.room()
+    yield doctor_machine.room(engine=engine)
     yield from doctor_machine.ports(config, running=running)
     yield from doctor_machine.certificate(loaded.certificate)
     yield doctor_machine.secrets(config, apps, public=public)

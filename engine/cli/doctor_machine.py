@@ -68,10 +68,14 @@ def kernel(backlog: int, proc: Path = Path("/proc/sys/net")) -> Iterator[Finding
         yield Finding("problem", "kernel", text, f"sysctl -w net.netfilter.nf_conntrack_max={most * 4}")
 
 
-def room(found: Memory | None = None) -> Finding:
-    """:param found: instead of the fullest of machine and container."""
-    found = found or memory()
+def room(found: Memory | None = None, engine: int = 0) -> Finding:
+    """:param found: instead of the fullest of machine and container.
+    :param engine: process id of one that runs, whose limit it is; 0 for one that would be started here.
+    """
+    found = found or memory(proc=Path(f"/proc/{engine or 'self'}/cgroup"))
     text = f"{found.percent:g} % of {found.total // 2**20} MiB are in use"
+    if found.total < memory(proc=Path(os.devnull)).total:
+        text += ", the limit of a container or a service"
     if found.percent >= MEMORY_FULL_PERCENT:
         return Finding("problem", "memory", text, "give the machine or the container more, or start fewer workers")
     if found.total < MEMORY_SMALL_BYTES:
