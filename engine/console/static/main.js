@@ -142,6 +142,8 @@ document.getElementById("logout").addEventListener("click", async () => {
 chooser.addEventListener("change", showView);
 window.addEventListener("hashchange", showView);
 onSessionEnd(() => {
-  if (login.hidden && !shell.hidden) showLogin();
+  if (!login.hidden || shell.hidden) return;
+  showLogin();
+  refusal.textContent = "the session has ended; the password opens another one";
 });
 begin();
