@@ -61,7 +61,7 @@ def test_its_commands_write_a_configuration(tmp_path: Path) -> None:
     (tmp_path / "soketi.json").write_text(json.dumps({"port": 7002}))
     of_file, of_variables = snippets("migrating-from-soketi.md", "console")
     assert "SOKETI_DB_REDIS_SENTINELS='[{" in (ROOT / "docs" / "migrating-from-soketi.md").read_text()
-    assert _run(of_file, tmp_path) == "OK\n"
+    assert _run(of_file, tmp_path).splitlines() == [line for line in of_file.splitlines() if not line.startswith("$")]
     assert load(tmp_path / "config.json", {}, 1).config.port == 7002
     assert _run(of_variables, tmp_path) == ""
     found = load(tmp_path / "config.json", {}, 1)
