@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,17 +15,19 @@ from aiohttp import web
 
 from engine.console import server as module
 from engine.console.server import COOKIE, CSRF_HEADER, STATIC, ConsoleServer
-from engine.console.sessions import MAX_FAILURES, Sessions
+from engine.console.sessions import IDLE_S, MAX_FAILURES, SESSION_S, Sessions
 from engine.errors import ApiError, StoreUnavailable
 from engine.protocol.address import Networks
 from engine.protocol.forwarded import Callers
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 PASSWORD = "correct horse battery"
 
 
 class Site:
-    """A console on a free port, and a browser's part in it."""
+    """A console on a free port, and a browser's part in it. :ivar later_s: how much later than it is its clock is."""
+
+    later_s = 0.0
 
     def __init__(self, url: str, client: aiohttp.ClientSession, streams: list[str]) -> None:
         self.url = url
@@ -53,6 +56,7 @@ class Site:
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     streams: list[str] = []
+    made: list[Site] = []
 
     async def read(asked: dict[str, Any]) -> dict[str, Any]:
         match asked.get("how"):
@@ -80,7 +84,7 @@ async def site() -> AsyncIterator[Site]:
             yield b"0" * 1_000_000
 
     server = ConsoleServer(
-        Sessions(PASSWORD),
+        Sessions(PASSWORD, lambda: time.monotonic() + (made[0].later_s if made else 0.0)),
         Callers(Networks(["127.0.0.1"])),
         reads={"session": read, "read": read},
         acts={"act": read},
@@ -92,7 +96,8 @@ async def site() -> AsyncIterator[Site]:
     await listening.start()
     port = runner.addresses[0][1]
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
-        yield Site(f"http://127.0.0.1:{port}", client, streams)
+        made.append(Site(f"http://127.0.0.1:{port}", client, streams))
+        yield made[0]
     await runner.cleanup()
 
 
@@ -216,6 +221,24 @@ async def test_a_stream_goes_on_while_its_session_lives(site: Site) -> None:
         assert (await site.post("/api/logout")).status == 200
         await stream.content.read()  # to its end
     assert site.streams == ["open", "closed"]
+
+
+@pytest.mark.parametrize("age_s", [IDLE_S, SESSION_S])
+async def test_a_session_ends_by_time_with_its_streams(site: Site, age_s: float) -> None:
+    await site.log_in()
+    async with site.client.get(f"{site.url}/api/count") as stream:
+        while await stream.content.readline() != b"data: 3\n":
+            pass
+        site.later_s = age_s
+        async with asyncio.timeout(PATIENCE_S):
+            await stream.content.read()  # to its end
+    assert site.streams == ["open", "closed"]
+    # What the page's next question is told, by which it asks for the password.
+    for path in ("/api/count", "/api/session", "/api/read"):
+        assert (await site.get(path)).status == 401
+    assert (await site.post("/api/act")).status == 401
+    assert (await site.log_in()).status == 200
+    assert (await site.get("/api/read")).status == 200
 
 
 async def test_nothing_is_waited_for_without_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -347,7 +347,21 @@ async def _use(engine: Engine, alone: Engine) -> None:
         await page.value("location.hash = 'apps'")
         await page.wait("document.getElementById('why-not').textContent.includes(\"the configuration's file\")")
         assert await page.value("document.getElementById('add-app').hidden")
+        await _end_session(page)
+        await page.wait("!document.getElementById('login').hidden && document.getElementById('shell').hidden")
+        assert "session has ended" in await page.value("document.getElementById('refusal').textContent")
+        await type_password(page, PASSWORD)
+        await page.wait("!document.getElementById('shell').hidden")
+        assert await page.value("document.getElementById('refusal').textContent") == ""
         await page.value("document.getElementById('logout').click()")
         await page.wait("!document.getElementById('login').hidden && document.getElementById('shell').hidden")
 
         await edit_applications(page, alone, PASSWORD, SCREENSHOTS)
+
+
+async def _end_session(page: browser.Page) -> None:
+    """Without the page's knowing, as time does."""
+    await page.value(
+        "fetch('api/session').then((answer) => answer.json()).then(({ csrf }) => fetch('api/logout', { method: 'POST',"
+        " headers: { 'Content-Type': 'application/json', 'X-CSRF-Token': csrf }, body: '{}' })) && true"
+    )
