@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from engine.config.redis import RedisOptions
 from engine.console import events as module
+from engine.console import other_nodes
 from engine.console.events import Events
 from engine.console.known_apps import KnownApps
 from engine.console.other_nodes import OtherNodes
@@ -131,3 +132,11 @@ async def test_what_is_no_answer_is_passed_over_and_so_is_a_redis_that_is_away(t
             assert others.take_figures() == []
     finally:
         await client.aclose()
+
+
+def test_the_figures_of_only_so_many_nodes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(other_nodes, "MAX_NODES", 2)
+    others = OtherNodes(Redis(), RedisOptions(), "p#", "ours")
+    for life, number in (("a", 1), ("b", 1), ("c", 1), ("a", 2)):
+        others._on_message(b"", orjson.dumps({"life": life, "number": number}))
+    assert others.take_figures() == [{"life": "a", "number": 2}, {"life": "b", "number": 1}]

@@ -17,7 +17,9 @@ from engine.console.workers import Workers
 from engine.control import CONSOLE_SOCKETS
 from engine.errors import ApiError, StoreUnavailable
 from engine.tap.tap import Tap
+from engine.worker import console_link
 from engine.worker.console_link import ConsoleLink
+from tests.support.waiting import until
 
 
 async def echo(asked: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +106,27 @@ async def test_a_successor_takes_the_place_and_nobody_waits_for_the_end(tmp_path
         assert await asked.ask("echo", said=2) == {"said": 2}
         with pytest.raises(StoreUnavailable):
             await waiting
+
+
+async def test_only_so_many_look_on_and_whoever_goes_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_link, "MAX_WATCHERS", 1)
+    path = tmp_path / CONSOLE_SOCKETS.format(0)
+    told: list[str] = []
+
+    def watching(name: str) -> asyncio.Task[None]:
+        return asyncio.create_task(module.watch(path, "1", lambda _: told.append(name)))
+
+    async with link(tmp_path) as started:
+        for name in ("first", "third"):
+            one = watching(name)
+            await until(lambda: told[-1:] == [name])  # noqa: B023 (waited for within this round)
+            await watching("too many")  # ends by itself
+            one.cancel()
+            await asyncio.wait([one])
+            await until(lambda: not started._watched)
+    assert told == ["first", "third"]
 
 
 async def test_a_path_that_cannot_be_had_ends_no_worker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

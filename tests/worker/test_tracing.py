@@ -14,6 +14,7 @@ from engine.errors import StoreUnavailable
 from engine.interfaces import Message
 from engine.trace.follow import Fact, Follow
 from engine.trace.lines import Line, decode
+from engine.worker import tracing as module
 from engine.worker.tracing import MAX_TRACES, Taps, Tracing
 from engine.ws.state import ConnectionState
 from tests.support.waiting import until
@@ -199,3 +200,22 @@ def test_a_fault_in_telling_harms_nobody(made: Worker, listener: Listener, caplo
         connection.state = state
     assert "a line of a trace could not be made" in caplog.text
     assert [line.partition(" ")[0] for line in found] == ["state", "received", "sent"]
+
+
+async def test_only_so_many_questions_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_QUESTIONS", 2)
+    tracing = Tracing(0, lambda *_: None, lambda _: [])
+    asked = 0
+
+    async def question() -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.Event().wait()
+
+    for _ in range(5):
+        tracing.ask(question)
+    await until(lambda: asked == 2)
+    await tracing.stop()
+    tracing.ask(question)
+    await until(lambda: asked == 3)
+    await tracing.stop()
