@@ -73,7 +73,7 @@ class ScriptedServer:
         for message in messages:
             await socket.send_json(message)
             if message["event"] == "pusher:ping":
-                self.received.append(await socket.receive_json())
+                self.received.append(await socket.receive_json(timeout=20))
         await socket.close(code=code)
         return socket
 
