@@ -34,9 +34,12 @@ class Signin:
         if state.user is not None:
             if state.user.id != data.id:
                 raise PusherError(CloseCode.GENERIC, "The connection is signed in as another user already")
-            if not state.is_joining(name):
+            if state.is_joining(name):
+                return
+            if self._subscriptions.is_in(connection, name):
                 connection.send(succeeded)
-            return
+                return
+            # The way in was broken off: nobody is told of a success who could not be reached or ended as that user.
         state.authorized = True
         state.user = User(data.id, data.user_info, request.user_data)
 

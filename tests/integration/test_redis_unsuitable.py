@@ -19,6 +19,7 @@ from tests.support.engine import APP, Engine, running
 from tests.support.placing import connected_to
 from tests.support.receiver import WebhookReceiver
 from tests.support.restricted import UNREAD_BYTES, Restricted, refuses_ping, user_made
+from tests.support.signing import user_auth
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import until, wait_until
 
@@ -55,9 +56,17 @@ async def test_channels_that_are_not_allowed_show_and_a_subscription_is_refused_
             await client.send("pusher:subscribe", {"channel": "room"})
             refused = await client.next("pusher:subscription_error", "room", timeout_s=5)
             assert refused["data"]["type"] == "ServerError"
+            user_data = '{"id":"ada"}'
+            auth = user_auth(client.key, client.secret, client.socket_id, user_data)
+            await client.send("pusher:signin", {"auth": auth, "user_data": user_data})
+            await client.next("pusher:subscription_error", "#server-to-user-ada", timeout_s=5)
         finally:
             restricted.grant("&sockudo*")
         await until(lambda: asyncio.to_thread(restricted.all_say, 200, "OK"))
+        # Who is told that it is signed in is reached as that user.
+        await client.signin("ada")
+        await asyncio.to_thread(engine.trigger, "#server-to-user-ada", "for you")
+        await client.next("for you", "#server-to-user-ada")
         await client.subscribe("room")
         await asyncio.to_thread(engine.trigger, "room", "heard")
         await client.next("heard", "room")
