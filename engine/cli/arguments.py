@@ -150,7 +150,7 @@ def _add_apps(command: argparse.ArgumentParser) -> None:
     options = "an option of it, such as max_connections=100 or enable_client_messages=true; null is its default"
     add = actions.add_parser("add", help="add an application, with a new key and secret where none is given")
     add.add_argument("app", metavar="ID")
-    add.add_argument("options", metavar="OPTION=VALUE", nargs="*", help=options)
+    add.add_argument("options", metavar="OPTION=VALUE", nargs="*", default=[], help=options)
     add.add_argument("--key", metavar="KEY")
     add.add_argument("--secret", metavar="SECRET")
     change = actions.add_parser("set", help="change options of an application")

@@ -311,7 +311,7 @@ class _Clients:
             channel = refusing[1] if refusing is not None and refusing[0] is error else error.channel
             about = f" about {channel}" if channel else ""
             number = f" ({int(code)})" if code else ""
-            remedy = f" {error.remedy}" if error.remedy else ""
+            remedy = f" {error.instance + error.remedy}" if error.remedy else ""
             text = f"is told{about}: {error.in_short}{number}{remedy}"
             return text, (channel,) if channel else ()
 
