@@ -187,9 +187,12 @@ class HttpConnection(web.RequestHandler):
                 self._refuse_head()
 
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp's own returns nothing, which closes the socket
-        """A client that only has no more to say still gets its answers; TLS knows no such half."""
+        """A client that only has no more to say still gets its answers; TLS knows no such half. Of an answer without
+        end it would never be seen that its client has gone."""
         socket = self._socket
         if socket is None or self._between_requests or socket.get_extra_info("ssl_object") is not None:
+            return False
+        if self._owner.streams:
             return False
         self._half_closed = self._body is None or self._body.is_eof()
         return self._half_closed

@@ -49,7 +49,13 @@ async def served() -> AsyncIterator[Served]:
         await asyncio.Event().wait()
         return {}
 
-    server = ConsoleServer(Sessions("correct horse battery"), Callers(Networks([])), {"wait": wait}, {}, {})
+    async def tick(_: dict[str, str]) -> AsyncIterator[bytes]:
+        while True:
+            yield b"{}"
+            await asyncio.sleep(0.01)
+
+    calls, streams = {"wait": wait}, {"tick": tick}
+    server = ConsoleServer(Sessions("correct horse battery"), Callers(Networks([])), calls, {}, streams)
     listening = socket.create_server(("127.0.0.1", 0))
     number = listening.getsockname()[1]
     port = ConsolePort(server.application, listening)
@@ -109,6 +115,19 @@ async def test_whoever_holds_connections_keeps_nobody_out(monkeypatch: pytest.Mo
     assert not answered.at_eof()
     for _, writer in (asking, *held):
         writer.close()
+
+
+async def test_a_stream_ends_with_its_client(served: Served) -> None:
+    """Which says no more than that it has nothing more to say."""
+    session = b"".join(await _log_in(served))
+    reader, writer = await served.connect(b"GET /api/tick HTTP/1.1\r\nHost: x\r\n" + session + b"\r\n")
+    async with asyncio.timeout(20):
+        assert b"200 OK" in await reader.readline()
+        await reader.readuntil(b"data: {}")
+        writer.write_eof()
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+    writer.close()
 
 
 async def _log_in(served: Served) -> list[bytes]:
