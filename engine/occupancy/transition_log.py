@@ -15,6 +15,8 @@ from engine.protocol.messages import COUNT_AT_ONCE, COUNT_EVERY_S
 
 #: Entries kept while they cannot be emitted, as when the webhook queue is full; then the oldest go, and are counted.
 MAX_ENTRIES = 100_000
+#: What settles longest; `webhooks.settle_ms` allows no more.
+SETTLED_US = 600_000_000
 
 
 class SequenceClock:
@@ -31,7 +33,8 @@ class SequenceClock:
     def now_us(self) -> int:
         """Microseconds by which the sequence goes; behind no number given out."""
         now = self._now_us()
-        if now >= self.last:
+        # A step back is bridged until all that was numbered meanwhile is due by the clock itself.
+        if now >= self.last + SETTLED_US:
             self._skew_us = 0
         self._skew_us = max(self._skew_us, self.last - now)
         return now + self._skew_us

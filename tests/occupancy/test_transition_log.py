@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.metrics.metrics import Metrics
 from engine.occupancy import transition_log
-from engine.occupancy.transition_log import SequenceClock, TransitionLog
+from engine.occupancy.transition_log import SETTLED_US, SequenceClock, TransitionLog
 
 HOUR_US = 3_600_000_000
 
@@ -41,6 +41,24 @@ def test_a_step_back_does_not_hold_up_what_settles() -> None:
     [vacated] = log.due(1).transitions
     # People are told the time of day, not that of the sequence.
     assert vacated.time_ms == (10**15 - 24 * HOUR_US) // 1000
+
+
+def test_what_settles_is_due_in_time_after_the_clock_has_caught_up_with_a_step_back() -> None:
+    now = [10**15]
+    clock = SequenceClock(lambda: now[0])
+    clock.next()
+    now[0] -= 2_000_000
+    log = TransitionLog(clock, Metrics().occupancy.dropped)
+    log.append_gone(clock.next(), "channel_vacated", "app", "room", 3000, "", "")
+    for _ in range(2):
+        now[0] += 1_400_000
+        assert log.due(1).transitions == []
+    now[0] += 201_000
+    [vacated] = log.due(1).transitions
+    assert log.commit([vacated])
+    # The longest that anything may settle later the clock is right by itself.
+    now[0] += SETTLED_US
+    assert clock.now_us() == now[0]
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ FAULTS = {
     "a leader reaps nobody": 0,
 }
 #: Seeds that found a fault of the engine or of the simulation, and whether their server loses data.
-FAILED_ONCE = ((400820, True), (400968, True), (600725, True), (4091, False), (479, False))
+FAILED_ONCE = ((400820, True), (400968, True), (600725, True), (4091, False), (479, False), (4753, False))
 #: Seeds within which each of them is found.
 WITHIN = 12
 #: One that takes a chain of events that few seeds bring about, and the first seed that does.
