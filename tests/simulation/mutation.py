@@ -22,6 +22,7 @@ class Mutation:
 
     :param name: what goes wrong. :param place: a script's name, or `module:Class.function` below `engine`.
     :param loses: True if it shows only where the server loses data, False if only where it loses none.
+    :param first: the seed to begin with, for one that takes a chain of events which few seeds bring about.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Mutation:
     old: str
     new: str = ""
     loses: bool | None = None
+    first: int = 0
 
     @property
     def in_script(self) -> bool:

@@ -76,6 +76,7 @@ def play_one(task: tuple[int, bool | None]) -> tuple[int, Outcome | str]:
 def seek_one(task: tuple[Mutation, int, int]) -> Found:
     """For `players`: one fault, with so many seeds from the first one."""
     mutation, first, seeds = task
+    first = max(first, mutation.first)
     return seek(mutation, _path, range(first, first + seeds))
 
 

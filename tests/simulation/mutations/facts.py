@@ -21,12 +21,6 @@ FACTS = (
         "false",
     ),
     Mutation(
-        "a join that comes late brings back who was undone",
-        "occupancy_join",
-        "if not beat and call('ZSCORE', base .. 'reaped', who) then return 0 end",
-        loses=False,
-    ),
-    Mutation(
         "a return does not cancel a departure that settles",
         COMMON,
         "      call('ZREM', base .. 'transitions', opposite)\n      return\n",

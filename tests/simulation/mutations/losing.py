@@ -39,6 +39,7 @@ LOSING = (
         COMMON,
         "  call('ZADD', base .. 'workers', 0, who)\n",
         loses=True,
+        first=1000,
     ),
     Mutation(
         "nothing is told again",
