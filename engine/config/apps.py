@@ -12,10 +12,20 @@ from pydantic import Field
 from engine.config.base import Flag, Limit, Section, listed, text, whole, word
 from engine.config.history import HistoryRuleConfig, PresenceRuleConfig
 from engine.config.limits import Kilobytes, MessageRateLimit, NameLength
+from engine.config.option_path import snake_case
 from engine.config.webhook_endpoint import WebhookConfig
 
 #: How sockudo groups an application's options below `policy`.
 POLICY_GROUPS = ("limits", "features", "channels")
+#: Names that soketi takes as well, in our form -> the usual ones; its tables have some of them.
+_SOKETI_NAMES = {
+    "app_id": "id",
+    "app_key": "key",
+    "app_secret": "secret",
+    "max_backend_events_per_sec": "max_backend_events_per_second",
+    "max_client_events_per_sec": "max_client_events_per_second",
+    "max_read_req_per_sec": "max_read_requests_per_second",
+}
 
 _ID = "1 to 128 letters, digits or _ . : @ = -"
 _KEY = "1 to 128 visible characters other than / ? # % : & = + and quotes"
@@ -140,3 +150,9 @@ class AppManagerConfig(Section):
     def from_file(self) -> bool:
         """Whether the applications are those of this configuration; otherwise `driver` names a database."""
         return self.driver == "memory"
+
+
+def soketi_option(key: str) -> str:
+    """The option of an application that soketi means by `key`, in our form, humps or not."""
+    name = snake_case(key)
+    return _SOKETI_NAMES.get(name, name)

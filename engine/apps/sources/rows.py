@@ -13,18 +13,10 @@ from typing import Any
 
 import orjson
 
-from engine.config.apps import POLICY_GROUPS, AppConfig
-from engine.config.option_path import snake_case
+from engine.config.apps import POLICY_GROUPS, AppConfig, soketi_option
 
-#: soketi's names of columns, humps split, where they are not ours.
-_SOKETI = {
-    "app_id": "id",
-    "app_key": "key",
-    "app_secret": "secret",
-    "max_backend_events_per_sec": "max_backend_events_per_second",
-    "max_client_events_per_sec": "max_client_events_per_second",
-    "max_read_req_per_sec": "max_read_requests_per_second",
-}
+#: Every row has the same columns. soketi's items in DynamoDB have humps.
+_option = lru_cache(maxsize=1024)(soketi_option)
 #: Columns that hold JSON, as a type of its own or as text.
 JSON_COLUMNS = frozenset({"history", "presence_history", "webhooks", "allowed_origins", "message_rate_limit", "policy"})
 #: Put in the place of text that should have been JSON: that text may hold secrets, and errors show values.
@@ -71,12 +63,6 @@ def to_entry(row: Mapping[str, Any]) -> dict[str, Any]:
         # 0 allows none in soketi, and is no limit in sockudo and here.
         entry["enable_client_messages"] = False
     return entry if policy is None else _with_policy(entry, policy)
-
-
-@lru_cache(maxsize=1024)
-def _option(column: str) -> str:
-    split = snake_case(column)  # soketi's items in DynamoDB have humps
-    return _SOKETI.get(split, split)
 
 
 def _with_policy(entry: dict[str, Any], policy: Any) -> dict[str, Any]:

@@ -8,23 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engine.config.apps import AppConfig
+from engine.config.apps import AppConfig, soketi_option
 from engine.config.event_types import EVENT_TYPES
 from engine.config.loading.aliases import FILTER
 from engine.config.loading.document import Document, put
-from engine.config.option_path import snake_case
 
 #: What soketi has when nothing is configured (K-7).
 DEFAULT_APP = {"id": "app-id", "key": "app-key", "secret": "app-secret"}
-#: Names that soketi takes as well, in our form -> the usual ones; its tables have some of them.
-_NAMES = {
-    "app_id": "id",
-    "app_key": "key",
-    "app_secret": "secret",
-    "max_backend_events_per_sec": "max_backend_events_per_second",
-    "max_client_events_per_sec": "max_client_events_per_second",
-    "max_read_req_per_sec": "max_read_requests_per_second",
-}
 #: Limits of which -1 is none and 0 allows nothing there; 0 is no limit here.
 _LIMITS = (
     "max_connections",
@@ -54,7 +44,7 @@ def _app(entry: Any, path: str, notes: list[str]) -> Any:
         return entry
     app: Document = {}
     for key, value in entry.items():
-        option = _NAMES.get(snake_case(key), snake_case(key))
+        option = soketi_option(key)
         if option == "webhooks":
             app[option] = [_webhook(hook, f"{path}.{key}[{n}]", notes) for n, hook in enumerate(_parsed(value) or [])]
         elif option not in AppConfig.model_fields:
