@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
@@ -176,13 +176,12 @@ class RedisQueue:
     async def delayed_jobs(self, limit: int) -> list[Job]:
         if limit <= 0:
             return []
-        async with bounded("queue delayed", self._timeout_s):
-            entries = cast("list[bytes]", await self._client.zrange(self._prefix + "delayed", 0, limit - 1))
+        entries = await self._delayed_entries(0, limit - 1)
         return [job for entry in entries if (job := _readable(entry))]
 
     async def requeue(self, job_id: str | None) -> int:
         if job_id is not None:
-            entry = await self._find_dead(job_id)
+            entry = await _find(job_id, self._dead_entries)
             return 0 if entry is None else await self._count(_REQUEUE, 0, entry)
         async with bounded("queue requeue", self._timeout_s):
             left = await self._client.llen(self._prefix + "failed")
@@ -192,21 +191,15 @@ class RedisQueue:
         return moved
 
     async def hasten(self, job_id: str) -> int:
-        key = self._prefix + "delayed"
-        for first in itertools.count(0, SLICE):
-            async with bounded("queue hasten", self._timeout_s):
-                entries = cast("list[bytes]", await self._client.zrange(key, first, first + SLICE - 1))
-            for entry in entries:
-                if (job := _readable(entry)) and job.id == job_id:
-                    # Due since ever. One that the consumer has taken meanwhile is not put there again.
-                    async with bounded("queue hasten", self._timeout_s):
-                        return int(await self._client.zadd(key, {entry: 0}, xx=True, ch=True) or 0)
-            if len(entries) < SLICE:
-                break
-        return 0
+        entry = await _find(job_id, self._delayed_entries)
+        if entry is None:
+            return 0
+        # Due since ever. One that the consumer has taken meanwhile is not put there again.
+        async with bounded("queue hasten", self._timeout_s):
+            return int(await self._client.zadd(self._prefix + "delayed", {entry: 0}, xx=True, ch=True) or 0)
 
     async def forget(self, job_id: str) -> int:
-        entry = await self._find_dead(job_id)
+        entry = await _find(job_id, self._dead_entries)
         if entry is None:
             return 0
         async with bounded("queue forget", self._timeout_s):
@@ -298,15 +291,9 @@ class RedisQueue:
         async with bounded("queue failed", self._timeout_s):
             return cast("list[bytes]", await self._client.lrange(self._prefix + "failed", first, last))
 
-    async def _find_dead(self, job_id: str) -> bytes | None:
-        for first in itertools.count(0, SLICE):
-            entries = await self._dead_entries(first, first + SLICE - 1)
-            for entry in entries:
-                if (job := _readable(entry)) and job.id == job_id:
-                    return entry
-            if len(entries) < SLICE:
-                break
-        return None
+    async def _delayed_entries(self, first: int, last: int) -> list[bytes]:
+        async with bounded("queue delayed", self._timeout_s):
+            return cast("list[bytes]", await self._client.zrange(self._prefix + "delayed", first, last))
 
 
 @dataclass(slots=True)
@@ -318,6 +305,18 @@ class _InFlightJob(Job):
     @classmethod
     def of(cls, job: Job, entry: bytes) -> _InFlightJob:
         return cls(**{field.name: getattr(job, field.name) for field in fields(Job)}, entry=entry)
+
+
+async def _find(job_id: str, entries_of: Callable[[int, int], Awaitable[list[bytes]]]) -> bytes | None:
+    """The entry of that job. :param entries_of: those from one place to another, both included."""
+    for first in itertools.count(0, SLICE):
+        entries = await entries_of(first, first + SLICE - 1)
+        for entry in entries:
+            if (job := _readable(entry)) and job.id == job_id:
+                return entry
+        if len(entries) < SLICE:
+            break
+    return None
 
 
 def _entry(job: Job) -> bytes:
