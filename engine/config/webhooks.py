@@ -13,6 +13,8 @@ from engine.config.base import Flag, Section, whole, word
 
 #: `prefixed` sends sha256=<hex>, `hex` the bare digest, which alone the official libraries verify (D-1, W-6).
 SignatureFormat = Annotated[Literal["prefixed", "hex"], word("prefixed", "hex")]
+#: Of what may settle. The scripts of the shared state repeat it.
+MAX_SETTLE_MS = 600_000
 RequestTimeoutMs = Annotated[int, whole(1, 600_000)]
 Attempts = Annotated[int, whole(0, 100)]
 BackoffMs = Annotated[int, whole(1, 86_400_000)]
@@ -57,7 +59,7 @@ class WebhooksConfig(Section):
     """
 
     batching: Batching = Field(default_factory=Batching)
-    settle_ms: Annotated[int, whole(0, 600_000)] = 3_000
+    settle_ms: Annotated[int, whole(0, MAX_SETTLE_MS)] = 3_000
     signature_format: SignatureFormat = "prefixed"
     request_timeout_ms: RequestTimeoutMs = 10_000
     retry: Retry = Field(default_factory=Retry)

@@ -9,14 +9,13 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 
 from engine.config.event_types import SUBSCRIPTION_COUNT
+from engine.config.webhooks import MAX_SETTLE_MS
 from engine.interfaces import Due, Transition
 from engine.metrics.families import Counter
 from engine.protocol.messages import COUNT_AT_ONCE, COUNT_EVERY_S
 
 #: Entries kept while they cannot be emitted, as when the webhook queue is full; then the oldest go, and are counted.
 MAX_ENTRIES = 100_000
-#: What settles longest; `webhooks.settle_ms` allows no more.
-SETTLED_US = 600_000_000
 
 
 class SequenceClock:
@@ -34,7 +33,7 @@ class SequenceClock:
         """Microseconds by which the sequence goes; behind no number given out."""
         now = self._now_us()
         # A step back is bridged until all that was numbered meanwhile is due by the clock itself.
-        if now >= self.last + SETTLED_US:
+        if now >= self.last + MAX_SETTLE_MS * 1000:
             self._skew_us = 0
         self._skew_us = max(self._skew_us, self.last - now)
         return now + self._skew_us

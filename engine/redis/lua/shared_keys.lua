@@ -62,7 +62,7 @@ end
 -- does so until all that was numbered meanwhile is due by the clock itself; sooner, what still settles would wait anew.
 
 -- What settles longest; `webhooks.settle_ms` allows no more.
-local SETTLED_US = 600000000
+local MAX_SETTLE_US = 600000000
 
 local now_us, clock_us, last_seq, skew_us, clock_changed
 
@@ -74,7 +74,7 @@ local function read_clock()
   last_seq, skew_us = count(last), count(skew)
   if last_seq > 2 ^ 53 - 2 ^ 46 then last_seq, skew_us = 0, 0 end -- two centuries ahead: not written by us
   local before = skew_us
-  if now_us >= last_seq + SETTLED_US then skew_us = 0 end
+  if now_us >= last_seq + MAX_SETTLE_US then skew_us = 0 end
   if now_us + skew_us < last_seq then skew_us = last_seq - now_us end
   clock_us, clock_changed = now_us + skew_us, skew_us ~= before
 end
